@@ -134,7 +134,7 @@ async def fill(db: Postgres, messages: int, words: Vocabulary, rng: random.Rando
                 )
             )
             at += 1
-        await db.within(lambda connection, rows=rows: copy(connection, rows), timeout=300)
+        await db.run_on_connection(lambda connection, rows=rows: copy(connection, rows), timeout=300)
     return total
 
 
@@ -211,12 +211,12 @@ async def bench(arguments: argparse.Namespace, folder: Path) -> None:
             began = time.perf_counter()
             total = await fill(db, arguments.messages, words, rng)
             print(f"{total} messages in {CONVERSATIONS} conversations written in {time.perf_counter() - began:.0f} s", flush=True)
-            await db.within(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
+            await db.run_on_connection(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
             indexer = Indexer(db)
             took = await timed(indexer.catch_up)
             print(f"indexed in {took:.0f} s: {indexed(indexer, took)}", flush=True)
             await print_sizes(db)
-            await db.within(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
+            await db.run_on_connection(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
             await searches(db, words, rng, arguments.searches)
     finally:
         await server.stop("immediate")

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 import trio_asyncio
 from msgspec.structs import replace
 
-from chatd.accounts.settings import AuthSettings
+from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.core.config import Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
@@ -44,11 +43,10 @@ NUMBERS = itertools.count(1)
 # `drop database` checks every 100 ms for connections: those of the last test are still closing.
 USED: deque[str] = deque()
 KEPT = 1
-# The database of the daemon that tests share, and the limits that all of them together would reach.
+# Tests that wait for timeouts, or that restart daemons.
+SLOW = ("tests/cluster/", "tests/faults/", "tests/http/test_s", "tests/privacy/test_export.py")
+# The database of the daemon that tests share.
 SHARED = "shared"
-NO_LIMITS: dict[str, Any] = dict.fromkeys(("connections_per_address", "accepts_per_address", "pending_per_address"), 10_000) | {
-    "signups_per_minute": 1e6
-}
 # An error of a daemon is nested deeper than Python prints by default.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
 
@@ -65,10 +63,18 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need the servers: `make quick` leaves them out."""
+    """Mark tests that need the servers: `make quick` leaves them out. Begin with those that wait longest, in each worker."""
     for item in items:
         if isinstance(item, pytest.Function) and "servers" in item.fixturenames:
             item.add_marker("servers")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.nodeid.startswith(SLOW)]
+    others = [item for item in items if not item.nodeid.startswith(SLOW)]
+    # pytest-xdist gives each worker a share of adjacent tests at first.
+    share = -(-len(others) // workers)
+    items[:] = [
+        item for number in range(workers) for item in (*slow[number::workers], *others[number * share : (number + 1) * share])
+    ]
 
 
 def pytest_collection_finish() -> None:
@@ -196,7 +202,9 @@ def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
     """
     trio.run(create_shared, servers)
     config = config_for(servers.dsn(SHARED), servers, tmp_path_factory.mktemp(SHARED))
-    config = replace(config, limits=replace(config.limits, **NO_LIMITS))
+    # All of them together would reach these limits.
+    limits = replace(config.limits, connections_per_address=10_000, accepts_per_address=10_000, pending_per_address=10_000)
+    config = replace(config, limits=limits).using(AccountLimits(signups_per_minute=1e6))
     with forked_daemon(config) as addresses:
         yield Daemon(config, addresses)
 

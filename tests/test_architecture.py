@@ -144,7 +144,7 @@ def test_the_commented_configuration_is_fresh() -> None:
 @pytest.mark.parametrize("name", queries.names())
 async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
     for statement in queries.load(name).statements.values():
-        await db.within(lambda connection, sql=statement: connection.prepare(sql))
+        await db.run_on_connection(lambda connection, sql=statement: connection.prepare(sql))
 
 
 @pytest.mark.parametrize("name", queries.names())

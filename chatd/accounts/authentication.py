@@ -1,4 +1,4 @@
-"""From a credential to somebody who may act here. Both doors use it, and nothing else says who somebody is."""
+"""Authentication: from a credential to a Principal. The gateway and HTTP use it; nothing else identifies users."""
 
 import hashlib
 import re
@@ -16,12 +16,12 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.pending_session import PendingSession
 
 SQL = queries.load("accounts/sign_in")
-# The form of a ticket: 24 bytes in base64url.
+# A ticket: 24 bytes in base64url.
 TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
 
 
 class SignIn:
-    """Verifies credentials and looks up who they belong to."""
+    """Verifies credentials and looks up their users."""
 
     def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
         self._config = config
@@ -29,10 +29,10 @@ class SignIn:
         self._keys = keys
         self._db = db
         self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
-        self.sign_ups = AddressLimits(config.get(AccountLimits).signups_per_minute)
+        self.signup_limiter = AddressLimits(config.get(AccountLimits).signups_per_minute)
 
     async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
-        """Whose credential this is. Raises Refused: `unauthenticated`, or `rate_limited` for an address that tries too often."""
+        """The user of a credential. Raises Refused: `unauthenticated`; `rate_limited` for an address with too many failures."""
         if token is None:
             self.check_failures(address)
         try:
@@ -43,11 +43,11 @@ class SignIn:
             raise
 
     def check_failures(self, address: str) -> None:
-        """Before the database looks a credential up. Raises Refused: `rate_limited` for an address that failed too often."""
+        """To call before a look-up in the database. Raises Refused: `rate_limited` for an address with too many failures."""
         self._failures.check(address, 0)
 
     def note_failure(self, address: str) -> None:
-        """Count a refused credential. Raises Refused: `rate_limited` for one too many."""
+        """Count a rejected credential. Raises Refused: `rate_limited` for one too many."""
         self._failures.check(address)
 
     async def _principal(self, token: str | None, ticket: str | None, now: int) -> Principal:
@@ -55,30 +55,30 @@ class SignIn:
             return self._keys.verify(token, now)
         if ticket is not None and TICKET.fullmatch(ticket):
             return await self._redeem(ticket, now)
-        raise Refused("unauthenticated", "no credential" if ticket is None else "the ticket does not have the form of one")
+        raise Refused("unauthenticated", "no credential" if ticket is None else "malformed ticket")
 
     async def _redeem(self, ticket: str, now: int) -> Principal:
-        """A ticket counts once. It is deleted by the statement that reads it."""
+        """A ticket works once: the statement that reads it deletes it."""
         row = await self._db.one(SQL.redeem_ticket, digest(ticket), now)
         if row is None:
-            raise Refused("unauthenticated", "the ticket is not valid (any more)")
+            raise Refused("unauthenticated", "the ticket is unknown, expired or used")
         return Principal(**dict(row))
 
     async def enter(self, principal: Principal, address: str, now: int, pending: PendingSession) -> None:
-        """Look up what there is to know of somebody who connects. Raises Refused: `unauthenticated`, `banned`."""
+        """Check a user who connects, and load the state of the session. Raises Refused: `unauthenticated`, `banned`."""
         row = await self._look_up(SQL.enter, principal, address, now)
         pending.topics += zip(row["conversations"], row["revs"], strict=True)
         pending.match, pending.match_delivered = row["match"], row["heard"]
         pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:
-        """That the credential still counts. Raises Refused: `unauthenticated`, `banned`."""
+        """Check that the credential is still accepted. Raises Refused: `unauthenticated`, `banned`."""
         await self._look_up(SQL.check, principal, address, now)
 
     async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
         row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
-        bans.refuse(self._config.get(BanNotice), row)
+        bans.raise_if_banned(self._config.get(BanNotice), row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["known"]:
@@ -92,10 +92,10 @@ class SignIn:
 
 
 def digest(secret: str) -> bytes:
-    """How tickets, refresh tokens and links are kept, and what secrets are compared by: of one length for all."""
+    """The form in which tickets, refresh tokens and links are stored and compared: all of one length."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:
-    """The tenants of the configuration, as rows."""
+    """Insert a row for each tenant of the configuration."""
     await db.run(SQL.ensure_tenants, list(keys.tenants), now)

@@ -1,7 +1,7 @@
-"""Signing up without a password, keeping the tokens fresh, and logging out.
+"""Anonymous sign-up, rotation of tokens, connection tickets, and logout.
 
-A login is everything one sign-up or sign-in led to: a family of refresh tokens, of which only the newest works. Using an older
-one means that somebody has a copy, and nobody can say who: the whole login ends. Refresh tokens and tickets are kept as hashes.
+A login is the family of refresh tokens that descend from one sign-up, of which only the newest works. Reuse of an older one
+means that the token was copied, so the whole login ends. Refresh tokens and tickets are stored as hashes.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("accounts/auth")
 REFRESH_BYTES, TICKET_BYTES = 32, 24
-# The form of a refresh token: 32 bytes in base64url.
+# A refresh token: 32 bytes in base64url.
 REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
-# Logins that ended, or whose tokens have all expired, are kept for 30 days, so that an operator can still look them up.
+# Logins that have ended, or whose tokens have all expired, can be looked up by operators for 30 days.
 KEEP_LOGINS_MS = 30 * 86_400_000
 Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
 Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
@@ -78,14 +78,14 @@ class Tokens(Result, tag="auth.tokens"):
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
     node, tenant = ctx.node, cmd.tenant
-    node.get(SignIn).sign_ups.check(ctx.address)
+    node.get(SignIn).signup_limiter.check(ctx.address)
     if not node.config.get(AuthSettings).anonymous:
-        raise Refused("forbidden", "anonymous sign-up is switched off")
+        raise Refused("forbidden", "anonymous sign-up is disabled")
     if tenant not in node.get(Keyring).tenants:
         raise Refused("not_found", "$.tenant: no such tenant")
     node.get(Keyring).check_mints(tenant)
     key = device_key(tenant, cmd.device) if cmd.device else None
-    await bans.check_arrival(node.db, node.config, tenant, key, ctx.address, ctx.now)
+    await bans.check_signup(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), new_refresh_token()
     values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
     if key is None:
@@ -119,12 +119,12 @@ def new_refresh_token() -> str:
 
 
 def refresh_end(ctx: Ctx) -> int:
-    """When a refresh token that is made now expires, in milliseconds."""
+    """The expiry of a refresh token that is issued now, in milliseconds."""
     return ctx.now + int(ctx.node.config.get(AuthSettings).refresh_ttl * 1000)
 
 
 def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tokens:
-    """The pair of a login whose refresh token is stored."""
+    """The tokens of a login whose refresh token is stored."""
     access, expires_at = ctx.node.get(Keyring).mint(tenant, user, login, ctx.now)
     return Tokens(user=user, access_token=access, refresh_token=refresh, expires_in=(expires_at - ctx.now) // 1000)
 
@@ -148,14 +148,14 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if state == "too_often":
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     node.get(SignIn).note_failure(ctx.address)
-    refused = Refused("unauthenticated", "the refresh token is not valid (any more)")
+    refused = Refused("unauthenticated", "the refresh token is unknown, expired or used")
     if row is None or state != "stolen":
         raise refused
     return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
-    """One row of `rotate`. What does not have the form of a refresh token costs no statement."""
+    """One row of `rotate`. A malformed token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
     limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
@@ -180,7 +180,7 @@ async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
     """Refused `forbidden` for a token of another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
-        raise Refused("forbidden", "$.token: of another user")
+        raise Refused("forbidden", "$.token: belongs to another user")
     await ctx.node.get(SignIn).check(fresh, ctx.address, ctx.now)
     return [Renew(fresh), Reply(AuthRefreshed(expires_at=fresh.expires_at))]
 
@@ -226,7 +226,7 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
 
 
 async def sweep(db: Postgres, now: int, leeway: float) -> None:
-    """Delete what has expired, until nothing is left. Revoked tokens stay for `leeway` seconds more: so long they are valid."""
+    """Delete all that has expired. Revoked tokens are kept for `leeway` seconds more, in which they would be accepted."""
     await delete_all(db, SQL.sweep_refresh_tokens, now)
     await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
     await delete_all(db, SQL.sweep_tickets, now)

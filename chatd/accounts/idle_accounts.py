@@ -1,7 +1,6 @@
-"""What nobody needs any more: anonymous accounts that never came back, links that let nobody in, old entries of the bus.
+"""Removes unused anonymous accounts, invite links that can no longer be used, and old entries of the bus.
 
-An account goes when its login can be renewed no more and it has left no trace: nobody can come in as this user, and nothing
-points at them. One node does it, once an hour, a page at a time.
+An account is removed if no login can be renewed and nothing references the user. One node does this hourly, in batches.
 """
 
 from chatd.accounts.settings import AccountRetention
@@ -10,20 +9,19 @@ from chatd.app.jobs import is_due
 from chatd.core import log
 from chatd.core.ids import NIL
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.db.unnest import columns_of
 
 LOG = log.get(__name__)
 SQL = queries.load("accounts/idle_accounts")
 PAGE = 500
-# Milliseconds between two rounds, and of a day.
 EVERY_MS, DAY_MS = 3_600_000, 86_400_000
-# Milliseconds that an entry of the bus is kept, with what was said in it: nodes read it at once.
+# Entries of the bus contain messages. Nodes read them at once.
 BUS_KEPT_MS = 3_600_000
 
 
 async def remove_idle(node: Node) -> bool:
-    """The hourly round."""
+    """The job, which one node runs hourly."""
     if await is_due(node.db, "idle", EVERY_MS):
         await remove_invites(node.db)
         if node.config.get(AccountRetention).anonymous_days:
@@ -33,22 +31,22 @@ async def remove_idle(node: Node) -> bool:
 
 
 async def remove_invites(db: Postgres) -> None:
-    """Those that are revoked, used up or over. Raises Refused."""
+    """Remove links that are revoked, used up or expired. Raises Refused."""
     while await db.value(SQL.old_invites, PAGE) == PAGE:
         pass
 
 
 async def remove_accounts(db: Postgres, before: int) -> None:
-    """Those that were made before a time in milliseconds. Raises Refused."""
+    """Remove accounts that were created before a time in milliseconds. Raises Refused."""
     position, removed = (0, NIL), 0
     while True:
         rows = await db.all(SQL.idle, before, *position, PAGE)
         idle = [(row["tenant"], row["id"]) for row in rows if row["is_idle"]]
         if idle:
-            await db.run(SQL.remove, *columns_of(idle, 2))
+            await db.run(SQL.remove, *to_unnest_arrays(idle, 2))
         removed += len(idle)
         if len(rows) < PAGE:
             break
         position = (rows[-1]["created_at"], rows[-1]["id"])
     if removed:
-        LOG.info("anonymous accounts that never came back were removed", extra={"accounts": removed})
+        LOG.info("removed unused anonymous accounts", extra={"accounts": removed})

@@ -1,7 +1,7 @@
-"""Keeps the public keys of identity providers fresh: by the clock, never because of a token.
+"""Refreshes the public keys of identity providers periodically, never because of a token.
 
-A provider that is away costs nothing but freshness: the last good keys stay. The address is the operator's, from the
-configuration, and may stand in the operator's house; for the rest it is asked as everybody is (db/http_client.py).
+If a provider fails, the last keys stay in use. The operator configures the address, so it may be private; otherwise the request
+is made like all others (db/http_client.py).
 """
 
 from collections.abc import Mapping
@@ -14,34 +14,34 @@ from chatd.accounts.keys import Keyring, TenantKeys, read_jwks
 from chatd.core.health import Condition
 from chatd.db.http_client import OutboundError, check_url, open_outbound
 
-EVERY = 300.0
-TIMEOUT = 10.0
-# Seconds that the start waits for the first key sets, and between two looks.
+REFRESH_S = 300.0
+TIMEOUT_S = 10.0
+# Seconds that the start waits for the first key sets.
 FIRST_READ_S, POLL_S = 3.0, 0.01
-MOST_BYTES = 262_144
+MAX_JWKS_BYTES = 262_144
 
 
 class JwksError(Exception):
-    """The keys cannot be read; the text says why."""
+    """The keys cannot be read."""
 
 
 async def watch(keyring: Keyring) -> None:
-    """Read all key sets again and again. A service of the daemon."""
+    """Refresh all key sets until cancelled."""
     conditions = {name: Condition(f"signing keys of tenant {name}") for name in keyring.tenants}
     while True:
         await refresh(keyring, conditions)
-        await trio.sleep(EVERY)
+        await trio.sleep(REFRESH_S)
 
 
 async def wait_for_keys(keyring: Keyring) -> None:
-    """Wait for the first key sets, as long as a start may take for them: until then their tokens are answered `unavailable`."""
+    """Wait for the first key sets, at most `FIRST_READ_S`. Tokens of tenants without keys are refused `unavailable`."""
     with trio.move_on_after(FIRST_READ_S):
         while not keyring.is_complete:
             await trio.sleep(POLL_S)
 
 
 async def refresh(keyring: Keyring, conditions: Mapping[str, Condition]) -> None:
-    """Read all key sets once. Where they cannot be read the last ones stay."""
+    """Read all key sets once. Those that cannot be read stay as they are."""
     for name, tenant in list(keyring.tenants.items()):
         if tenant.jwks:
             try:
@@ -54,7 +54,7 @@ async def refresh(keyring: Keyring, conditions: Mapping[str, Condition]) -> None
 
 async def keys_of(tenant: TenantKeys) -> dict[str, Any]:
     try:
-        # A large set takes a hundred milliseconds.
+        # Parsing a large set takes 100 ms.
         return await trio.to_thread.run_sync(read_jwks, await read(tenant.jwks), tenant.algorithm)
     except (OSError, ValueError, OutboundError) as error:
         raise JwksError(f"{tenant.jwks}: {error}") from None
@@ -63,10 +63,10 @@ async def keys_of(tenant: TenantKeys) -> dict[str, Any]:
 async def read(source: str) -> bytes:
     """A file, or an https address. Raises OSError, ValueError or OutboundError."""
     if "://" not in source:
-        return (await trio.to_thread.run_sync(Path(source).read_bytes, abandon_on_cancel=True))[:MOST_BYTES]
+        return (await trio.to_thread.run_sync(Path(source).read_bytes, abandon_on_cancel=True))[:MAX_JWKS_BYTES]
     check_url(source)
     async with open_outbound(private=True, connections=1) as outbound:
-        answer = await outbound.ask("GET", source, timeout=TIMEOUT, most=MOST_BYTES)
+        answer = await outbound.ask("GET", source, timeout=TIMEOUT_S, most=MAX_JWKS_BYTES)
     if answer.status != 200:
         raise ValueError(f"HTTP {answer.status}")
     return answer.body

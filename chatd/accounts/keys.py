@@ -1,7 +1,7 @@
-"""The keys of this server: which token is genuine, and how one is made.
+"""The signing keys of all tenants: verifies and issues access tokens.
 
-One algorithm and one source of keys per tenant, fixed by configuration. Nothing in a token chooses a key but two exact
-matches: `tid` among the tenants, `kid` among the keys of that tenant's own set. No token causes a request to anywhere.
+The configuration fixes one algorithm and one source of keys for each tenant. A token selects a key by two exact matches only:
+`tid` among the tenants, `kid` among the keys of that tenant. No token causes a request to another server.
 """
 
 import base64
@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AuthSettings, TenantSettings
-from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MOST_BYTES, TENANT, Expected, principal_of, refused
+from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MAX_TOKEN_BYTES, TENANT, Expected, principal_of, refused
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.identity import Principal
@@ -27,14 +27,14 @@ from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.core.settings import is_alone, kept
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
-MOST_CACHED = 50_000
+MAX_CACHED = 50_000
 TYPES = (None, "JWT", "at+jwt")
-# What PyJWT would check by itself is checked in accounts/token_rules.py, against our own clock and without its gaps.
+# accounts/token_rules.py checks these claims, by the clock of the node and more strictly than PyJWT.
 UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
 
 
 class WeakKey(OperatorError):
-    """A key that must not be used; the text says which, and `fix` what to do."""
+    """A key that must not be used. `fix`: what the operator can do."""
 
     def __init__(self, text: str, fix: str = "run `chatd init`, or set the named key to at least 32 random bytes") -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class WeakKey(OperatorError):
 
 
 class TenantKeys(Struct):
-    """How the tokens of one tenant are verified. `keys` by `kid`; "" for the one of a token that names none."""
+    """How the tokens of one tenant are verified. `keys` by `kid`; "" for tokens without one."""
 
     expected: Expected
     algorithm: str
@@ -51,7 +51,7 @@ class TenantKeys(Struct):
 
 
 def token_keys(config: Config) -> bytes:
-    """The token keys of all tenants, in one form: to be compared by their fingerprint."""
+    """The token keys of all tenants as bytes. Nodes compare a fingerprint of them."""
     settings: dict[str, AuthSettings | TenantSettings] = {
         DEFAULT_TENANT: config.get(AuthSettings),
         **config.named(TenantSettings),
@@ -68,7 +68,7 @@ def ensure_token_secret(config: Config, *, make: bool = True) -> Config:
 
 
 class Keyring:
-    """All tenants. Verified tokens are remembered until they expire; whether they were revoked is the database's to say."""
+    """The keys of all tenants. Caches verified tokens until they expire; the database knows whether they were revoked."""
 
     def __init__(self, config: Config) -> None:
         self._auth = config.get(AuthSettings)
@@ -81,23 +81,23 @@ class Keyring:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the keys of all tenants are known: those of identity providers are read after the start."""
+        """Whether the keys of all tenants are known. Those of identity providers are read after the start."""
         return all(tenant.keys for tenant in self.tenants.values())
 
     def verify(self, token: str, now_ms: int) -> Principal:
-        """Who this token stands for. Raises Refused: `unauthenticated`, and `unavailable` while no key of its tenant is known."""
+        """The user of a token. Raises Refused: `unauthenticated`; `unavailable` while no key of its tenant is known."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > now_ms:
             return known
         principal = self._verify(token, now_ms)
         self._verified[token] = principal
-        if len(self._verified) > MOST_CACHED:
+        if len(self._verified) > MAX_CACHED:
             self._verified.popitem(last=False)
         return principal
 
     def _verify(self, token: str, now_ms: int) -> Principal:
-        if len(token) > MOST_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
-            raise refused("it does not have the form of one")
+        if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
+            raise refused("malformed")
         try:
             looked = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
             tenant = self._tenant_of(looked["payload"])
@@ -106,14 +106,14 @@ class Keyring:
         except Refused:
             raise
         except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
-            raise refused("its signature does not fit") from None
-        # The signature covers the signing input, so no other text stands for the same claims (RFC 7515, section 5.2). The
-        # signature itself has several forms: an ECDSA one, (r, s), is as good as (r, n - s).
+            raise refused("wrong signature") from None
+        # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: of ECDSA, (r, s) and
+        # (r, n - s) are both valid.
         signing_input = token.rpartition(".")[0]
         return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])
 
     def _tenant_of(self, claims: Mapping[str, Any]) -> TenantKeys:
-        """Only chooses whose key to try; the claim is checked again once it is signed."""
+        """Select the tenant whose key to try. The claim is checked again after the signature."""
         name = claims.get("tid", DEFAULT_TENANT)
         tenant = self.tenants.get(name) if isinstance(name, str) else None
         if tenant is None:
@@ -125,14 +125,14 @@ class Keyring:
         return [name for name, keys in self.tenants.items() if keys.algorithm == "HS256"]
 
     def check_mints(self, tenant: str) -> TenantKeys:
-        """Raises Refused: `forbidden` where another service issues the tokens."""
+        """Raises Refused: `forbidden` if an identity provider issues the tokens of this tenant."""
         keys = self.tenants.get(tenant)
         if keys is None or keys.algorithm != "HS256":
-            raise Refused("forbidden", "the tokens of this tenant come from its own identity provider")
+            raise Refused("forbidden", "an identity provider issues the tokens of this tenant")
         return keys
 
     def mint(self, tenant: str, user: str, login: str, now_ms: int, ttl: float | None = None) -> tuple[str, int]:
-        """A new access token and its end in milliseconds. Raises as `check_mints` does."""
+        """A new access token and its expiry in milliseconds. Raises as `check_mints` does."""
         keys = self.check_mints(tenant)
         issued = now_ms // 1000
         expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
@@ -148,7 +148,7 @@ class Keyring:
         return jwt.encode(claims, keys.keys[""], algorithm="HS256"), expires * 1000
 
     def set_keys(self, tenant: str, keys: dict[str, Any]) -> None:
-        """Keys that were fetched anew. What the old ones verified is forgotten."""
+        """Replace the keys of a tenant, and forget all verified tokens."""
         self.tenants[tenant] = replace(self.tenants[tenant], keys=keys)
         self._verified.clear()
 
@@ -160,7 +160,7 @@ def source_of(expected: Expected) -> Mapping[str, str]:
 def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: float) -> TenantKeys:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
-        raise WeakKey(f"{name!r} is no name for a tenant: small letters, digits, - and _, at most 63", "rename its section")
+        raise WeakKey(f"{name!r} is not a valid tenant name: expected 1 to 63 of a-z, 0-9, - and _", "rename its section")
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
     section = "auth" if isinstance(settings, AuthSettings) else f"tenants.{name}"
@@ -177,7 +177,7 @@ def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: floa
 
 
 def is_base64url(part: str) -> bool:
-    """Whether this is the only spelling of its bytes: no padding, no other characters, no bits that are left over (RFC 7515)."""
+    """Whether this is the canonical base64url of its bytes: no padding, no unused bits (RFC 7515)."""
     try:
         decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except (binascii.Error, ValueError):
@@ -186,11 +186,11 @@ def is_base64url(part: str) -> bool:
 
 
 def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
-    """The key a token is to be tried with. Raises Refused."""
+    """The key to verify a token with. Raises Refused."""
     if "crit" in header or header.get("typ") not in TYPES:
-        raise refused("its header asks for what is not understood here")
+        raise refused("unsupported header")
     if header.get("alg") != tenant.algorithm:
-        raise refused("its algorithm is not the one of this tenant")
+        raise refused("its algorithm is not that of the tenant")
     if tenant.algorithm == "HS256":
         return tenant.keys[""]
     if not tenant.keys:

@@ -1,6 +1,6 @@
-"""A ban on a range of addresses closes the sockets that come from there, on every node. See `bans.py` for how ranges are kept.
+"""Closes the sessions from a banned range of addresses, on every node. `bans.py` explains how ranges are stored.
 
-Which sessions are meant is worked out only when there is such a ban: each address has a keyed hash for every range around it.
+The hashes of an address are computed only when there is a ban: each address has one for every range that contains it.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 
 SQL = queries.load("accounts/bans")
-# Seconds between two looks into Postgres, which find what no order told of, and whoever was just coming in.
-PATROL = 10
-# Milliseconds that a ban is looked for: whoever came in later than that was refused at the door.
-RECENT = 300_000
-# After so many sessions in a row the other tasks get a turn.
+# The sweep finds bans whose control message was lost, and sessions that signed in at the same time.
+SWEEP_S = 10
+# How long the sweep looks for a ban. Later sign-ins are refused.
+RECENT_MS = 300_000
+# Sessions between two checkpoints.
 SESSIONS_PER_TURN = 100
 
 
@@ -38,7 +38,7 @@ class CloseRange(ControlMessage, array_like=True, tag="close-range"):
 
 
 class RangeBans:
-    """`run` it."""
+    """The sweep of this node."""
 
     def __init__(self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int]) -> None:
         self._config = config
@@ -47,16 +47,16 @@ class RangeBans:
         self._clock = clock
 
     async def run(self) -> None:
-        """For ever: an order can be lost without a trace, a ban must not be."""
+        """Sweep until cancelled: control messages can be lost."""
         while True:
-            await trio.sleep(PATROL)
+            await trio.sleep(SWEEP_S)
             with suppress(Refused):
-                await self._look()
+                await self._sweep()
 
-    async def _look(self) -> None:
+    async def _sweep(self) -> None:
         """Raises Refused."""
         tenants, now = list({session.tenant for session in self._hub.connections.by_id.values()}), self._clock()
-        for row in await self._db.all(SQL.recent_ranges, tenants, now, now - RECENT):
+        for row in await self._db.all(SQL.recent_ranges, tenants, now, now - RECENT_MS):
             await self.close(row["tenant"], row["address_hash"], row["at"])
 
     async def close(self, tenant: str, hash_: bytes, at: int) -> None:

@@ -16,7 +16,7 @@ from chatd.app.subsystem import Subsystem, background
 
 @asynccontextmanager
 async def open_accounts(node: Node) -> AsyncIterator[None]:
-    """The keys and sign-in. Raises WeakKey."""
+    """The keyring, authentication, and their background tasks. Raises WeakKey."""
     keys = node.services.add(Keyring(node.config))
     node.services.add(authentication.SignIn(node.config, keys, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())

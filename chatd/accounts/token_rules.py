@@ -1,4 +1,4 @@
-"""What an access token must say (RFC 7519, RFC 8725), whatever its signature. Pure: the time is an argument."""
+"""The rules for the claims of an access token (RFC 7519, RFC 8725). Pure: the time is an argument."""
 
 import re
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
 
-MOST_BYTES = 4096
+MAX_TOKEN_BYTES = 4096
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ACCESS = "user"
 
 
 class Expected(Struct, frozen=True):
-    """What a tenant's tokens are checked against; "" for what is not looked at. `leeway` in seconds."""
+    """The expected claims of a tenant's tokens; "" for claims that are not checked. `leeway` in seconds."""
 
     tenant: str
     issuer: str
@@ -26,7 +26,7 @@ class Expected(Struct, frozen=True):
 
 
 def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, token_id: str) -> Principal:
-    """The person a verified token stands for. `token_id` is for one without a `jti`. Raises Refused: `unauthenticated`."""
+    """The user of a verified token. `token_id` replaces a missing `jti`. Raises Refused: `unauthenticated`."""
     check_times(claims, expected.leeway, now_ms / 1000)
     check_source(claims, expected)
     user = text(claims, "sub").lower()
@@ -34,7 +34,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
         raise refused("sub is not a UUID")
     scope = text(claims, "scope", ACCESS)
     if scope != ACCESS:
-        raise refused("this is no access token for users")
+        raise refused("scope is not that of a user")
     login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
@@ -42,11 +42,11 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:
-    """exp is required; nbf and iat only count when they are there. Numbers, and nothing that looks like one."""
+    """`exp` is required, `nbf` and `iat` are optional. All are numbers, not booleans."""
     if "exp" not in claims:
         raise refused("exp is missing")
     if number(claims, "exp", 0) + leeway <= now:
-        raise refused("the token has expired")
+        raise refused("it has expired")
     for name in ("nbf", "iat"):
         if number(claims, name, now) - leeway > now:
             raise refused(f"{name} is in the future")
@@ -54,12 +54,12 @@ def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:
 
 def check_source(claims: Mapping[str, Any], expected: Expected) -> None:
     if text(claims, "tid", DEFAULT_TENANT) != expected.tenant:
-        raise refused("the token is of another tenant")
+        raise refused("it belongs to another tenant")
     if expected.issuer and claims.get("iss") != expected.issuer:
-        raise refused("iss is not the one that is expected")
+        raise refused("iss is not the expected issuer")
     audience = claims.get("aud")
     if expected.audience and expected.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise refused("aud is not the one that is expected")
+        raise refused("aud is not the expected audience")
 
 
 def number(claims: Mapping[str, Any], name: str, default: float) -> float:
@@ -72,7 +72,7 @@ def number(claims: Mapping[str, Any], name: str, default: float) -> float:
 def text(claims: Mapping[str, Any], name: str, default: str | None = None) -> str:
     value = claims.get(name, default)
     if not isinstance(value, str) or len(value) > 200:
-        raise refused(f"{name} is missing or not a text")
+        raise refused(f"{name} is missing or not a string")
     return value
 
 

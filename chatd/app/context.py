@@ -14,7 +14,7 @@ from chatd.cluster.cluster import Cluster
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
-from chatd.core.identity import Authority, Principal
+from chatd.core.identity import AdminScope, Principal
 from chatd.core.services import Services
 from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
@@ -61,7 +61,7 @@ class Ctx(Struct):
     now: int
     answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
-    admin: Authority | None = None
+    admin: AdminScope | None = None
     # When the command was read, in trio's time. Its deadline counts from here, and includes the wait for earlier commands.
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
@@ -98,7 +98,7 @@ class Ctx(Struct):
         return self.node.config.http.public_url
 
     @property
-    def authority(self) -> Authority:
+    def admin_scope(self) -> AdminScope:
         """The admin who has sent the command. Only for commands of admins."""
         if self.admin is None:
             raise Refused("unauthenticated")
@@ -107,7 +107,7 @@ class Ctx(Struct):
     @property
     def actor(self) -> AuditActor:
         """The admin, as an actor of the audit log."""
-        return AuditActor(self.authority.tenant, self.authority.name, self.now)
+        return AuditActor(self.admin_scope.tenant, self.admin_scope.name, self.now)
 
 
 def system_context(node: Node, tenant: str, user: str) -> Ctx:

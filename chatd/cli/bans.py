@@ -121,7 +121,7 @@ def lift(
 
 async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
     async with database(config) as db:
-        return await bans.lift(db, current_operator(tenant), ban)
+        return await bans.revoke_ban(db, current_operator(tenant), ban)
 
 
 @app.command()

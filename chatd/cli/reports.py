@@ -25,7 +25,7 @@ from chatd.cli.printing import fields, out, records
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.moderation import reports
-from chatd.moderation.reports import Measure, Verdict
+from chatd.moderation.reports import Resolution, Sanction
 from chatd.moderation.settings import ModerationSettings
 
 app = typer.Typer(help="List, show and resolve reports from users.", no_args_is_help=True)
@@ -121,15 +121,15 @@ def resolve(
     """
     if (lasts or devices) and not ban:
         raise exit_usage("--for and --devices need --ban")
-    measure = Measure(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
-    run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, measure)
+    sanction = Sanction(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
+    run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, sanction)
 
 
-async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, measure: Measure) -> Verdict:
+async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, sanction: Sanction) -> Resolution:
     async with database(config) as db:
-        resolution = (current_operator(tenant), report, outcome, note[:2000], measure)
-        verdict = await db.in_transaction(reports.resolve, config.get(ModerationSettings), *resolution)
+        decision = (current_operator(tenant), report, outcome, note[:2000], sanction)
+        resolution = await db.in_transaction(reports.resolve, config.get(ModerationSettings), *decision)
         at = now_ms()
-    if verdict.banned:
-        await close_sessions(config, tenant, verdict.user, "banned", at)
-    return verdict
+    if resolution.banned:
+        await close_sessions(config, tenant, resolution.user, "banned", at)
+    return resolution

@@ -23,7 +23,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.moderation import actions, strikes
 from chatd.moderation.settings import ModerationSettings
-from chatd.moderation.strikes import Struck
+from chatd.moderation.strikes import StrikeResult
 
 
 def strike(
@@ -46,7 +46,7 @@ def strike(
         say(f"strike {done.count}" + (f", banned until {format_time(done.until)}" if done.ban else ""))
 
 
-async def strike_user(config: Config, tenant: str, user: str, reason: str) -> Struck:
+async def strike_user(config: Config, tenant: str, user: str, reason: str) -> StrikeResult:
     async with database(config) as db:
         done = await db.in_transaction(strikes.strike, config.get(ModerationSettings), current_operator(tenant), user, reason)
         at = now_ms()

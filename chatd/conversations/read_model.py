@@ -11,8 +11,8 @@ from chatd.conversations.entities import PERSONAL, Conversation, Counters, Depar
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import slices
 from chatd.db.postgres import Row
-from chatd.db.unnest import slices
 
 SQL = queries.load("conversations/read_model")
 # Conversations whose unread messages one statement counts: up to 5000 rows each.

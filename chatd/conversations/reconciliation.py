@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from chatd.core.identity import UserKey
 from chatd.core.turns import each_in_turns
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres, Row
-from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.connection_events import SessionBehind
@@ -26,7 +26,7 @@ class ConversationChecks:
 
     async def check(self, users: Sequence[UserKey], horizon: str) -> None:
         """Subscribe these users to conversations that have changed, end what they have left, and send `behind` for both."""
-        tenants, ids = columns_of(users, 2)
+        tenants, ids = to_unnest_arrays(users, 2)
         async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
             await self._apply(row)
         async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
@@ -50,7 +50,7 @@ class ConversationChecks:
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
         """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
         told = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
-        async for row in each_in_turns(await self._db.all(SQL.gaps, *columns_of(told, 3))):
+        async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(told, 3))):
             for rev, users in by_rev(row["departed"], row["departed_at"]).items():
                 await self._hub.memberships.end_at(row["tenant"], row["id"], users, rev)
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])

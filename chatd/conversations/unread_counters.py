@@ -16,8 +16,8 @@ from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_o
 from chatd.core.errors import Refused
 from chatd.core.turns import each_in_turns
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, EncodedEvent
 from chatd.wire.connection_events import SessionBehind
@@ -87,7 +87,7 @@ class UnreadCounters:
                 await trio.sleep(RETRY_S)
 
     async def _send(self, batch: dict[Reader, str | None]) -> None:
-        columns = columns_of(map(astuple, batch), len(Reader.__struct_fields__))
+        columns = to_unnest_arrays(map(astuple, batch), len(Reader.__struct_fields__))
         async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)

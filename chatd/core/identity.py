@@ -8,7 +8,8 @@ UserKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The verified claims of an access token. `login` is the family of refresh tokens it came from, "" for foreign tokens.
+    """The verified claims of an access token. `login` is the family of refresh tokens that it belongs to, "" for tokens
+    of an identity provider.
 
     `expires_at` in milliseconds since 1970 UTC.
     """
@@ -22,14 +23,14 @@ class Principal:
 
     @property
     def credential(self) -> str:
-        """What a logout ends: the login, or the token itself where it belongs to none."""
+        """What a logout ends: the login, or the token itself if it belongs to none."""
         return self.login or self.token_id
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
-    """An admin at work in one tenant. `everywhere`: may also order what concerns the cluster as a whole."""
+class AdminScope:
+    """An admin and the tenant of the command. `all_tenants`: not limited to some, so allowed to command the whole cluster."""
 
     name: str
     tenant: str
-    everywhere: bool
+    all_tenants: bool

@@ -1,16 +1,28 @@
-"""Long deletions in short statements: each holds its locks for a moment only, and others get a turn between two of them."""
+"""Statements on many rows: parameters as arrays, and work in batches of bounded size."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from chatd.db.postgres import Postgres
 
 BATCH_SIZE = 10_000
+T = TypeVar("T")
+
+
+def to_unnest_arrays(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
+    """The rows as `width` arrays, one for each column, of which `unnest` makes rows again. Also without rows."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+
+
+def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The rows in parts of at most `size`."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 async def delete_all(db: Postgres, statement: str, *args: Any, batch_size: int = BATCH_SIZE) -> int:
-    """Run a statement that deletes at most as many rows as its last argument says and returns their number, until none is left.
+    """Repeat a statement that deletes at most as many rows as its last argument says, and returns their number.
 
-    Returns how many rows it deleted. Raises as `Postgres.value` does.
+    Each run holds its locks for a short time. Returns the number of deleted rows. Raises as `Postgres.value` does.
     """
     total = 0
     while True:

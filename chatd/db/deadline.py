@@ -1,7 +1,7 @@
-"""Until when the statements of a command may run, however many they are.
+"""The deadline for all statements of a command.
 
-`Postgres.within` looks here: at the deadline a statement under way ends, and after it none begins. So a command that is `lasting`
-also ends in time, by a refusal where it asks the database, and is never cancelled while it tells what it has done.
+`Postgres.run_on_connection` checks it: at the deadline a running statement is cancelled, and no other one starts. So a `lasting`
+command ends in time as well, by a refusal of a statement, and is not cancelled while it delivers its effects.
 """
 
 from contextvars import ContextVar
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Deadline(Struct, eq=False):
-    """In trio's time. `over` when the command is answered: what it has started beside itself has no deadline any more."""
+    """In the time of Trio. `over` is called once the command is answered: tasks that it started have no deadline."""
 
     at: float
 
@@ -23,13 +23,13 @@ DEADLINE: ContextVar[Deadline | None] = ContextVar("chatd_statement_deadline", d
 
 
 def limit_statements(at: float) -> Deadline:
-    """From now on the statements of this task end at this time."""
+    """Set the deadline of the further statements of this task."""
     deadline = Deadline(at)
     DEADLINE.set(deadline)
     return deadline
 
 
 def deadline() -> float:
-    """When the statements of this task must end; infinity where nobody waits for an answer."""
+    """The deadline of the statements of this task; infinity outside of commands."""
     found = DEADLINE.get()
     return inf if found is None else found.at

@@ -1,6 +1,6 @@
-"""Whose statements take the connections of the pool: one user gets a few, some are left for sign-in.
+"""Limits how many connections of the pool the statements of one user take; some are reserved for sign-in.
 
-`charge_to` names the user for what the current task asks of the database; without it a statement belongs to the server itself.
+`charge_to` sets the user of the current task. Statements of other tasks belong to the server itself.
 """
 
 from contextvars import ContextVar
@@ -16,7 +16,7 @@ MAX_WAITING = 100
 
 
 class Account(Struct, eq=False):
-    """A user, and the seconds of connections that one command has used."""
+    """A user, and the connection time that one command has used."""
 
     tenant: str
     user: str
@@ -27,31 +27,31 @@ ACCOUNT: ContextVar[Account | None] = ContextVar("chatd_database_account", defau
 
 
 def charge_to(tenant: str, user: str) -> Account:
-    """From now on the statements of this task are this user's."""
+    """Charge the further statements of this task to a user."""
     account = Account(tenant, user)
     ACCOUNT.set(account)
     return account
 
 
 class Slots(Struct, eq=False):
-    """The connections of one user. `claims`: statements that use or await one."""
+    """The connections of one user. `claims`: statements that use one or wait for one."""
 
     free: trio.Semaphore
     claims: int = 0
 
 
 class FairShare:
-    """`acquire` before a connection is taken for a user, `release` after."""
+    """`acquire` before a connection is lent to a user, `release` after."""
 
     def __init__(self, settings: PostgresSection) -> None:
         of_users = max(1, settings.pool - settings.reserved)
-        # In a small pool one user still leaves half to the others.
+        # In a small pool one user takes at most half.
         self._per_user = min(settings.user_connections, max(1, of_users // 2))
         self._of_users = trio.Semaphore(of_users)
         self._slots: dict[tuple[str, str], Slots] = {}
 
     async def acquire(self, account: Account) -> None:
-        """Raises Refused: `rate_limited` when too many of the user's statements wait."""
+        """Raises Refused: `rate_limited` if too many statements of the user wait."""
         key = (account.tenant, account.user)
         slots = self._slots.get(key)
         if slots is None:
@@ -71,7 +71,7 @@ class FairShare:
             raise
 
     def refusal(self, account: Account) -> Refused:
-        """Why there was no connection in time: the user's own statements, or those of all users."""
+        """The refusal for a timeout: caused by statements of the same user, or of all users."""
         slots = self._slots.get((account.tenant, account.user))
         if slots is not None and not slots.free.value:
             return too_many()
@@ -95,7 +95,7 @@ def too_many() -> Refused:
 
 
 async def acquire(semaphore: trio.Semaphore) -> None:
-    """Without a turn of the scheduler where it is free."""
+    """Skips the checkpoint if the semaphore is free."""
     try:
         semaphore.acquire_nowait()
     except trio.WouldBlock:

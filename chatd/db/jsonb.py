@@ -1,8 +1,8 @@
-"""Python values <-> the text of a jsonb, so that what goes in comes out equal and of the same type.
+"""Converts Python values to jsonb and back, so that a value is read as it was written, with the same types.
 
-jsonb keeps numbers as decimals: it writes the float 1e20 as the integer 100000000000000000000, which msgpack cannot carry. So
-an integral float goes in with a fraction, which jsonb keeps. What other programs, or versions before this rule, have stored is
-read as the nearest value that both codecs can carry, so that no row fails the page it is on.
+jsonb stores numbers as decimals: it writes the float 1e20 as the integer 100000000000000000000, which msgpack cannot encode. So
+integral floats are written with a fraction, which jsonb keeps. Values of other programs are read as the nearest value that both
+codecs can encode, so that one row does not fail its page.
 """
 
 import json
@@ -12,22 +12,22 @@ from typing import Any
 import msgspec
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
-# Containers in a value, one inside the other. The gateway refuses much less deep ones.
+# Nesting depth. The gateway accepts much less.
 MAX_DEPTH = 100
-# Only numbers of so many digits can be too large.
+# Numbers with fewer digits fit into 64 bits.
 LONG_NUMBER = re.compile(r"[0-9]{19}")
-# How msgspec writes a float of 1e16 and above; the same in a text only costs a look.
+# msgspec writes floats from 1e16 on like this. A match inside a string costs time only.
 EXPONENT = re.compile(rb"[0-9]e[0-9]")
 
 
 def to_jsonb(value: Any) -> str:
-    """The text for a jsonb. Numbers are int64 or finite floats, see `wire.free_form`."""
+    """The text of a jsonb. Numbers are int64 or finite floats, see `wire/validation.py`."""
     data = msgspec.json.encode(value)
     return (msgspec.json.encode(with_fractions(value)) if EXPONENT.search(data) else data).decode()
 
 
 def with_fractions(value: Any) -> Any:
-    """The same value, in which jsonb takes no float for an integer."""
+    """The same value, with fractions in all integral floats."""
     if isinstance(value, dict):
         return {key: with_fractions(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -40,7 +40,7 @@ def with_fractions(value: Any) -> Any:
 
 
 def from_jsonb(text: str) -> Any:
-    """The value of a jsonb. Numbers that are too large become the nearest float, or None; so does what is nested too deeply."""
+    """The value of a jsonb. A number that is too large becomes the nearest float or None, and a value nested too deeply None."""
     if LONG_NUMBER.search(text) is None and text.count("[") + text.count("{") <= MAX_DEPTH:
         return msgspec.json.decode(text)
     try:
@@ -50,7 +50,7 @@ def from_jsonb(text: str) -> Any:
 
 
 def number_of(digits: str) -> float | None:
-    """An int where it is written as one and fits 64 bits."""
+    """An int if it is written as one and fits into 64 bits."""
     # jsonb writes no exponents, and the longest int64 has 20 characters. Python refuses to read integers of 4,300 digits.
     if "." not in digits and len(digits) <= 20 and SMALLEST <= int(digits) <= LARGEST:
         return int(digits)
@@ -59,7 +59,7 @@ def number_of(digits: str) -> float | None:
 
 
 def pruned(value: Any, depth: int) -> Any:
-    """Without containers below this depth."""
+    """The value, with None for containers below this depth."""
     if not isinstance(value, dict | list):
         return value
     if depth == 0:

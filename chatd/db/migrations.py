@@ -85,7 +85,7 @@ class Schema(Struct, frozen=True):
 
 async def pending(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
     """The scripts that `migrate` would apply. Raises SchemaError."""
-    return await db.within(lambda connection: find_pending(connection, schemas))
+    return await db.run_on_connection(lambda connection: find_pending(connection, schemas))
 
 
 async def migrate(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
@@ -93,7 +93,7 @@ async def migrate(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
 
     Raises SchemaError.
     """
-    return await db.within(lambda connection: apply_pending(connection, schemas), timeout=inf)
+    return await db.run_on_connection(lambda connection: apply_pending(connection, schemas), timeout=inf)
 
 
 async def apply_pending(connection: Any, schemas: Sequence[Schema]) -> list[Script]:

@@ -1,10 +1,10 @@
-"""The door to Postgres: asyncpg behind trio-asyncio, connections for everybody and connections of one's own for the journal.
+"""Postgres: asyncpg behind trio-asyncio, as a pool and as dedicated connections.
 
-Every call crosses into asyncio once, with all it has to do there, because the crossing costs more than a small query. Foreign
-exceptions end here: what a client may see becomes a `Refused`, what a handler may expect one of the violations below,
-anything else is a bug and passes. A server that goes away is answered `unavailable` until it is back.
+Every call switches to asyncio once, with all statements that it runs there, because the switch costs more than a small query.
+Exceptions of asyncpg are translated: to a `Refused` for clients, or to a violation that handlers expect; others are bugs and
+are raised unchanged. While the server is unreachable, calls are refused `unavailable`.
 
-jsonb goes in and comes out as Python values; uuid goes in as text and comes out as text when the statement says `::text`.
+jsonb is converted to and from Python values. uuid parameters are text; statements select `::text`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from chatd.db.deadline import deadline
 from chatd.db.fair_share import ACCOUNT, FairShare
 from chatd.db.jsonb import from_jsonb, to_jsonb
 from chatd.db.postgres_faults import (
-    BROKEN,
+    CONNECTION_ERRORS,
     TOO_SLOW,
     Faults,
     ForeignKeyViolation,
@@ -46,7 +46,7 @@ __all__ = [
     "open_postgres",
 ]
 
-# What a transaction has for its rollback when its time is over.
+# The time for a rollback after a timeout.
 ROLLBACK_S = 0.2
 READ_WRITE, SNAPSHOT = {"isolation": "read_committed"}, {"isolation": "repeatable_read", "readonly": True}
 # Types below this oid come with Postgres: they have the same oid on every server.
@@ -60,13 +60,13 @@ Work = Callable[[Any], Awaitable[T]]
 
 
 class BadAddress(OperatorError):
-    """The dsn cannot be read. What is wrong in it is not said, it may be a piece of the password."""
+    """The dsn cannot be parsed. The text omits the wrong part, which may belong to the password."""
 
 
 class Postgres:
-    """Connections that are lent to one call each. Opened by `open_postgres`.
+    """A pool of connections, each lent to one call at a time. Opened by `open_postgres`.
 
-    Lent here and not by asyncpg's pool: each step of asyncio costs a step of Trio, and its pool takes ten to lend and take back.
+    It replaces asyncpg's pool, which takes ten steps of asyncio to lend a connection; each costs a step of Trio.
     """
 
     def __init__(self, dsn: str, settings: PostgresSection, node: str = "") -> None:
@@ -80,30 +80,30 @@ class Postgres:
 
     @property
     def timeout_s(self) -> float:
-        """Seconds that a statement may take."""
+        """The timeout of a statement."""
         return self._settings.timeout
 
     async def one(self, sql: str, *args: Any) -> Row | None:
         """The first row, or None."""
-        return await self.within(lambda connection: connection.fetchrow(sql, *args))
+        return await self.run_on_connection(lambda connection: connection.fetchrow(sql, *args))
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
         """All rows."""
-        return await self.within(lambda connection: connection.fetch(sql, *args))
+        return await self.run_on_connection(lambda connection: connection.fetch(sql, *args))
 
     async def value(self, sql: str, *args: Any) -> Any:
         """The first column of the first row, or None."""
-        return await self.within(lambda connection: connection.fetchval(sql, *args))
+        return await self.run_on_connection(lambda connection: connection.fetchval(sql, *args))
 
     async def run(self, sql: str, *args: Any) -> None:
-        """Nothing comes back."""
-        await self.within(lambda connection: connection.execute(sql, *args))
+        """Run a statement without a result."""
+        await self.run_on_connection(lambda connection: connection.execute(sql, *args))
 
-    async def within(self, work: Work[T], timeout: float | None = None) -> T:
+    async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
         """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the deadline of the
-        command that asks counts as well, see `chatd/db/deadline.py`.
+        command applies as well, see `chatd/db/deadline.py`.
 
-        Raises Refused (`unavailable`, `timeout`; `rate_limited` when other statements of the user take all of that time),
+        Raises Refused (`unavailable`, `timeout`; `rate_limited` if other statements of the user use up that time),
         UniqueViolation, ForeignKeyViolation.
         """
         timeout = self._settings.timeout if timeout is None else timeout
@@ -131,25 +131,25 @@ class Postgres:
             connection = self._idle.pop() if self._idle else self.connection("pool")
             began = perf_counter()
             try:
-                return await connection.within(work, timeout)
+                return await connection.run_on_connection(work, timeout)
             finally:
                 if patience.cancel_called:
                     connection.close()
-                    # It says nothing about Postgres when most of the time went by in a queue of ours.
+                    # A timeout that was mostly spent waiting for a connection is no fault of Postgres.
                     if perf_counter() - began > timeout / 2:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
     async def in_transaction(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work(tx, *args)` in asyncio, in one transaction: if it raises, nothing is written. Raises as `within` does."""
-        return await self.within(lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs))
+        """Run `work(tx, *args)` in asyncio, in one transaction. Raises as `run_on_connection` does, and what `work` raises."""
+        return await self.run_on_connection(lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs))
 
     async def in_snapshot(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
-        return await self.within(lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs))
+        return await self.run_on_connection(lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs))
 
     def connection(self, name: str, prelude: str = "") -> "Connection":
-        """A connection of one's own, which begins with the statements of the prelude."""
+        """A dedicated connection, which runs the statements of the prelude first."""
         return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude)
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ async def in_transaction(
 
 
 class Connection:
-    """One connection, which opens when it is needed and again after it broke. For one task at a time."""
+    """One connection, opened when it is used, and again after it broke. For one task at a time."""
 
     def __init__(self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str = "") -> None:
         self._dsn = dsn
@@ -201,13 +201,13 @@ class Connection:
         self._connection: asyncpg.Connection[Row] | None = None
 
     async def call(self, sql: str, *args: Any) -> Sequence[Row]:
-        """All rows. Raises as `within` does."""
-        return await self.within(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
+        """All rows. Raises as `run_on_connection` does."""
+        return await self.run_on_connection(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
 
-    async def within(self, work: Work[T], timeout: float) -> T:
+    async def run_on_connection(self, work: Work[T], timeout: float) -> T:
         """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
         with trio.move_on_after(timeout):
-            result = await self._across(work, timeout + ROLLBACK_S)
+            result = await self._run_in_asyncio(work, timeout + ROLLBACK_S)
             if self._faults.open:
                 self._faults.succeeded()
             return result
@@ -215,10 +215,10 @@ class Connection:
         self._faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _across(self, work: Work[T], at_most: float) -> T:
-        """Run it in asyncio, with its failures translated. The cause of a `Refused` is for operators only."""
+    async def _run_in_asyncio(self, work: Work[T], at_most: float) -> T:
+        """Translates exceptions. The cause of a `Refused` is for operators only."""
         try:
-            return cast(T, await trio_asyncio.aio_as_trio(self._within)(work, at_most))
+            return cast(T, await trio_asyncio.aio_as_trio(self._run)(work, at_most))
         except Exception as error:
             self._faults.note(error)
             ours = translated(error)
@@ -226,18 +226,18 @@ class Connection:
                 raise
             raise ours from error
 
-    async def _within(self, work: Work[T], at_most: float) -> T:
+    async def _run(self, work: Work[T], at_most: float) -> T:
         connection = await self._opened()
-        # Cancelled, a transaction is rolled back first, and a server that is silent would never answer that.
+        # A cancelled transaction is rolled back first, which a server that is unreachable never answers.
         silent = asyncio.get_running_loop().call_later(at_most, connection.terminate)
         try:
             return await work(connection)
-        except BROKEN:
+        except CONNECTION_ERRORS:
             connection.terminate()
             raise
         finally:
             silent.cancel()
-            # Cancelled in the midst of it: nobody may go on where somebody else has stopped.
+            # Cancelled inside a transaction: the next task must not continue it.
             if not connection.is_closed() and connection.is_in_transaction():
                 connection.terminate()
 
@@ -249,21 +249,20 @@ class Connection:
         return self._connection
 
     def close(self) -> None:
-        """Let go of it, whatever it is doing."""
+        """Terminate it, whatever it is doing."""
         if self._connection is not None:
             self._connection.terminate()
 
 
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
-    """What every session of ours sets. Times in milliseconds.
+    """The settings of every session. Times in milliseconds.
 
-    The name ends with the id of the node: it tells the other nodes that this one can still commit
-    (`cluster/peer_watch.py`). So the server looks after sessions whose machine is gone: after half a minute they end,
-    and with them the locks they hold.
+    `application_name` ends with the id of the node: while it has sessions, other nodes know that it can still commit
+    (`cluster/peer_watch.py`). Keepalives end the sessions of a lost machine, and release their locks, within half a minute.
 
-    A statement keeps its plan for all values, and conversations differ in size by a factor of a million: what must not happen is
-    that all of a huge one is read and sorted, because the usual one is small. Without bitmaps Postgres walks the index in its
-    order and stops at the limit. (Full text search needs bitmaps, and turns them on for itself.)
+    A statement keeps one plan for all values, and conversations differ in size by a factor of a million. Without bitmap scans
+    Postgres reads an index in order and stops at the limit, instead of reading and sorting all of a large conversation.
+    Full-text search needs bitmap scans and enables them for itself.
     """
     limit = str(int(settings.timeout * 1000))
     return {
@@ -317,7 +316,7 @@ async def prepare(connection: Any) -> None:
 
 @asynccontextmanager
 async def open_postgres(dsn: str, settings: PostgresSection, node: str = "") -> AsyncIterator[Postgres]:
-    """The door. Opens no connection by itself: a server that is away now may be there later. `node`: the id of a serving node."""
+    """The pool. Connections open when they are used. `node`: the id of the node, if it serves."""
     db = Postgres(dsn, settings, node)
     try:
         yield db

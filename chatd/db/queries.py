@@ -1,8 +1,8 @@
-"""sql/<name>.sql as named statements: `SQL = load("conversations/sending")`, then `SQL.history_before`.
+"""Loads the named statements of sql/<name>.sql: `SQL = load("conversations/sending")`, then `SQL.history_before`.
 
-A subsystem outside of chatd has a folder of its own: `load("notes", Path(__file__).parent)`.
+A subsystem outside of chatd has its own folder: `load("notes", Path(__file__).parent)`.
 
-A file is a row of statements, each under a header `-- name: history_before`; the comment lines below it are its description.
+Each statement follows a header, `-- name: history_before`, and comments that describe it.
 """
 
 import re
@@ -14,7 +14,7 @@ HERE = Path(__file__).parents[1]
 
 
 class Queries:
-    """The statements of one file, as attributes."""
+    """The statements of one file as attributes."""
 
     def __init__(self, path: Path, statements: dict[str, str]) -> None:
         self._path = path
@@ -28,20 +28,20 @@ class Queries:
 
 
 def folder() -> Path:
-    """sql/: inside the package when it was installed from a wheel, beside it in a checkout."""
+    """sql/, which is inside the package in a wheel, and beside it in a checkout."""
     installed = HERE / "sql"
     return installed if installed.is_dir() else HERE.parent / "sql"
 
 
 def names() -> list[str]:
-    """Of all files, as `load` takes them."""
+    """The names of all files, for `load`."""
     files = (path.relative_to(folder()) for path in folder().glob("*/*.sql"))
     return sorted(str(path.with_suffix("")) for path in files)
 
 
 @cache
 def load(name: str, root: Path | None = None) -> Queries:
-    """The statements of sql/<name>.sql, where `name` is "<subsystem>/<file>"; or of a file below the folder `root`."""
+    """The statements of <root>/<name>.sql. `name` is "<subsystem>/<file>"; `root` is sql/ by default."""
     path = (root or folder()) / f"{name}.sql"
     return Queries(path, parse(path.read_text(encoding="utf8"), path.name))
 
@@ -51,11 +51,11 @@ def parse(text: str, source: str) -> dict[str, str]:
     statements: dict[str, str] = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         if name in statements:
-            raise ValueError(f"{source}: statement {name!r} is there twice")
+            raise ValueError(f"{source}: statement {name!r} is defined twice")
         statements[name] = without_comments(body)
     return statements
 
 
 def without_comments(body: str) -> str:
-    """Postgres would carry comments along in every plan and log line."""
+    """Postgres would keep comments in every plan and log line."""
     return "\n".join(line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("--"))

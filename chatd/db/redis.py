@@ -1,13 +1,13 @@
-"""The door to Redis (or Valkey): redis-py behind trio-asyncio.
+"""Redis (or Valkey): redis-py behind trio-asyncio.
 
-What lives here may be lost at any time without a message being lost. A server that is away is answered `unavailable`; a command
-that was cancelled takes its connection with it, so that its answer cannot reach the next one who asks.
+All data in Redis may be lost at any time without the loss of a message. While the server is unreachable, commands are refused
+`unavailable`. A cancelled command closes its connection, so that the next command does not read its answer.
 
-Several commands that belong together are one `transaction`, or an `update` that commits only if nothing has changed since it
-read. Scripts are not used: a server that runs none is safer.
+Commands that belong together are one `transaction`, or an `update`, which commits only if nothing has changed since it read.
+Scripts are not used, so a server can forbid them.
 
-After a failover, old connections may still lead to the old primary, which answers that it takes no writes. So an answer that
-speaks of the server and not of the command is a fault of the connection: see `Redis.reconnect`.
+After a failover, old connections may still lead to the old primary, which refuses writes. So an error about the state of the
+server is treated as a fault of the connection, see `Redis.reconnect`.
 """
 
 from collections import Counter
@@ -42,15 +42,15 @@ from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
 
 LOG = log.get(__name__)
-TIMEOUT = 2.0
-# What says that no server answered, except for these, with which one did.
+TIMEOUT_S = 2.0
+# No server answered, except for `ANSWERS`, which redis-py derives from these.
 NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
 MAX_UPDATE_ATTEMPTS = 20
 ANSWERS = (AuthenticationError, AuthorizationError, BusyLoadingError)
 
 
 class BadAddress(OperatorError):
-    """The url cannot be read. What is wrong in it is not said, it may be a piece of the password."""
+    """The url cannot be parsed. The text omits the wrong part, which may belong to the password."""
 
 
 # Errors of a server that cannot do its work, as classes of redis-py and, for what it does not classify, by their code.
@@ -71,14 +71,14 @@ class Redis:
         self._prefix = prefix
         self.connection = Condition("Redis connection", quiet_s=1.0)
         self.commands = Condition("Redis commands", quiet_s=3.0)
-        # Entries, by the stream or list, that could not be read.
+        # Entries that could not be read, by stream or list.
         self.unreadable: Counter[str] = Counter()
 
     def key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
 
     def note_unreadable(self, place: str, **extra: Any) -> None:
-        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first one of each place."""
+        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first of each place."""
         self.unreadable[place] += 1
         if self.unreadable[place] == 1:
             LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
@@ -123,7 +123,7 @@ class Redis:
         """`command` is for the log."""
         client, cause = self._client, None
         try:
-            with trio.move_on_after(TIMEOUT):
+            with trio.move_on_after(TIMEOUT_S):
                 try:
                     answer: T = await trio_asyncio.aio_as_trio(work)(client)
                 except (TimeoutError, RedisError, OSError) as error:
@@ -140,7 +140,7 @@ class Redis:
         raise self._note(cause, command) from cause
 
     async def reconnect(self) -> None:
-        """Resolve the address and connect anew from the next command on. Commands under way end on their old connections."""
+        """Resolve the address and reconnect with the next command. Running commands end on their old connections."""
         old, self._client = self._client, self._connect()
         await close_idle(old)
 
@@ -149,14 +149,14 @@ class Redis:
 
     @property
     def failing(self) -> bool:
-        """Whether Redis is away, or refuses commands."""
+        """Whether Redis is unreachable, or refuses commands."""
         return self.connection.failing or self.commands.failing
 
     def _note(self, cause: Exception | None, command: Command) -> Refused:
-        """Log it; what to raise. A server that answers with an error is not away."""
+        """Log the failure; returns what to raise. A server that answers with an error is reachable."""
         if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
-            self.connection.fail(cause or f"no answer within {TIMEOUT:g} s")
-            return Refused("unavailable", "Redis is away", retry_after=1)
+            self.connection.fail(cause or f"no answer within {TIMEOUT_S:g} s")
+            return Refused("unavailable", "Redis is unreachable", retry_after=1)
         self.connection.recover()
         self.commands.fail(cause, command=command[0], key=key_of(command))
         return Refused("unavailable", "Redis refuses commands", retry_after=1)
@@ -213,25 +213,25 @@ def said_by_server(error: Exception) -> Exception:
 
 
 def key_of(command: Command) -> str:
-    """The first key of a command, as far as one can tell; for the log."""
+    """The first key of a command, for the log; a best effort."""
     if "STREAMS" in command:
         return str(command[command.index("STREAMS") + 1])
     return str(command[1]) if len(command) > 1 else ""
 
 
 async def close_idle(client: "Client") -> None:
-    """Close the connections that no command uses; an outdated client is closed by the commands that still use it."""
+    """Close the unused connections of a client. Running commands close those that they use when they end."""
     with trio.CancelScope(shield=True), suppress(TimeoutError, RedisError, OSError):
         await trio_asyncio.aio_as_trio(client.connection_pool.disconnect)(inuse_connections=False)
 
 
 def is_server_fault(error: Exception | None) -> bool:
-    """Whether the server refused because of its own state: a replica, out of memory, loading its data."""
+    """Whether the server refused because of its state: a replica, out of memory, loading."""
     return isinstance(error, SERVER_FAULTS) or any(code in str(error) for code in SERVER_FAULT_CODES)
 
 
 def check_number(url: str) -> None:
-    """That the path of the address is the number of a database: any other would count as 0. Raises ValueError."""
+    """Check that the path is a database number; redis-py takes any other path for 0. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme != "unix" and parts.path.strip("/") and not parts.path.strip("/").isdecimal():
         raise ValueError(parts.path)
@@ -240,8 +240,8 @@ def check_number(url: str) -> None:
 def client_of(settings: RedisSection, url: str) -> "Client":
     """By url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
-        "socket_timeout": TIMEOUT,
-        "socket_connect_timeout": TIMEOUT,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
@@ -251,7 +251,7 @@ def client_of(settings: RedisSection, url: str) -> "Client":
     if url:
         try:
             client = Client.from_url(url, **common)
-            # What it does not know among the options of the address shows when a connection is made, not yet opened.
+            # Making a connection, without opening it, validates the options of the address.
             client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             check_number(url)
             return client
@@ -270,7 +270,7 @@ def client_of(settings: RedisSection, url: str) -> "Client":
 
 @asynccontextmanager
 async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
-    """The door; `url` when it is not the one in the settings. Connects when it is needed. Raises BadAddress."""
+    """`url` overrides the one in the settings. Connects with the first command. Raises BadAddress."""
     redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix)
     try:
         yield redis

@@ -1,4 +1,4 @@
-"""What an operator can do when Redis fails, by the cause."""
+"""What an operator can do about failures of Redis, by cause."""
 
 import errno
 
@@ -12,28 +12,28 @@ from redis.exceptions import (
     ReadOnlyError,
 )
 
-# The first one counts.
+# The first match applies.
 FIXES: tuple[tuple[type[BaseException], str], ...] = (
-    (AuthenticationError, "user or password is wrong: correct them in redis.url, or redis.username and redis.password"),
-    (AuthorizationError, "the user of redis.url may not do that: give it all commands on the keys with redis.prefix"),
-    (NoPermissionError, "the user of redis.url may not do that: give it all commands on the keys with redis.prefix"),
-    (BusyLoadingError, "Redis reads its files: wait"),
-    (ReadOnlyError, "this is a replica: give redis.url the primary"),
-    (OutOfMemoryError, "raise maxmemory, or give chatd a Redis of its own"),
+    (AuthenticationError, "the user or the password is wrong: correct redis.url, or redis.username and redis.password"),
+    (AuthorizationError, "the user of redis.url lacks a permission: allow it all commands on keys with redis.prefix"),
+    (NoPermissionError, "the user of redis.url lacks a permission: allow it all commands on keys with redis.prefix"),
+    (BusyLoadingError, "Redis is loading its files: wait"),
+    (ReadOnlyError, "this is a replica: set redis.url to the primary"),
+    (OutOfMemoryError, "raise maxmemory, or use a separate Redis for chatd"),
     (MaxConnectionsError, "raise maxclients of Redis"),
 )
 BY_TEXT = (
-    ("MISCONF", "Redis cannot save: look at its log and the space on its disk"),
-    ("NOAUTH", "Redis wants a password: set it in redis.url, or redis.password"),
-    (f"Error {errno.ECONNREFUSED} ", "nothing listens there: start Redis, or correct host and port of redis.url"),
-    (f"Error {errno.ENOENT} ", "there is no such socket: start Redis, or correct redis.url"),
+    ("MISCONF", "Redis cannot save: check its log and its disk space"),
+    ("NOAUTH", "Redis requires a password: set it in redis.url, or redis.password"),
+    (f"Error {errno.ECONNREFUSED} ", "nothing listens there: start Redis, or correct the host and port of redis.url"),
+    (f"Error {errno.ENOENT} ", "the socket does not exist: start Redis, or correct redis.url"),
     (f"Error {errno.EACCES} ", "the account of chatd may not use this socket: correct redis.url, or its permissions"),
-    # What getaddrinfo(3) fails with is below 0.
-    ("Error -", "the host of redis.url has no address: correct it, or look at the DNS of this machine"),
-    ("invalid DB index", "Redis has no database of this number: correct the end of redis.url"),
-    ("DB index is out of range", "Redis has no database of this number: correct the end of redis.url"),
-    ("SSL", "the encryption does not work: rediss:// is for TLS, redis:// without; look at the certificate"),
-    ("Protocol Error", "it is no Redis that answers there: correct host and port of redis.url"),
+    # Errors of getaddrinfo(3) are negative.
+    ("Error -", "the host of redis.url has no address: correct it, or check the DNS of this machine"),
+    ("invalid DB index", "Redis has no database with this number: correct the end of redis.url"),
+    ("DB index is out of range", "Redis has no database with this number: correct the end of redis.url"),
+    ("SSL", "TLS fails: rediss:// uses TLS, redis:// does not; check the certificate"),
+    ("Protocol Error", "another service than Redis answers there: correct the host and port of redis.url"),
 )
 
 
@@ -42,5 +42,5 @@ def fix_of(error: BaseException | None) -> str:
     for cause, fix in FIXES:
         if isinstance(error, cause):
             return fix
-    usual = "is it running, and is redis.url right? Does a firewall let it pass?"
+    usual = "check that it runs, redis.url, and firewalls"
     return next((fix for text, fix in BY_TEXT if text in str(error)), usual)

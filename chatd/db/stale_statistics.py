@@ -1,8 +1,8 @@
-"""Renews the statistics of tables that have grown, so that no plan stays that was made when they were empty or small.
+"""Analyses tables that have grown, so that no plan is kept that was made for an empty or small table.
 
-A connection keeps the plan of a statement. Postgres knows the size of a table when it makes the plan; in an empty table all
-indexes cost the same, so it may choose one that has to be walked from end to end once there are rows. ANALYZE makes every
-connection of every node plan again what reads the table, functions included. Autovacuum does that too, but only once a minute.
+A connection keeps the plan of a statement. In an empty table all indexes cost the same, so Postgres may choose one that it has to
+read from end to end once there are rows. After ANALYZE, every connection of every node plans the statements and functions that
+read the table again. Autovacuum does the same, but only once a minute.
 """
 
 from contextlib import closing, suppress
@@ -17,13 +17,13 @@ SQL = queries.load("db/stale_statistics")
 EVERY_S = 1.0
 # Growth after which statistics are stale. Tables with fewer rows than `SMALL_ROWS` count as that large.
 FACTOR, SMALL_ROWS = 4, 25
-# ANALYZE reads a sample, which takes longer than a statement may take where the disk is slow.
+# ANALYZE reads a sample, which on a slow disk takes longer than the statement timeout.
 TIMEOUT_S = 60
 PRELUDE = f"set statement_timeout = '{TIMEOUT_S}s'"
 
 
 async def watch(db: Postgres) -> None:
-    """For ever."""
+    """Renew until cancelled."""
     while True:
         await trio.sleep(EVERY_S)
         with suppress(Refused):
@@ -36,7 +36,7 @@ async def renew(db: Postgres) -> list[str]:
     if names:
         with closing(db.connection("statistics", PRELUDE)) as connection:
             for name in names:
-                # The name comes quoted from the catalogue.
+                # The catalogue returns the name quoted.
                 sql = f"analyze (skip_locked) {name}"
-                await connection.within(lambda session, sql=sql: session.execute(sql), TIMEOUT_S)  # type: ignore[misc]
+                await connection.run_on_connection(lambda session, sql=sql: session.execute(sql), TIMEOUT_S)  # type: ignore[misc]
     return names

@@ -1,7 +1,6 @@
-"""Finds out whether Postgres takes writes, by writing a row and reading it back.
+"""Probes whether Postgres accepts writes, by writing a row and reading it back.
 
-A full disk or a read-only server shows in a write only: statements that read succeed all the while. So the end of such a failure
-is found by a write of this probe, which runs while there is one.
+A full disk or a read-only server fails writes only. While there is such a failure, this probe finds its end.
 """
 
 import secrets
@@ -15,12 +14,12 @@ from chatd.db.postgres import Postgres
 
 SQL = queries.load("db/write_probe")
 EVERY_S = 1.0
-# Large enough that the table grows and the disk has to give space.
+# Large enough to allocate disk space.
 FILLER_BYTES = 65_536
 
 
 async def watch(db: Postgres) -> None:
-    """For ever: while writes fail, try one now and then."""
+    """Probe while writes fail, until cancelled."""
     while True:
         await trio.sleep(EVERY_S)
         if db.faults.write_status:
@@ -30,7 +29,7 @@ async def watch(db: Postgres) -> None:
 
 
 async def probe(db: Postgres, name: str) -> bool:
-    """Write a row and read it back; whether it is the same. Raises Refused."""
+    """Write a row and read it back. Returns whether they are equal. Raises Refused."""
     filler = secrets.token_bytes(FILLER_BYTES)
     await db.run(SQL.write, name, filler)
     return bool(await db.value(SQL.read, name) == filler)

@@ -20,7 +20,7 @@ from chatd.app.encoding import Answer
 from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import name_of, parse, parse_networks
 from chatd.core.errors import Refused
-from chatd.core.identity import Authority
+from chatd.core.identity import AdminScope
 from chatd.http.admin_tokens import Admins
 from chatd.http.asgi_guard import PEER
 from chatd.http.read_turns import ReadTurns
@@ -77,17 +77,17 @@ def view_of(row: Row, node: Node, admins: Admins, read_turns: ReadTurns) -> View
     return view
 
 
-def reader_of(kind: type[Command], node: Node, admins: Admins) -> Callable[[], Awaitable[tuple[AdminCommand, Authority, str]]]:
+def reader_of(kind: type[Command], node: Node, admins: Admins) -> Callable[[], Awaitable[tuple[AdminCommand, AdminScope, str]]]:
     """What an admin asks for, in whose name, and from where. Raises Refused."""
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     reader = RequestDecoder(kind, node.config.gateway.max_depth)
 
-    async def read() -> tuple[AdminCommand, Authority, str]:
+    async def read() -> tuple[AdminCommand, AdminScope, str]:
         check_site()
         address = request_address(proxies)
         name = admins.name_of(offered_token(), address)
         command = cast(AdminCommand, await reader.command({}))
-        return command, admins.authority(name, command.tenant), address
+        return command, admins.scope_of(name, command.tenant), address
 
     return read
 

@@ -1,4 +1,4 @@
-"""Who may use /admin: the names and tokens of the configuration. They have nothing to do with the tokens of users."""
+"""The admins of the configuration, and their tokens for /admin. Tokens of users are separate."""
 
 import hmac
 import re
@@ -10,15 +10,15 @@ from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
-from chatd.core.identity import Authority
+from chatd.core.identity import AdminScope
 from chatd.core.secrets import MIN_SECRET_BYTES
 
-# What a header can carry and nothing can mangle.
+# Characters that a header carries unchanged.
 TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Admins:
-    """All admins. Raises WeakKey when one has a token that must not be used."""
+    """All admins. Raises WeakKey for a token that must not be used."""
 
     def __init__(self, config: Config) -> None:
         self._admins = config.admins
@@ -28,12 +28,12 @@ class Admins:
         for name, admin in config.admins.items():
             check_admin(name, admin, self._tenants)
         if len(set(self._digests.values())) < len(self._digests):
-            raise WeakKey("two admins have the same token: nobody could say who did something")
+            raise WeakKey("two admins have the same token: the audit log could not tell them apart")
 
     def name_of(self, token: str | None, address: str) -> str:
-        """Whose token this is, whatever its address has tried before.
+        """The admin with this token. Earlier failures of the address do not matter to a valid token.
 
-        Raises Refused: `unauthenticated`, and `rate_limited` for an address that has tried too often.
+        Raises Refused: `unauthenticated`; `rate_limited` for an address with too many failures.
         """
         offered, found = digest(token or ""), ""
         for name, known in self._digests.items():
@@ -41,23 +41,23 @@ class Admins:
                 found = name
         if not found:
             self._failures.check(address)
-            raise Refused("unauthenticated", "this is no token of an admin")
+            raise Refused("unauthenticated", "not a token of an admin")
         return found
 
-    def authority(self, name: str, tenant: str) -> Authority:
-        """The admin at work in a tenant. Raises Refused: `not_found` for one that is not theirs."""
+    def scope_of(self, name: str, tenant: str) -> AdminScope:
+        """The scope of an admin in a tenant. Raises Refused: `not_found` for a tenant outside of it."""
         own = self._admins[name].tenants
         if tenant not in self._tenants or (own and tenant not in own):
             raise Refused("not_found", "$.tenant: no such tenant")
-        return Authority(name, tenant, everywhere=not own)
+        return AdminScope(name, tenant, all_tenants=not own)
 
 
 def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
-        raise WeakKey(f"{name!r} is no name for an admin: small letters, digits, - and _, at most 63")
+        raise WeakKey(f"{name!r} is not a valid admin name: expected 1 to 63 of a-z, 0-9, - and _")
     if len(admin.token) < MIN_SECRET_BYTES or TOKEN.fullmatch(admin.token) is None:
-        raise WeakKey(f"admin {name}: the token must have at least {MIN_SECRET_BYTES} bytes, letters and signs of ASCII only")
+        raise WeakKey(f"admin {name}: the token must have at least {MIN_SECRET_BYTES} bytes of printable ASCII, without spaces")
     unknown = set(admin.tenants) - tenants
     if unknown:
-        raise WeakKey(f"admin {name}: there is no tenant {', '.join(sorted(unknown))}")
+        raise WeakKey(f"admin {name}: unknown tenant {', '.join(sorted(unknown))}")

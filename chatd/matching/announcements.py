@@ -17,8 +17,8 @@ from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.db.unnest import columns_of
 from chatd.matching.control_messages import MatchAnnounced
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, ForwardedEvent
@@ -148,7 +148,7 @@ class Announcements:
             connected = [key for key in due if self._hub.connections.count(key[0], key[2])]
             with suppress(Refused):
                 if connected:
-                    await self._db.run(SQL.mark_heard, *columns_of(connected, 3))
+                    await self._db.run(SQL.mark_heard, *to_unnest_arrays(connected, 3))
                 for key in due:
                     if self._deliveries[key] <= until:
                         del self._deliveries[key]

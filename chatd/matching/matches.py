@@ -8,8 +8,8 @@ from chatd.cluster.control_messages import SubscribeUsers, UnsubscribeUsers
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.identity import UserKey
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres, Row
-from chatd.db.unnest import columns_of
 from chatd.matching.announcements import Announcements, announcement
 from chatd.matching.control_messages import MatchOver
 from chatd.matching.criteria import Ticket, encode_criteria
@@ -163,7 +163,7 @@ class Matches:
         sent = self._announcements
         for at in range(0, len(users), PAGE_SIZE):
             page = [(*user, sent.announced.get(user), user in sent.unconfirmed) for user in users[at : at + PAGE_SIZE]]
-            for row in await self._db.all(SQL.missed, *columns_of(page, 4)):
+            for row in await self._db.all(SQL.missed, *to_unnest_arrays(page, 4)):
                 await self._announce_missed(row)
 
     async def _announce_missed(self, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""Bans and the audit log, for admins."""
+"""Admin commands for bans and the audit log."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -52,7 +52,7 @@ async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
         hash_ = hash_of(ctx, cmd.address)
         ban = await bans.ban_range(db, ctx.actor, hash_, cmd.reason, until)
         return [Broadcast(CloseRange(ctx.tenant, hash_, ctx.node.clock())), Reply(BanAdded(ban=ban, until=until))]
-    raise Refused("bad_request", "$: a user, perhaps with devices, or an address")
+    raise Refused("bad_request", "$: expected a user, optionally with devices, or an address")
 
 
 def hash_of(ctx: Ctx, address: str) -> bytes:
@@ -71,7 +71,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
 @admin_command(LiftBan, result=Ok, refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
     """Refused `not_found` if the ban does not exist or was revoked before."""
-    if not await bans.lift(ctx.node.db, ctx.actor, cmd.ban):
+    if not await bans.revoke_ban(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 

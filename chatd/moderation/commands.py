@@ -1,4 +1,4 @@
-"""Reporting somebody. What was said is kept with the report, whoever deletes what afterwards."""
+"""The command that reports a user. The report stores a transcript, which later deletions do not change."""
 
 from typing import Annotated, ClassVar
 
@@ -17,7 +17,7 @@ from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("moderation/reports")
-HOUR, DAY = 3_600_000, 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
 class CreateReport(Command, tag="report.create"):
@@ -46,52 +46,52 @@ class ReportMade(Result, tag="report"):
 @command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
     """Refused `not_found` for what you cannot report or do not own, `rate_limited` after too many reports in an hour."""
-    check_form(ctx, cmd)
-    report = await ctx.node.db.in_transaction(file, ctx, cmd)
+    check_fields(ctx, cmd)
+    report = await ctx.node.db.in_transaction(insert_report, ctx, cmd)
     return [Reply(ReportMade(report=report))]
 
 
-def check_form(ctx: Ctx, cmd: CreateReport) -> None:
+def check_fields(ctx: Ctx, cmd: CreateReport) -> None:
     reasons = ctx.node.config.get(ModerationSettings).reasons
     if cmd.reason not in reasons:
-        raise Refused("bad_request", f"$.reason: one of {', '.join(reasons)}")
+        raise Refused("bad_request", f"$.reason: expected one of {', '.join(reasons)}")
     if cmd.user is None and cmd.message is None:
-        raise Refused("bad_request", "$: a user, or a message with its conversation")
+        raise Refused("bad_request", "$: expected a user, or a message with its conversation")
     if cmd.message is not None and cmd.conversation is None:
-        raise Refused("bad_request", "$.conversation: a message is named with its conversation")
+        raise Refused("bad_request", "$.conversation: required with a message")
 
 
-async def file(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
-    """Within a transaction, one at a time for each reporter: the id of the report, perhaps of one that is there already."""
+async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
+    """Returns the id of the new report, or of an equal one within a day. One at a time for each reporter."""
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
     scene = await find_scene(tx, ctx, cmd)
-    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY)
+    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY_MS)
     if known is not None:
         return str(known)
-    lately = await tx.one(SQL.lately, tenant, me, now - HOUR)
+    lately = await tx.one(SQL.lately, tenant, me, now - HOUR_MS)
     assert lately is not None
-    check_pace(lately, settings.reports_per_hour, now)
-    if cmd.picture is not None and await tx.value(SQL.hold_picture, tenant, cmd.picture, me) is None:
+    check_rate(lately, settings.reports_per_hour, now)
+    if cmd.picture is not None and await tx.value(SQL.lock_picture, tenant, cmd.picture, me) is None:
         raise Refused("not_found", "$.picture: no such upload of yours")
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await tx.value(SQL.file, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
+    return str(await tx.value(SQL.add, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
 
 
 async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
-    """Where they have met. Raises Refused: `not_found`, alike for whoever does not exist."""
-    asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY)
+    """Where the two have met. Raises Refused: `not_found`, also for a user who does not exist."""
+    asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
     scene: Row | None = await tx.one(SQL.scene, ctx.tenant, ctx.user, *asked)
     if scene is None:
         raise Refused("not_found", "you have not met")
     if scene["target"] == ctx.user:
-        raise Refused("bad_request", "$: nobody reports themselves")
+        raise Refused("bad_request", "$: you cannot report yourself")
     return scene
 
 
-def check_pace(lately: Row, most: int, now: int) -> None:
-    if lately["count"] >= most:
-        wait = max(1.0, (lately["first"] + HOUR - now) / 1000)
+def check_rate(lately: Row, max_reports: int, now: int) -> None:
+    if lately["count"] >= max_reports:
+        wait = max(1.0, (lately["first"] + HOUR_MS - now) / 1000)
         raise Refused("rate_limited", "too many reports", retry_after=wait)

@@ -1,4 +1,4 @@
-"""Reports, for admins: what is open, what was said, what is done about it."""
+"""Admin commands for reports."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from chatd.app.registry import admin_command
 from chatd.conversations.entities import Json
 from chatd.conversations.read_model import page_of
 from chatd.moderation import reports
-from chatd.moderation.reports import Measure
+from chatd.moderation.reports import Sanction
 from chatd.moderation.settings import ModerationSettings
 from chatd.wire.admin import AdminCommand, Lasts
 from chatd.wire.base import Id, Limit, Millis, Result, Seq
@@ -133,15 +133,15 @@ class Resolved(Result, tag="admin.report.resolved"):
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
     """Refused `conflict` if the report is resolved already."""
     settings = ctx.node.config.get(ModerationSettings)
-    measure = measure_of(cmd, ctx.now)
-    resolution = (ctx.actor, cmd.report, cmd.outcome, cmd.note, measure)
-    verdict = await ctx.node.db.in_transaction(reports.resolve, settings, *resolution)
-    closes = [CloseSessions(verdict.user, "banned")] if verdict.banned else []
-    return [*closes, Reply(Resolved(banned=verdict.banned))]
+    sanction = sanction_of(cmd, ctx.now)
+    decision = (ctx.actor, cmd.report, cmd.outcome, cmd.note, sanction)
+    resolution = await ctx.node.db.in_transaction(reports.resolve, settings, *decision)
+    closes = [CloseSessions(resolution.user, "banned")] if resolution.banned else []
+    return [*closes, Reply(Resolved(banned=resolution.banned))]
 
 
-def measure_of(cmd: ResolveReport, now: int) -> Measure:
+def sanction_of(cmd: ResolveReport, now: int) -> Sanction:
     if cmd.ban is None:
-        return Measure(strike=cmd.strike)
+        return Sanction(strike=cmd.strike)
     until = None if cmd.ban.lasts is None else now + cmd.ban.lasts * 1000
-    return Measure(strike=cmd.strike, ban=True, until=until, devices=cmd.ban.devices)
+    return Sanction(strike=cmd.strike, ban=True, until=until, devices=cmd.ban.devices)

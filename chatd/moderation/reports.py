@@ -19,7 +19,7 @@ SQL = queries.load("moderation/reports")
 UPHELD, DISMISSED = "upheld", "dismissed"
 
 
-class Measure(Struct, frozen=True):
+class Sanction(Struct, frozen=True):
     """The consequence of a report: a strike, or a ban (`until` in ms; None: permanent), with `devices` also of the devices."""
 
     strike: bool = False
@@ -28,7 +28,7 @@ class Measure(Struct, frozen=True):
     devices: bool = False
 
 
-class Verdict(Struct, frozen=True):
+class Resolution(Struct, frozen=True):
     """The reported user, and whether the resolution banned them."""
 
     user: str
@@ -68,34 +68,34 @@ async def find_file(tx: Tx, actor: AuditActor, report: str, upload: str) -> Stor
 
 
 async def resolve(
-    tx: Tx, settings: ModerationSettings, actor: AuditActor, report: str, outcome: str, note: str, measure: Measure
-) -> Verdict:
+    tx: Tx, settings: ModerationSettings, actor: AuditActor, report: str, outcome: str, note: str, sanction: Sanction
+) -> Resolution:
     """Resolve a report and apply the sanction.
 
     Raises Refused: `not_found`, `conflict` for a resolved report, `bad_request` for a sanction that does not fit the outcome.
     """
-    if (measure.strike and measure.ban) or (outcome == DISMISSED and (measure.strike or measure.ban)):
+    if (sanction.strike and sanction.ban) or (outcome == DISMISSED and (sanction.strike or sanction.ban)):
         raise Refused("bad_request", "$: expected a strike or a ban, and neither for a dismissed report")
-    row = await tx.one(SQL.hold, actor.tenant, report)
+    row = await tx.one(SQL.lock, actor.tenant, report)
     if row is None:
         raise Refused("not_found", "no such report")
     if row["state"] != "open":
         raise Refused("conflict", "this report is already resolved")
-    banned = await apply_sanction(tx, settings, actor, measure, row["user"], row["reason"])
+    banned = await apply_sanction(tx, settings, actor, sanction, row["user"], row["reason"])
     await tx.run(SQL.resolve, actor.tenant, report, outcome, note or None, actor.name, actor.now)
     await audit_log.write(tx, actor, "report.resolve", report, {"outcome": outcome, "user": row["user"]})
-    return Verdict(row["user"], banned)
+    return Resolution(row["user"], banned)
 
 
 async def apply_sanction(
-    tx: Tx, settings: ModerationSettings, actor: AuditActor, measure: Measure, user: str, reason: str
+    tx: Tx, settings: ModerationSettings, actor: AuditActor, sanction: Sanction, user: str, reason: str
 ) -> bool:
     """Returns whether the user was banned. The reason that the user may see is that of the report, never the note."""
-    if measure.strike:
+    if sanction.strike:
         return (await strikes.strike(tx, settings, actor, user, reason)).ban is not None
-    if measure.ban:
-        await bans.put_on_user(tx, actor, user, reason, measure.until, devices=measure.devices)
-    return measure.ban
+    if sanction.ban:
+        await bans.insert_ban(tx, actor, user, reason, sanction.until, devices=sanction.devices)
+    return sanction.ban
 
 
 async def sweep(db: Postgres, settings: ModerationSettings, now: int) -> None:

@@ -1,4 +1,4 @@
-"""The files of a report, for admins: a picture of a profile or group, and what is attached to a message in it."""
+"""The admin route for the files of a report: its picture, and attachments of messages in its transcript."""
 
 from typing import cast
 
@@ -36,7 +36,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 
 def open_file(node: Node) -> View:
-    """The one route that answers with no result of a command."""
+    """The view, which answers with bytes instead of the result of a command."""
     read, owners = reader_of(OpenReportFile, node, node.get(Admins)), Owners(node.config)
 
     async def view() -> Response:

@@ -11,14 +11,14 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Tx
-from chatd.moderation.escalation import Rung, rung_of
+from chatd.moderation.escalation import Step, step_for
 from chatd.moderation.settings import ModerationSettings
 
 SQL = queries.load("moderation/strikes")
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 
 
-class Struck(Struct, frozen=True):
+class StrikeResult(Struct, frozen=True):
     """The strike, the number of unexpired ones, and the ban that followed (`until` in ms; None: permanent)."""
 
     id: str
@@ -27,7 +27,7 @@ class Struck(Struct, frozen=True):
     until: int | None = None
 
 
-async def strike(tx: Tx, settings: ModerationSettings, actor: AuditActor, user: str, reason: str) -> Struck:
+async def strike(tx: Tx, settings: ModerationSettings, actor: AuditActor, user: str, reason: str) -> StrikeResult:
     """Add a strike, and the ban that follows from it. Raises Refused: `not_found` for an unknown user."""
     tenant, now = actor.tenant, actor.now
     if await tx.value(SQL.lock_user, tenant, user) is None:
@@ -36,18 +36,18 @@ async def strike(tx: Tx, settings: ModerationSettings, actor: AuditActor, user: 
     await tx.run(SQL.add, tenant, id_, user, reason, actor.name, now, ends)
     count: int = await tx.value(SQL.count, tenant, user, now)
     await audit_log.write(tx, actor, "strike.add", user, {"reason": reason, "count": count, "expires_at": ends})
-    rung = rung_of(settings.strikes, count)
-    if rung is None:
-        return Struck(id_, count)
-    until = end_of(rung, now)
-    ban = await bans.put_on_user(tx, actor, user, reason, until)
-    return Struck(id_, count, ban, until)
+    step = step_for(settings.strikes, count)
+    if step is None:
+        return StrikeResult(id_, count)
+    until = end_of(step, now)
+    ban = await bans.insert_ban(tx, actor, user, reason, until)
+    return StrikeResult(id_, count, ban, until)
 
 
-def end_of(rung: Rung, now: int) -> int | None:
-    return None if rung.seconds is None else now + rung.seconds * 1000
+def end_of(step: Step, now: int) -> int | None:
+    return None if step.seconds is None else now + step.seconds * 1000
 
 
 async def of_user(db: Postgres, tenant: str, user: str) -> list[dict[str, Any]]:
     """The latest strikes of a user."""
-    return [dict(row) for row in await db.all(SQL.page, tenant, user, MOST_SHOWN)]
+    return [dict(row) for row in await db.all(SQL.page, tenant, user, MAX_SHOWN)]

@@ -1,4 +1,4 @@
-"""Moderation: reports, strikes, bans and what admins look up."""
+"""Moderation: reports, strikes, and the admin commands on users and bans."""
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job

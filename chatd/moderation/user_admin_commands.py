@@ -1,4 +1,4 @@
-"""What admins do to one user besides banning, and what they can know of one."""
+"""Admin commands on one user, besides bans."""
 
 from typing import ClassVar
 

@@ -33,7 +33,7 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
-    check_everywhere(ctx)
+    require_all_tenants(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
     return [Broadcast(MaintenanceChanged()), Reply(Ok())]
@@ -50,11 +50,11 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 @admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
     """Refused `forbidden` for an admin whose tenants are restricted."""
-    check_everywhere(ctx)
+    require_all_tenants(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
     return [Broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]
 
 
-def check_everywhere(ctx: Ctx) -> None:
-    if not ctx.authority.everywhere:
+def require_all_tenants(ctx: Ctx) -> None:
+    if not ctx.admin_scope.all_tenants:
         raise Refused("forbidden", "this concerns all tenants")

@@ -12,8 +12,8 @@ from msgspec import Struct
 from chatd.core.identity import UserKey
 from chatd.core.turns import each_in_turns
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.db.unnest import columns_of
 from chatd.presence.events import PresenceState, PresenceUpdate, Status
 from chatd.presence.local_presence import OFFLINE
 from chatd.presence.subscriptions import PresenceSubscriptions, Target
@@ -48,7 +48,7 @@ class PresenceVisibility:
     async def visible(self, pairs: Iterable[tuple[Target, str]]) -> Visible:
         """Raises Refused."""
         asked = [(*target.user, viewer, target.alias) for target, viewer in dict.fromkeys(pairs)]
-        rows = await self._db.all(SQL.visible, *columns_of(asked, 4), self._shown_to)
+        rows = await self._db.all(SQL.visible, *to_unnest_arrays(asked, 4), self._shown_to)
         return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}
 
     async def states(self, viewer: str, targets: Iterable[Target], levels: Mapping[UserKey, int]) -> list[PresenceState]:

@@ -32,8 +32,8 @@ from chatd.core.health import Condition
 from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import ForeignKeyViolation, Postgres, Row
-from chatd.db.unnest import columns_of
 from chatd.search.facets import facets
 from chatd.search.tokenizer import tokens_in_slices
 from chatd.wire.connection_events import Behind
@@ -132,16 +132,16 @@ class Indexer:
 
     async def catch_up(self) -> None:
         """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
-        await self._connection.within(lambda connection: connection.execute(SQL.begin_round), TIMEOUT)
+        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.begin_round), TIMEOUT)
         while True:
             await self._look()
             while self._fresh or self._behind:
                 await self.next_batch()
-            if await self._connection.within(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT):
+            if await self._connection.run_on_connection(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT):
                 return
 
     async def _look(self) -> None:
-        for row in await self._connection.within(lambda connection: connection.fetch(SQL.behind, STEP), TIMEOUT):
+        for row in await self._connection.run_on_connection(lambda connection: connection.fetch(SQL.behind, STEP), TIMEOUT):
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
@@ -196,8 +196,10 @@ class Indexer:
         self._behind.update(dict.fromkeys(batch.more))
 
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
-        args = (*columns_of(places, 2), BATCH // len(places))
-        rows: Sequence[Row] = await self._connection.within(lambda connection: connection.fetch(SQL.news, *args), TIMEOUT)
+        args = (*to_unnest_arrays(places, 2), BATCH // len(places))
+        rows: Sequence[Row] = await self._connection.run_on_connection(
+            lambda connection: connection.fetch(SQL.news, *args), TIMEOUT
+        )
         return rows
 
     async def _write(self, batch: Batch) -> None:
@@ -208,7 +210,7 @@ class Indexer:
             async with connection.transaction():
                 await write(connection, batch)
 
-        await self._connection.within(work, TIMEOUT)
+        await self._connection.run_on_connection(work, TIMEOUT)
 
 
 async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
@@ -238,17 +240,17 @@ async def write(connection: Any, batch: Batch) -> None:
     """Within a transaction. A conversation that another node has moved on, or works on, is left to it."""
     news = [place for place, (before, _) in batch.moves.items() if before == 0]
     if news:
-        await connection.execute(SQL.begin, *columns_of(news, 2))
+        await connection.execute(SQL.begin, *to_unnest_arrays(news, 2))
     befores = [before for before, _ in batch.moves.values()]
-    taken = await connection.fetch(SQL.take, *columns_of(batch.moves, 2), befores)
+    taken = await connection.fetch(SQL.take, *to_unnest_arrays(batch.moves, 2), befores)
     ours = {(row["tenant"], row["conversation"]) for row in taken}
     entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
     gone = [entry for entry in entries if entry.words is None]
     said = [entry for entry in entries if entry.words is not None]
     if gone:
-        await connection.execute(SQL.remove, *columns_of(map(astuple, gone), COLUMNS)[:-1])
+        await connection.execute(SQL.remove, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
     if said:
-        await connection.execute(SQL.put, *columns_of(map(astuple, said), COLUMNS))
+        await connection.execute(SQL.put, *to_unnest_arrays(map(astuple, said), COLUMNS))
     places = list(ours)
     if places:
-        await connection.execute(SQL.move, *columns_of(places, 2), [batch.moves[place][1] for place in places])
+        await connection.execute(SQL.move, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places])

@@ -150,7 +150,7 @@ class Search:
                 rows: list[Row] = await connection.fetch(sql, *args)
                 return rows
 
-        return await self._ctx.node.db.within(work)
+        return await self._ctx.node.db.run_on_connection(work)
 
     async def _take(self, row: Row) -> None:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])

@@ -23,9 +23,8 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
-from chatd.db.batches import delete_all
+from chatd.db.batches import delete_all, to_unnest_arrays
 from chatd.db.postgres import Row, Tx
-from chatd.db.unnest import columns_of
 from chatd.uploads import file_types, images
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key
 from chatd.uploads.events import PATH, Upload
@@ -208,7 +207,7 @@ class Sweep:
             await self._take([(row["tenant"], row["id"]) for row in rows if row["unused"]], now)
             old = [(row["tenant"], row["id"]) for row in rows if row["forgotten"]]
             if old:
-                await self._node.db.run(SQL.forget_removed, *columns_of(old, 2))
+                await self._node.db.run(SQL.forget_removed, *to_unnest_arrays(old, 2))
             self._position = (rows[-1]["id"], rows[-1]["tenant"]) if len(rows) == self._page else self.BEGINNING
             if self._position == self.BEGINNING:
                 return
@@ -218,8 +217,8 @@ class Sweep:
             return
 
         async def work(tx: Tx) -> list[Row]:
-            locked: list[Any] = list(await tx.all(SQL.lock_unused, *columns_of(unused, 2)))
-            return await tx.all(SQL.claim_unused, *columns_of(locked, 2), now)
+            locked: list[Any] = list(await tx.all(SQL.lock_unused, *to_unnest_arrays(unused, 2)))
+            return await tx.all(SQL.claim_unused, *to_unnest_arrays(locked, 2), now)
 
         for row in await self._node.db.in_transaction(work):
             await erase(self._node, row["tenant"], row["id"], row["key"])

@@ -15,8 +15,8 @@ TIME: Final = {"time": True}
 # 1973 and 5138. Present times in seconds are below, in microseconds above.
 EARLIEST_MS, LATEST_MS = 10**11, 10**14
 # Represents no end.
-FOR_EVER = 2**53 - 1
-Moment = Annotated[int, Meta(ge=0, le=FOR_EVER, extra=TIME, description="Milliseconds since 1970 UTC")]
+PERMANENT = 2**53 - 1
+Moment = Annotated[int, Meta(ge=0, le=PERMANENT, extra=TIME, description="Milliseconds since 1970 UTC")]
 
 
 @cache
@@ -40,6 +40,6 @@ def check_times(command: Struct) -> None:
 
 
 def check_time(value: int | None, path: str) -> None:
-    """Accept None, 0 and `FOR_EVER`, which mean no time. Raises Refused: `bad_request`."""
-    if value not in (None, 0, FOR_EVER) and not EARLIEST_MS <= value <= LATEST_MS:
+    """Accept None, 0 and `PERMANENT`, which mean no time. Raises Refused: `bad_request`."""
+    if value not in (None, 0, PERMANENT) and not EARLIEST_MS <= value <= LATEST_MS:
         raise Refused("bad_request", f"{path}: expected milliseconds since 1970, such as {1_770_000_000_000}")

@@ -1,7 +1,7 @@
 -- name: sign_up
--- The user of a device, made when there is none, with a login and its first refresh token: tenant, new user id, name, device key (null for
--- none), now, new login id, hash of the refresh token, its end.
--- Of two first sign-ups of one device at once, the login of the second one belongs to the user of the first.
+-- Create a login with its first refresh token, for the user of the device or a new user: tenant, new user id, name,
+-- device key (null: none), now, new login id, hash of the refresh token, its expiry. Of two concurrent first sign-ups
+-- of one device, the second gets the user of the first.
 with known as (
     select user_id from devices where tenant = $1 and key_hash = $4::bytea
 ),
@@ -30,8 +30,8 @@ issued as (
 select user_id::text from entered
 
 -- name: bound_logins
--- End the oldest logins of a user beyond the newest ones, and forget ended ones beyond as many that ended an hour ago; ids of those that end
--- now: tenant, user, how many stay, now.
+-- End all logins of a user but the newest ones, and delete ended ones beyond the same number that ended an hour ago;
+-- the ids of those that end now: tenant, user, number of logins to keep, now.
 with forgotten as (
     delete from logins where tenant = $1 and id in (
         select id from logins where tenant = $1 and user_id = $2 and ended_at < $4::bigint - 3600000 order by ended_at desc offset $3
@@ -45,9 +45,10 @@ where l.tenant = $1 and l.id = oldest.id
 returning l.id::text
 
 -- name: rotate
--- Exchange a refresh token for the next one of its login: hash, now, hash of the next one, its end, tenants that may, rotations of a login
--- that are allowed within an hour. No row for an unknown token. `state` is `rotated`, `expired`, `ended` (the login ended before), `stolen`
--- (used before: the login ends now), `too_often`, or `foreign` (of a tenant that may not).
+-- Replace a refresh token by the next one of its login: hash, now, hash of the next one, its expiry, tenants whose
+-- tokens this server issues, allowed rotations of a login per hour. No row for an unknown token. `state` is `rotated`,
+-- `expired`, `ended` (the login had ended), `stolen` (used before: the login ends), `too_often`, or `foreign` (of
+-- another tenant).
 with found as (
     select t.tenant, t.login, l.user_id, case
         when not t.tenant = any($5::text[]) then 'foreign'
@@ -76,12 +77,13 @@ stolen as (
 select tenant, user_id::text as user, login::text, state from found
 
 -- name: add_ticket
--- Hash, tenant, user, token id, login, scope, end of the token, end of the ticket.
+-- Hash, tenant, user, token id, login, scope, expiry of the token, expiry of the ticket.
 insert into tickets (hash, tenant, user_id, token_id, login, scope, token_expires_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: log_out
--- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null for none), all of them, now, token id, its end.
+-- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null: none), all, now,
+-- token id, its expiry.
 with revoked as (
     insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $6, $7) on conflict do nothing
 )
@@ -89,7 +91,7 @@ update logins set ended_at = $5
 where tenant = $1 and user_id = $2 and ended_at is null and (id = $3::uuid or $4::boolean)
 
 -- name: sweep_refresh_tokens
--- Forget those that have expired; a login that has no other has ended. How many: now, most.
+-- Delete expired tokens, and end logins without another one; their number: now, limit.
 with gone as (
     delete from refresh_tokens
     where ctid = any(array(select o.ctid from refresh_tokens o where o.expires_at < $1 order by o.expires_at limit $2))
@@ -109,7 +111,7 @@ over as (
 select count(*) from gone
 
 -- name: sweep_revoked_tokens
--- Forget those that no clock accepts any more; how many: latest end, most.
+-- Delete tokens that have expired by all clocks; their number: latest expiry, limit.
 with gone as (
     delete from revoked_tokens
     where ctid = any(array(select o.ctid from revoked_tokens o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
@@ -117,7 +119,7 @@ with gone as (
 select count(*) from gone
 
 -- name: sweep_tickets
--- Forget those that have expired; how many: now, most.
+-- Delete expired tickets; their number: now, limit.
 with gone as (
     delete from tickets
     where ctid = any(array(select o.ctid from tickets o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
@@ -125,7 +127,7 @@ with gone as (
 select count(*) from gone
 
 -- name: sweep_logins
--- Forget logins that ended; how many: oldest to keep, most.
+-- Delete ended logins; their number: oldest to keep, limit.
 with gone as (
     delete from logins
     where ctid = any(array(select o.ctid from logins o where o.ended_at < $1 order by o.ended_at limit $2)) returning 1

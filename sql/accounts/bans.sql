@@ -1,5 +1,6 @@
 -- name: add
--- A ban and the line in the audit log: tenant, id, user, device hash, address hash (one of the three), reason, actor, now, end (null: for ever).
+-- Add a ban and its entry in the audit log: tenant, id, user, device hash, address hash (one of the three), reason,
+-- actor, now, end (null: permanent).
 with made as (
     insert into bans (tenant, id, user_id, device_hash, address_hash, reason, actor, created_at, expires_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -8,12 +9,12 @@ insert into audit_log (tenant, id, at, actor, act, subject, details)
 values ($1, $2, $8, $7, 'ban.add', coalesce($3::uuid::text, 'a device or a range of addresses'),
     jsonb_build_object('reason', $6::text, 'expires_at', $9::bigint))
 
--- name: hold_user
--- Whoever is to be banned, kept as they are until that is done: tenant, user.
+-- name: lock_user
+-- Lock the row of the user to ban: tenant, user.
 select 1 from users u where u.tenant = $1 and u.id = $2 for key share
 
 -- name: end_logins
--- What a banned user was signed in with: tenant, user, now.
+-- End all logins of a user: tenant, user, now.
 update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at is null
 
 -- name: devices
@@ -21,13 +22,13 @@ update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at 
 select key_hash from devices where tenant = $1 and user_id = $2
 
 -- name: recent_ranges
--- Ranges of addresses that have been banned lately, and are still: tenants, now, oldest.
+-- Recent bans of ranges that are in force: tenants, now, oldest.
 select b.tenant, b.address_hash, b.created_at as at from bans b
 where b.tenant = any($1::text[]) and b.address_hash is not null and b.created_at > $3
     and b.lifted_at is null and (b.expires_at is null or b.expires_at > $2)
 
--- name: lift
--- End a ban: tenant, id, now, actor, id of the line in the audit log.
+-- name: revoke
+-- End a ban: tenant, id, now, actor, id of the entry in the audit log.
 with lifted as (
     update bans set lifted_at = $3 where tenant = $1 and id = $2 and lifted_at is null
     returning tenant, id
@@ -39,7 +40,7 @@ noted as (
 select id::text from lifted
 
 -- name: page
--- Bans, the latest first: tenant, limit, id of the one to go on before (null: from the latest).
+-- Bans, the latest first: tenant, limit, the id to continue before (null: from the latest).
 select b.id::text, b.user_id::text as user,
     case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
     b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
@@ -48,7 +49,7 @@ where b.tenant = $1 and b.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-fffff
 order by b.id desc limit $2
 
 -- name: page_in_force
--- Those in force: tenant, limit, id of the one to go on before (null: from the latest), now.
+-- Bans in force: tenant, limit, the id to continue before (null: from the latest), now.
 select b.id::text, b.user_id::text as user,
     case when b.user_id is not null then 'user' when b.device_hash is not null then 'device' else 'address' end as kind,
     b.reason, b.actor, b.created_at, b.expires_at, b.lifted_at
@@ -58,7 +59,7 @@ where b.tenant = $1 and b.id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-fffff
 order by b.id desc limit $2
 
 -- name: in_force
--- The longest ban on a device or an address: tenant, device hash, address hashes, now. No row when there is none.
+-- The longest ban in force of a device or an address, if any: tenant, device hash, address hashes, now.
 select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
 from (
     select * from bans where tenant = $1 and device_hash = $2 and lifted_at is null

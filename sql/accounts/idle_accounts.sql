@@ -1,7 +1,7 @@
 -- name: idle
--- Anonymous accounts that were made before a time, have no login that can be renewed, and have left no trace: they have written nothing, are
--- in no conversation and were in none that goes on, hold no file, and were neither reported nor punished.
--- `offset 0`: one look-up for each account, never all rows of the other table. Position (created_at, id), limit.
+-- Anonymous accounts, by age, and whether each is idle: no login can be renewed, and there is no message, membership,
+-- former membership of an existing conversation, upload, report, strike or ban of the user. `offset 0`: one look-up for
+-- each account, never a join with the other table. Created before, position (created_at, id), limit.
 select u.tenant, u.id::text, u.created_at, not exists (
         select 1 from logins l join refresh_tokens t on t.tenant = l.tenant and t.login = l.id
         where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null and t.used_at is null and t.expires_at > millis()
@@ -20,11 +20,11 @@ where u.anonymous and u.erased_at is null and u.created_at < $1 and (u.created_a
 order by u.created_at, u.id limit $4
 
 -- name: remove
--- Accounts, with all that was theirs alone: tenants, ids.
+-- Accounts with all their private data: tenants, ids.
 delete from users u using unnest($1::text[], $2::uuid[]) as a (tenant, id) where u.tenant = a.tenant and u.id = a.id
 
 -- name: old_invites
--- Links that are revoked, used up or over; how many went: limit.
+-- Delete links that are revoked, used up or expired; their number: limit.
 with gone as (
     delete from invites i where i.ctid = any(
         array(

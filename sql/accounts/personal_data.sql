@@ -7,7 +7,7 @@ from users u
 where u.tenant = $1 and u.id = $2 limit $3
 
 -- name: forget
--- All that the user could come in with. Refresh tokens go with their logins: tenant, user.
+-- Delete all credentials. Refresh tokens are deleted with their logins: tenant, user.
 with devices as (
     delete from devices where tenant = $1 and user_id = $2
 ),

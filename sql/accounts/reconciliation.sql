@@ -1,6 +1,6 @@
 -- name: ended_sessions
--- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants, logins (null for tokens of
--- another issuer), token ids, all pairwise.
+-- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants,
+-- logins (null for tokens of an identity provider), token ids, all pairwise.
 select s.session, s.tenant, coalesce(l.ended_at, 0) as at
 from unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) as s (session, tenant, login, token)
 left join logins l on l.tenant = s.tenant and l.id = s.login
@@ -8,7 +8,7 @@ where s.login is not null and (l.id is null or l.ended_at is not null)
     or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token)
 
 -- name: banned
--- Those of these users who are banned, and since when: tenants, users, pairwise; now.
+-- The banned ones of these users, and since when: tenants, users, pairwise; now.
 select b.tenant, b.user_id::text, max(b.created_at) as at
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join bans b on b.tenant = u.tenant and b.user_id = u.id
@@ -16,7 +16,7 @@ where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)
 group by b.tenant, b.user_id
 
 -- name: erased
--- Those of these users who are erased, and since when: tenants, users, pairwise.
+-- The erased ones of these users, and since when: tenants, users, pairwise.
 select u.tenant, u.id::text as user_id, u.erased_at as at
 from unnest($1::text[], $2::uuid[]) as w (tenant, id)
 join users u on u.tenant = w.tenant and u.id = w.id

@@ -3,7 +3,7 @@
 insert into tenants (id, created_at) select name, $2 from unnest($1::text[]) as t (name) on conflict do nothing
 
 -- name: make_user
--- A user whom a valid token names for the first time: tenant, user, now.
+-- Create the user of a token that names them for the first time: tenant, user, now.
 insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do nothing
 
 -- name: redeem_ticket
@@ -12,7 +12,8 @@ delete from tickets where hash = $1 and expires_at > $2
 returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
 
 -- name: enter
--- All that a connect has to know: tenant, user, token id, login (null for foreign tokens), address hashes, now.
+-- The state of a session that begins: tenant, user, token id, login (null for tokens of an identity provider), address
+-- hashes, now.
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
@@ -41,7 +42,8 @@ left join lateral (
 ) as ban on true
 
 -- name: check
--- Whether a credential still counts: tenant, user, token id, login (null for foreign tokens), address hashes, now.
+-- Whether a credential is still accepted: tenant, user, token id, login (null for tokens of an identity provider),
+-- address hashes, now.
 select
     exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)

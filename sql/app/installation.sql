@@ -1,12 +1,12 @@
 -- name: claim
--- The fingerprint that this database has, which is the given one when it had none: fingerprint.
+-- The fingerprint that this database has; it takes the given one if it has none: fingerprint.
 with mine as (
     insert into installation (secret_fingerprint) values ($1) on conflict do nothing returning secret_fingerprint
 )
 select secret_fingerprint from mine union all select secret_fingerprint from installation limit 1
 
 -- name: adopt
--- From now on the hashes are made with another secret: its fingerprint. Returns the fingerprint of before.
+-- Replace the fingerprint; returns the previous one: fingerprint.
 with before as (
     select secret_fingerprint from installation
 )

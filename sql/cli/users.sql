@@ -3,7 +3,7 @@
 insert into users (tenant, id, name, created_at) values ($1, $2, $3, $4) returning id::text
 
 -- name: show
--- What is known of a user: tenant, id.
+-- A user: tenant, id.
 select
     u.id::text as user, u.tenant, u.name, u.anonymous, u.created_at, u.erased_at,
     (select count(*) from members b where b.tenant = u.tenant and b.user_id = u.id) as conversations,

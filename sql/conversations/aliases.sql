@@ -1,5 +1,6 @@
 -- name: resolve
--- Those of these ids that are aliases in matches that the asker is or was in, and whom they stand for: tenant, asker, ids.
+-- Those of these ids that are aliases in matches that the asker is or was in, and whom they stand for: tenant, asker,
+-- ids.
 select o.alias::text, o.user_id::text as user, o.conversation::text, true as is_running
 from members o
 join members b on b.tenant = o.tenant and b.conversation = o.conversation and b.user_id = $2

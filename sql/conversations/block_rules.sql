@@ -1,16 +1,16 @@
 -- name: between
--- Whether one of these users has blocked the asker by user id: tenant, asker, users.
+-- Whether one of these users has blocked the requester by user id: tenant, requester, users.
 select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.shown_as = $2 limit 1
 
 -- name: around
--- Whom a user has blocked and who has blocked them, by whichever id, at most so many: tenant, user, limit.
+-- The users that a user has blocked, and those who have blocked them, by any id: tenant, user, limit.
 select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker = $2
 union
 select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
 limit $3
 
 -- name: lock_pair
--- One at a time decides about two people: tenant, two users.
+-- Lock a pair of users until the end of the transaction: tenant, two users.
 select pg_advisory_xact_lock(hashtextextended(
     $1::text || least($2::uuid, $3::uuid)::text || greatest($2::uuid, $3::uuid)::text, 0
 ))

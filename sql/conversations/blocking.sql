@@ -9,7 +9,7 @@ returning blocked
 delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
 
 -- name: lock
--- One block of a user after the other, so that they can be counted: tenant, user.
+-- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: count
@@ -17,7 +17,7 @@ select 1 from users where tenant = $1 and id = $2 for no key update
 select count(*) from blocks where tenant = $1 and blocker = $2
 
 -- name: note
--- What somebody has set for themselves has changed: tenant, user.
+-- Mark the settings of a user as changed, for session.sync: tenant, user.
 insert into user_settings (tenant, user_id) values ($1, $2)
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 
@@ -31,7 +31,7 @@ where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high =
 returning c.id::text, c.blocked
 
 -- name: page
--- Whom a user has blocked, by the id they were blocked by: tenant, user, after this one (null: from the first), limit.
+-- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first), limit.
 -- An alias has no name, which would show what becomes of the user.
 select b.shown_as::text as user, p.name, b.created_at from blocks b
 left join users p on p.tenant = b.tenant and p.id = b.shown_as

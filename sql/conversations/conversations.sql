@@ -1,9 +1,9 @@
 -- name: find_direct
--- The conversation of a pair: tenant, the lower and the higher user id.
+-- The direct conversation of two users: tenant, the lower and the higher user id.
 select id::text from conversations where tenant = $1 and pair_low = $2 and pair_high = $3
 
 -- name: open_direct
--- Make the conversation of a pair; no row when it is there already: tenant, id, low, high, creator, now.
+-- Create the direct conversation of two users; no row if it exists: tenant, id, low, high, creator, now.
 with made as (
     insert into conversations (
         tenant, id, kind, pair_low, pair_high, creator, rev, members, created_at, active_at
@@ -20,7 +20,7 @@ joined as (
 select id::text from made
 
 -- name: create_group
--- Make a group with its members: tenant, id, title, creator, users, now.
+-- Create a group with its members: tenant, id, title, creator, users, now.
 with made as (
     insert into conversations (tenant, id, kind, title, creator, rev, members, created_at, active_at)
     values ($1, $2, 'group', $3, $4, cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
@@ -31,7 +31,8 @@ select made.tenant, made.id, u.id, $6, u.rev, case when u.id = $4 then 'owner' e
 from made cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 
 -- name: page
--- Conversations of a user by activity, the latest first: tenant, user, position (activity, id; null for the first), limit.
+-- Conversations of a user by activity, the latest first: tenant, user, position (activity, id; null for the first),
+-- limit.
 select c.id::text, c.active_at
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
@@ -41,7 +42,8 @@ order by c.active_at desc, c.id desc
 limit $5
 
 -- name: moved
--- Conversations of a user that were active after a place in that order, the earliest first: tenant, user, position (activity, id), limit.
+-- Conversations of a user after a position in that order, the earliest first: tenant, user, position (activity, id),
+-- limit.
 select c.id::text, c.active_at
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
@@ -50,5 +52,5 @@ order by c.active_at, c.id
 limit $5
 
 -- name: erased
--- A row when one of these users is erased: tenant, users.
+-- A row if one of these users is erased: tenant, users.
 select 1 from users where tenant = $1 and id = any($2::uuid[]) and erased_at is not null limit 1

@@ -1,6 +1,6 @@
 -- name: delete_messages
--- Leave nothing but tombstones, and let go of their files: tenant, conversation, seqs, the rev of each, now, until when reports may still
--- take up what was said (not after now: it is not kept).
+-- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, until
+-- when reports may still use the content (not after now: not at all).
 with withheld as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
@@ -36,11 +36,11 @@ from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
 where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
 
 -- name: states
--- Messages as everybody sees them, in the order of their last change: tenant, conversation, seqs.
+-- Messages as all members see them, in the order of their last change: tenant, conversation, seqs.
 select s.* from message_states s where s.tenant = $1 and s.conversation = $2 and s.seq = any($3::bigint[]) order by s.rev
 
 -- name: expired
--- Messages whose time is over, the longest first, by conversation: limit.
+-- Expired messages, the earliest first, by conversation: limit.
 select o.tenant, o.conversation::text, array_agg(o.seq order by o.seq) as seqs
 from (
     select m.tenant, m.conversation, m.seq from messages m
@@ -50,14 +50,14 @@ from (
 group by o.tenant, o.conversation
 
 -- name: still_expired
--- Those of these messages that nobody has buried meanwhile: tenant, conversation, seqs.
+-- Those of these messages that are not deleted yet: tenant, conversation, seqs.
 select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= millis() and m.deleted_at is null
 order by m.seq
 
 -- name: aged
--- A page of all conversations, and from which time on each keeps its messages (null: for ever), and whether there are older ones:
--- position (id, tenant), tenants and the days of each (0: for ever), limit.
+-- A page of all conversations, with the oldest time that each keeps messages of (null: all), and whether there are
+-- older messages: position (id, tenant), tenants and the days of each (0: unlimited), limit.
 select p.tenant, p.id::text, k.since, o.created_at < k.since as due
 from (
     select c.tenant, c.id, c.keep_days, c.swept_seq from conversations c
@@ -76,7 +76,7 @@ left join lateral (
 order by p.id, p.tenant
 
 -- name: oldest
--- The first messages that were not swept yet: tenant, conversation, limit.
+-- The first messages that are not swept: tenant, conversation, limit.
 select m.seq, m.created_at, m.deleted_at is not null as gone
 from conversations c
 join messages m on m.tenant = c.tenant and m.conversation = c.id and m.seq > c.swept_seq
@@ -84,5 +84,5 @@ where c.tenant = $1 and c.id = $2
 order by m.seq limit $3
 
 -- name: swept
--- Tenant, conversation, seq up to which all messages are too old.
+-- Set the position of the sweep: tenant, conversation, seq up to which all messages are deleted.
 update conversations set swept_seq = $3 where tenant = $1 and id = $2

@@ -1,5 +1,5 @@
 -- name: keep_edit
--- What a message said until now: tenant, conversation, seq, rev of that form, now.
+-- Store the present text of a message as an earlier one: tenant, conversation, seq, rev of that text, now.
 insert into message_edits (tenant, conversation, seq, rev, text, until)
 select m.tenant, m.conversation, m.seq, $4, m.text, $5 from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = $3
@@ -9,7 +9,7 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: hide
--- Hide a message from one member, who may see it. It is no longer unread for them, so that session.sync has to name the conversation:
+-- Hide a message from one member. It no longer counts as unread, so session.sync has to return the conversation:
 -- tenant, conversation, user, message.
 with hidden as (
     insert into marks (tenant, user_id, conversation, seq, hidden)
@@ -27,20 +27,21 @@ noted as (
 select seq from hidden
 
 -- name: sender
--- Who wrote a message that the user may see: tenant, conversation, user, message.
+-- The sender of a message that the user can see: tenant, conversation, user, message.
 select m.sender::text from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
 
 -- name: edits
--- Earlier forms of a message; none of one that is gone: tenant, conversation, message, after this rev, limit.
+-- Earlier texts of a message that is not deleted: tenant, conversation, message, after this rev, limit.
 select e.text, e.until, e.rev from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis()) and e.rev > $4
 order by e.rev limit $5
 
 -- name: edited_so_far
--- How often a message was edited, and how often since a time, and the first time since then: tenant, conversation, seq, time.
+-- The number of edits of a message, the number since a time, and the time of the first of those: tenant, conversation,
+-- seq, time.
 select count(*) as total, count(*) filter (where e.until > $4) as lately, min(e.until) filter (where e.until > $4) as first
 from message_edits e
 where e.tenant = $1 and e.conversation = $2 and e.seq = $3

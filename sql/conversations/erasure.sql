@@ -1,5 +1,6 @@
 -- name: memberships
--- Conversations of a user, by their id, without those of open matches, which matching ends: tenant, user, after this one, limit.
+-- Conversations of a user, by their id, without those of open matches, which matching ends: tenant, user, after this
+-- one, limit.
 select c.id::text, c.kind
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
@@ -8,21 +9,21 @@ where b.tenant = $1 and b.user_id = $2 and b.conversation > $3::uuid
 order by b.conversation limit $4
 
 -- name: strip
--- What a member has set for themselves in a conversation that they stay in: tenant, conversation, user, rev.
+-- Delete a member's own settings of a conversation that they stay in: tenant, conversation, user, rev.
 update members
 set muted_until = null, archived = false, pinned_at = null, hidden_seq = null, draft = null, draft_at = null, notify = null, rev = $4,
     changed = pg_current_xact_id()
 where tenant = $1 and conversation = $2 and user_id = $3
 
 -- name: messages
--- What a user has written, by its client_id: tenant, user, after this one, limit.
+-- Messages of a user, by client_id: tenant, user, after, limit.
 select m.conversation::text, m.seq, m.client_id, m.deleted_at is not null or m.system is not null as gone
 from messages m
 where m.tenant = $1 and m.sender = $2 and m.client_id > $3
 order by m.client_id limit $4
 
 -- name: not_gone
--- Those of these messages that nobody has buried meanwhile: tenant, conversation, seqs.
+-- Those of these messages that are not deleted yet: tenant, conversation, seqs.
 select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.deleted_at is null
 order by m.seq
@@ -32,11 +33,11 @@ order by m.seq
 select r.conversation::text, r.seq, r.emoji from reactions r where r.tenant = $1 and r.user_id = $2 limit $3
 
 -- name: is_set
--- Whether a reaction is there: tenant, conversation, seq, user, emoji.
+-- Whether a reaction exists: tenant, conversation, seq, user, emoji.
 select 1 from reactions where tenant = $1 and conversation = $2 and seq = $3 and user_id = $4 and emoji = $5
 
 -- name: forget_marks
--- So many of a user's stars and hidden messages; how many went: tenant, user, limit.
+-- Delete stars and hidden marks of a user; their number: tenant, user, limit.
 with gone as (
     delete from marks k
     where k.ctid = any(array(select o.ctid from marks o where o.tenant = $1 and o.user_id = $2 limit $3))

@@ -1,6 +1,6 @@
 -- name: set
--- What the row of a conversation says; null leaves a field as it is, and '' empties a text:
--- tenant, conversation, title, description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
+-- Change fields of a conversation; null leaves a field unchanged, '' removes a text: tenant, conversation, title,
+-- description, picture, announce, disappear, joining, history, keep_days (0: as configured), slow_seconds.
 update conversations
 set title = case when $3::text is null then title else nullif($3, '') end,
     description = case when $4::text is null then description else nullif($4, '') end,
@@ -11,13 +11,13 @@ set title = case when $3::text is null then title else nullif($3, '') end,
 where tenant = $1 and id = $2
 
 -- name: own_upload
--- A picture that this user has uploaded: tenant, conversation, user, upload.
+-- An image upload of this user: tenant, conversation, user, upload.
 select 1 from uploads u
 where u.tenant = $1 and u.owner = $3 and u.id = $4 and u.removed_at is null and u.mime like 'image/%' and $2::uuid is not null
 for share of u
 
 -- name: use_picture
--- Members may read it, and those of before need not be kept: tenant, conversation, upload.
+-- Let members read the new picture, and release the previous one: tenant, conversation, upload.
 with before as (
     delete from upload_uses where tenant = $1 and conversation = $2 and seq = 0 and upload <> $3
 )

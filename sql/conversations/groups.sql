@@ -1,5 +1,6 @@
 -- name: dissolve
--- End all memberships: tenant, conversation, rev, seq, now, who has done it. All share one rev: nobody is left who syncs.
+-- End all memberships: tenant, conversation, rev, seq, now, actor. All share one rev, because no member is left to
+-- sync.
 with gone as (
     delete from members where tenant = $1 and conversation = $2
     returning tenant, conversation, user_id, seen_so_far(members, $4) as seen
@@ -13,7 +14,7 @@ noted as (
 select user_id::text as user from gone
 
 -- name: page
--- Members by their id, as a user sees them: tenant, conversation, user, after this member (null: from the first), limit.
+-- Members by id, as a user sees them: tenant, conversation, user, after (null: from the first), limit.
 -- In a match by their alias.
 select * from (
     (

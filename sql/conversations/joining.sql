@@ -1,22 +1,22 @@
 -- name: use
--- One use of a link, once the conversation is held: tenant, conversation, hash of the secret, now.
+-- Use a link of a locked conversation: tenant, conversation, hash of the secret, now.
 update invites set uses_left = uses_left - 1
 where tenant = $1 and conversation = $2 and secret_hash = $3 and revoked_at is null and (uses_left is null or uses_left > 0)
     and (expires_at is null or expires_at > $4)
 returning id
 
 -- name: was_removed
--- Whether somebody else has ended this user's membership: tenant, conversation, user.
+-- Whether another user has ended this user's membership: tenant, conversation, user.
 select 1 from former_members where tenant = $1 and conversation = $2 and user_id = $3 and actor <> user_id
 
 -- name: ask
--- Somebody asks to come in: tenant, conversation, user, text, now.
+-- Add a request to join: tenant, conversation, user, text, now.
 insert into join_requests (tenant, conversation, user_id, text, created_at) values ($1, $2, $3, $4, $5)
 on conflict (conversation, user_id, tenant) do update set text = $4
 returning xmax = 0 as is_new
 
 -- name: requests
--- Who asks to come in, the first ones first: tenant, conversation, limit.
+-- Requests to join, the earliest first: tenant, conversation, limit.
 select r.user_id::text as user, p.name, r.text, r.created_at
 from join_requests r
 join users p on p.tenant = r.tenant and p.id = r.user_id
@@ -28,7 +28,7 @@ order by r.created_at, r.user_id limit $3
 select count(*) as found from join_requests where tenant = $1 and conversation = $2
 
 -- name: own_requests
--- In how many other groups a user asks to come in: tenant, conversation, user.
+-- The number of requests of a user to join other groups: tenant, conversation, user.
 select count(*) as found from join_requests where tenant = $1 and user_id = $3 and conversation <> $2
 
 -- name: decline
@@ -36,6 +36,6 @@ select count(*) as found from join_requests where tenant = $1 and user_id = $3 a
 delete from join_requests where tenant = $1 and conversation = $2 and user_id = $3 returning user_id
 
 -- name: deciders
--- Some of those who may decide about a request: tenant, conversation.
+-- Some of the members who may answer a request: tenant, conversation.
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2 and b.role in ('owner', 'admin') limit 50

@@ -9,7 +9,7 @@ select ord, outcome, delivered_seq, read_seq, rev, seq, unread, mentions, alias:
 from advance_receipts($1, $2, $3, $4, $5, $6)
 
 -- name: revs
--- Where conversations stand, once nobody is changing them: tenants, ids, pairwise.
+-- The counters of conversations, after waiting for running changes: tenants, ids, pairwise.
 select c.tenant, c.id::text, c.rev from conversations c
 where (c.tenant, c.id) in (select * from unnest($1::text[], $2::uuid[]))
 for share of c

@@ -1,25 +1,25 @@
 -- name: strangers
--- Those of these users who exist and are no members: tenant, conversation, users.
+-- Those of these users who exist and are not members: tenant, conversation, users.
 select u.id::text from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
     and not exists (select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id)
 order by u.id
 
 -- name: crowded
--- One of these users who is in so many other conversations already: tenant, conversation, users, how many but one.
+-- One of these users who is in too many other conversations: tenant, conversation, users, maximum minus one.
 select u.id::text from unnest($3::uuid[]) as u (id)
 where exists (
     select 1 from members b where b.tenant = $1 and b.user_id = u.id and b.conversation <> $2 offset $4 limit 1
 ) limit 1
 
 -- name: known
--- How many of these users exist: tenant, conversation, users.
+-- The number of these users that exist: tenant, conversation, users.
 select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
 -- name: insert_members
--- Make them members, who have read what was said before: tenant, conversation, users, rev of the first of them, seq so far, first seq
--- to be seen, now, rev before which there is nothing to be seen, rev before all of this.
+-- Add members, whose position is the last message: tenant, conversation, users, rev of the first of them, last seq,
+-- first visible seq, now, rev before which nothing is visible, rev before these changes.
 with back as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
     returning user_id, seen
@@ -35,7 +35,7 @@ from unnest($3::uuid[]) with ordinality as w (id, ord)
 left join back on back.user_id = w.id
 
 -- name: remove_member
--- End a membership and leave a tombstone: tenant, conversation, user, rev, seq, now, who has done it.
+-- End a membership and add a former member: tenant, conversation, user, rev, seq, now, actor.
 with gone as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
     returning tenant, conversation, user_id, seen_so_far(members, $5) as seen
@@ -47,11 +47,11 @@ do update set rev = $4, seq = $5, left_at = $6, actor = $7, seen = excluded.seen
 returning user_id
 
 -- name: member
--- One member, as all others see them: tenant, conversation, user.
+-- A member, as other members see them: tenant, conversation, user.
 select b.* from members_for($1, $2, null) as b where b.user_id = $3
 
 -- name: some
--- Some members, as all others see them, by the rev of their last change: tenant, conversation, users.
+-- Some members, as other members see them, by the rev of their last change: tenant, conversation, users.
 select b.* from members_for($1, $2, null) as b
 where b.user_id = any($3::uuid[])
 order by b.rev
@@ -73,11 +73,11 @@ delete from join_requests where tenant = $1 and conversation = $2
 update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
 
 -- name: heir
--- Who becomes owner when the owner leaves: the highest role, the longest membership, once the owner has gone: tenant, conversation.
+-- The next owner after the owner has left, by role and length of the membership: tenant, conversation.
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
 
 -- name: is_member
--- A row when the user is a member of the conversation.
+-- A row if the user is a member of the conversation.
 select 1 from members where tenant = $1 and conversation = $2 and user_id = $3

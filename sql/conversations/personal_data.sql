@@ -10,7 +10,7 @@ where b.tenant = $1 and b.blocker = $2 and b.shown_as > $4::uuid
 order by b.shown_as limit $3
 
 -- name: conversations
--- Where the user is, and what they have set there. Not the title, which is not theirs: tenant, user, limit, after this one.
+-- Memberships of the user with their settings. Titles are not the user's data: tenant, user, limit, after.
 select c.id::text as conversation, c.kind,
     case when c.pair_low = b.user_id then c.pair_high else c.pair_low end::text as with_user,
     b.role, b.joined_at, b.first_seq, b.read_seq, b.delivered_seq, b.muted_until, b.archived, b.pinned_at, b.hidden_seq, b.draft,
@@ -21,7 +21,7 @@ where b.tenant = $1 and b.user_id = $2 and b.conversation > $4::uuid
 order by b.conversation limit $3
 
 -- name: departures
--- Where the user was: tenant, user, limit, after this one.
+-- Former memberships of the user: tenant, user, limit, after.
 select d.conversation::text, d.left_at from former_members d
 where d.tenant = $1 and d.user_id = $2 and d.conversation > $4::uuid
 order by d.conversation limit $3
@@ -33,7 +33,7 @@ where r.tenant = $1 and r.user_id = $2 and r.conversation > $4::uuid
 order by r.conversation limit $3
 
 -- name: messages
--- What the user has written, earlier forms too. What was forwarded are the words of others, unless they were the user's own:
+-- Messages of the user, with earlier texts. Forwarded texts of other users are left out:
 -- tenant, user, limit, after this client_id.
 select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     case when own.words then s.text end as text, case when own.words then s.attachments end as attachments,
@@ -49,7 +49,7 @@ where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
 order by m.client_id limit $3
 
 -- name: withheld
--- What the user had written and was removed a short while ago, as long as reports may take it up: tenant, user, limit, after this one
+-- Content of recently deleted messages of the user that reports may still use: tenant, user, limit, after
 -- (conversation, seq).
 select w.conversation::text, w.seq, w.text, w.attachments, w.meta, w.system, w.edits, w.until from withheld_messages w
 where w.tenant = $1 and w.sender = $2 and (w.conversation, w.seq) > ($4::uuid, $5::bigint)
@@ -79,14 +79,14 @@ where s.tenant = $1 and s.sender = $2 and s.id > $4::uuid
 order by s.id limit $3
 
 -- name: invites
--- Links that the user has made: tenant, user, limit, after this one.
+-- Links that the user created: tenant, user, limit, after.
 select i.id::text as invite, i.conversation::text, i.created_at, i.expires_at, i.uses_left, i.revoked_at
 from invites i
 where i.tenant = $1 and i.creator = $2 and i.id > $4::uuid
 order by i.id limit $3
 
 -- name: forget
--- What was the user's own and is little: tenant, user.
+-- Delete the user's private data that needs no batches: tenant, user.
 with planned as (
     delete from scheduled_messages where tenant = $1 and sender = $2
 ),

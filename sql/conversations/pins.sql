@@ -3,12 +3,12 @@
 select count(*) as found from messages where tenant = $1 and conversation = $2 and pinned_at is not null
 
 -- name: set
--- Pin, or with a null take the pin back: tenant, conversation, seq, rev, when. Who did it is said by a message of the system only.
+-- Pin a message, or unpin it with null: tenant, conversation, seq, rev, time. Only the system message names the actor.
 update messages set pinned_at = $5, pinned_by = null, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
--- What is pinned and the user may see, the latest first: tenant, conversation, user, limit.
--- Found by their index: what `messages_for` says of a pin depends on the time, so that it cannot be found by that.
+-- Pinned messages that the user can see, the latest first: tenant, conversation, user, limit.
+-- They are found by the index of messages; `messages_for` computes pinned_at, which cannot be indexed.
 select f.*
 from messages m
 cross join lateral messages_for($1, $2, $3) as f

@@ -1,15 +1,14 @@
 -- name: counts
--- Those whom a message was for, that is members who were there already: tenant, conversation, seq, sender,
--- who asks.
+-- The recipients of a message, which are the members at that time: tenant, conversation, seq, sender,
+-- viewer.
 select count(*) as members, count(*) filter (where b.read_seq >= $3) as read,
     count(*) filter (where b.delivered_seq >= $3 and b.read_seq < $3) as delivered
 from members_for($1, $2, $5) as b
 where b.joined_seq < $3 and b.user_id <> $4
 
 -- name: page
--- Those of them who have received it, by their id: tenant, conversation, seq, sender, who asks, after this member (null: from the first),
--- limit.
--- In a match by their alias.
+-- The recipients to whom it was delivered, by id: tenant, conversation, seq, sender, viewer, after (null: from the
+-- first), limit. In a match by their alias.
 select p."user", p.name, p.read_seq >= $3 as has_read from (
     (
         select b.* from members_for($1, $2, $5) as b

@@ -1,5 +1,5 @@
 -- name: gaps
--- Where conversations stand, and who has left since the rev that was told, with the rev of that: tenants, ids, revs, pairwise.
+-- The rev of conversations, and who has left after a rev, with the rev of each: tenants, ids, revs, pairwise.
 select c.tenant, c.id::text, c.rev, left_since.users as departed, left_since.revs as departed_at
 from unnest($1::text[], $2::uuid[], $3::bigint[]) as k (tenant, id, rev)
 join conversations c on c.tenant = k.tenant and c.id = k.id
@@ -10,7 +10,7 @@ cross join lateral (
 ) as left_since
 
 -- name: changed
--- Conversations of these users that were changed at or after a horizon: tenants, users, pairwise; horizon.
+-- Conversations of these users that changed at or after a horizon: tenants, users, pairwise; horizon.
 select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array_agg(b.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join members b on b.tenant = u.tenant and b.user_id = u.id
@@ -19,14 +19,14 @@ where c.changed >= $3::text::xid8
 group by c.tenant, c.id, c.kind, c.rev, c.blocked
 
 -- name: recheck
--- A conversation, and who of these users is a member: tenant, conversation, users.
+-- A conversation, and the members among these users: tenant, conversation, users.
 select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array(
     select b.user_id::text from members b where b.tenant = c.tenant and b.conversation = c.id and b.user_id = any($3::uuid[])
 ) as users
 from conversations c where c.tenant = $1 and c.id = $2
 
 -- name: parted
--- Who of these users has left or lost a conversation at or after a horizon: tenants, users, pairwise; horizon.
+-- The former members among these users, at or after a horizon: tenants, users, pairwise; horizon.
 select d.tenant, d.conversation::text, d.rev, array_agg(d.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join former_members d on d.tenant = u.tenant and d.user_id = u.id
@@ -35,7 +35,7 @@ group by d.tenant, d.conversation, d.rev
 order by d.conversation, d.rev
 
 -- name: own
--- Those of these users who have changed something of their own at or after a horizon: tenants, users, pairwise; horizon.
+-- Those of these users whose own state changed at or after a horizon: tenants, users, pairwise; horizon.
 select u.tenant, u.id::text as user
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8 offset 0)

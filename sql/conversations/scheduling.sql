@@ -1,9 +1,9 @@
 -- name: lock
--- One scheduled message of a user after the other, so that they can be counted: tenant, user.
+-- Scheduled messages of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: known
--- What a client_id of this user was used for already; nothing for a new one: tenant, user, client_id.
+-- The scheduled or sent message with this client_id of a user, if any: tenant, user, client_id.
 select s.id::text, s.due_at, false as sent from scheduled_messages s where s.tenant = $1 and s.sender = $2 and s.client_id = $3
 union all
 select m.id::text, m.created_at, true from messages m where m.tenant = $1 and m.sender = $2 and m.client_id = $3
@@ -29,14 +29,15 @@ select distinct made.tenant, u.id, made.id from made
 join uploads u on u.tenant = made.tenant and u.id = any($9::uuid[])
 
 -- name: page
--- What a user has scheduled, in the order in which it was: tenant, user, after this one (null: from the first), limit.
+-- Scheduled messages of a user, in the order of their creation: tenant, user, after (null: from the first), limit.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
 from scheduled_messages s
 where s.tenant = $1 and s.sender = $2 and s.id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
 order by s.id limit $4
 
 -- name: one
--- A scheduled message of a user, held, and whether it is being sent, or was and nobody has noted it: tenant, user, id.
+-- A scheduled message of a user, locked. `sent`: it is being sent, or was sent and is not deleted yet. Tenant, user,
+-- id.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at,
     coalesce(s.taken_until > millis(), false) or exists (
         select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
@@ -54,7 +55,7 @@ with noted as (
 delete from scheduled_messages where tenant = $1 and sender = $2 and id = $3
 
 -- name: edit
--- A failed one is tried again: tenant, user, id, body, due.
+-- Change a scheduled message; a failed one is tried again: tenant, user, id, body, due.
 with noted as (
     insert into user_settings (tenant, user_id) values ($1, $2)
     on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
@@ -63,8 +64,8 @@ update scheduled_messages set body = $4, due_at = $5, failed = null, taken_until
 where tenant = $1 and sender = $2 and id = $3
 
 -- name: take
--- Scheduled messages whose time has come, and which no node is at: until this node has them (milliseconds from now), limit.
--- `banned`: the sender may not write any more.
+-- Claim due scheduled messages that no other node has claimed: duration of the claim in milliseconds, limit.
+-- `banned`: the sender is banned.
 update scheduled_messages s set taken_until = millis() + $1
 where s.ctid = any(array(
     select o.ctid from scheduled_messages o
@@ -81,7 +82,7 @@ returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_i
     ) as banned
 
 -- name: done
--- It was sent: tenant, id.
+-- Delete a message that was sent: tenant, id.
 with gone as (
     delete from scheduled_messages where tenant = $1 and id = $2
     returning tenant, sender
@@ -90,7 +91,7 @@ insert into user_settings (tenant, user_id) select tenant, sender from gone
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 
 -- name: failed
--- It was refused: tenant, id, code. Its author can still change or cancel it.
+-- Mark a message as refused: tenant, id, code. Its sender can still change or cancel it.
 with kept as (
     update scheduled_messages set failed = $3, taken_until = null, changed = pg_current_xact_id() where tenant = $1 and id = $2
     returning tenant, sender
@@ -102,5 +103,5 @@ noted as (
 select 1 from kept
 
 -- name: retry_later
--- Nobody could say whether it may be sent: again in so many milliseconds: tenant, id, milliseconds.
+-- Retry after some time, because it is not known whether it may be sent: tenant, id, milliseconds.
 update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2

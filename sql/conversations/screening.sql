@@ -1,6 +1,6 @@
 -- name: look
--- Whether the message is stored already, and the kind of its conversation: tenant, conversation, sender, client_id.
--- `kind` is null when there is no such conversation for the sender.
+-- Whether the message is stored, and the kind of its conversation: tenant, conversation, sender, client_id.
+-- `kind` is null if the sender is not a member of the conversation.
 select
     exists (select 1 from messages m where m.tenant = $1 and m.sender = $3 and m.client_id = $4) as known,
     (

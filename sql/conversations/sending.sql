@@ -1,5 +1,5 @@
 -- name: quoted
--- A message that somebody wants to reply to, when they may see it: tenant, conversation, message, user.
+-- The message to reply to, if the user can see it: tenant, conversation, message, user.
 select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.late_seq as for_all
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
@@ -8,11 +8,11 @@ join message_states s on s.tenant = m.tenant and s.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
 
 -- name: known
--- Whether there is a message of this sender under this client_id: tenant, sender, client_id.
+-- Whether the sender has a message with this client_id: tenant, sender, client_id.
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
 
 -- name: existing
--- Those of these ids that are users, or in a match the aliases of its members: tenant, conversation, asker, ids.
+-- Those of these ids that are users, or in a match the aliases of its members: tenant, conversation, requester, ids.
 select u.id::text, u.id::text as user from users u
 where u.tenant = $1 and u.id = any($4::uuid[]) and u.erased_at is null and not exists (
     select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and b.alias is not null

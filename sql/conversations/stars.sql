@@ -1,6 +1,6 @@
 -- name: set
--- Star a message that the user may see, or with a null take the star back: tenant, conversation, user, message, when.
--- A star that is there keeps its time, and its place in the list with it.
+-- Star a message that the user can see, or unstar it with null: tenant, conversation, user, message, time.
+-- An existing star keeps its time, and so its place in the list.
 insert into marks (tenant, user_id, conversation, seq, starred_at)
 select m.tenant, b.user_id, m.conversation, m.seq, $5
 from messages m
@@ -11,7 +11,7 @@ set starred_at = case when $5::bigint is not null then coalesce(marks.starred_at
 returning seq
 
 -- name: lock
--- One star of a user after the other, so that they can be counted: tenant, user.
+-- Stars of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: count
@@ -19,7 +19,8 @@ select 1 from users where tenant = $1 and id = $2 for no key update
 select count(*) from marks where tenant = $1 and user_id = $2 and starred_at is not null
 
 -- name: page
--- Starred messages of a user that they may still see, the latest star first: tenant, user, before (star, message; null: from the first), limit.
+-- Starred messages that the user can still see, the latest star first: tenant, user, before (star, message; null: from
+-- the first), limit.
 select k.conversation::text as of, k.starred_at as star, f.*
 from marks k
 cross join lateral messages_for($1, k.conversation, $2) as f

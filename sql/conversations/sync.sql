@@ -1,8 +1,8 @@
 -- name: session
--- Conversations of a user that may have changed: tenant, user, epoch and horizon of the cursor, id of the last row, limit, and how many
--- messages after the user's positions a page may count; `is_cut` when it ends earlier for that.
--- Always at least one row: the present horizon. A cursor of another epoch counts as none, wherever it stood.
--- The horizon is read by the same statement, so from the same snapshot as the rows.
+-- Conversations of a user that may have changed: tenant, user, epoch and horizon of the cursor, id of the last row,
+-- limit, and the number of unread messages that a page may count; `is_cut` if that ends the page earlier. Always at
+-- least one row: the present horizon. A cursor of another epoch counts as none. The horizon is read by the same
+-- statement, so from the same snapshot as the rows.
 with here as (
     select current_epoch() as epoch, pg_snapshot_xmin(pg_current_snapshot()) as horizon
 ),
@@ -13,7 +13,8 @@ asked as (
     from here
 )
 select a.epoch, a.horizon::text as horizon, f.*,
-    -- With the first page, and only when there was one before: memberships that ended, own marks, and whether own settings have changed.
+    -- With the first page, and only when there was one before: memberships that ended, own marks, and whether own
+    -- settings have changed.
     case when a.again then array(
         select d.conversation::text from former_members d
         where d.tenant = $1 and d.user_id = $2 and d.changed >= a.since
@@ -55,7 +56,7 @@ left join lateral (
 ) as f on true
 
 -- name: top
--- A conversation as the user sees it, when they are in it: tenant, conversation, user.
+-- A conversation as the user sees it, if they are a member: tenant, conversation, user.
 select v.* from own_conversations v
 where v.tenant = $1 and v.conversation = $2 and v.user_id = $3
 
@@ -72,7 +73,7 @@ where b.rev > $4 and b.rev <= $5
 order by b.rev limit $6
 
 -- name: departures
--- Who has gone, by the rev of that: tenant, conversation, after this rev, up to this rev, limit.
+-- Former members by rev: tenant, conversation, after this rev, up to this rev, limit.
 select d.user_id::text as user, d.rev, d.left_at, d.actor::text
 from former_members d
 where d.tenant = $1 and d.conversation = $2 and d.rev > $3 and d.rev <= $4

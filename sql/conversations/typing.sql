@@ -1,6 +1,6 @@
 -- name: members
--- How many members a conversation has, and the aliases of all by user in a match; no row for a user who is not a member: tenant,
--- conversation, user.
+-- How many members a conversation has, and the aliases of all by user in a match; no row for a user who is not a
+-- member: tenant, conversation, user.
 select c.members, case when b.alias is not null then (
     select jsonb_object_agg(o.user_id, o.alias) from members o where o.tenant = b.tenant and o.conversation = b.conversation
 ) end as aliases

@@ -1,6 +1,6 @@
 -- name: set_conversation
--- What one member sets for themselves; a null leaves a field as it is. Tenant, conversation, user, muted_until (0: not muted), archived, pinned, hidden,
--- draft ('' for none), notify ('' as the user has set it), now.
+-- Change a member's own settings; null leaves a field unchanged: tenant, conversation, user, muted_until (0: not
+-- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), now.
 update members b
 set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
     archived = coalesce($5, archived),
@@ -15,7 +15,8 @@ where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.
 returning b.conversation
 
 -- name: set_user
--- What a user sets for all conversations; a null leaves a field as it is: tenant, user, notify, quiet, without quiet, who sees presence.
+-- Change a user's settings; null leaves a field unchanged: tenant, user, notify, quiet, without quiet, audience of
+-- presence.
 insert into user_settings (tenant, user_id, notify, quiet, show_presence) values ($1, $2, $3, $4, $6)
 on conflict (user_id, tenant) do update
 set notify = coalesce($3, user_settings.notify),
@@ -29,8 +30,8 @@ returning notify, quiet, show_presence
 select notify, quiet, show_presence from user_settings where tenant = $1 and user_id = $2
 
 -- name: unread
--- Conversations with messages after the position of a member, the ones that count in the badge first, then by activity: tenant, user,
--- now, limit. `counts`: neither muted nor archived.
+-- Conversations with messages after the member's position, those that count for the badge first, then by activity:
+-- tenant, user, now, limit. `counts`: neither muted nor archived.
 select c.id::text, not b.archived and coalesce(b.muted_until <= $3, true) as counts
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
@@ -39,7 +40,8 @@ order by counts desc, c.active_at desc, c.id desc
 limit $4
 
 -- name: totals
--- What is unread in conversations that count, in how many of them, and mentions in all: tenant, user, conversations, whether each counts.
+-- Unread messages in conversations that count, the number of those, and mentions in all: tenant, user, conversations,
+-- whether each counts.
 select coalesce(sum(u.unread), 0)::bigint as unread, count(*) filter (where u.unread > 0) as conversations,
     coalesce(sum(u.mentions), 0)::bigint as mentions
 from (

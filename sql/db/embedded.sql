@@ -1,5 +1,6 @@
 -- name: hand_over
--- By the superuser, in single-user mode: a database of the first layout, where everything was the superuser's, becomes that of chatd.
+-- Run by the superuser in single-user mode: give a database of an early version, which the superuser owned, to the role
+-- chatd.
 do $$ declare one record; begin
     if not exists (select from pg_roles where rolname = 'chatd') then create role chatd login createdb; end if;
     grant pg_monitor to chatd;

@@ -1,5 +1,6 @@
 -- name: grown
--- Own tables that have outgrown their statistics by a factor: in pages, or in rows where pages are used again.
+-- Tables that have outgrown their statistics by a factor, in pages, or in rows if pages are reused: factor, minimum of
+-- rows.
 select c.oid::regclass::text as name
 from pg_class c
 left join pg_stat_user_tables s on s.relid = c.oid

@@ -1,6 +1,6 @@
 -- name: make
--- Create a match with its conversation and members, each with an alias: tenant, match, queue, conversation, users, now, criteria
--- of each user. A unique index on active matches refuses a user who is in another one.
+-- Create a match with its conversation and members, each with an alias: tenant, match, queue, conversation, users, now,
+-- criteria of each user. A unique index on active matches refuses a user who is in another one.
 with people as materialized (
     select p.*, row_number() over (order by p.alias) as rev
     from (select u.id, u.asked, gen_random_uuid() as alias from unnest($5::uuid[], $7::json[]) as u (id, asked)) as p
@@ -95,9 +95,9 @@ select exists (select 1 from vote) as counted, not exists (
 ) as all
 
 -- name: make_ordinary
--- Make the conversation of a match an ordinary one: tenant, match, now, lower and higher user (null if there are more than two).
--- It becomes the direct conversation of two users who have none; else a group with an owner, whose role is a change.
--- The match and the pair of users are locked: their direct conversation cannot be opened at the same time.
+-- Make the conversation of a match an ordinary one: tenant, match, now, lower and higher user (null if there are more
+-- than two). It becomes the direct conversation of two users who have none; else a group with an owner, whose role is a
+-- change. The match and the pair of users are locked: their direct conversation cannot be opened at the same time.
 with ended as (
     update matches m set ended_at = $3, reason = 'kept'
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
@@ -133,8 +133,8 @@ select id::text, kind, rev from ordinary
 select b.heard from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
 
 -- name: missed
--- Users who have missed an announcement: tenants, users, the match that each was sent (null: none), whether to send it again.
--- `ended`: the reason why that match ended, with its conversation. `now`: the match to announce.
+-- Users who have missed an announcement: tenants, users, the match that each was sent (null: none), whether to send it
+-- again. `ended`: the reason why that match ended, with its conversation. `now`: the match to announce.
 select a.tenant, a.user_id::text as user, a.known::text, k.reason as ended, k.conversation::text, b.match::text as now
 from unnest($1::text[], $2::uuid[], $3::uuid[], $4::boolean[]) as a (tenant, user_id, known, again)
 left join match_members b on b.tenant = a.tenant and b.user_id = a.user_id and b.ended_at is null

@@ -1,12 +1,12 @@
 -- name: lock_reporter
--- One at a time may report in the name of somebody: tenant, reporter.
+-- Reports of one user are made one at a time: tenant, reporter.
 select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 
 -- name: scene
--- Where the reporter has met whom they report, and the latest such place where none is named. No row: nowhere they may speak of.
--- A user who has left a group, or was removed, may report what they could see until then, also after they are back, and can be reported. In a match
--- users are named by their alias, elsewhere by their id. Tenant, reporter, who is named (null: the sender of the message), conversation (null: any),
--- message (null: none), oldest end of a match or of a membership.
+-- The latest conversation in which the reporter and the target have met; no row if there is none. A former member of a
+-- group can report what they could see until they left, also after they are back, and can be reported. In a match users
+-- are named by their alias, elsewhere by their id. Tenant, reporter, name of the target (null: the sender of the
+-- message), conversation (null: any), message (null: none), oldest end of a match or of a membership.
 with mine as (
     select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.seen_before, '{}') as seen, null::bigint as last from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
@@ -52,27 +52,27 @@ cross join lateral (
 order by c.active_at desc, c.id desc limit 1
 
 -- name: same
--- The report that has been made already: tenant, reporter, who was named, message (null for none), oldest.
+-- An equal report: tenant, reporter, name of the target, message (null: none), oldest.
 select r.id::text from reports r
 where r.tenant = $1 and r.reporter = $2 and r.named = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
 order by r.created_at limit 1
 
 -- name: lately
--- How many somebody has made, and when the first of them: tenant, reporter, oldest.
+-- The number of recent reports of a user, and the time of the first: tenant, reporter, oldest.
 select count(*) as count, min(r.created_at) as first from reports r
 where r.tenant = $1 and r.reporter = $2 and r.created_at > $3
 
--- name: hold_picture
--- An upload of one's own that is still there: tenant, upload, owner.
+-- name: lock_picture
+-- An upload of the reporter that is not deleted: tenant, upload, owner.
 select 1 from uploads u where u.tenant = $1 and u.id = $2 and u.owner = $3 and u.removed_at is null for share
 
--- name: file
--- Make a report, and keep what was said around it: tenant, id, reporter, target, conversation, message, reason, text, picture, now,
--- seq of the message (null: the end of the conversation), how many messages, how many bytes, how the reporter named the target.
--- The nearest ones are kept first, and the message itself whatever its size. What was removed less than a while ago is there too. With each
--- what it said before it was edited, the first form in any case, and the one that stood longest; of the message itself also others, those
--- that stood longer first, up to half of the bytes: who has edited something away has still said it. What other programs have stored in
--- another form is left out.
+-- name: add
+-- Add a report with the transcript of the messages around it: tenant, id, reporter, target, conversation, message,
+-- reason, text, picture, now, seq of the message (null: the end of the conversation), maximum number of messages,
+-- maximum bytes, name of the target. The nearest messages are stored first, and the reported message whatever its size.
+-- Recently deleted messages are included. Each message has its earlier texts: the first one, and the one that was
+-- current for the longest time; the reported message also has others, by the time that they were current, up to half of
+-- the bytes: an edit does not remove the evidence. Values that other programs stored in another form are left out.
 with place as (
     select coalesce($11::bigint, c.seq) as seq from conversations c where c.tenant = $1 and c.id = $5
 ),
@@ -151,7 +151,7 @@ files as (
 select filed.id::text from filed
 
 -- name: page
--- Reports, the latest first: tenant, id of the one to go on before (null: from the latest), limit.
+-- Reports, the latest first: tenant, the id to continue before (null: from the latest), limit.
 select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
 from reports r
@@ -159,7 +159,7 @@ where r.tenant = $1 and r.id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-fffff
 order by r.id desc limit $3
 
 -- name: page_in_state
--- The same of one state: tenant, id of the one to go on before (null: from the latest), limit, state.
+-- Reports in one state: tenant, the id to continue before (null: from the latest), limit, state.
 select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
 from reports r
@@ -167,7 +167,7 @@ where r.tenant = $1 and r.state = $4 and r.id < coalesce($2::uuid, 'ffffffff-fff
 order by r.id desc limit $3
 
 -- name: page_about
--- The same about one user: tenant, id of the one to go on before (null: from the latest), limit, user, state (null: any).
+-- Reports about one user: tenant, the id to continue before (null: from the latest), limit, user, state (null: any).
 select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at
 from reports r
@@ -176,15 +176,14 @@ where r.tenant = $1 and r.target = $4 and r.id < coalesce($2::uuid, 'ffffffff-ff
 order by r.id desc limit $3
 
 -- name: one
--- A report with all that was kept: tenant, id.
+-- A report with its transcript: tenant, id.
 select r.id::text, r.reporter::text, r.target::text as user, r.conversation::text, r.message::text, r.reason, r.text,
     r.picture::text, r.state, r.outcome, r.note, r.resolved_by, r.resolved_at, r.created_at, r.transcript
 from reports r where r.tenant = $1 and r.id = $2
 
 -- name: file_of
--- A file of a report: its picture, an attachment of a message in the evidence, or a picture that a group was given there; also if its
--- owner has removed it since.
--- Tenant, report, upload.
+-- A file of a report: its picture, an attachment in its transcript, or a group picture that was set there, even if the
+-- owner has deleted it. Tenant, report, upload.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from reports r
 join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'gone:%'
@@ -195,8 +194,8 @@ where r.tenant = $1 and r.id = $2
         or jsonb_path_exists(r.transcript, '$[*].system.picture ? (@ == $upload)', jsonb_build_object('upload', u.id))
     )
 
--- name: hold
--- One at a time may decide about a report: tenant, id.
+-- name: lock
+-- A report is resolved by one admin at a time: tenant, id.
 select r.state, r.target::text as user, r.reason from reports r where r.tenant = $1 and r.id = $2 for update
 
 -- name: resolve
@@ -204,7 +203,7 @@ select r.state, r.target::text as user, r.reason from reports r where r.tenant =
 update reports set state = 'resolved', outcome = $3, note = $4, resolved_by = $5, resolved_at = $6 where tenant = $1 and id = $2
 
 -- name: sweep
--- Forget what was resolved long ago; how many: oldest to keep, most.
+-- Delete old resolved reports; their number: oldest to keep, limit.
 with gone as (
     delete from reports where ctid = any(array(
         select r.ctid from reports r where r.state = 'resolved' and r.resolved_at < $1 order by r.resolved_at limit $2
@@ -213,7 +212,7 @@ with gone as (
 select count(*) from gone
 
 -- name: purge_messages
--- What was withheld and no report has taken up goes for good, and how many rows: now, limit.
+-- Delete expired evidence; the number of rows: now, limit.
 with gone as (
     delete from withheld_messages w
     where w.ctid = any(array(select o.ctid from withheld_messages o where o.until <= $1 order by o.until limit $2))

@@ -1,6 +1,6 @@
 -- name: members
--- Members of a conversation by id: tenant, conversation, who sees presence by default, after this member (null: from the first), limit.
--- `open`: everybody may see the presence of the member.
+-- Members of a conversation by id: tenant, conversation, default audience of presence,
+-- after (null: from the first), limit. `open`: all users see it.
 select b.user_id::text as user, b.alias::text, coalesce(s.show_presence, $3) = 'everybody' as open
 from members b
 left join user_settings s on s.tenant = b.tenant and s.user_id = b.user_id

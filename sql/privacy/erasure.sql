@@ -1,5 +1,6 @@
 -- name: mark
--- The name goes, the row stays, because others point at it; no row for an unknown user, or one who is erased: tenant, user, now.
+-- Mark a user as erased and remove the name; other rows still reference the user. No row for an unknown or erased user:
+-- tenant, user, now.
 update users set erased_at = $3, name = null where tenant = $1 and id = $2 and erased_at is null returning id
 
 -- name: exists
@@ -7,14 +8,14 @@ update users set erased_at = $3, name = null where tenant = $1 and id = $2 and e
 select 1 from users where tenant = $1 and id = $2
 
 -- name: queue
--- The rest of the work, and the line in the audit log: tenant, user, now, who asked for it, id of that line.
+-- Queue the erasure, and add an entry to the audit log: tenant, user, now, actor, id of that entry.
 with asked as (
     insert into erasures (tenant, user_id, requested_at, actor) values ($1, $2, $3, $4)
 )
 insert into audit_log (tenant, id, at, actor, act, subject) values ($1, $5, $3, $4, 'user.erase', $2::uuid::text)
 
 -- name: take
--- The erasure that waits longest and that no node is at: until this node has it (milliseconds from now).
+-- Claim the oldest erasure that no other node has claimed: duration of the claim in milliseconds.
 update erasures e set taken_until = millis() + $1
 where (e.tenant, e.user_id) in (
     select o.tenant, o.user_id from erasures o
@@ -25,21 +26,23 @@ where (e.tenant, e.user_id) in (
 returning e.tenant, e.user_id::text as user, e.position, e.buried_in_pass
 
 -- name: advance
--- How far it is: tenant, user, position, messages buried since the last time, until then this node is at it (milliseconds from now).
+-- Record progress: tenant, user, position, number of messages deleted since the last time, duration of the claim in
+-- milliseconds.
 update erasures
 set position = $3, buried = buried + $4, buried_in_pass = buried_in_pass + $4, taken_until = millis() + $5
 where tenant = $1 and user_id = $2
 
 -- name: hold
--- This node is still at it: tenant, user, until then (milliseconds from now).
+-- Extend the claim: tenant, user, duration in milliseconds.
 update erasures set taken_until = millis() + $3 where tenant = $1 and user_id = $2
 
 -- name: again
--- One more pass through the messages: tenant, user.
+-- Start another pass through the messages: tenant, user.
 update erasures set position = '', buried_in_pass = 0 where tenant = $1 and user_id = $2
 
 -- name: finish
--- It is done, unless it was asked for too short a time ago: then once more from the beginning, after that time: tenant, user, milliseconds.
+-- Complete the erasure; if it was requested less than a time ago, repeat it from the start after that time: tenant,
+-- user, milliseconds.
 update erasures set position = '', buried_in_pass = 0,
     done_at = case when requested_at <= millis() - $3::bigint then millis() end,
     taken_until = case when requested_at > millis() - $3::bigint then requested_at + $3::bigint end
@@ -47,7 +50,7 @@ where tenant = $1 and user_id = $2
 returning done_at is not null
 
 -- name: page
--- Erasures, those that are not done first: tenant, limit.
+-- Erasures, the incomplete ones first: tenant, limit.
 select e.user_id::text as user, e.requested_at, e.actor, e.buried as messages, e.done_at
 from erasures e
 where e.tenant = $1

@@ -1,7 +1,7 @@
 -- name: places
--- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only these (null: all),
--- whether matches are left out.
--- Not when the conversation was last active, which a clock that is wrong somewhere can put before that.
+-- Conversations of a user of which anything is in the index, and the time of its newest message: tenant, user, only
+-- these (null: all), whether matches are left out. That is not the activity of the conversation, which a wrong clock
+-- can set to an earlier time.
 select b.conversation::text as id, i.newest
 from members b
 cross join lateral (
@@ -12,14 +12,14 @@ cross join lateral (
 where b.tenant = $1 and b.user_id = $2 and ($3::uuid[] is null or b.conversation = any($3::uuid[])) and (not $4 or b.alias is null)
 
 -- name: patience
--- For this transaction: the index needs bitmaps, and nobody waits longer than so many milliseconds.
+-- For this transaction: the index needs bitmap scans, and the search has a timeout in milliseconds.
 select set_config('enable_bitmapscan', 'on', true), set_config('enable_seqscan', 'off', true), set_config('statement_timeout', $1, true)
 
 -- name: page
--- What the index has, the newest first, and the message where the user may see it: tenant, user, three tsqueries (words, conversations,
--- times), not before this time, older than this (time, conversation, seq), limit, whether matches are left out.
--- Three and not one: the index walks through what each has and skips what another has not, a hundred times as fast as through one
--- with all of it. `found` by itself, so that nothing but the index of words is used for it.
+-- Hits in the index, the newest first, with the message if the user can see it: tenant, user, three tsqueries (words,
+-- conversations, times), not before this time, older than this (time, conversation, seq), limit, whether matches are
+-- left out. Three queries, because the index skips entries that another query excludes, which is a hundred times faster
+-- than one query with all conditions. `found` is separate so that only the index of words is used for it.
 with found as materialized (
     select i.conversation, i.seq, i.created_at from search_index i
     where i.words @@ $3::text::tsquery and i.words @@ $4::text::tsquery and i.words @@ $5::text::tsquery

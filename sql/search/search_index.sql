@@ -1,10 +1,10 @@
--- In these statements rows are looked up one by one through their key (lateral, on conflict, by their place), never by a join
--- that Postgres may turn round: the plan is made once, when the tables may still be empty, and would go through all of them for
--- each batch later on.
+-- These statements look rows up one by one by key (lateral, on conflict, by ctid), never by a join
+-- that Postgres may reorder: the plan is made once, perhaps for empty tables, and would later read whole tables for
+-- each batch.
 
 -- name: behind
--- The next conversations of the round that have messages which are not in the index: how many to look at.
--- Whoever finds the round taken by another node gets nothing. `whole`: the round began anew after these.
+-- The next conversations of the scan with messages that are not indexed: number of conversations to check.
+-- No row while another node scans. `whole`: the scan restarts after these.
 with at as materialized (
     select s.after, s.after_tenant from search_round s for update skip locked
 ),
@@ -32,7 +32,7 @@ where l.rev > coalesce(p.rev, 0) and exists (
 )
 
 -- name: news
--- What changed after the position of each conversation, in the order of rev: tenants, conversations, pairwise; limit for each.
+-- Changes after the position of each conversation, by rev: tenants, conversations, pairwise; limit for each.
 select u.tenant, u.id::text as conversation, coalesce(p.rev, 0) as position, m.*
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 left join lateral (
@@ -46,7 +46,7 @@ cross join lateral (
 ) as m
 
 -- name: begin
--- A position for those that have none: tenants, conversations, pairwise.
+-- Add missing positions: tenants, conversations, pairwise.
 insert into search_positions (tenant, conversation, rev)
 select u.tenant, u.id, 0 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 cross join lateral (
@@ -56,7 +56,7 @@ order by u.id
 on conflict (conversation, tenant) do nothing
 
 -- name: take
--- Those that still stand where they stood, locked until the end of the transaction: tenants, conversations, positions, pairwise.
+-- Lock the positions that have not changed: tenants, conversations, positions, pairwise.
 select u.tenant, u.id::text as conversation from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
 cross join lateral (
     select 1 from search_positions p
@@ -65,7 +65,7 @@ cross join lateral (
 ) as p
 
 -- name: remove
--- Out of the index: tenants, conversations, times, seqs, pairwise.
+-- Remove messages from the index: tenants, conversations, times, seqs, pairwise.
 delete from search_index i
 where i.ctid = any(array(
     select x.ctid from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[]) as u (tenant, conversation, created_at, seq)
@@ -76,9 +76,9 @@ where i.ctid = any(array(
 ))
 
 -- name: put
--- Into the index: tenants, conversations, times, seqs, lexemes with spaces between them, pairwise.
--- Whoever removes one of these messages has to wait; where somebody does so already, all is tried again later, without waiting,
--- because two that wait for each other are a deadlock.
+-- Add messages to the index: tenants, conversations, times, seqs, lexemes separated by spaces, pairwise. A transaction
+-- that deletes one of these messages has to wait. If one is running, the batch fails without waiting and is retried,
+-- because waiting could deadlock.
 insert into search_index (tenant, conversation, created_at, seq, words)
 select u.tenant, u.conversation, u.created_at, u.seq, array_to_tsvector(string_to_array(u.words, ' '))
 from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[]) as u (tenant, conversation, created_at, seq, words)
@@ -91,15 +91,15 @@ on conflict (conversation, created_at, seq, tenant) do update set words = exclud
 where search_index.words is distinct from excluded.words
 
 -- name: move
--- Positions forward, of those that were taken: tenants, conversations, revs, pairwise.
+-- Advance the locked positions: tenants, conversations, revs, pairwise.
 insert into search_positions (tenant, conversation, rev)
 select u.tenant, u.id, u.rev from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
 on conflict (conversation, tenant) do update set rev = excluded.rev
 
 -- name: begin_round
--- From the first conversation again.
+-- Restart the scan.
 update search_round set after = '00000000-0000-0000-0000-000000000000', after_tenant = ''
 
 -- name: is_round
--- Whether the round is at its beginning.
+-- Whether the scan is at its start.
 select s.after = '00000000-0000-0000-0000-000000000000' from search_round s

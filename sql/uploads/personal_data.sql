@@ -1,12 +1,12 @@
 -- name: export
--- What is known of files, not the bytes: tenant, user, limit, after this one.
+-- Metadata of uploads: tenant, user, limit, after.
 select u.id::text as upload, u.name, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.width, u.height, u.created_at, u.removed_at
 from uploads u
 where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
 order by u.id limit $3
 
 -- name: release
--- From here on nobody reads these files; the sweep of the uploads removes the bytes. How many: tenant, user, now, limit.
+-- Mark uploads as deleted; the sweep of uploads deletes the bytes. Their number: tenant, user, now, limit.
 with chosen as (
     select u.id from uploads u where u.tenant = $1 and u.owner = $2 and u.removed_at is null limit $4
     for update

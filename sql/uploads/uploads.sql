@@ -1,10 +1,10 @@
 -- name: lock_owner
--- One upload of a user after the other: tenant, user.
+-- Uploads of a user are added one at a time: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: used
--- Bytes that count against the quotas: of a user, removed ones too, and of all anonymous accounts of an address (0 for other accounts):
--- tenant, user, time, address hash, hour.
+-- Bytes that count towards the quotas: of a user, with deleted uploads, and of all anonymous accounts of an address (0
+-- for other accounts): tenant, user, time, address hash, hour.
 select
     (select coalesce(sum(x.size), 0) from uploads x where x.tenant = $1 and x.owner = $2 and x.created_at > $3)::bigint as by_user,
     (
@@ -19,7 +19,7 @@ select $3, $4, $5 from users u where u.tenant = $1 and u.id = $2 and u.anonymous
 on conflict (address_hash, hour) do update set bytes = address_uploads.bytes + excluded.bytes
 
 -- name: sweep_addresses
--- Delete what counts no more; how many: oldest hour to keep, most.
+-- Delete hours that no longer count; their number: oldest hour to keep, limit.
 with gone as (
     delete from address_uploads
     where ctid = any(array(select o.ctid from address_uploads o where o.hour < $1 order by o.hour limit $2)) returning 1
@@ -32,11 +32,11 @@ insert into uploads (tenant, id, owner, key, mime, size, sha256, name, width, he
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: forget
--- The row of a file that could not be written: tenant, id.
+-- Delete the row of a file that could not be written: tenant, id.
 delete from uploads where tenant = $1 and id = $2
 
 -- name: readable
--- A file, when the user is its owner or a member of a conversation in which it is used, in a message whose time is not over:
+-- A file that the user can read, as its owner or as a member of a conversation with an unexpired message that uses it:
 -- tenant, id, user.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from uploads u
@@ -55,8 +55,8 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
     )
 
 -- name: remove
--- From here on nobody can read it; no row when there is nothing to remove. What messages use is withheld: its bytes stay until that time, for
--- reports. Tenant, id, owner, now, until then.
+-- Delete an upload: it can no longer be read; no row if there is none. The bytes of an upload that messages use are
+-- kept for reports until a time. Tenant, id, owner, now, that time.
 with gone as (
     update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning tenant, id, key
 ),
@@ -70,14 +70,13 @@ withheld as (
 select gone.key, exists (select 1 from withheld) or is_evidence(gone.tenant, gone.id, $4) as is_evidence from gone
 
 -- name: erased
--- The bytes are gone, and with them the key: tenant, id.
+-- Record that the bytes are deleted, and forget the key: tenant, id.
 update uploads set key = 'gone:' || tenant || ':' || id where tenant = $1 and id = $2
 
 -- name: examine
--- A page of all uploads, and what is to be done with each: position (id, tenant), oldest time for unused ones, limit, now, oldest
--- time of removal for rows that are kept.
--- `offset 0`: one look-up for each file, never all rows of the other table.
--- unfinished: removed, but the bytes may still be there, and no report needs them. unused: nothing uses it, and it is old.
+-- A page of all uploads, and what to do with each: position (id, tenant), oldest time for unused ones, limit, now,
+-- oldest time of deletion for rows to keep. `offset 0`: one look-up for each upload, never a join with the other table.
+-- unfinished: deleted, but its bytes may exist, and no report needs them. unused: old, and nothing uses it.
 with page as (
     select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
 )
@@ -95,12 +94,12 @@ from page p
 order by p.id, p.tenant
 
 -- name: forget_removed
--- Rows of files that were removed long ago: tenants, ids.
+-- Delete rows of uploads that were deleted long ago: tenants, ids.
 delete from uploads u using unnest($1::text[], $2::uuid[]) as w (tenant, id)
 where w.tenant = u.tenant and w.id = u.id and u.key like 'gone:%'
 
 -- name: lock_unused
--- Whoever is about to use one holds a share of its lock, and it is left alone: tenants, ids.
+-- Lock unused uploads, except those that a transaction is about to use and has locked: tenants, ids.
 select u.tenant, u.id::text
 from uploads u
 join unnest($1::text[], $2::uuid[]) as w (tenant, id) on w.tenant = u.tenant and w.id = u.id
@@ -108,7 +107,7 @@ where u.removed_at is null
 for update of u skip locked
 
 -- name: claim_unused
--- Mark those removed that nothing uses now that they are locked: tenants, ids, now.
+-- Mark locked uploads as deleted if nothing uses them: tenants, ids, now.
 update uploads u set removed_at = $3
 from unnest($1::text[], $2::uuid[]) as w (tenant, id)
 where w.tenant = u.tenant and w.id = u.id

@@ -192,7 +192,7 @@ async def locked(store: Postgres) -> AsyncIterator[None]:
 
     began, release = trio.Event(), trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hold.within, lock, 60)
+        nursery.start_soon(hold.run_on_connection, lock, 60)
         await began.wait()
         yield
         release.set()

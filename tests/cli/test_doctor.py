@@ -138,7 +138,7 @@ async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgr
     async with running(config), trio.open_nursery() as nursery:
 
         async def forget() -> None:
-            await moderator.within(idle)
+            await moderator.run_on_connection(idle)
 
         nursery.start_soon(forget)
         finding = await found_in_the_end(config, "postgres.transactions")

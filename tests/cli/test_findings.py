@@ -105,7 +105,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
     [
         ("/test_", "/none_", "createdb"),
         ("//postgres@", "//stranger@", "pg_hba.conf"),
-        ("host=%2F", "host=%2Fnone%2F", "there is no such socket"),
+        ("host=%2F", "host=%2Fnone%2F", "the socket does not exist"),
     ],
 )
 async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new: str, fix: str) -> None:
@@ -322,14 +322,14 @@ async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Conf
 async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: redis.Server) -> None:
     mine = replace(config, redis=replace(config.redis, url=own_redis.url))
     cases = {"without": mine, "number": replace(mine, redis=replace(mine.redis, url=f"{own_redis.url}?db=99"))}
-    assert "of this number" in (await said(cases["number"], "check"))["redis.server"].fix
+    assert "with this number" in (await said(cases["number"], "check"))["redis.server"].fix
     tell(own_redis, "CONFIG SET requirepass secret")
     found = (await said(cases["without"], "check"))["redis.server"]
     assert (found.ok, "password" in found.fix) == (False, True), found
     for url, fix in (
         ("redis://127.0.0.1:1", "nothing listens"),
         ("redis://nobody.invalid", "no address"),
-        ("unix:///none", "no such socket"),
+        ("unix:///none", "the socket does not exist"),
         ("http://h", "correct redis.url"),
     ):
         found = (await said(replace(config, redis=replace(config.redis, url=url)), "check"))["redis.server"]

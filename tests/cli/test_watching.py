@@ -57,7 +57,7 @@ async def test_nodes(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -
 async def test_nobody_is_there(chatd: Run) -> None:
     assert json.loads(chatd("nodes", "--json", CHATD_REDIS__PREFIX="nobody").stdout) == []
     away = chatd("nodes", CHATD_REDIS__URL="redis://127.0.0.1:1")
-    assert (away.returncode, "Redis is away" in away.stderr, "Traceback" in away.stderr) == (1, True, False)
+    assert (away.returncode, "Redis is unreachable" in away.stderr, "Traceback" in away.stderr) == (1, True, False)
 
 
 async def test_top_once(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:

@@ -72,7 +72,7 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
         first = await ban(moderator, config, person)
         await person.ended()
         assert await handshake(daemon, person) == (403, "banned")
-        assert await bans.lift(moderator, operator(), first)
+        assert await bans.revoke_ban(moderator, operator(), first)
         assert await handshake(daemon, person) == (101, "ok")
         await bans.ban_user(moderator, operator(), person.user, "for a moment", now_ms() + 300)
         assert await handshake(daemon, person) == (403, "banned")
@@ -93,7 +93,7 @@ async def test_the_answer_says_until_when(daemon: Daemon, config: Config, modera
 async def test_a_device_and_a_range_of_addresses(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     http = daemon.addresses.http
     account = await sign_up(http, device="the-device-of-somebody")
-    devices = await moderator.in_transaction(lambda link: bans.put_on_devices(link, operator(), account.user, "again", None))
+    devices = await moderator.in_transaction(lambda link: bans.insert_device_bans(link, operator(), account.user, "again", None))
     assert devices == 1
     for device in ("the-device-of-somebody", None):
         if device is None:
@@ -148,4 +148,4 @@ async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: 
                     assert await there.is_served()
                 else:
                     assert [(await person.ended(12.0)).code for person in (here, there)] == [4403, 4403]
-            await bans.lift(moderator, operator(), id_)
+            await bans.revoke_ban(moderator, operator(), id_)

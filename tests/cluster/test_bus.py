@@ -147,7 +147,7 @@ async def test_entries_too_large_to_be_read_in_time_are_skipped(
 ) -> None:
     """Half a gigabyte takes longer than the read timeout. Here the timeout is short instead."""
     async with two_nodes(servers) as (bus, redis, _):
-        monkeypatch.setattr(redis_module, "TIMEOUT", 0.1)
+        monkeypatch.setattr(redis_module, "TIMEOUT_S", 0.1)
         for _ in range(4):
             command = "XADD", redis.key("bus"), "*", "b", b"x" * 50_000_000
             await trio_asyncio.aio_as_trio(redis._client.execute_command)(*command)
@@ -155,7 +155,7 @@ async def test_entries_too_large_to_be_read_in_time_are_skipped(
             while not (redis.unreadable and bus.gaps):
                 await trio.sleep(0.01)
             # On a loaded machine other commands take as long.
-            monkeypatch.setattr(redis_module, "TIMEOUT", 2.0)
+            monkeypatch.setattr(redis_module, "TIMEOUT_S", 2.0)
             while not bus.is_healthy:
                 await trio.sleep(0.01)
         await redis.call("DEL", redis.key("bus"))

@@ -357,7 +357,7 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
     assert (done.returncode, "no node is running" in done.stderr) == (1, True)
     away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     done = await chatd(away, "sessions", "kick", NOBODY)
-    assert (done.returncode, "Redis is away" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert (done.returncode, "Redis is unreachable" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
 async def test_a_kick_without_a_target_closes_nothing(config: Config) -> None:

@@ -147,7 +147,7 @@ async def test_a_database_that_is_slow_while_a_node_stops(quick: Config, moderat
     async with trio.open_nursery() as nursery:
         first, _ = await nursery.start(mortal, patient)
         async with first.person() as ben:
-            nursery.start_soon(moderator.within, hold_the_settings)
+            nursery.start_soon(moderator.run_on_connection, hold_the_settings)
             await drain_the_last(patient)
             await ben.ended()
         with trio.fail_after(PATIENCE):

@@ -10,8 +10,8 @@ import trio
 from chatd.accounts.reconciliation import SQL
 from chatd.cluster.reconciler import MAX_SUSPECTS, Reconciler
 from chatd.core.ids import uuid7
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.db.unnest import columns_of
 from chatd.realtime.hub import Hub
 from tests.app.test_maintenance import SlowOnce
 from tests.realtime.test_hub import Session, attach
@@ -84,7 +84,7 @@ async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres
     revoked = [("default", "revoked"), ("other", "elsewhere")]
     await room.run(
         "insert into revoked_tokens (tenant, token_id, expires_at) select *, 2^50 from unnest($1::text[], $2::text[])",
-        *columns_of(revoked, 2),
+        *to_unnest_arrays(revoked, 2),
     )
     cases = {
         "live login": (LOGINS["live"], "good", False),
@@ -119,10 +119,10 @@ async def test_the_check_of_logins_does_not_grow_with_ended_ones(room: Postgres)
         async with connection.transaction():
             await connection.execute("analyze logins")
             before = await connection.fetchval(touched)
-            await connection.fetch(SQL.ended_sessions, *columns_of([("s", "default", LOGINS["live"], "j")], 4))
+            await connection.fetch(SQL.ended_sessions, *to_unnest_arrays([("s", "default", LOGINS["live"], "j")], 4))
             return int(await connection.fetchval(touched) - before)
 
-    assert await room.within(work) <= 5
+    assert await room.run_on_connection(work) <= 5
 
 
 async def test_suspect_conversations_are_bounded_by_a_resync(room: Postgres) -> None:

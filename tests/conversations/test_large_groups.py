@@ -105,7 +105,7 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
                 await touched(connection, journal.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]),
             ]
 
-    assert all(0 < count < 20 for count in await db.within(work))
+    assert all(0 < count < 20 for count in await db.run_on_connection(work))
 
 
 TOUCHED = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'members'"

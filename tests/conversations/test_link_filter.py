@@ -119,7 +119,7 @@ def test_both_lists_count() -> None:
 
 @pytest.mark.parametrize("host", ["", "https://good.com", "a b", "good.com/x", "*"])
 def test_what_is_no_host(host: str) -> None:
-    with pytest.raises(ValueError, match="not a host"):
+    with pytest.raises(ValueError, match="not a valid host"):
         LinkFilter([host])
 
 

@@ -44,9 +44,9 @@ async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) 
 def counted_reads() -> Iterator[list[int]]:
     """Rows of messages that each piece of work reads, as long as the block lasts."""
     found: list[int] = []
-    original = Connection.within
+    original = Connection.run_on_connection
 
-    async def within(self: Connection, work: Any, timeout: float) -> Any:
+    async def run_on_connection(self: Connection, work: Any, timeout: float) -> Any:
         async def counted(connection: Any) -> Any:
             async with connection.transaction():
                 before = await connection.fetchval(READS)
@@ -57,7 +57,7 @@ def counted_reads() -> Iterator[list[int]]:
         return await original(self, counted, timeout)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Connection, "within", within)
+        patch.setattr(Connection, "run_on_connection", run_on_connection)
         yield found
 
 

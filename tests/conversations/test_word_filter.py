@@ -30,7 +30,7 @@ def test_what_is_found_and_what_is_not(text: str, masked: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "  ", "\u200b", "x" * (MAX_WORD_LENGTH + 1), "\ufdfa" * 20])
 def test_what_is_no_word(word: str) -> None:
-    with pytest.raises(ValueError, match="not a word"):
+    with pytest.raises(ValueError, match="not a valid word"):
         WordFilter(["fine", word])
 
 

@@ -76,7 +76,7 @@ async def test_a_command_that_waits_for_its_own_user_is_no_fault_of_postgres(dsn
 
         async def hold_as_alice() -> None:
             charge_to("t", "alice")
-            await db.within(hold, 60)
+            await db.run_on_connection(hold, 60)
 
         async def refused(user: str) -> str:
             charge_to("t", user)
@@ -96,7 +96,7 @@ async def test_a_statement_that_is_not_answered_is_one(dsn: str, loop: None) -> 
     async with open_postgres(dsn, PostgresSection(timeout=0.5)) as db:
         charge_to("t", "alice")
         with pytest.raises(Refused, match="timeout"):
-            await db.within(lambda _: asyncio.sleep(60))
+            await db.run_on_connection(lambda _: asyncio.sleep(60))
         assert db.faults.open
 
 

@@ -48,7 +48,7 @@ async def test_who_is_cancelled_in_a_transaction_leaves_none_behind(dsn: str) ->
 
     async with open_postgres(dsn, replace(SECTION, pool=1)) as db:
         with trio.move_on_after(0.3):
-            await db.within(work)
+            await db.run_on_connection(work)
         assert await db.value("select to_regclass('half')") is None
         assert await db.value("select pg_current_xact_id_if_assigned()") is None
 
@@ -140,7 +140,7 @@ async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_
             await db.value("select $1::int2[]", [1])
             for number in range(2):
                 connection = db.connection(f"test {number}")
-                assert await connection.within(read, 5) == [[1, None], ["a"]]
+                assert await connection.run_on_connection(read, 5) == [[1, None], ["a"]]
                 connection.close()
                 assert "typeinfo_tree" not in queries[0]
                 assert len([query for query in queries if "typeinfo_tree" in query]) == 1

@@ -84,7 +84,7 @@ async def locked(store: Postgres, sql: str, *args: Any) -> AsyncIterator[None]:
                 await connection.execute("select pg_sleep(0.02)")
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.within, hold, 30)
+        nursery.start_soon(store.run_on_connection, hold, 30)
         await held.wait()
         try:
             yield
@@ -98,7 +98,7 @@ async def hold_messages(store: Postgres, seconds: float) -> None:
             await connection.execute("lock table messages")
             await connection.execute("select pg_sleep($1)", seconds)
 
-    await store.within(work, seconds + 5)
+    await store.run_on_connection(work, seconds + 5)
 
 
 async def trouble(lines: list[BadLine], store: Postgres, rng: random.Random) -> None:

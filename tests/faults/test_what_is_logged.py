@@ -98,7 +98,7 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
         await postgres.stop("immediate")
         for number in range(3):
             refused = await alice.refused("message.send", conversation=conversation, client_id=f"c{number}", text="x")
-            assert refused.message == "the database is away"
+            assert refused.message == "the database is unreachable"
         await postgres.start()
         await until_logged(logged, "Postgres connection is well again")
         await alice.send(conversation)

@@ -145,7 +145,7 @@ async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moder
 
     held, seen = trio.Event(), list[bool]()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(moderator.within, migrate_for_a_while, 3 * PATIENCE)
+        nursery.start_soon(moderator.run_on_connection, migrate_for_a_while, 3 * PATIENCE)
         await held.wait()
         nursery.start_soon(partial(daemon_module.run, waiting))
         await trio.sleep(0.5)

@@ -15,7 +15,7 @@ from tests.property.device import Device
 from tests.property.room import NOBODY, Json, Room
 
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
-FOR_EVER, LONG_AGO = 2**53 - 1, 10**12
+PERMANENT, LONG_AGO = 2**53 - 1, 10**12
 YEAR, SOON = 31_536_000, 3
 # Milliseconds until a scheduled message is sent: during the history, or never in it.
 LATER = (300, 1500, 1500, 86_400_000)
@@ -214,7 +214,7 @@ def block(world: World, device: Device) -> Command:
 def settle(world: World, device: Device) -> Command:
     rng = world.rng
     choices: list[Fields] = [
-        {"muted_until": rng.choice([0, LONG_AGO, FOR_EVER])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
+        {"muted_until": rng.choice([0, LONG_AGO, PERMANENT])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
         {"hidden": rng.random() < 0.7}, {"draft": rng.choice(["", "dear", "well"])}, {"notify": rng.choice(["", "all", "none"])},
     ]  # fmt: skip
     return "conversation.settings", {"conversation": world.room(device)[0], **rng.choice(choices)}

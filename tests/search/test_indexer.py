@@ -71,7 +71,7 @@ async def write(db: Postgres, conversation: str, text: str, rng: random.Random, 
                     conversation, seq, row["rev"], text,
                 )  # fmt: skip
 
-    await db.within(work)
+    await db.run_on_connection(work)
 
 
 async def state(db: Postgres) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]:
@@ -248,7 +248,7 @@ async def test_a_message_that_somebody_removes_just_now_is_waited_for_by_nobody(
             await connection.execute("select pg_sleep(0.5)")
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(db.within, work)
+        nursery.start_soon(db.run_on_connection, work)
         await trio.sleep(0.1)
         async with at_work(Indexer(db)):
             await wait_until_whole(db)

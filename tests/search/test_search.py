@@ -253,7 +253,7 @@ async def test_a_search_that_takes_too_long_is_given_up_and_the_next_one_works(d
                 await connection.execute("select pg_sleep(3)")
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(db.within, hold)
+            nursery.start_soon(db.run_on_connection, hold)
             await trio.sleep(0.2)
             for query in ("needle", '"needle"'):
                 assert (await bob.refused("message.search", query=query)).code == "timeout"

@@ -135,7 +135,7 @@ async def test_the_sweep_leaves_what_somebody_is_about_to_use(db: Postgres, dsn:
             await trio_asyncio.trio_as_aio(sweep.run)(now_ms())
 
     async with open_postgres(dsn, Config().postgres) as other:
-        await other.within(hold)
+        await other.run_on_connection(hold)
     assert await db.value("select removed_at is null from uploads") is True
     await sweep.run(now_ms())
     assert await db.value("select removed_at is null from uploads") is False

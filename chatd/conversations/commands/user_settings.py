@@ -15,8 +15,8 @@ from chatd.conversations.settings import PresenceDefaults
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import slices, to_unnest_arrays
 from chatd.db.postgres import Row
-from chatd.db.unnest import columns_of, slices
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.connection_events import SessionBehind
 from chatd.wire.reference.examples import Example
@@ -159,5 +159,5 @@ async def unread_total(ctx: Ctx, cmd: AskUnread) -> Effects:
     rows = await ctx.node.db.all(SQL.unread, ctx.tenant, ctx.user, ctx.now, MAX_UNREAD_CONVERSATIONS)
     total = Counter[str]()
     for part in slices(rows, COUNTED_PER_STATEMENT):
-        total.update(dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *columns_of(map(tuple, part), 2)) or {}))
+        total.update(dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *to_unnest_arrays(map(tuple, part), 2)) or {}))
     return [Reply(UnreadTotal(total=Unread(**{name: total[name] for name in Unread.__struct_fields__})))]

@@ -18,9 +18,9 @@ from chatd.conversations.log.statements import Result, Statement, by_statement
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Connection
 from chatd.db.postgres_faults import Locked
-from chatd.db.unnest import columns_of
 
 LOG = log.get(__name__)
 SQL = queries.load("conversations/log")
@@ -98,7 +98,7 @@ class DeferredConversations:
                 for statement, part in by_statement(entries):
                     await self._commit(conversation, statement, part)
             if conversation.uncertain:
-                for row in await self._connection.call(SQL.revs, *columns_of([key], 2)):
+                for row in await self._connection.call(SQL.revs, *to_unnest_arrays([key], 2)):
                     await self._publisher.put_gap(row["tenant"], row["id"], row["rev"])
                 conversation.uncertain = False
         except Refused:

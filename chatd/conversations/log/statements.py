@@ -9,8 +9,8 @@ from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, New
 from chatd.core.clock import now_ms
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Connection
-from chatd.db.unnest import columns_of
 
 SQL = queries.load("conversations/log")
 # A lock that is held for longer delays its conversation only, and not the others of the shard.
@@ -72,7 +72,7 @@ def advanced(row: Any) -> Advanced | str:
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
     """A column per field, as the arrays of a statement. A column without values is null: unnest fills it up."""
-    columns = columns_of(map(astuple, items), 0)
+    columns = to_unnest_arrays(map(astuple, items), 0)
     return [column if any(value is not None for value in column) else None for column in columns]
 
 

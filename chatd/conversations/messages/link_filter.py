@@ -1,8 +1,8 @@
-"""Links in a text, and the hosts that they lead to, whatever they are dressed up as.
+"""Links in a text, and the hosts that they lead to, in any disguise.
 
-Programs do not agree on what a link is, nor on where a strange one leads (`https://good.com\\@evil.com`). So what any of them may
-take for a link counts, and a strange one leads to all hosts that it may be taken for: it is allowed when all of them are, and
-denied when one is. Everything here is linear in the length of the text.
+Programs do not agree on what a link is, nor on where an odd one leads (`https://good.com\\@evil.com`). So whatever one of them
+may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of them are, and
+denied if one is. Everything here is linear in the length of the text.
 """
 
 import re
@@ -16,7 +16,7 @@ from chatd.conversations.messages.text_folding import UNSPACED, Table
 from chatd.conversations.messages.word_filter import as_pattern
 from chatd.core.slices import Sliced, finish
 
-# Without a scheme it takes a known ending to be a link: a country, or one of these. So do the programs that show them.
+# Without a scheme, only a name with a known ending is a link: a country, or one of these. Clients that show links do the same.
 WORDS = (
     "academy|aero|agency|app|art|asia|biz|blog|bot|bar|best|bid|buzz|cafe|cam|casa|cash|cat|cc|cfd|chat|city|click|cloud|club"
     "|codes|com|company|coop|date|day|deals|design|dev|digital|directory|download|edu|email|energy|events|exchange|expert|fans"
@@ -28,7 +28,7 @@ WORDS = (
     "|win|work|works|world|wtf|xxx|xyz|yoga|zip|zone|рф|рус|онлайн|сайт|中国|公司|网络|香港|台湾|みんな|한국"
 )
 ENDINGS = rf"xn--[a-z0-9-]{{1,58}}[a-z0-9]|xn--[a-z0-9-]{{2,59}}|{as_pattern(WORDS.split('|'))}|[a-z]{{2}}"
-# What NFKC does not turn into the dot that browsers take it for.
+# Characters that browsers take for a dot, and NFKC does not.
 DOTS = str.maketrans("。｡．․﹒", ".....")
 # After a scheme two slashes, or after one of the web any number of them, then everything up to the path.
 # This and BARE_IP begin with the characters that are rare in a text, so that the search for them is cheap.
@@ -40,7 +40,7 @@ WITH_SCHEME = re.compile(
 # What a host without a scheme is made of: letters, also decomposed ones, digits, and marks between them. And where it may begin.
 RUN = r"[\w\u0300-\u036f.%-]"
 START = rf"(?<!{RUN})[._%-]*+(?=[^\W_])"
-# What cannot follow an address: it would be another one.
+# Characters that cannot follow an address: it would be another one.
 END = r"(?![\w:%-]|\.\w)"
 
 
@@ -65,12 +65,12 @@ NUMBER = re.compile(r"0x[0-9a-f]{0,16}|[0-9]{1,20}")
 BARE_IP = re.compile(r"([0-9](?<![\w.][0-9])[0-9]{0,2}\.(?:[0-9]{1,3}\.){2}[0-9]{1,3})(?::[0-9]|/)")
 
 
-# Hosts of one text that are looked at, at about 20 us each; a link may be read in several ways, which are several hosts.
+# Hosts of one text that are checked, at about 20 us each. A link that can be read in several ways has several hosts.
 MAX_HOSTS = 100
 
 
 class LinkFilter:
-    """`only`: the hosts that links may lead to, None for any; `denied`: may not. Subdomains count too."""
+    """`only`: the hosts that links may lead to, None for any. `denied`: those they must not. Subdomains are included."""
 
     def __init__(self, only: Iterable[str] | None, denied: Iterable[str] = ()) -> None:
         self._only = None if only is None else frozenset(map(checked_host, only))
@@ -78,7 +78,7 @@ class LinkFilter:
         self._like_denied = pattern_like(self._denied)
 
     def refuses(self, text: str) -> bool:
-        """Whether a link in the text leads where it must not, or there are too many links to look at."""
+        """Whether a link in the text leads to a forbidden host, or there are too many links to check."""
         return finish(self.refuses_in_slices(text))
 
     def refuses_in_slices(self, text: str) -> Sliced[bool]:
@@ -96,7 +96,7 @@ class LinkFilter:
         return False
 
     def _judged(self, piece: str) -> Iterator[Iterable[bool]]:
-        """Whether each host is refused, by the pattern that finds it: of links, and of names that are a link only if denied."""
+        """Whether each host is refused, by the pattern that finds it: of links, and of names that are links only if denied."""
         for found in hosts_in(piece):
             yield map(self._refuses, found)
         if self._like_denied is not None:
@@ -113,12 +113,12 @@ def checked_host(host: str) -> str:
     """A host of the configuration. Raises ValueError."""
     canonical = canonical_host(host.strip().removeprefix("*."))
     if not canonical or not re.fullmatch(r"[\w.:-]+", canonical):
-        raise ValueError(f"not a host: {host!r} (such as example.com, which counts for its subdomains too)")
+        raise ValueError(f"not a valid host: {host!r}; expected one such as example.com, which includes its subdomains")
     return canonical
 
 
 def parents(host: str) -> Iterator[str]:
-    """The host, and of a name the names above it."""
+    """The host and, for a name, the names above it."""
     yield host
     if address_of(host) is None:
         labels = host.split(".")[-10:]
@@ -126,14 +126,14 @@ def parents(host: str) -> Iterator[str]:
 
 
 def hosts(text: str) -> Iterator[str]:
-    """Hosts that links in the text may lead to; "" for one that nobody can say. One may come several times."""
+    """Hosts that links in the text may lead to; "" for an unreadable one. One host may come several times."""
     for piece in PIECES.findall(READABLE.translate(text)):
         for found in hosts_in(piece):
             yield from found
 
 
 def hosts_in(piece: str) -> tuple[Iterator[str], ...]:
-    """As `hosts`, of a part of a text whose characters are readable; by the pattern that finds them."""
+    """As `hosts`, for a part of a text with readable characters; by the pattern that finds them."""
     return (
         (host for match in WITH_SCHEME.finditer(piece) for host in hosts_of(match[1])),
         (canonical_host(match[1]) for match in BARE_IP.finditer(piece)),
@@ -165,13 +165,13 @@ def pattern_like(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def readable(chars: str) -> str:
-    """Characters without width and case, and without those that cannot be seen."""
+    """The characters without width and case, and without invisible ones."""
     seen = "".join(char for char in chars if unicodedata.category(char) != "Cf" and not is_selector(char))
     return unicodedata.normalize("NFKC", seen).lower().translate(DOTS)
 
 
 def is_selector(char: str) -> bool:
-    """Selectors of a glyph (U+FE00 and following), and the grapheme joiner, which shows as little."""
+    """Selectors of a glyph (U+FE00 and following), and the grapheme joiner, which is invisible, too."""
     return char == "\u034f" or "\ufe00" <= char <= "\ufe0f"
 
 
@@ -179,7 +179,7 @@ READABLE = Table(readable)
 
 
 def hosts_of(authority: str) -> Iterator[str]:
-    """Of what stands between the slashes: what follows the last @, read in every way that some program reads it."""
+    """The hosts of an authority: what follows the last @, read in every way that some program reads it."""
     for way in {authority, authority.partition("\\")[0]}:
         for name in {way.rpartition("@")[2], unquote(way).rpartition("@")[2], unquote(way.rpartition("@")[2])}:
             six, closed, _ = name.partition("]")
@@ -187,7 +187,7 @@ def hosts_of(authority: str) -> Iterator[str]:
 
 
 def bare_hosts(name: str) -> Iterator[str]:
-    """Of a host without a scheme: the whole, and its part in one script."""
+    """The hosts of a name without a scheme: all of it, and its part in one script."""
     yield canonical_host(name)
     # What is before it in a script without spaces may belong to the sentence.
     tail = TAIL.search(name[-253:])

@@ -1,7 +1,7 @@
-"""The hook: a service of the operator's that is asked before a message is stored. Its contract is in docs/filters.md.
+"""The moderation hook: a service of the operator that judges a message before it is stored. docs/filters.md has its contract.
 
-A question is asked once. Questions of different people do not wait for each other: there is a connection for each one that may
-wait. A hook that fails again and again is left alone for a while, and the configuration says what happens without its answer.
+Each message is asked for once. Requests of different users do not wait for each other: there is a connection for each one that
+may wait. A hook that keeps failing is paused for a while, and the configuration decides what happens without its answer.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ MAX_REASON_LENGTH = 200
 
 
 class Question(Struct, frozen=True):
-    """What is posted, as JSON."""
+    """The body of the request, as JSON."""
 
     tenant: str
     conversation: str
@@ -40,7 +40,7 @@ class Question(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What has to come back. `text`: the text to be stored instead."""
+    """The body of the response. `text`: the text to store instead."""
 
     allow: bool
     reason: str | None = None
@@ -51,7 +51,7 @@ READ = msgspec.json.Decoder(Verdict).decode
 
 
 class Hook:
-    """Opened by `open_hook`."""
+    """The client of the hook. Opened by `open_hook`."""
 
     def __init__(self, settings: HookSettings, outbound: Outbound, most_text: int, clock: Callable[[], int]) -> None:
         self._settings = settings
@@ -63,18 +63,18 @@ class Hook:
         self._waiting = 0
 
     async def ask(self, question: Question) -> str | None:
-        """The text to store. Raises Refused: `forbidden` when the hook says no, `unavailable` when it says nothing."""
+        """The text to store. Raises Refused: `forbidden` if the hook rejects it, `unavailable` without a verdict."""
         verdict = await self._verdict(question)
         if verdict is None:
             if self._settings.on_failure == "reject":
-                raise Refused("unavailable", "messages cannot be checked at the moment", retry_after=1)
+                raise Refused("unavailable", "messages cannot be checked at the moment: try again later", retry_after=1)
             return question.text
         if not verdict.allow:
-            raise Refused("forbidden", "the message was refused", details=details_of(verdict))
+            raise Refused("forbidden", "the moderation service has rejected the message", details=details_of(verdict))
         return question.text if verdict.text is None else verdict.text
 
     async def _verdict(self, question: Question) -> Verdict | None:
-        """None when there is none."""
+        """None if there is none."""
         if self._waiting >= self._settings.max_waiting:
             self._condition.fail(f"{self._waiting} messages wait for it")
             return None

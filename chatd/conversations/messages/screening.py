@@ -1,10 +1,10 @@
-"""What others will read has to pass the filters of its tenant, and a message the hook too. Nothing is here when none is set.
+"""Screening of messages: the filters of the tenant, then the moderation hook. It is not open if neither is configured.
 
-Of a message that is the text, the names of files, the addresses of links, and every text in `meta`. Other texts (names, titles,
-tags) come from `chatd.app.command_texts`.
+Screened are the text, the names of files, the URLs of links, and every text in `meta`. Other texts (names, titles, tags) pass
+the filters in `chatd/app/command_texts.py`.
 
-The same message sent again gets its first answer again, whatever the filters say by now and without asking the hook: what is
-stored already is let through to the journal, which knows it.
+A message that is stored already is not screened again, so that sending it again repeats the first ack, whatever the filters say
+by now.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ SQL = queries.load("conversations/screening")
 
 
 class CannotScreen(OperatorError):
-    """The configuration of filters or hook cannot be used; the text says why."""
+    """The configuration of the filters or the hook is invalid; the text says why."""
 
 
 class MessageToScreen(Struct, frozen=True):
@@ -66,17 +66,17 @@ class Filter:
     def apply(self, text: str, path: str, *, may_mask: bool = True) -> Sliced[str]:
         """The text to store. Raises Refused: `forbidden`."""
         if self._links is not None and (yield from self._links.refuses_in_slices(text)):
-            raise Refused("forbidden", f"{path}: such links are not allowed here", details={"filter": "links"})
+            raise Refused("forbidden", f"{path}: links to this host are not allowed here", details={"filter": "links"})
         if self._words is None:
             return text
         if self._masks and may_mask:
             return (yield from self._words.mask_in_slices(text))
         if (yield from self._words.is_in_slices(text)):
-            raise Refused("forbidden", f"{path}: such words are not allowed here", details={"filter": "words"})
+            raise Refused("forbidden", f"{path}: the text contains a word that is not allowed here", details={"filter": "words"})
         return text
 
     def apply_to(self, to_screen: MessageToScreen) -> Sliced[MessageToScreen]:
-        """A message with all its texts as they are to be stored. Raises Refused: `forbidden`."""
+        """The message with all its texts as they are stored. Raises Refused: `forbidden`."""
         if not self.is_needed:
             return to_screen
         text = (yield from self.apply(to_screen.text, "$.text")) if to_screen.text else to_screen.text
@@ -121,7 +121,7 @@ class Screening:
         return self._filters.get(tenant, self._general)
 
     async def screen(self, to_screen: MessageToScreen) -> MessageToScreen:
-        """What to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
+        """The message to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
         if self._hook is None:
             return await self._filtered(to_screen)
         row = await self._look(to_screen)
@@ -155,7 +155,7 @@ async def screen(
     reply_to: str | None = None,
     meta: Json | None = None,
 ) -> MessageToScreen:
-    """A message as filters and hook leave it; what is stored under the client id already is let through. Raises Refused."""
+    """The message that the filters and the hook leave. Raises Refused."""
     to_screen = MessageToScreen(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
     screening = ctx.node.services.find(Screening)
     return to_screen if screening is None else await screening.screen(to_screen)
@@ -176,7 +176,7 @@ def question_of(to_screen: MessageToScreen, kind: str) -> Question:
 
 
 def filters_of(config: Config) -> tuple[dict[str, Filter], Filter]:
-    """Those of the tenants that have their own, and those of all others. Raises CannotScreen."""
+    """The filters of the tenants that have their own, and those of all others. Raises CannotScreen."""
     own = {name: Filter(f"tenant_filters.{name}", settings) for name, settings in config.named(FilterSettings).items()}
     return own, Filter("filters", config.get(FilterSettings))
 
@@ -193,7 +193,7 @@ def check_screening(config: Config) -> None:
 
 @asynccontextmanager
 async def open_screening(config: Config, db: Postgres, clock: Callable[[], int]) -> AsyncIterator[Screening | None]:
-    """None when nothing is configured. Raises CannotScreen."""
+    """None if nothing is configured. Raises CannotScreen."""
     check_screening(config)
     own, general = filters_of(config)
     if config.get(HookSettings).url:

@@ -1,8 +1,8 @@
-"""Characters that look alike, or are written in several ways, as one: for comparing words, never for showing them.
+"""Folding of characters that look alike or are written in several ways, for comparing words, never for showing them.
 
 Each character is folded by itself, so that folding takes linear time whatever the text (sorting the marks of a normal form does
 not: 16,000 of them in a bad order take a third of a second), and the place of each folded character in the text stays known.
-A character becomes NFKD, without case, without accents and what cannot be seen, then the Latin letter that it looks like.
+A character becomes NFKD, without case, accents and invisible characters, then the Latin letter that it looks like.
 """
 
 import re
@@ -18,7 +18,7 @@ from chatd.core.slices import SLICE_CHARS, Sliced
 
 MAX_KNOWN = 50_000
 
-# Accents, what cannot be seen, variation selectors, skin tones, and the vowel points of Arabic and Hebrew.
+# Accents, invisible characters, variation selectors, skin tones, and the vowel points of Arabic and Hebrew.
 DROPPED = frozenset(
     chain(
         range(0x0300, 0x0370), range(0x0591, 0x05C8), range(0x0610, 0x061B), range(0x064B, 0x0653), range(0x1AB0, 0x1B00),
@@ -27,14 +27,14 @@ DROPPED = frozenset(
         (0x00AD, 0x0640, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0),
     )
 )  # fmt: skip
-# Small letters of other alphabets, and the Latin ones that they look like. What is here comes before what Unicode says.
+# Small letters of other alphabets, and the Latin ones that they look like. They take precedence over the data of Unicode.
 CHOSEN = str.maketrans(
     "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜɵᗩᗯ",
     "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbghoaw",
 )
 # Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics, Coptic, runes,
 # Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL.
-# A letter of Hebrew or Arabic that looks like an l stands in a word that nobody takes for Latin.
+# Hebrew and Arabic are not included: a word with a letter that looks like an l is not taken for Latin there.
 ALPHABETS = (
     (0x80, 0x590), (0x13A0, 0x1680), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2200, 0x2400), (0x2C60, 0x2D00), (0x2D30, 0x2D80),
     (0xA4D0, 0xA500), (0xA640, 0xA6A0), (0xA720, 0xA800), (0xAB30, 0xABC0), (0x10280, 0x10500), (0x118A0, 0x118E0),

@@ -1,11 +1,11 @@
-"""Words that are not wanted, found however they are written: in linear time, whatever the text and however many the words.
+"""Unwanted words in a text, in any spelling: in linear time, whatever the text and the number of words.
 
-All words are one pattern: a trie of escaped literals, in which no two branches begin alike, so that at each place of a text one
-way is tried, no further than the longest word. No word of an operator and no text of a user is ever a pattern.
+All words are one pattern: a trie of escaped literals, in which no two branches begin alike, so that one branch is tried at each
+position, no further than the longest word. Words of the operator and texts of users are never used as patterns.
 
-In scripts that put spaces between words a word counts as a whole ("class" is not "ass"); in those that do not (Chinese,
-Japanese, Korean, Thai and their neighbours) it counts wherever it stands. Between the words of a phrase there may be any
-punctuation. A number is not a word in disguise: what has no letter counts only as it is written ("455" is not "ass").
+In scripts with spaces between words, a word matches as a whole ("class" is not "ass"); in those without (Chinese, Japanese,
+Korean, Thai and others) it matches anywhere. Any punctuation may stand between the words of a phrase. A word without a letter
+matches only as it is written ("455" is not "ass").
 """
 
 import re
@@ -16,7 +16,7 @@ from chatd.conversations.messages.text_folding import UNSPACED, Folded, fold, fo
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
 
 MAX_WORD_LENGTH = 100
-# What goes on in a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not count in.
+# Characters within a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not include.
 INSIDE_BEFORE = rf"(?<![^\W_{UNSPACED}])(?<![\u0900-\u0963\u0966-\u0dff])"
 INSIDE_AFTER = rf"(?![^\W_{UNSPACED}])(?![\u0900-\u0963\u0966-\u0dff])"
 # Final consonants and voice marks belong to the character before them, which is another one then.
@@ -29,14 +29,14 @@ Trie = dict[str, Any]
 
 
 class WordFilter:
-    """A list of words and phrases. Raises ValueError for what cannot be one."""
+    """A list of words and phrases. Raises ValueError for an invalid one."""
 
     def __init__(self, words: Iterable[str]) -> None:
         given = list(words)
         self._pattern = re.compile(pattern_of({checked(word) for word in given}))
         # Characters of the longest match, and the one after it.
         self._longest = max((len(word) + word.count(" ") * (MAX_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
-        # Words without a letter count as they are written.
+        # Words without a letter are compared as they are written.
         self._literal = {fold(word.strip()) for word in given if not has_letter(word)}
 
     def is_in(self, text: str) -> bool:
@@ -52,11 +52,11 @@ class WordFilter:
         return False
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Where words are: the first index and the one after the last."""
+        """The words: the first index of each, and the one after its last."""
         return [span for span in self._found(text) if span is not None]
 
     def mask(self, text: str) -> str:
-        """The same text with asterisks for the words, as long as before."""
+        """The text with asterisks in the place of the words, as long as before."""
         return finish(self.mask_in_slices(text))
 
     def mask_in_slices(self, text: str) -> Sliced[str]:
@@ -73,7 +73,7 @@ class WordFilter:
     def _found(self, text: str) -> Iterator[tuple[int, int] | None]:
         """The words in their order, and None after each slice."""
         folded = yield from Folded.in_slices(text)
-        # Each spelling is judged once: a text may have thousands of them.
+        # Each spelling is checked once: a text may have thousands of them.
         judged: dict[str, bool] = {}
         for match in self._matches(folded.text):
             if match is None:
@@ -88,7 +88,7 @@ class WordFilter:
                 yield start, end
 
     def _matches(self, folded: str) -> Iterator[re.Match[str] | None]:
-        """All matches, and None after each slice. A match begins in its slice and may end behind it."""
+        """All matches, and None after each slice. A match begins in its slice and may end after it."""
         at = 0
         for end in range(SLICE_CHARS, len(folded) + SLICE_CHARS, SLICE_CHARS):
             while at < end:
@@ -109,15 +109,15 @@ def has_letter(text: str) -> bool:
 
 
 def checked(word: str) -> str:
-    """A word as it is compared, with one space between the words of a phrase. Raises ValueError."""
+    """A word in the form that is compared, with one space between the words of a phrase. Raises ValueError."""
     folded = " ".join(fold_loosely(word).split())
     if not folded or max(len(word), len(folded)) > MAX_WORD_LENGTH:
-        raise ValueError(f"not a word: {word[:MAX_WORD_LENGTH]!r} (1 to {MAX_WORD_LENGTH} characters that can be seen)")
+        raise ValueError(f"not a valid word: {word[:MAX_WORD_LENGTH]!r}; expected 1 to {MAX_WORD_LENGTH} visible characters")
     return folded
 
 
 def pattern_of(words: Iterable[str]) -> str:
-    """One pattern for all: four tries, by whether a word begins and ends in a spaced script."""
+    """One pattern for all words: four tries, by whether a word begins and ends in a spaced script."""
     tries: dict[tuple[bool, bool], Trie] = {}
     for word in words:
         insert(tries.setdefault((is_spaced(word[0]), is_spaced(word[-1])), {}), word)
@@ -147,7 +147,7 @@ def insert(trie: Trie, word: str) -> None:
 
 
 def render(trie: Trie) -> str:
-    """The trie as a pattern; what is common is written once, and a chain of single characters is no group."""
+    """The trie as a pattern. Common beginnings are written once, and a chain of single characters is no group."""
     text = ""
     while len(trie) == 1 and END not in trie:
         ((char, trie),) = trie.items()

@@ -103,7 +103,7 @@ create or replace function shown_as(p_tenant text, p_conversation uuid, p_user u
     )
 $$;
 
--- A message as all members see it, and its `author`, a user id for the server alone. `quote` is the beginning of the message that it replies to, as that is now. An
+-- A message as all members see it. `quote` is the beginning of the message that it replies to, as that is now. An
 -- expired message is shown as deleted from its very millisecond, before the sweep deletes it.
 create or replace view message_states as
 select
@@ -143,8 +143,7 @@ select
             'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= millis())
         )
         from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
-    ) end as quote,
-    m.sender::text as author
+    ) end as quote
 from messages m
 cross join lateral (select m.expires_at is not null and m.expires_at <= millis() as over) as x
 cross join lateral (
@@ -167,7 +166,7 @@ language sql stable as $$
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
         ) and not hides(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
-        s.author, k.starred_at, case when s.reactions is not null then array(
+        k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji collate "C"
