@@ -192,8 +192,8 @@ RULES: dict[Place, Rule] = {
     "realtime.unheard_revs.UnheardRevs._revs": Most("realtime.unheard_revs.MAX_TOPICS"),
     "search.indexer.Indexer._behind": Passing(),
     "search.indexer.Indexer._failed": Passing(),
-    "search.indexer.Indexer._fresh": Most("search.indexer.MOST_NOTED"),
-    "uploads.admission.Intake._held": Passing(),
+    "search.indexer.Indexer._fresh": Most("search.indexer.MAX_NOTED"),
+    "uploads.admission.UploadSlots._held": Passing(),
 }
 
 
