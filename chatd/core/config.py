@@ -7,7 +7,7 @@ that `chatd init` writes above it. `core/settings.py` reads the values.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -232,14 +232,17 @@ class Config(Struct, frozen=True, kw_only=True):
 
     def get(self, kind: type[T]) -> T:
         """The settings of this class; the defaults if none were given."""
-        return cast(T, self.sections.get(kind) or default_of(kind))
+        found: Any = self.sections.get(kind)
+        return default_of(kind) if found is None else found  # type: ignore[no-any-return]
 
     def named(self, kind: type[T]) -> Mapping[str, T]:
         """The settings of this class by the name in `[family.NAME]`."""
         return cast(Mapping[str, T], self.families.get(kind, {}))
 
     def using(self, *sections: Section) -> "Config":
-        """A copy with these settings of subsystems."""
+        """A copy with these settings of subsystems. Raises TypeError for a section of the kernel, which is a field."""
+        if wrong := [type(section).__name__ for section in sections if type(section) in KERNEL_KINDS]:
+            raise TypeError(f"sections of the kernel are fields: replace(config, ...) instead of using({', '.join(wrong)})")
         return replace(self, sections={**self.sections, **{type(section): section for section in sections}})
 
     def using_named(self, kind: type[T], sections: Mapping[str, T]) -> "Config":
@@ -270,3 +273,4 @@ KERNEL: tuple[Declaration, ...] = (
     Settings("drain", Drain),
     Settings("log", Log),
 )
+KERNEL_KINDS = frozenset(declared.kind for declared in KERNEL)

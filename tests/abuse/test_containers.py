@@ -60,6 +60,8 @@ class OneEach:
 
 
 Rule = Most | Setting | Fixed | Passing | OneEach
+# Subclasses of classes of libraries (asyncpg, Quart), which own their attributes.
+OF_LIBRARIES = {"chatd.db.postgres.Session", "chatd.http.app.Route"}
 # Objects that live as long as a frame, a command, a request or a connection.
 BRIEF = {
     "chatd.conversations.log.entries.Entry", "chatd.conversations.log.publisher.InFlight",
@@ -237,7 +239,7 @@ def sizes(but: list[Any]) -> dict[Place, int]:
     """The largest container of each place that needs a rule."""
     found: dict[Place, int] = {}
     for owner, name, value in containers(but):
-        if owner not in BRIEF and not DECLARED.match(owner):
+        if owner not in BRIEF | OF_LIBRARIES and not DECLARED.match(owner):
             place = f"{owner.removeprefix('chatd.')}.{name}"
             found[place] = max(found.get(place, 0), len(value))
     return found

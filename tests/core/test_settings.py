@@ -10,8 +10,9 @@ from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.cli.check import faults
 from chatd.cli.common import ensure_secrets
 from chatd.conversations.settings import FilterSettings
+from chatd.core.config import Config, Limits, NamedSettings, Settings
 from chatd.core.errors import OperatorError
-from chatd.core.setting_names import variable_of
+from chatd.core.setting_names import SettingNames, variable_of
 from chatd.core.settings import ConfigError, Loaded, effective
 from chatd.core.settings import load as load_settings
 from chatd.core.template import template, toml
@@ -407,3 +408,20 @@ def test_what_is_unwise_is_said(tmp_path: Path) -> None:
     secret.chmod(0o600)
     path.chmod(0o600)
     assert load(path, {"CHATD_AUTH__SECRET_FILE": str(secret)}).warnings == []
+
+
+def test_settings_are_found_by_their_class() -> None:
+    config = Config().using(AuthSettings(secret=SECRET)).using_named(TenantSettings, {"acme": TenantSettings(issuer="i")})
+    assert (config.get(AuthSettings).secret, config.get(FilterSettings)) == (SECRET, FilterSettings())
+    assert (config.named(TenantSettings)["acme"].issuer, config.named(FilterSettings)) == ("i", {})
+    with pytest.raises(TypeError, match=r"using\(Limits\)"):
+        config.using(Limits(text_bytes=1))
+
+
+def test_a_setting_is_declared_once() -> None:
+    names = SettingNames([Settings("auth", AuthSettings), Settings("auth", FilterSettings)])
+    assert (names.kind_of("auth.secret"), names.kind_of("auth.words")) == (AuthSettings, FilterSettings)
+    with pytest.raises(ValueError, match=r"auth\.\w+ is declared twice"):
+        SettingNames([Settings("auth", AuthSettings), Settings("auth", TenantSettings)])
+    with pytest.raises(ValueError, match="limits"):
+        SettingNames([NamedSettings("limits", AuthSettings)])

@@ -84,12 +84,6 @@ SHOWN = (
     "name",
     "device",
     "limit",
-    "CreateReport.user",
-    "AddBan.user",
-    "AddBan.lasts",
-    "SetConversation.archived",
-    "JoinConversation.conversation",
-    "SetUser.notify",
 )
 SHOWN_IN_ANSWERS = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
 TIMES = ("ts", "server_time", "at")
