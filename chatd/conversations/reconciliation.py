@@ -30,7 +30,8 @@ class ConversationChecks:
         async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
             await self._apply(row)
         async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
-            self._hub.memberships.remove_behind(row["tenant"], row["conversation"], [row["user_id"]], row["rev"])
+            await self._hub.memberships.end_at(row["tenant"], row["conversation"], row["users"], row["rev"])
+            await self._hub.subscriptions.report_gap(row["tenant"], row["conversation"], row["rev"])
         async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, horizon)):
             await self._hub.deliver_to_user(row["tenant"], row["user"], Delivery(EncodedEvent(SessionBehind())))
 
@@ -43,20 +44,29 @@ class ConversationChecks:
         audience = self._hub.subscriptions.users_of(tenant, conversation)
         row = await self._db.one(SQL.recheck, tenant, conversation, online)
         if row is not None:
-            self._hub.memberships.remove(tenant, conversation, audience - set(row["users"]))
+            self._hub.memberships.remove(tenant, conversation, audience - set(row["users"]), row["rev"])
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
         """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
         known = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
         async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(known, 3))):
-            self._hub.memberships.remove_behind(row["tenant"], row["id"], row["departed"], row["rev"])
+            for rev, users in by_rev(row["departed"], row["departed_at"]).items():
+                await self._hub.memberships.end_at(row["tenant"], row["id"], users, rev)
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])
 
     async def _apply(self, row: Row) -> None:
         """Subscribe the members of a changed conversation, and send `behind` to those that missed events. Raises Refused."""
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
-        self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before)
+        self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before, known_at=rev)
         self._hub.memberships.suppress_ephemeral(tenant, id_, row["blocked"])
         await self._hub.subscriptions.report_gap(tenant, id_, rev)
+
+
+def by_rev(users: Sequence[str], revs: Sequence[int]) -> dict[int, list[str]]:
+    """Users by the rev at which their membership ended; `revs` is parallel to `users`."""
+    found: dict[int, list[str]] = {}
+    for user, rev in zip(users, revs, strict=True):
+        found.setdefault(rev, []).append(user)
+    return found

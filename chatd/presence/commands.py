@@ -1,4 +1,4 @@
-"""Whether others are there. A session says whom it looks at, and is told of those only."""
+"""Commands of presence. A session subscribes to users, and gets updates of those only."""
 
 from typing import Annotated, Literal
 
@@ -9,14 +9,13 @@ from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Guard, command
 from chatd.conversations.aliases import resolve
 from chatd.presence.events import PresenceState
-from chatd.presence.online_count import Headcount
+from chatd.presence.online_count import OnlineCount
 from chatd.presence.service import Presence
-from chatd.presence.watchers import Target
+from chatd.presence.subscriptions import Target
 from chatd.wire.base import Command, Id, Ok, Result
 
-# Of whom one session is told at most.
-MOST = 100
-Users = Annotated[list[Id], Meta(max_length=MOST)]
+MAX_TARGETS = 100
+Users = Annotated[list[Id], Meta(max_length=MAX_TARGETS)]
 
 
 class WatchPresence(Command, tag="presence.watch"):
@@ -50,12 +49,12 @@ async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
 @command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
     targets, presence = await targets_of(ctx, cmd.users), ctx.node.get(Presence)
-    ranks = await presence.ranks([target.user for target in targets])
-    return [Reply(PresenceStates(items=await presence.sight.states(ctx.user, targets, ranks)))]
+    levels = await presence.levels([target.user for target in targets])
+    return [Reply(PresenceStates(items=await presence.visibility.states(ctx.user, targets, levels)))]
 
 
 async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
-    """Whom these ids name, each once. An alias of a match that has ended names no user."""
+    """The users of these ids, each once. An alias of an ended match stands for no user."""
     aliases = {id_: alias.user for id_, alias in (await resolve(ctx, ids)).items() if alias.is_running}
     return [Target((ctx.tenant, aliases.get(id_, id_)), id_ if id_ in aliases else None) for id_ in dict.fromkeys(ids)]
 
@@ -72,7 +71,7 @@ class SetPresence(Command, tag="presence.set"):
 @command(SetPresence, result=Ok)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
     """New sessions are online."""
-    ctx.node.get(Presence).set(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
+    ctx.node.get(Presence).set_away(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
     return [Reply(Ok())]
 
 
@@ -99,5 +98,5 @@ class PresenceCount(Result, tag="presence.count"):
 )
 async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
     """In large groups the number may be up to ten seconds old."""
-    online, members = await ctx.node.get(Headcount).count(ctx.tenant, cmd.conversation, ctx.user)
+    online, members = await ctx.node.get(OnlineCount).count(ctx.tenant, cmd.conversation, ctx.user)
     return [Reply(PresenceCount(online=online, members=members))]

@@ -1,59 +1,59 @@
-"""Who of this node's users is there: online when one session is, else away when there is one, else gone.
+"""The presence of this node's users: online if one of their sessions is, else away if they have a session, else offline.
 
-Whatever was lost with a session is held for the grace, so that a reconnection is no change. A user who is simply online costs
-nothing here.
+When a session ends, what it contributed counts for a grace period, so that a reconnection changes nothing. A user who is only
+online takes no memory here.
 """
 
 from msgspec import Struct
 
+from chatd.core.identity import UserKey
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Session
 from chatd.realtime.signals import UserConnected
 
-User = tuple[str, str]
-# Of several the highest counts.
-GONE, AWAY, ONLINE = 0, 1, 2
+# The level of a user is the highest of those that several sessions or nodes report.
+OFFLINE, AWAY, ONLINE = 0, 1, 2
 
 
-class Held(Struct):
-    """What somebody was before a session ended. It counts until then."""
+class GracePeriod(Struct):
+    """The level of a user before a session ended. It counts until the time `until`."""
 
     until: float
-    rank: int
+    level: int
 
 
-class Attendance:
-    """`rank` says it, `changed` gathers who may be something else than before. `grace` in seconds."""
+class LocalPresence:
+    """`changed`: users whose level may have changed since it was cleared. `grace`: seconds."""
 
     def __init__(self, hub: Hub, grace: float) -> None:
-        self.changed: dict[User, None] = {}
+        self.changed: dict[UserKey, None] = {}
         self._hub = hub
         self._grace = grace
-        self._away: dict[User, set[str]] = {}
+        self._away: dict[UserKey, set[str]] = {}
         # In the order of `until`.
-        self._held: dict[User, Held] = {}
+        self._grace_periods: dict[UserKey, GracePeriod] = {}
         hub.signals.on_sync(UserConnected, self._connected)
 
-    def rank(self, user: User) -> int:
-        held = self._held.get(user)
-        return max(self._rank_of_sessions(user), held.rank if held is not None else GONE)
+    def level(self, user: UserKey) -> int:
+        period = self._grace_periods.get(user)
+        return max(self._session_level(user), period.level if period is not None else OFFLINE)
 
-    def _rank_of_sessions(self, user: User) -> int:
+    def _session_level(self, user: UserKey) -> int:
         sessions = self._hub.connections.count(*user)
         if not sessions:
-            return GONE
+            return OFFLINE
         return AWAY if len(self._away.get(user, ())) >= sessions else ONLINE
 
-    def set(self, user: User, session: str, away: bool) -> None:
-        """One session says whether its user is at it."""
+    def set_away(self, user: UserKey, session: str, away: bool) -> None:
+        """Set whether a session is away."""
         if away:
             self._away.setdefault(user, set()).add(session)
         else:
-            self._forget(user, session)
+            self._clear_away(user, session)
         self.changed[user] = None
 
-    def _forget(self, user: User, session: str) -> bool:
-        """Whether the session was away."""
+    def _clear_away(self, user: UserKey, session: str) -> bool:
+        """Returns whether the session was away."""
         away = self._away.get(user)
         if away is None or session not in away:
             return False
@@ -63,36 +63,35 @@ class Attendance:
         return True
 
     def _connected(self, signal: UserConnected) -> None:
-        """A new session is online; what was held until one came back is not needed any more."""
+        """A new session is online, which ends a grace period."""
         key = (signal.tenant, signal.user)
-        held = self._held.pop(key, None)
-        if (held is None or held.rank < ONLINE) and (key in self._away or self._hub.connections.count(*key) == 1):
+        period = self._grace_periods.pop(key, None)
+        if (period is None or period.level < ONLINE) and (key in self._away or self._hub.connections.count(*key) == 1):
             self.changed[key] = None
 
-    def detached(self, session: Session, now: float) -> None:
-        """A session has gone."""
+    def on_session_removed(self, session: Session, now: float) -> None:
         user = (session.tenant, session.user)
-        was = AWAY if self._forget(user, session.id) else ONLINE
-        if was > self._rank_of_sessions(user):
-            held = self._held.pop(user, None)
-            self._held[user] = Held(now + self._grace, max(was, held.rank if held is not None else GONE))
+        was = AWAY if self._clear_away(user, session.id) else ONLINE
+        if was > self._session_level(user):
+            period = self._grace_periods.pop(user, None)
+            self._grace_periods[user] = GracePeriod(now + self._grace, max(was, period.level if period is not None else OFFLINE))
 
-    def expire(self, now: float) -> list[User]:
-        """Whose grace is over; returns those who have gone."""
+    def end_grace_periods(self, now: float) -> list[UserKey]:
+        """End those that are over. Returns the users who are offline now."""
         gone = []
-        while self._held:
-            user, held = next(iter(self._held.items()))
-            if held.until > now:
+        while self._grace_periods:
+            user, period = next(iter(self._grace_periods.items()))
+            if period.until > now:
                 break
-            del self._held[user]
+            del self._grace_periods[user]
             self.changed[user] = None
-            if not self._rank_of_sessions(user):
+            if not self._session_level(user):
                 gone.append(user)
         return gone
 
-    def everybody(self) -> list[User]:
-        """Who is there, or was within the grace."""
-        return list(dict.fromkeys([*self._hub.connections.users(), *self._held]))
+    def users(self) -> list[UserKey]:
+        """Users who are connected or in a grace period."""
+        return list(dict.fromkeys([*self._hub.connections.users(), *self._grace_periods]))
 
     def statistics(self) -> dict[str, int]:
-        return {"away": len(self._away), "held": len(self._held)}
+        return {"away": len(self._away), "grace_periods": len(self._grace_periods)}

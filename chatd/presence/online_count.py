@@ -1,69 +1,69 @@
-"""How many members of a conversation are there. In a large one nobody is told who.
+"""How many members of a conversation are online or away.
 
-A number must not say of one person what that person does not show to the asker. So in a small conversation those count whom the
-asker may see, and in a large one those who show themselves to everybody; that number is the same for all who ask, and kept for
-some seconds.
+The number must not reveal what a member does not show to the asker. So in a small conversation it counts members whom the asker
+may see, and in a large one members who show their presence to everybody; that number is the same for all askers, and is cached.
 """
 
 from collections import OrderedDict
 
 import trio
 
+from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
-from chatd.presence.local_presence import GONE, User
+from chatd.presence.local_presence import OFFLINE
 from chatd.presence.service import Presence
-from chatd.presence.watchers import Target
+from chatd.presence.subscriptions import Target
 
-SQL = queries.load("presence/headcount")
-# Up to so many members it is looked up who may be seen by the asker.
-SMALL = 200
-# Seconds for which a number of a large conversation is kept, and how many of them.
-FRESH = 10.0
-MOST_KEPT = 1000
-PAGE = 1000
+SQL = queries.load("presence/online_count")
+# A conversation with more members is a large one.
+MAX_SMALL_MEMBERS = 200
+# Numbers of large conversations.
+CACHE_S = 10.0
+MAX_CACHED = 1000
+PAGE_SIZE = 1000
 
 
-class Headcount:
+class OnlineCount:
     """`count` may be called at any time; large conversations are counted one after the other."""
 
     def __init__(self, db: Postgres, presence: Presence, shown_to: str) -> None:
         self._db = db
         self._presence = presence
         self._shown_to = shown_to
-        self._kept: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
         self._counting = trio.Lock()
 
     async def count(self, tenant: str, conversation: str, asker: str) -> tuple[int, int]:
-        """How many are there (away or online), and how many members there are. Raises Refused."""
+        """Returns how many members are online or away, and how many members there are. Raises Refused."""
         members: int = await self._db.value(SQL.size, tenant, conversation) or 0
-        if members <= SMALL:
+        if members <= MAX_SMALL_MEMBERS:
             return await self._count_for(tenant, conversation, asker), members
         key = (tenant, conversation)
         async with self._counting:
-            at, online = self._kept.get(key, (float("-inf"), 0))
-            if trio.current_time() - at >= FRESH:
+            at, online = self._cache.get(key, (float("-inf"), 0))
+            if trio.current_time() - at >= CACHE_S:
                 online = await self._count_for_everybody(tenant, conversation)
-                self._kept[key] = (trio.current_time(), online)
-                self._kept.move_to_end(key)
-                if len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
+                self._cache[key] = (trio.current_time(), online)
+                self._cache.move_to_end(key)
+                if len(self._cache) > MAX_CACHED:
+                    self._cache.popitem(last=False)
         return online, members
 
     async def _count_for(self, tenant: str, conversation: str, asker: str) -> int:
-        rows = await self._page(tenant, conversation, None, 2 * SMALL)
+        rows = await self._page(tenant, conversation, None, 2 * MAX_SMALL_MEMBERS)
         targets = [Target((tenant, row["user"]), row["alias"]) for row in rows]
-        ranks = await self._presence.ranks([target.user for target in targets])
-        there = [target for target in targets if ranks[target.user] > GONE]
-        return len(await self._presence.sight.visible((target, asker) for target in there))
+        levels = await self._presence.levels([target.user for target in targets])
+        present = [target for target in targets if levels[target.user] > OFFLINE]
+        return len(await self._presence.visibility.visible((target, asker) for target in present))
 
     async def _count_for_everybody(self, tenant: str, conversation: str) -> int:
         online, after = 0, None
         while True:
-            rows = await self._page(tenant, conversation, after, PAGE)
-            users: list[User] = [(tenant, row["user"]) for row in rows if row["open"]]
-            online += sum(rank > GONE for rank in (await self._presence.ranks(users)).values())
-            if len(rows) < PAGE:
+            rows = await self._page(tenant, conversation, after, PAGE_SIZE)
+            users: list[UserKey] = [(tenant, row["user"]) for row in rows if row["open"]]
+            online += sum(level > OFFLINE for level in (await self._presence.levels(users)).values())
+            if len(rows) < PAGE_SIZE:
                 return online
             after = rows[-1]["user"]
 

@@ -1,11 +1,10 @@
-"""Who is online, away or gone, on all nodes together.
+"""Who is online, away or offline, on all nodes together.
 
-Each node writes what it knows of its own users to the board (presence/redis_store.py), under a lease, and tells the
-others what changes. Whoever is looked at here is the highest of what all nodes say. Nobody says goodbye for anybody: a
-session that ends is held for the grace, a node that ends for its lease, and both have time to be back. Only sessions
-that look are told, and only what they may know at that moment (presence/visibility.py).
+Each node writes the levels of its own users to Redis (redis_store.py), under a lease, and publishes changes to the other nodes.
+The level of a user is the highest that any node reports. A level outlives a session by the grace period, and a node by its lease,
+so that both can come back. Only subscribed sessions get updates, and only what they may see at that moment (visibility.py).
 
-With Redis away those who are looked at stay what was known last; of all others what is known here counts.
+While Redis is unavailable, watched users keep their last known level; of other users only those of this node are known.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,61 +20,61 @@ from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.health import Health
+from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.presence.events import PresenceState
-from chatd.presence.local_presence import GONE, Attendance, User
-from chatd.presence.redis_store import Board, Dead
-from chatd.presence.visibility import Sight
-from chatd.presence.watchers import Lookers, Target
+from chatd.presence.local_presence import OFFLINE, LocalPresence
+from chatd.presence.redis_store import ExpiredNode, PresenceStore
+from chatd.presence.subscriptions import PresenceSubscriptions, Target
+from chatd.presence.visibility import PresenceVisibility
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionRemoved
 
 LOG = log.get(__name__)
-SQL = queries.load("presence/presence")
-# Seconds between two looks at what has changed, and between two renewals of the lease.
-TICK, BEAT = 0.1, 2.0
-# A lease is as long as the grace, but not shorter.
-SHORTEST_LEASE = 3 * BEAT
-# Seconds between two updates of one user.
-PAUSE = 1.0
-AT_ONCE = 500
-MOST_UNSAVED = 50_000
-# Seconds after which a database that was away is asked again.
-LATER = 2.0
+SQL = queries.load("presence/last_seen")
+POLL_S, HEARTBEAT_S = 0.1, 2.0
+# A lease is as long as the grace period, but not shorter than this.
+MIN_LEASE_S = 3 * HEARTBEAT_S
+# Between two updates of one user.
+UPDATE_INTERVAL_S = 1.0
+BATCH_SIZE = 500
+MAX_UNSAVED = 50_000
+# After a failure of the database.
+RETRY_S = 2.0
 
 
 class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
-    """The present rank of users (tenant, id) of this node: 0 gone, 1 away, 2 online."""
+    """The levels of users (tenant, id, level) of this node: 0 offline, 1 away, 2 online."""
 
     node: str
     changes: list[tuple[str, str, int]]
 
     async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).note_changes(self.node, self.changes)
+        cluster.services.get(Presence).apply_changes(self.node, self.changes)
 
 
-class PresenceWritten(ControlMessage, array_like=True, tag="presences"):
-    """A node has written all of its users to Redis anew."""
+class PresenceRegistered(ControlMessage, array_like=True, tag="presences"):
+    """A node has written the levels of all of its users to Redis."""
 
     async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).look_soon()
+        cluster.services.get(Presence).reload_soon()
 
 
-class PresenceShown(ControlMessage, array_like=True, tag="shown"):
-    """Who may see these users may have changed."""
+class PresenceVisibilityChanged(ControlMessage, array_like=True, tag="shown"):
+    """Other viewers than before may see these users."""
 
     tenant: str
     users: list[str]
 
     async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).mark(self.tenant, self.users)
+        cluster.services.get(Presence).mark_changed(self.tenant, self.users)
 
 
 class Presence:
-    """`run` it; everything else may be called at any time."""
+    """The service. `run` it as long as the node lives."""
 
     def __init__(
         self,
@@ -92,203 +91,203 @@ class Presence:
         self._hub = hub
         self._cluster = cluster
         self._clock = clock
-        self._board = Board(redis, cluster.name, max(grace, SHORTEST_LEASE))
-        self._attendance = Attendance(hub, grace)
-        self._lookers = Lookers(self._attendance, cluster.name)
-        self.sight = Sight(hub, db, self._lookers, shown_to)
-        # Who has gone, and when (milliseconds), until it is in the database.
-        self._gone: dict[User, int] = {}
+        self._store = PresenceStore(redis, cluster.name, max(grace, MIN_LEASE_S))
+        self._local = LocalPresence(hub, grace)
+        self._subscriptions = PresenceSubscriptions(self._local, cluster.name)
+        self.visibility = PresenceVisibility(hub, db, self._subscriptions, shown_to)
+        # When users were last seen (milliseconds), until it is in the database.
+        self._last_seen: dict[UserKey, int] = {}
         self._saving = trio.Lock()
         self._save_at = 0.0
         self._is_written = False
-        self._must_look = False
-        self._well_since = trio.current_time()
+        self._must_reload = False
+        self._settled_at = trio.current_time()
         signals = hub.signals
-        signals.on_sync(SessionRemoved, self._removed)
-        signals.on_sync(VisibilityChanged, lambda signal: self.show_anew(signal.tenant, signal.users))
+        signals.on_sync(SessionRemoved, self._on_session_removed)
+        signals.on_sync(VisibilityChanged, lambda signal: self.refresh_visibility(signal.tenant, signal.users))
         signals.on(NodeLeft, lambda _: self.leave())
-        signals.on_sync(Resync, self.look_soon)
+        signals.on_sync(Resync, self.reload_soon)
 
-    # --- what users ask -------------------------------------------------------------------------------------------------
+    # --- commands -------------------------------------------------------------------------------------------------------
 
-    def set(self, session: str, user: User, *, away: bool) -> None:
-        """For one session. Raises Refused for one that is not here."""
-        self._check_here(session)
-        self._attendance.set(user, session, away)
+    def set_away(self, session: str, user: UserKey, *, away: bool) -> None:
+        """Set whether a session of this node is away. Raises Refused."""
+        self._check_session(session)
+        self._local.set_away(user, session, away)
 
-    def _check_here(self, session: str) -> None:
+    def _check_session(self, session: str) -> None:
         if session not in self._hub.connections.by_id:
             raise Refused("bad_request", "this command needs a socket")
 
     async def watch(self, session: str, viewer: str, targets: Sequence[Target]) -> list[PresenceState]:
-        """From now on the session is told of these, and of nobody else. Raises Refused: then it looks at nobody."""
-        self._check_here(session)
-        self._lookers.look(session, targets)
+        """Subscribe the session to these targets only, and return their states. After Refused it has no subscription."""
+        self._check_session(session)
+        self._subscriptions.subscribe(session, targets)
         try:
-            ranks = await self.ranks([target.user for target in targets])
-            states = await self.sight.states(viewer, targets, ranks)
+            levels = await self.levels([target.user for target in targets])
+            states = await self.visibility.states(viewer, targets, levels)
         except Refused:
-            self._lookers.look(session, [])
+            self._subscriptions.subscribe(session, [])
             raise
         for target, state in zip(targets, states, strict=True):
-            rank = ranks[target.user]
-            self._lookers.note_told(session, target, GONE if state.status == "offline" else rank, rank)
+            level = levels[target.user]
+            self._subscriptions.note_sent(session, target, OFFLINE if state.status == "offline" else level, level)
         return states
 
-    async def ranks(self, users: Sequence[User]) -> dict[User, int]:
-        """The truth, whoever may see it; what is known here when the board is away."""
-        lookers = self._lookers
-        unknown = [user for user in users if user not in lookers.watched or not lookers.watched[user].known]
-        said: Mapping[str, Mapping[User, int]] = {}
-        words = lookers.words
+    async def levels(self, users: Sequence[UserKey]) -> dict[UserKey, int]:
+        """The levels of users, whoever may see them. Without Redis, as far as they are known here."""
+        subscriptions = self._subscriptions
+        unknown = [user for user in users if user not in subscriptions.watched or not subscriptions.watched[user].known]
+        reported: Mapping[str, Mapping[UserKey, int]] = {}
+        version = subscriptions.version
         try:
-            said = await self._board.look(unknown) if unknown else {}
-            lookers.learn(said, unknown, words)
+            reported = await self._store.levels(unknown) if unknown else {}
+            subscriptions.apply_levels(reported, unknown, version)
         except Refused:
-            self._must_look = True
-        others = [ranks for node, ranks in said.items() if node != self._cluster.name]
-        return {user: max([lookers.rank(user), *(ranks.get(user, GONE) for ranks in others)]) for user in users}
+            self._must_reload = True
+        others = [levels for node, levels in reported.items() if node != self._cluster.name]
+        return {user: max([subscriptions.level(user), *(levels.get(user, OFFLINE) for levels in others)]) for user in users}
 
-    def show_anew(self, tenant: str, users: Sequence[str]) -> None:
-        """Who may see these has changed: whoever looks at them is told what they may see now."""
-        self._cluster.publish(PresenceShown(tenant, list(users)))
-        self.mark(tenant, users)
+    def refresh_visibility(self, tenant: str, users: Sequence[str]) -> None:
+        """Send updates of these users on all nodes, because other viewers may see them now."""
+        self._cluster.publish(PresenceVisibilityChanged(tenant, list(users)))
+        self.mark_changed(tenant, users)
 
     # --- this node's users ----------------------------------------------------------------------------------------------
 
-    def _removed(self, signal: SessionRemoved) -> None:
-        self._attendance.detached(signal.session, trio.current_time())
-        self._lookers.forget(signal.session)
+    def _on_session_removed(self, signal: SessionRemoved) -> None:
+        self._local.on_session_removed(signal.session, trio.current_time())
+        self._subscriptions.unsubscribe(signal.session)
 
     async def run(self, health: Health) -> None:
         async with trio.open_nursery() as nursery:
-            health.start(nursery, "presence updates", self._tell)
-            beat_at = 0.0
+            health.start(nursery, "presence updates", self._run_updates)
+            heartbeat_at = 0.0
             while True:
-                await self._share()
-                if trio.current_time() >= beat_at:
-                    beat_at = trio.current_time() + BEAT
-                    await self._beat(nursery)
-                await trio.sleep(TICK)
+                await self._publish_changes()
+                if trio.current_time() >= heartbeat_at:
+                    heartbeat_at = trio.current_time() + HEARTBEAT_S
+                    await self._heartbeat(nursery)
+                await trio.sleep(POLL_S)
 
-    async def _share(self) -> None:
-        """What has changed here goes to Postgres, to the board, and to the other nodes."""
+    async def _publish_changes(self) -> None:
+        """Write what has changed to Postgres and Redis, and publish it to the other nodes."""
         left = self._clock() - int(self._grace * 1000)
-        self._gone |= dict.fromkeys(self._attendance.expire(trio.current_time()), left)
+        self._last_seen |= dict.fromkeys(self._local.end_grace_periods(trio.current_time()), left)
         await self._save()
-        changed, self._attendance.changed = list(self._attendance.changed), {}
-        self._lookers.mark(changed)
-        for at in range(0, len(changed), AT_ONCE):
-            ranks = [(user, self._attendance.rank(user)) for user in changed[at : at + AT_ONCE]]
-            await self._write(ranks)
-            changes = [(tenant, id_, rank) for (tenant, id_), rank in ranks]
+        changed, self._local.changed = list(self._local.changed), {}
+        self._subscriptions.mark_changed(changed)
+        for at in range(0, len(changed), BATCH_SIZE):
+            levels = [(user, self._local.level(user)) for user in changed[at : at + BATCH_SIZE]]
+            await self._write(levels)
+            changes = [(tenant, id_, level) for (tenant, id_), level in levels]
             self._cluster.publish(PresenceChanged(self._cluster.name, changes))
 
-    async def _write(self, ranks: Sequence[tuple[User, int]]) -> None:
-        """To the board; when it is away everything is written later."""
+    async def _write(self, levels: Sequence[tuple[UserKey, int]]) -> None:
+        """Write changed levels to Redis. After a failure, all levels are written once it is back."""
         if self._is_written:
             try:
-                await self._board.write(ranks)
+                await self._store.write(levels)
             except Refused:
-                self._missed()
+                self._on_redis_failure()
 
-    def _missed(self) -> None:
-        """Redis is away. When it is back the leases of all others may be over: they have time to renew them."""
+    def _on_redis_failure(self) -> None:
+        """Write all levels again, and expire no node before the others have had time to renew their leases."""
         self._is_written = False
-        self._well_since = trio.current_time() + SHORTEST_LEASE
+        self._settled_at = trio.current_time() + MIN_LEASE_S
 
     async def _save(self) -> None:
-        """When those who have gone were last here. A database that is away is asked again later."""
+        """Save when users were last seen. After a failure, try again later."""
         async with self._saving:
-            while self._gone and trio.current_time() >= self._save_at:
-                part = dict(islice(self._gone.items(), AT_ONCE))
+            while self._last_seen and trio.current_time() >= self._save_at:
+                part = dict(islice(self._last_seen.items(), BATCH_SIZE))
                 for user in part:
-                    del self._gone[user]
+                    del self._last_seen[user]
                 try:
                     await self._save_seen(list(part.items()))
                 except Exception as error:
-                    self._save_at = trio.current_time() + LATER
-                    # Somebody may have gone once more in the meantime.
-                    self._gone = dict(list((part | self._gone).items())[-MOST_UNSAVED:])
+                    self._save_at = trio.current_time() + RETRY_S
+                    # A user may have been seen again since.
+                    self._last_seen = dict(list((part | self._last_seen).items())[-MAX_UNSAVED:])
                     if not isinstance(error, Refused):
                         raise
 
     async def leave(self) -> None:
-        """This node stops, and everybody has gone: when they were last here is written while there is time."""
-        self._gone |= dict.fromkeys(self._attendance.everybody(), self._clock())
+        """Save when the users of this node were last seen, because it stops."""
+        self._last_seen |= dict.fromkeys(self._local.users(), self._clock())
         await self._save()
 
-    async def _save_seen(self, seen: Sequence[tuple[User, int]]) -> None:
+    async def _save_seen(self, seen: Sequence[tuple[UserKey, int]]) -> None:
         tenants, users = [user[0] for user, _ in seen], [user[1] for user, _ in seen]
         await self._db.run(SQL.seen, tenants, users, [at for _, at in seen])
 
-    async def _beat(self, nursery: trio.Nursery) -> None:
-        """Say that we are here, and hear who else is. What Redis has lost, or did not take, is written anew."""
+    async def _heartbeat(self, nursery: trio.Nursery) -> None:
+        """Renew the lease and take note of the other nodes. What Redis has lost or not taken is written again."""
         try:
-            ready = trio.current_time() >= self._well_since
-            word = await self._board.beat(bury=ready) if self._is_written else None
-            if word is None:
-                await self._appear()
+            ready = trio.current_time() >= self._settled_at
+            reply = await self._store.heartbeat(remove_expired=ready) if self._is_written else None
+            if reply is None:
+                await self._register()
                 return
-            if word.dead is not None:
-                nursery.start_soon(self._bury, word.dead)
-            self._lookers.nodes_are(word.nodes)
-            if self._must_look:
-                await self._look_again()
+            if reply.expired is not None:
+                nursery.start_soon(self._remove_expired, reply.expired)
+            self._subscriptions.set_nodes(reply.nodes)
+            if self._must_reload:
+                await self._reload()
         except Refused:
-            self._missed()
+            self._on_redis_failure()
 
-    async def _appear(self) -> None:
-        """All of our users to the board. Raises Refused."""
-        await self._board.appear((user, self._attendance.rank(user)) for user in self._attendance.everybody())
+    async def _register(self) -> None:
+        """Write the levels of all users of this node. Raises Refused."""
+        await self._store.register((user, self._local.level(user)) for user in self._local.users())
         self._is_written = True
-        self._cluster.publish(PresenceWritten())
+        self._cluster.publish(PresenceRegistered())
 
-    async def _bury(self, dead: Dead) -> None:
-        """A node has died: when its users were last here is written for it."""
+    async def _remove_expired(self, expired: ExpiredNode) -> None:
+        """Save when the users of a dead node were last seen, and remove the node."""
         with suppress(Refused):
-            async for users in self._board.users_of(dead.node):
-                await self._save_seen([(user, dead.since) for user in users])
-            if await self._board.bury(dead):
-                LOG.info("a node is gone", extra={"node": dead.node})
+            async for users in self._store.users_of(expired.node):
+                await self._save_seen([(user, expired.since) for user in users])
+            if await self._store.remove_expired(expired):
+                LOG.info("removed a dead node", extra={"node": expired.node})
 
-    # --- what the others say --------------------------------------------------------------------------------------------
+    # --- other nodes ----------------------------------------------------------------------------------------------------
 
-    def look_soon(self, _: object = None) -> None:
-        """Orders may have been lost."""
-        self._must_look = True
+    def reload_soon(self, _: object = None) -> None:
+        """Read the levels of watched users with the next heartbeat: control messages may have been lost."""
+        self._must_reload = True
 
-    async def _look_again(self) -> None:
-        """The board knows what they said. Raises Refused."""
-        users, words = list(self._lookers.watched), self._lookers.words
-        self._must_look = False
+    async def _reload(self) -> None:
+        """Raises Refused."""
+        users, version = list(self._subscriptions.watched), self._subscriptions.version
+        self._must_reload = False
         try:
-            self._lookers.learn(await self._board.look(users), users, words)
+            self._subscriptions.apply_levels(await self._store.levels(users), users, version)
         except Refused:
-            self._must_look = True
+            self._must_reload = True
             raise
 
-    def note_changes(self, node: str, changes: Sequence[tuple[str, str, int]]) -> None:
-        """What another node says of its users: tenant, id, rank."""
-        for tenant, user, rank in changes:
-            self._lookers.hear(node, (tenant, user), rank)
+    def apply_changes(self, node: str, changes: Sequence[tuple[str, str, int]]) -> None:
+        """Apply changes that another node has published: tenant, id, level."""
+        for tenant, user, level in changes:
+            self._subscriptions.on_report(node, (tenant, user), level)
 
-    def mark(self, tenant: str, users: Sequence[str]) -> None:
-        """Who may see these users may have changed."""
-        self._lookers.mark((tenant, user) for user in users)
+    def mark_changed(self, tenant: str, users: Sequence[str]) -> None:
+        """Send updates of these users to sessions of this node."""
+        self._subscriptions.mark_changed((tenant, user) for user in users)
 
-    async def _tell(self) -> None:
-        """For ever: those who look."""
+    async def _run_updates(self) -> None:
+        """Send updates. Runs until it is cancelled."""
         while True:
-            await trio.sleep(TICK)
-            due = self._lookers.due(trio.current_time(), PAUSE)
+            await trio.sleep(POLL_S)
+            due = self._subscriptions.take_due(trio.current_time(), UPDATE_INTERVAL_S)
             try:
-                await self.sight.tell(due)
+                await self.visibility.send_updates(due)
             except Exception as error:
-                self._lookers.mark(due)
+                self._subscriptions.mark_changed(due)
                 if not isinstance(error, Refused):
                     raise
-                await trio.sleep(LATER)
+                await trio.sleep(RETRY_S)
 
     def statistics(self) -> dict[str, int]:
-        return self._attendance.statistics() | self._lookers.statistics()
+        return self._local.statistics() | self._subscriptions.statistics()

@@ -7,7 +7,7 @@ from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations.settings import PresenceDefaults
 from chatd.presence import commands
-from chatd.presence.online_count import Headcount
+from chatd.presence.online_count import OnlineCount
 from chatd.presence.service import Presence
 from chatd.presence.settings import SETTINGS, PresenceSettings
 
@@ -16,7 +16,7 @@ from chatd.presence.settings import SETTINGS, PresenceSettings
 async def open_presence(node: Node) -> AsyncIterator[None]:
     grace, shown_to = node.config.get(PresenceSettings).grace, node.config.get(PresenceDefaults).shown_to
     presence = node.services.add(Presence(grace, shown_to, node.db, node.redis, node.hub, node.cluster, node.clock))
-    node.services.add(Headcount(node.db, presence, shown_to))
+    node.services.add(OnlineCount(node.db, presence, shown_to))
     async with background(node) as start:
         start("presence", presence.run, node.health)
         yield

@@ -1,7 +1,7 @@
-"""Who may see whether somebody is there, and what is told of it: nothing else of presence is for people.
+"""Who may see the presence of whom, and the updates that subscribers get.
 
-It is looked up for many pairs at once, at the time of telling. Who may not see somebody sees them `offline`, never seen: no other
-than somebody who does not exist.
+Visibility is queried for many pairs at once, when updates are sent. A viewer who may not see a user gets `offline` without
+`last_seen`, as for a user who does not exist.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,39 +9,40 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import trio
 from msgspec import Struct
 
+from chatd.core.identity import UserKey
 from chatd.core.turns import each_in_turns
 from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
 from chatd.presence.events import PresenceState, PresenceUpdate, Status
-from chatd.presence.local_presence import GONE, User
-from chatd.presence.watchers import Lookers, Target
+from chatd.presence.local_presence import OFFLINE
+from chatd.presence.subscriptions import PresenceSubscriptions, Target
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 
-SQL = queries.load("presence/sight")
+SQL = queries.load("presence/visibility")
 STATUSES: tuple[Status, ...] = ("offline", "away", "online")
-AT_ONCE = 1000
-# Of pairs of a target and a viewer those in which the viewer may see the user, with when the user was last here.
+BATCH_SIZE = 1000
+# The pairs of a target and a viewer in which the viewer may see the user, and when the user was last seen (milliseconds).
 Visible = Mapping[tuple[Target, str], int | None]
 
 
-class Look(Struct):
-    """A session that looks at a user, who is of this rank."""
+class Watcher(Struct):
+    """A session that watches a user, and the level of the user."""
 
     target: Target
     session: str
     viewer: str
-    rank: int
+    level: int
 
 
-class Sight:
-    """`shown_to`: who sees presence unless a user says otherwise."""
+class PresenceVisibility:
+    """`shown_to`: who sees the presence of users without a setting of their own."""
 
-    def __init__(self, hub: Hub, db: Postgres, lookers: Lookers, shown_to: str) -> None:
+    def __init__(self, hub: Hub, db: Postgres, subscriptions: PresenceSubscriptions, shown_to: str) -> None:
         self._hub = hub
         self._db = db
-        self._lookers = lookers
+        self._subscriptions = subscriptions
         self._shown_to = shown_to
 
     async def visible(self, pairs: Iterable[tuple[Target, str]]) -> Visible:
@@ -50,69 +51,69 @@ class Sight:
         rows = await self._db.all(SQL.visible, *to_unnest_arrays(asked, 4), self._shown_to)
         return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}
 
-    async def states(self, viewer: str, targets: Iterable[Target], ranks: Mapping[User, int]) -> list[PresenceState]:
-        """How these are, as the viewer may see it. Raises Refused."""
+    async def states(self, viewer: str, targets: Iterable[Target], levels: Mapping[UserKey, int]) -> list[PresenceState]:
+        """The states of the targets, as the viewer may see them. Raises Refused."""
         visible = await self.visible((target, viewer) for target in targets)
         found = []
         for target in targets:
-            shown, last_seen = status_for(target, viewer, ranks[target.user], visible)
+            shown, last_seen = visible_status(target, viewer, levels[target.user], visible)
             found.append(PresenceState(user=target.shown_as, status=STATUSES[shown], last_seen=last_seen))
         return found
 
-    async def tell(self, users: Sequence[User]) -> None:
-        """Tell the sessions here that look at these what is news to them. Raises Refused."""
-        looks = list[Look]()
+    async def send_updates(self, users: Sequence[UserKey]) -> None:
+        """Send the presence of these users to the sessions of this node that watch them. Raises Refused."""
+        watchers = list[Watcher]()
         async for user in each_in_turns(users):
-            looks += self._looks(user)
-            if len(looks) >= AT_ONCE:
-                await self._tell_all(looks)
-                looks.clear()
-        await self._tell_all(looks)
+            watchers += self._watchers(user)
+            if len(watchers) >= BATCH_SIZE:
+                await self._send_pages(watchers)
+                watchers.clear()
+        await self._send_pages(watchers)
 
-    async def _tell_all(self, looks: Sequence[Look]) -> None:
-        for at in range(0, len(looks), AT_ONCE):
-            part = looks[at : at + AT_ONCE]
-            visible = await self.visible((look.target, look.viewer) for look in part)
-            await self._tell(part, visible)
+    async def _send_pages(self, watchers: Sequence[Watcher]) -> None:
+        for at in range(0, len(watchers), BATCH_SIZE):
+            part = watchers[at : at + BATCH_SIZE]
+            visible = await self.visible((watcher.target, watcher.viewer) for watcher in part)
+            await self._send(part, visible)
 
-    def _looks(self, user: User) -> Iterator[Look]:
-        watched = self._lookers.watched.get(user)
-        for id_, alias in watched.lookers if watched is not None else ():
+    def _watchers(self, user: UserKey) -> Iterator[Watcher]:
+        watched = self._subscriptions.watched.get(user)
+        for id_, alias in watched.subscribers if watched is not None else ():
             session = self._hub.connections.by_id.get(id_)
             if session is not None:
-                yield Look(Target(user, alias), id_, session.user, self._lookers.rank(user))
+                yield Watcher(Target(user, alias), id_, session.user, self._subscriptions.level(user))
 
-    async def _tell(self, looks: Sequence[Look], visible: Visible) -> None:
+    async def _send(self, watchers: Sequence[Watcher], visible: Visible) -> None:
         frames: dict[tuple[Target, int, int | None], Delivery] = {}
-        for turn, look in enumerate(looks, start=1):
-            shown, last_seen = status_for(look.target, look.viewer, look.rank, visible)
-            key = (look.target, shown, last_seen)
+        for turn, watcher in enumerate(watchers, start=1):
+            shown, last_seen = visible_status(watcher.target, watcher.viewer, watcher.level, visible)
+            key = (watcher.target, shown, last_seen)
             if key not in frames:
-                update = PresenceUpdate(user=look.target.shown_as, status=STATUSES[shown], last_seen=last_seen)
+                update = PresenceUpdate(user=watcher.target.shown_as, status=STATUSES[shown], last_seen=last_seen)
                 frames[key] = Delivery(EncodedEvent(update), ephemeral=True)
-            self._tell_one(look, shown, frames[key])
+            self._send_one(watcher, shown, frames[key])
             if turn % WRITES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _tell_one(self, look: Look, shown: int, news: Delivery) -> None:
-        """Nobody is told twice. Who reads too slowly, or waits for the first answer, is told later what it is then."""
-        session = self._hub.connections.by_id.get(look.session)
-        user, looker = look.target.user, (look.session, look.target.alias)
-        watched = self._lookers.watched.get(user)
-        if session is None or watched is None or looker not in watched.lookers:
+    def _send_one(self, watcher: Watcher, shown: int, delivery: Delivery) -> None:
+        """Send an update unless the session has it. A slow reader, and a session without its first answer, get it later."""
+        session = self._hub.connections.by_id.get(watcher.session)
+        user, subscriber = watcher.target.user, (watcher.session, watcher.target.alias)
+        watched = self._subscriptions.watched.get(user)
+        if session is None or watched is None or subscriber not in watched.subscribers:
             return
-        told = watched.lookers[looker]
-        if told == shown:
+        sent = watched.subscribers[subscriber]
+        if sent == shown:
             return
-        if told is not None and session.send_nowait(news.frames[session.codec], news):
-            self._lookers.note_told(look.session, look.target, shown, look.rank)
+        if sent is not None and session.send_nowait(delivery.frames[session.codec], delivery):
+            self._subscriptions.note_sent(watcher.session, watcher.target, shown, watcher.level)
         else:
-            self._lookers.mark([user])
+            self._subscriptions.mark_changed([user])
 
 
-def status_for(target: Target, viewer: str, rank: int, visible: Visible) -> tuple[int, int | None]:
-    """The rank that the viewer may see, and when the user was last here."""
+def visible_status(target: Target, viewer: str, level: int, visible: Visible) -> tuple[int, int | None]:
+    """The level that the viewer may see, and when the user was last seen."""
     key = (target, viewer)
     if key not in visible:
-        return GONE, None
-    return rank, visible[key] if rank == GONE else None
+        return OFFLINE, None
+    return level, visible[key] if level == OFFLINE else None

@@ -39,7 +39,8 @@ class Feed:
     def __init__(self, topic: str, rev: int, broadcaster: Broadcaster, traces: Traces) -> None:
         self.topic = topic
         self.rev = rev
-        self.sessions: dict[Session, None] = {}
+        # The rev as of which the user of each is known to be subscribed: an end that was numbered before it is outdated.
+        self.sessions: dict[Session, int] = {}
         # Ephemeral events are not delivered: one of two users has blocked the other.
         self.suppresses_ephemeral = False
         self._broadcaster = broadcaster
@@ -62,14 +63,18 @@ class Feed:
         """Whether events are held because earlier ones are missing."""
         return bool(self._held)
 
+    def holds(self, rev: int) -> bool:
+        """Whether the event has arrived, and waits for earlier ones."""
+        return rev in self._held
+
     @property
     def latest(self) -> int:
         """The last rev that this node knows of."""
         return max(self.rev, self._top, *self._held) if self._held else max(self.rev, self._top)
 
-    def add(self, session: Session, rev: int, *, is_new_member: bool) -> None:
-        """Subscribe a session, whose user may become a member at `rev`."""
-        self.sessions[session] = None
+    def add(self, session: Session, rev: int, *, is_new_member: bool, known_at: int) -> None:
+        """Subscribe a session, whose user may become a member at `rev`. `known_at`: see `sessions`."""
+        self.sessions[session] = max(known_at, self.sessions.get(session, 0))
 
     def remove(self, session: Session) -> None:
         self.sessions.pop(session, None)
@@ -186,9 +191,9 @@ class ConversationFeed(Feed, kind=""):
     def gap_event(topic: str, rev: int) -> Event:
         return Behind(conversation=topic, rev=rev)
 
-    def add(self, session: Session, rev: int, *, is_new_member: bool) -> None:
+    def add(self, session: Session, rev: int, *, is_new_member: bool, known_at: int) -> None:
         """Subscribe a session. A new member does not get what is still to be delivered up to `rev`."""
-        self.sessions[session] = None
+        super().add(session, rev, is_new_member=is_new_member, known_at=known_at)
         if is_new_member and rev > self.rev:
             known = self._new_members.get(session)
             new = NewMember(rev, self.rev) if known is None else known._replace(rev=max(rev, known.rev))

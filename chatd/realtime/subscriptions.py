@@ -36,14 +36,22 @@ class Subscriptions:
 
     # --- sessions -------------------------------------------------------------------------------------------------------
 
-    def subscribe(self, session: Session, name: str, rev: int, *, is_new_member: bool = False) -> None:
-        """Deliver the events after `rev` to the session."""
-        feed = self._feeds.get((session.tenant, name))
+    def subscribe(
+        self, session: Session, name: str, rev: int, *, is_new_member: bool = False, known_at: int | None = None
+    ) -> None:
+        """Deliver the events after `rev` to the session. `known_at`: as of which rev it is known that it is subscribed.
+
+        By default that is `rev`, and for a new member the first rev after it.
+        """
+        topic = (session.tenant, name)
+        feed = self._feeds.get(topic)
         if feed is None:
-            feed = self._feeds[session.tenant, name] = feed_class(name)(name, rev, self._broadcaster, self._traces)
+            first = max(rev, self.unheard.rev(topic))
+            feed = self._feeds[topic] = feed_class(name)(name, first, self._broadcaster, self._traces)
         if session not in feed.sessions:
             self._topics.setdefault(session, []).append(name)
-        feed.add(session, rev, is_new_member=is_new_member)
+        known_at = rev + is_new_member if known_at is None else known_at
+        feed.add(session, rev, is_new_member=is_new_member, known_at=known_at)
 
     def unsubscribe(self, session: Session, name: str) -> None:
         self._remove(session, name)
@@ -89,8 +97,7 @@ class Subscriptions:
         pending.subscribed_count += len(topics)
         for name, rev in topics:
             if name not in pending.unsubscribed:
-                known = max(rev, self.unheard.rev((session.tenant, name)))
-                self.subscribe(session, name, known, is_new_member=name in pending.new_memberships)
+                self.subscribe(session, name, rev, is_new_member=name in pending.new_memberships)
 
     async def unsubscribe_in_batches(self, session: Session) -> None:
         """Unsubscribe from most topics, before `unsubscribe_all`."""

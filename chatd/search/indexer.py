@@ -43,18 +43,18 @@ SQL = queries.load("search/search_index")
 # What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
 # conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
-TIMEOUT = 60.0
+TIMEOUT_S = 60.0
 # Conversations of a batch, how many of them have news at most, and messages of a batch.
-PLACES, FRESH, BATCH = 50, 40, 500
+BATCH_CONVERSATIONS, BATCH_FRESH, BATCH_MESSAGES = 50, 40, 500
 # Conversations that the round looks at in one step, and seconds between two steps.
-STEP, TICK = 1000, 1.0
+SWEEP_CONVERSATIONS, SWEEP_PAUSE_S = 1000, 1.0
 # Seconds after something was said until it is looked for: what comes in between is of the same batch.
-GATHER = 0.1
-MOST_NOTED = 50_000
+GATHER_S = 0.1
+MAX_NOTED = 50_000
 # Seconds after which a conversation that could not be indexed is tried again.
-AGAIN_S = 5.0
+RETRY_S = 5.0
 # Seconds after that until a conversation that is not behind any more is forgotten.
-FORGOTTEN_S = 60.0
+FORGET_AFTER_S = 60.0
 Place = tuple[str, str]
 
 
@@ -96,7 +96,7 @@ class Indexer:
 
     def note(self, signal: EventSent) -> None:
         """Something was told there, so it is committed. Of too many the round finds the rest."""
-        if isinstance(signal.event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MOST_NOTED:
+        if isinstance(signal.event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MAX_NOTED:
             self._fresh[signal.tenant, signal.conversation] = None
             self._news.set()
 
@@ -106,24 +106,24 @@ class Indexer:
             try:
                 busy = await self._step()
             except Refused:
-                await trio.sleep(TICK)
+                await trio.sleep(SWEEP_PAUSE_S)
                 continue
             if not busy:
                 await self._idle()
 
     async def _idle(self) -> None:
-        with trio.move_on_after(TICK):
+        with trio.move_on_after(SWEEP_PAUSE_S):
             await self._news.wait()
-            await trio.sleep(GATHER)
+            await trio.sleep(GATHER_S)
         self._news = trio.Event()
 
     async def _step(self) -> bool:
         """A batch, and a rest; once a second a step of the round. Whether there was anything to do. Raises Refused."""
         if not self._behind and trio.current_time() >= self._look_at:
-            self._look_at = trio.current_time() + TICK
+            self._look_at = trio.current_time() + SWEEP_PAUSE_S
             await self._look()
         if not self._fresh and not self._behind:
-            self._forget_failed(trio.current_time() - FORGOTTEN_S)
+            self._forget_failed(trio.current_time() - FORGET_AFTER_S)
             return False
         began = time.perf_counter()
         await self.next_batch()
@@ -132,22 +132,24 @@ class Indexer:
 
     async def catch_up(self) -> None:
         """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
-        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.begin_round), TIMEOUT)
+        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.begin_round), TIMEOUT_S)
         while True:
             await self._look()
             while self._fresh or self._behind:
                 await self.next_batch()
-            if await self._connection.run_on_connection(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT):
+            if await self._connection.run_on_connection(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT_S):
                 return
 
     async def _look(self) -> None:
-        for row in await self._connection.run_on_connection(lambda connection: connection.fetch(SQL.behind, STEP), TIMEOUT):
+        for row in await self._connection.run_on_connection(
+            lambda connection: connection.fetch(SQL.behind, SWEEP_CONVERSATIONS), TIMEOUT_S
+        ):
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
         """What is left of a conversation after it waits until others had their turn. Raises Refused; then it is tried again."""
-        fresh = list(islice(self._fresh, FRESH))
-        places = list(dict.fromkeys([*fresh, *islice(self._behind, PLACES - len(fresh))]))
+        fresh = list(islice(self._fresh, BATCH_FRESH))
+        places = list(dict.fromkeys([*fresh, *islice(self._behind, BATCH_CONVERSATIONS - len(fresh))]))
         for place in places:
             self._fresh.pop(place, None)
             self._behind.pop(place, None)
@@ -160,7 +162,7 @@ class Indexer:
             raise
         except Exception:
             await self._index_each(places)
-        self._forget_failed(now - FORGOTTEN_S)
+        self._forget_failed(now - FORGET_AFTER_S)
 
     def _forget_failed(self, before: float) -> None:
         """Those that the round has not found behind again: they are gone, or another node has done it."""
@@ -177,13 +179,13 @@ class Indexer:
                 self._behind.update(dict.fromkeys(places[number:]))
                 raise
             except Exception as error:
-                self._failed[place] = trio.current_time() + AGAIN_S
+                self._failed[place] = trio.current_time() + RETRY_S
                 self.condition.fail(error, tenant=place[0], conversation=place[1])
 
     async def _index(self, places: Sequence[Place]) -> None:
         if not places:
             return
-        batch = await batch_of(await self._read(places), BATCH // len(places))
+        batch = await batch_of(await self._read(places), BATCH_MESSAGES // len(places))
         try:
             await self._write(batch)
         except ForeignKeyViolation:
@@ -196,9 +198,9 @@ class Indexer:
         self._behind.update(dict.fromkeys(batch.more))
 
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
-        args = (*to_unnest_arrays(places, 2), BATCH // len(places))
+        args = (*to_unnest_arrays(places, 2), BATCH_MESSAGES // len(places))
         rows: Sequence[Row] = await self._connection.run_on_connection(
-            lambda connection: connection.fetch(SQL.news, *args), TIMEOUT
+            lambda connection: connection.fetch(SQL.news, *args), TIMEOUT_S
         )
         return rows
 
@@ -210,7 +212,7 @@ class Indexer:
             async with connection.transaction():
                 await write(connection, batch)
 
-        await self._connection.run_on_connection(work, TIMEOUT)
+        await self._connection.run_on_connection(work, TIMEOUT_S)
 
 
 async def batch_of(rows: Iterable[Row], limit: int) -> Batch:

@@ -32,16 +32,16 @@ from chatd.wire.times import LATEST_MS
 
 SQL = queries.load("search/search")
 # Days of each look; the last one has no end.
-LOOKS = (1, 8, 2 * SPAN, 16 * SPAN, None)
+SPANS_DAYS = (1, 8, 2 * SPAN, 16 * SPAN, None)
 # Milliseconds for all looks of a page, and how long a single one has at least.
-PATIENCE, LEAST = 1000.0, 100.0
+PAGE_TIMEOUT_MS, MIN_SPAN_TIMEOUT_MS = 1000.0, 100.0
 # Characters of texts that are read for a page.
-MOST_READ = 200_000
+MAX_CHARS_READ = 200_000
 # Rows of one statement.
-MOST_ROWS = 400
+MAX_ROWS = 400
 # Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A query names
 # far fewer than that.)
-MOST_PLACES = 500
+MAX_CONVERSATIONS = 500
 
 
 class Spot(Struct, frozen=True):
@@ -79,7 +79,7 @@ class Search:
 
     async def run(self, since: Spot | None) -> Spot | None:
         """Fill the page, from a spot on; where to go on, None when there is nothing more. Raises Refused (`timeout`)."""
-        self._deadline = time.perf_counter() * 1000 + PATIENCE
+        self._deadline = time.perf_counter() * 1000 + PAGE_TIMEOUT_MS
         newest = await self._look_up_places()
         top = newest + 1 if self._query.before is None else min(newest + 1, self._query.before)
         self.spot = min(since or Spot(top), Spot(top), key=lambda spot: (spot.time, spot.conversation, spot.seq))
@@ -95,7 +95,7 @@ class Search:
     async def _look_up_places(self) -> int:
         """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
         only = list(self._query.conversations) or None
-        rows = await self._bounded(SQL.places, PATIENCE, self._ctx.tenant, self._ctx.user, only, self._without_matches)
+        rows = await self._bounded(SQL.places, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches)
         self._places = [row["id"] for row in rows]
         return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
 
@@ -107,13 +107,13 @@ class Search:
             if rows is None:
                 return True
             for row in rows:
-                if len(self.hits) >= self._limit or self._read >= MOST_READ:
+                if len(self.hits) >= self._limit or self._read >= MAX_CHARS_READ:
                     return True
                 await self._take(row)
                 await trio.lowlevel.checkpoint()
             if len(rows) < size:
                 return False
-            size = min(4 * size, MOST_ROWS)
+            size = min(4 * size, MAX_ROWS)
 
     async def _ask(self, low: int, times: list[str], size: int) -> list[Row] | None:
         """None when the time is over, and the page has come further than where it began. Raises Refused: `timeout`."""
@@ -122,7 +122,7 @@ class Search:
         if left < 0 and moved:
             return None
         try:
-            return await self._page(low, times, size, max(left / 2 if self._prefix else left, LEAST))
+            return await self._page(low, times, size, max(left / 2 if self._prefix else left, MIN_SPAN_TIMEOUT_MS))
         except Refused as refused:
             if refused.code != "timeout":
                 raise
@@ -135,7 +135,7 @@ class Search:
         raise Refused("timeout", "the search took too long; another word, or a filter, makes it shorter")
 
     async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
-        ctx, named, spot = self._ctx, len(self._places) <= MOST_PLACES, self.spot
+        ctx, named, spot = self._ctx, len(self._places) <= MAX_CONVERSATIONS, self.spot
         words = tsquery(self._query, prefix=self._prefix)
         asked = (words, places_query(self._places) if named else words, any_of(times) if times else words)
         args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size, self._without_matches)
@@ -171,7 +171,7 @@ def is_over(message: Message, now: int) -> bool:
 
 def windows(top: int, floor: int) -> Iterator[tuple[int, list[str]]]:
     """From the newest to the oldest: from which time on, and the lexemes of those times, none for all that is older."""
-    for look in LOOKS:
+    for look in SPANS_DAYS:
         if top <= floor:
             return
         low = floor if look is None else max(floor, top - look * DAY)

@@ -1,6 +1,6 @@
-"""How many files are received at once, in all and of one user, and how much of them is held in memory meanwhile.
+"""How many files are received at the same time, in total and per user, and how many bytes of them are in memory.
 
-Places are many and bytes are few: who sends slowly holds a place for long, and hardly any bytes.
+There are many slots and few bytes: a slow client occupies a slot for long, and hardly any memory.
 """
 
 import math
@@ -14,39 +14,39 @@ from chatd.core.identity import Principal
 from chatd.http.slots import Bounds, Owner, Slots
 from chatd.uploads.settings import UploadSettings
 
-MOST, MOST_OF_ONE, MOST_OF_ADDRESS = 256, 4, 64
-# In memory, of all; one address may have a quarter of them.
-MOST_BYTES = 134_217_728
-SHARE_OF_ADDRESS = 4
+MAX_FILES, MAX_FILES_PER_USER, MAX_FILES_PER_ADDRESS = 256, 4, 64
+# In memory, in total; files from one address may have a quarter of it.
+MAX_BYTES = 134_217_728
+ADDRESS_DIVISOR = 4
 
 
-class Place:
-    """One file on its way."""
+class Slot:
+    """One file that is being received. `held`: its bytes in memory."""
 
-    def __init__(self, intake: "Intake", owner: Owner) -> None:
-        self._intake = intake
+    def __init__(self, slots: "UploadSlots", owner: Owner) -> None:
+        self._slots = slots
         self._owner = owner
         self.held = 0
 
-    def hold(self, size: int) -> None:
-        """So many bytes more are in memory. Raises Refused: `rate_limited`, `unavailable`."""
-        self._intake.take_room(self._owner, size)
+    def reserve_bytes(self, size: int) -> None:
+        """Count more bytes in memory. Raises Refused: `rate_limited`, `unavailable`."""
+        self._slots.reserve_bytes(self._owner, size)
         self.held += size
 
 
-class Intake:
-    """The places."""
+class UploadSlots:
+    """The slots of this node."""
 
     def __init__(self, settings: UploadSettings) -> None:
-        self._most_bytes = max(MOST_BYTES, SHARE_OF_ADDRESS * settings.max_bytes)
+        self._max_bytes = max(MAX_BYTES, ADDRESS_DIVISOR * settings.max_bytes)
         self._limits = UserLimits(settings.user_per_minute / 60, settings.user_per_minute)
-        self._slots = Slots("files", Bounds(MOST_OF_ONE, MOST_OF_ADDRESS, MOST))
-        self._decoding = Slots("pictures", Bounds(per_user=1, per_address=1, total=MOST))
+        self._files = Slots("files", Bounds(MAX_FILES_PER_USER, MAX_FILES_PER_ADDRESS, MAX_FILES))
+        self._decoding = Slots("pictures", Bounds(per_user=1, per_address=1, total=MAX_FILES))
         self._held: Counter[str] = Counter()
 
     @asynccontextmanager
     async def decoding(self, owner: Owner) -> AsyncIterator[None]:
-        """One at a time of an owner: few pictures are decoded at once, and the others have to wait for those."""
+        """Wait for a turn to decode a picture. Each owner has one at a time, because few pictures are decoded at once."""
         await self._decoding.wait(owner, math.inf)
         with self._decoding.reserve(owner):
             yield
@@ -57,22 +57,22 @@ class Intake:
         return self._held.total()
 
     @contextmanager
-    def place(self, who: Principal, owner: Owner) -> Iterator[Place]:
+    def reserve(self, who: Principal, owner: Owner) -> Iterator[Slot]:
         """Raises Refused: `rate_limited`, `unavailable`."""
         self._limits.charge(who.tenant, who.user, 1)
-        with self._slots.reserve(owner):
-            place = Place(self, owner)
+        with self._files.reserve(owner):
+            slot = Slot(self, owner)
             try:
-                yield place
+                yield slot
             finally:
-                self._held[owner.address] -= place.held
+                self._held[owner.address] -= slot.held
                 if not self._held[owner.address]:
                     del self._held[owner.address]
 
-    def take_room(self, owner: Owner, size: int) -> None:
-        share = self._most_bytes // SHARE_OF_ADDRESS
+    def reserve_bytes(self, owner: Owner, size: int) -> None:
+        share = self._max_bytes // ADDRESS_DIVISOR
         if owner.address and self._held[owner.address] + size > share:
             raise Refused("rate_limited", "too many bytes at a time from one address", retry_after=1)
-        if self.held + size > self._most_bytes:
+        if self.held + size > self._max_bytes:
             raise Refused("unavailable", "too many files at a time", retry_after=1)
         self._held[owner.address] += size

@@ -5,13 +5,13 @@ from urllib.parse import quote
 from chatd.core.text_forms import shortened
 from chatd.uploads.file_types import EXTENSIONS
 
-LONGEST = 200
+MAX_LENGTH = 200
 
 
 def label(name: str | None) -> str | None:
     """The last part, without what does not show, what turns the text around, and what would not fit; None for nothing."""
     last = (name or "").replace("\\", "/").rpartition("/")[2]
-    return shortened(last, LONGEST, edges=".") or None
+    return shortened(last, MAX_LENGTH, edges=".") or None
 
 
 def disposition(kind: str, name: str | None, mime: str) -> str:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 # Chunks, segments and blocks of one file. A camera's picture of 10 MB has a few thousand.
-MOST_PARTS = 100_000
-MOST_FRAMES = 500
+MAX_PARTS = 100_000
+MAX_FRAMES = 500
 # Passes over a progressive JPEG. Encoders make about ten.
-MOST_SCANS = 64
+MAX_SCANS = 64
 
 
 class BadImage(Exception):
@@ -51,7 +51,7 @@ def measure(data: bytes, mime: str) -> Measure:
 
 
 def count_part(count: int) -> int:
-    if count >= MOST_PARTS:
+    if count >= MAX_PARTS:
         raise TooLarge("the image has too many parts")
     return count + 1
 
@@ -87,7 +87,7 @@ def jpeg(data: bytes) -> Measure:
             size = Measure(width, height, 1)
         elif marker == SCAN:
             scans += 1
-            if scans > MOST_SCANS:
+            if scans > MAX_SCANS:
                 raise TooLarge("the image has too many passes")
     if size is None:
         raise BadImage("the image has no header")
@@ -119,7 +119,7 @@ def gif(data: bytes) -> Measure:
             left, top, wide, high, flags = struct.unpack_from("<HHHHB", data, at + 1)
             width, height = max(width, left + wide), max(height, top + high)
             frames += 1
-            if frames > MOST_FRAMES:
+            if frames > MAX_FRAMES:
                 raise TooLarge("the image has too many frames")
             at += 11 + palette(flags)
         elif data[at] == 0x21:
@@ -149,7 +149,7 @@ def webp(data: bytes) -> Measure:
         wide, high = webp_size(data, kind, at + 8)
         width, height = max(width, wide), max(height, high)
         frames += kind == b"ANMF"
-        if frames > MOST_FRAMES:
+        if frames > MAX_FRAMES:
             raise TooLarge("the image has too many frames")
         at, parts = at + 8 + size + (size & 1), count_part(parts)
     return Measure(width, height, max(1, frames))

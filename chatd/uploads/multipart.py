@@ -18,12 +18,12 @@ from chatd.core.errors import Refused
 
 FIELDS = ("file", "image")
 # What the form may have besides the bytes of the file.
-WRAPPING = 65_536
-PIECE = 16_384
-MOST_KEPT = 2 * PIECE
+MAX_FORM_OVERHEAD_BYTES = 65_536
+CHUNK_BYTES = 16_384
+MAX_BUFFERED_BYTES = 2 * CHUNK_BYTES
 # One file; two parts are read so that it can be said that there are too many.
-MOST_PARTS = 2
-LONGEST_BOUNDARY = 70
+MAX_PARTS = 2
+MAX_BOUNDARY_LENGTH = 70
 
 
 class Received(NamedTuple):
@@ -65,22 +65,22 @@ async def read_file(most: int, hold: Callable[[int], None]) -> Received:
 
 def boundary_of(options: dict[str, str]) -> bytes:
     boundary = options.get("boundary", "")
-    if not 0 < len(boundary) <= LONGEST_BOUNDARY or not boundary.isascii():
+    if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH or not boundary.isascii():
         raise Refused("bad_request", "the form has no boundary")
     return boundary.encode("ascii")
 
 
 async def pieces(body: AsyncIterable[bytes]) -> AsyncIterable[bytes]:
     async for data in body:
-        for start in range(0, len(data), PIECE):
-            yield data[start : start + PIECE]
+        for start in range(0, len(data), CHUNK_BYTES):
+            yield data[start : start + CHUNK_BYTES]
 
 
 class Form:
     """Collects the one file."""
 
     def __init__(self, boundary: bytes, most: int) -> None:
-        self._decoder = MultipartDecoder(boundary, MOST_KEPT, max_parts=MOST_PARTS)
+        self._decoder = MultipartDecoder(boundary, MAX_BUFFERED_BYTES, max_parts=MAX_PARTS)
         self._most = most
         self._came = 0
         self._part: Field | File | None = None
@@ -89,7 +89,7 @@ class Form:
 
     def feed(self, piece: bytes) -> None:
         self._came += len(piece)
-        if self._came > self._most + WRAPPING:
+        if self._came > self._most + MAX_FORM_OVERHEAD_BYTES:
             raise RequestEntityTooLarge
         self._decode(piece)
 

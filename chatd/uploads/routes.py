@@ -2,7 +2,7 @@
 
 Only with a token in the header, so a browser shows no file by itself: a page fetches it and makes a blob of it. Should somebody
 make a browser open one all the same, it runs nothing (sandbox, no sniffing), and only what we encoded ourselves, sound and film
-are shown in their place.
+are shown in their slot.
 """
 
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ from chatd.http.responses import HEADERS, json_response, refused_answer
 from chatd.http.rest import identify, request_address
 from chatd.http.slots import Owner, Owners
 from chatd.uploads import service
-from chatd.uploads.admission import Intake
+from chatd.uploads.admission import UploadSlots
 from chatd.uploads.blobs import BlobMissing, Blobs
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.file_names import disposition, label
 from chatd.uploads.file_types import INLINE
-from chatd.uploads.multipart import WRAPPING, allow_large_bodies, read_file
+from chatd.uploads.multipart import MAX_FORM_OVERHEAD_BYTES, allow_large_bodies, read_file
 from chatd.uploads.ranges import Unsatisfiable, matches, wanted
 from chatd.uploads.service import Stored
 from chatd.uploads.settings import UploadSettings
@@ -45,8 +45,8 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     """POST and GET; deleting is a command."""
     settings = node.config.get(UploadSettings)
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    intake = Intake(settings)
-    allow_large_bodies(app, PATH, settings.max_bytes + WRAPPING)
+    slots = UploadSlots(settings)
+    allow_large_bodies(app, PATH, settings.max_bytes + MAX_FORM_OVERHEAD_BYTES)
 
     async def asked(cost: float) -> Principal:
         who = await identify(node, request_address(proxies))
@@ -57,7 +57,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     async def create() -> Response:
         try:
             who = await asked(COST)
-            return json_response(await receive(node, intake, who, owners.of(who, request_address(proxies))))
+            return json_response(await receive(node, slots, who, owners.of(who, request_address(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 
@@ -72,17 +72,17 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, intake: Intake, who: Principal, owner: Owner) -> Upload:
+async def receive(node: Node, slots: UploadSlots, who: Principal, owner: Owner) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.get(UploadSettings)
-    with intake.place(who, owner) as place:
+    with slots.reserve(who, owner) as slot:
         payer = service.Payer(node.config, who, owner.address)
         await service.check_quota(node, payer, node.clock())
         with trio.move_on_after(settings.timeout) as patience:
-            received = await read_file(settings.max_bytes, place.hold)
+            received = await read_file(settings.max_bytes, slot.reserve_bytes)
         if patience.cancelled_caught:
             raise RequestTimeout
-        async with intake.decoding(owner):
+        async with slots.decoding(owner):
             content = await service.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:

@@ -19,13 +19,13 @@ from chatd.uploads.sigv4 import Credentials, signed
 # It would log each request, with the key of the file in its path.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
-STEP, TIMEOUT = 10.0, 60.0
+STEP_TIMEOUT_S, TIMEOUT_S = 10.0, 60.0
 AWAY = "the files are away"
 
 
 def new_client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
-    return httpx.AsyncClient(timeout=STEP, limits=limits, trust_env=False, follow_redirects=False)
+    return httpx.AsyncClient(timeout=STEP_TIMEOUT_S, limits=limits, trust_env=False, follow_redirects=False)
 
 
 class Bucket:
@@ -66,7 +66,7 @@ class Bucket:
         # The digest of a large body would keep everybody else waiting.
         request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
         try:
-            with trio.fail_after(TIMEOUT):
+            with trio.fail_after(TIMEOUT_S):
                 answer = await self._answer(request, good, most)
         except (httpx.HTTPError, trio.TooSlowError) as error:
             self._condition.fail(error)

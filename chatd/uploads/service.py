@@ -33,14 +33,14 @@ from chatd.uploads.settings import RemovalSettings, UploadSettings
 
 LOG = log.get(__name__)
 SQL = queries.load("uploads/uploads")
-DAY = 86_400_000
+DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 # How long the row of a removed file is kept, without name and bytes.
-REMOVED_ROWS_KEPT_MS = 30 * DAY
+REMOVED_ROWS_KEPT_MS = 30 * DAY_MS
 # Images that are decoded at once, each with up to four bytes for a pixel, twice.
 DECODERS = trio.CapacityLimiter(2)
 # An image may become larger when it is encoded anew, up to so many times the largest file.
-MOST_GROWTH = 2
+MAX_GROWTH = 2
 # Runs one statement with its arguments: a method of `Postgres`, or of a connection within a transaction.
 Statement = Callable[..., Awaitable[Any]]
 
@@ -78,7 +78,7 @@ async def prepared(data: bytes, settings: UploadSettings) -> Content:
         raise Refused("too_large", str(error)) from None
     except BadImage as error:
         raise Refused("bad_request", str(error)) from None
-    if len(made) > MOST_GROWTH * settings.max_bytes:
+    if len(made) > MAX_GROWTH * settings.max_bytes:
         raise Refused("too_large", "the image becomes too large when it is encoded anew")
     return Content(made, mime, width, height)
 
@@ -93,7 +93,7 @@ class Payer:
 
     async def check(self, find: Statement, size: int, now: int) -> None:
         """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
-        used = await find(SQL.used, *self._who, now - DAY, self._address_hash, (now - DAY) // HOUR_MS)
+        used = await find(SQL.used, *self._who, now - DAY_MS, self._address_hash, (now - DAY_MS) // HOUR_MS)
         if used["by_user"] + size > self._settings.user_quota_bytes:
             raise over_quota("you have stored as much as you may within 24 hours")
         if used["by_address"] + size > self._settings.address_quota_bytes:
@@ -198,9 +198,11 @@ class Sweep:
 
     async def run(self, now: int) -> None:
         """Raises Refused when a database or the store is away; the next run begins there."""
-        await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY) // HOUR_MS)
+        await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY_MS) // HOUR_MS)
         for _ in range(self._pages):
-            rows = await self._node.db.all(SQL.examine, *self._position, now - DAY, self._page, now, now - REMOVED_ROWS_KEPT_MS)
+            rows = await self._node.db.all(
+                SQL.examine, *self._position, now - DAY_MS, self._page, now, now - REMOVED_ROWS_KEPT_MS
+            )
             for row in rows:
                 if row["unfinished"]:
                     await erase(self._node, row["tenant"], row["id"], row["key"])

@@ -1,11 +1,13 @@
 -- name: gaps
 -- The rev of conversations, and who has left after a rev, with the rev of each: tenants, ids, revs, pairwise.
-select c.tenant, c.id::text, c.rev, array(
-    select d.user_id::text from former_members d
-    where d.tenant = c.tenant and d.conversation = c.id and d.rev > k.rev and d.rev <= c.rev
-) as departed
+select c.tenant, c.id::text, c.rev, left_since.users as departed, left_since.revs as departed_at
 from unnest($1::text[], $2::uuid[], $3::bigint[]) as k (tenant, id, rev)
 join conversations c on c.tenant = k.tenant and c.id = k.id
+cross join lateral (
+    select coalesce(array_agg(d.user_id::text order by d.rev), '{}') as users, coalesce(array_agg(d.rev order by d.rev), '{}') as revs
+    from former_members d
+    where d.tenant = c.tenant and d.conversation = c.id and d.rev > k.rev and d.rev <= c.rev
+) as left_since
 
 -- name: changed
 -- Conversations of these users that changed at or after a horizon: tenants, users, pairwise; horizon.
@@ -25,10 +27,12 @@ from conversations c where c.tenant = $1 and c.id = $2
 
 -- name: parted
 -- The former members among these users, at or after a horizon: tenants, users, pairwise; horizon.
-select d.tenant, d.conversation::text, d.user_id::text, d.rev
+select d.tenant, d.conversation::text, d.rev, array_agg(d.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 join former_members d on d.tenant = u.tenant and d.user_id = u.id
 where d.changed >= $3::text::xid8
+group by d.tenant, d.conversation, d.rev
+order by d.conversation, d.rev
 
 -- name: own
 -- Those of these users whose own state changed at or after a horizon: tenants, users, pairwise; horizon.

@@ -71,7 +71,7 @@ async def test_two_devices_on_two_nodes(quick: Config) -> None:
         assert await told(ann) == (ben.user, "away")
 
 
-async def test_a_block_on_another_node_hides_both(quick: Config) -> None:
+async def test_a_block_on_another_node_hides_both_users(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("user.block", user=ann.user)
         assert await told(ann) == (ben.user, "offline")
@@ -95,7 +95,7 @@ async def test_users_of_a_dead_node_go_offline(quick: Config) -> None:
                 assert not updates(ann)
 
 
-async def test_a_node_that_was_the_only_one_is_buried_by_the_next(quick: Config) -> None:
+async def test_the_next_node_removes_a_dead_one(quick: Config) -> None:
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, quick)
         async with first.person() as ben:
@@ -123,7 +123,7 @@ async def test_a_drain_causes_no_presence_event_for_quick_reconnects(quick: Conf
         nursery.cancel_scope.cancel()
 
 
-async def test_a_node_that_stops_writes_when_its_users_were_last_here(quick: Config, own_redis: embedded_redis.Server) -> None:
+async def test_a_node_that_stops_saves_last_seen(quick: Config, own_redis: embedded_redis.Server) -> None:
     """Even if its entries in Redis can no longer be read."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url), drain=replace(quick.drain, spread=0.1))
     async with trio.open_nursery() as nursery:

@@ -244,3 +244,65 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
     own = [("event", 1), ("behind", 3), ("ack", 4), ("ack", 5), ("behind", 8), ("event", 9), ("ack", 10)]
     assert sender.given == own
     assert other.given == [("event", rev) for rev in range(1, 11)]
+
+
+@pytest.mark.parametrize("known_by", ["join", "sign-in", "look-up"])
+@pytest.mark.parametrize("ended_by", ["event", "gap", "members"])
+async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(known_by: str, ended_by: str) -> None:
+    """Removed at rev 5 and added again at 6 by other nodes. The removal arrives last, or from a look-up before it was undone."""
+    hub = Hub()
+    connection = Connection("1", "a")
+    pending = hub.connections.pending.begin("t", "a")
+    pending.topics.append(("c", 6 if known_by == "sign-in" else 4))
+    hub.register(connection, pending)
+    if known_by == "join":
+        hub.memberships.add(*PLACE, ["a"], 5, is_new_member=True)
+    elif known_by == "look-up":
+        hub.memberships.add(*PLACE, ["a"], 4, known_at=6)
+    assert hub.subscriptions.users_of(*PLACE) == {"a"}
+    late = hub.connections.pending.begin("t", "a")
+    late.topics.append(("c", 6))
+
+    async def end(rev: int) -> None:
+        if ended_by == "event":
+            after = hub.memberships.remove_after(*PLACE, ["a"], rev)
+            left = EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev))
+            await hub.subscriptions.deliver(*PLACE, Delivery(left, rev, on_delivered=after))
+            await hub.subscriptions.advance_past_gap(*PLACE, rev)
+        elif ended_by == "gap":
+            await hub.memberships.end_at(*PLACE, ["a"], rev)
+            await hub.subscriptions.report_gap(*PLACE, rev)
+        else:
+            hub.memberships.remove(*PLACE, ["a"], rev)
+
+    await end(5)
+    assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == ({"a"}, set())
+    await end(9)
+    assert (hub.subscriptions.users_of(*PLACE), late.unsubscribed) == (set(), {"c"})
+
+
+async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
+    """The removal is found in Postgres while an own message of before is being committed; nothing after it is delivered."""
+    hub = Hub()
+    sender, other = Connection("1", "a"), Connection("2", "b")
+    for connection in (sender, other):
+        pending = hub.connections.pending.begin("t", connection.user)
+        pending.topics.append(("c", 1))
+        hub.register(connection, pending)
+    committing = [trio.current_time()]
+    hub.subscriptions.gaps.commit_began = lambda tenant, name: committing[0]
+
+    def event(rev: int, **fields: Any) -> Delivery:
+        return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
+
+    await hub.subscriptions.deliver(*PLACE, event(7))
+    await hub.memberships.end_at(*PLACE, ["a", "b2"], 6)
+    await hub.subscriptions.report_gap(*PLACE, 8)
+    assert (sender.given, other.given) == ([], [])
+    ack = event(4, exclude_session=sender.id, on_delivered=lambda: sender.given.append(("ack", 4)))
+    await hub.subscriptions.deliver(*PLACE, ack)
+    committing[0] = float("inf")
+    await hub.subscriptions.deliver_deferred_gaps()
+    assert sender.given == [("behind", 3), ("ack", 4), ("behind", 5), ("behind", 6)]
+    assert other.given == [("behind", 3), ("event", 4), ("behind", 5), ("behind", 6), ("event", 7), ("behind", 8)]
+    assert hub.subscriptions.users_of(*PLACE) == {"b"}

@@ -13,6 +13,7 @@ import trio.testing
 
 from chatd.conversations.messages.screening import CannotScreen, check_screening
 from chatd.conversations.settings import FilterSettings, HookSettings
+from chatd.core import circuit_breaker
 from chatd.core.config import Config
 from tests.outside import Answers, Asked, Outside, answer, outside
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -229,15 +230,26 @@ async def test_without_an_answer_messages_pass_where_that_is_configured(config: 
 
 
 async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
-    config: Config, caplog: pytest.LogCaptureFixture
+    config: Config, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failing = True
+
+    async def down_at_first(asked: Asked) -> bytes:
+        return await down(asked) if failing else answer(ALLOW)
+
+    monkeypatch.setattr(circuit_breaker.Circuit.__init__, "__defaults__", (5, 1.1))
     with caplog.at_level(logging.INFO):
-        async with hooked(config, down, on_failure="allow") as (daemon, server), daemon.pair() as (alice, _, conversation):
+        async with hooked(config, down_at_first, on_failure="allow") as (daemon, server), daemon.pair() as (alice, _, room):
             for number in range(20):
-                await alice.send(conversation, f"private {number}")
+                await alice.send(room, f"private {number}")
             assert len(server.asked) == 5
-    warnings = [record for record in caplog.records if record.name == "chatd.conversations.messages.moderation_hook"]
-    assert [record.getMessage() for record in warnings] == ["the moderation hook keeps failing and is paused"]
+            failing = False
+            await trio.sleep(1.2)
+            await alice.send(room, "private 1")
+            assert len(server.asked) == 6
+    told = [(record.getMessage(), vars(record).get("cause")) for record in caplog.records if "hook" in record.getMessage()]
+    assert [message for message, _ in told] == ["moderation hook fails", "moderation hook is well again"]
+    assert told[0][1]
     said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
     assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
 

@@ -60,7 +60,7 @@ KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run periodic work all the time."""
     monkeypatch.setattr(range_ban_sweep, "SWEEP_S", 0.1)
-    monkeypatch.setattr(indexer, "AGAIN_S", 0.2)
+    monkeypatch.setattr(indexer, "RETRY_S", 0.2)
     monkeypatch.setattr(reconciler, "SWEEP_S", 1)
     monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 1)
     run_often(monkeypatch, 0.1)

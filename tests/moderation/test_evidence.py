@@ -14,7 +14,8 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import reports
 from chatd.moderation.settings import ModerationSettings
 from chatd.uploads.folder_store import Folder
-from chatd.uploads.service import DAY, Sweep
+from chatd.uploads.service import DAY_MS as DAY
+from chatd.uploads.service import Sweep
 from chatd.uploads.settings import RemovalSettings
 from tests.admins import administered, daemon, order
 from tests.conversations.test_groups import group

@@ -1,4 +1,4 @@
-"""Whether others are there: who is told, who may know, and what a number must not say."""
+"""Presence: updates, visibility, and what the online count must not reveal."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +12,7 @@ from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from chatd.presence import online_count
-from chatd.presence.service import PAUSE
+from chatd.presence.service import UPDATE_INTERVAL_S
 from chatd.presence.settings import PresenceSettings
 from tests.conversations.test_groups import group
 from tests.reply import Reply
@@ -23,7 +23,7 @@ GRACE = 0.6
 
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
-    """One that believes soon that somebody has gone."""
+    """A daemon with a short grace period."""
     async with running(config.using(PresenceSettings(grace=GRACE))) as started:
         yield started
 
@@ -44,7 +44,7 @@ async def told(person: Person) -> tuple[str, str]:
 
 
 async def nothing_is_told(person: Person, seconds: float = 2.5) -> None:
-    """Longer than the grace, and than the pause between two updates."""
+    """Wait longer than the grace period and the interval between updates."""
     await trio.sleep(seconds)
     assert await person.is_served()
     assert not updates(person)
@@ -56,14 +56,14 @@ def updates(person: Person) -> list[Reply]:
 
 @asynccontextmanager
 async def gone(daemon: Daemon) -> AsyncIterator[Person]:
-    """Somebody who was there, and is no more."""
+    """A user who has disconnected."""
     async with daemon.person("gone") as person:
         pass
     yield person
 
 
 @covers("presence.watch")
-async def test_who_looks_is_told_who_comes_and_goes(daemon: Daemon) -> None:
+async def test_a_subscription_gets_updates(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, eve), gone(daemon) as ben:
         await trio.sleep(GRACE + 0.5)
         item = (await ann.call("presence.watch", users=[ben.user, eve.user, ben.user]))["items"][0]
@@ -83,7 +83,7 @@ async def test_who_looks_is_told_who_comes_and_goes(daemon: Daemon) -> None:
 
 
 @covers("presence.query")
-async def test_asking_once(daemon: Daemon) -> None:
+async def test_a_query(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, ben), gone(daemon) as eve:
         token = ann.account.access_token
         answer = await daemon.rest("POST", "/v1/presence/query", {"users": [ben.user, NOBODY, ann.user]}, token)
@@ -95,7 +95,7 @@ async def test_asking_once(daemon: Daemon) -> None:
         assert (await ann.refused("presence.query", users=[ben.user] * 101)).code == "bad_request"
 
 
-async def test_a_reconnection_is_no_event(daemon: Daemon) -> None:
+async def test_a_reconnection_sends_no_update(daemon: Daemon) -> None:
     async with daemon.person() as ann:
         async with daemon.person() as ben:
             assert await look(ann, ben) == ["online"]
@@ -108,7 +108,7 @@ async def test_a_reconnection_is_no_event(daemon: Daemon) -> None:
 
 
 @covers("presence.set")
-async def test_somebody_is_away_when_all_of_their_devices_are(daemon: Daemon) -> None:
+async def test_a_user_is_away_if_all_devices_are(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, ben):
         await look(ann, ben)
         async with daemon.connected(ben.account) as phone:
@@ -124,7 +124,7 @@ async def test_somebody_is_away_when_all_of_their_devices_are(daemon: Daemon) ->
         assert (await ben.refused("presence.set", status="offline")).code == "bad_request"
 
 
-async def test_another_device_that_is_away_does_not_make_a_reconnection_an_event(daemon: Daemon) -> None:
+async def test_a_reconnection_sends_no_update_if_another_device_is_away(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, phone), daemon.connected(phone.account) as desk:
         await phone.call("presence.set", status="away")
         assert await look(ann, phone) == ["online"]
@@ -134,15 +134,15 @@ async def test_another_device_that_is_away_does_not_make_a_reconnection_an_event
             await nothing_is_told(ann)
 
 
-async def test_at_most_one_update_in_a_second(daemon: Daemon) -> None:
+async def test_at_most_one_update_per_second(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, ben):
         await look(ann, ben)
         began = trio.current_time()
         for status in ("away", "online") * 150:
             await ben.call("presence.set", status=status)
         await ben.call("presence.set", status="away")
-        most = 1 + (trio.current_time() - began) / PAUSE
-        await trio.sleep(2.5 * PAUSE)
+        most = 1 + (trio.current_time() - began) / UPDATE_INTERVAL_S
+        await trio.sleep(2.5 * UPDATE_INTERVAL_S)
         assert await ann.is_served()
         heard = [update["status"] for update in updates(ann)]
         assert 1 <= len(heard) <= most + 1
@@ -160,7 +160,7 @@ MATRIX = [
 
 @pytest.mark.parametrize("by_config", [True, False])
 @pytest.mark.parametrize(("shown", "expected"), MATRIX)
-async def test_who_may_see_it(config: Config, shown: Any, expected: list[bool], by_config: bool) -> None:
+async def test_who_may_see_presence(config: Config, shown: Any, expected: list[bool], by_config: bool) -> None:
     usual = PresenceDefaults(shown_to=shown if by_config else "nobody")
     async with (
         running(config.using(PresenceSettings(grace=GRACE), usual)) as daemon,
@@ -185,14 +185,14 @@ async def test_who_may_see_it(config: Config, shown: Any, expected: list[bool], 
             assert not updates(person)
 
 
-async def test_who_begins_a_conversation_shows_oneself_to_the_other(daemon: Daemon) -> None:
+async def test_the_creator_of_a_conversation_is_visible_to_the_other(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, _):
         for person in (alice, bob):
             await person.call("user.settings", show_presence="contacts")
         assert (await seen(bob, alice), await seen(alice, bob)) == (["online"], ["offline"])
 
 
-async def test_a_change_of_who_may_see_it_counts_at_once(daemon: Daemon) -> None:
+async def test_a_change_of_visibility_takes_effect_at_once(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, ben):
         await look(ann, ben)
         await ben.call("user.settings", show_presence="nobody")
@@ -205,7 +205,7 @@ async def test_a_change_of_who_may_see_it_counts_at_once(daemon: Daemon) -> None
 
 
 @pytest.mark.parametrize("ann_blocks", [True, False])
-async def test_a_block_hides_both(daemon: Daemon, ann_blocks: bool) -> None:
+async def test_a_block_hides_both_users(daemon: Daemon, ann_blocks: bool) -> None:
     async with daemon.people(2) as (ann, ben):
         for one, other in ((ann, ben), (ben, ann)):
             assert await look(one, other) == ["online"]
@@ -223,7 +223,7 @@ async def test_a_block_hides_both(daemon: Daemon, ann_blocks: bool) -> None:
 
 
 async def test_another_tenant_sees_nothing(config: Config) -> None:
-    """The same id is somebody else there."""
+    """The same id is another user there."""
     two = config.using(PresenceSettings(grace=GRACE)).using_named(
         TenantSettings, {"other": TenantSettings(secret=config.get(AuthSettings).secret[::-1])}
     )
@@ -235,7 +235,7 @@ async def test_another_tenant_sees_nothing(config: Config) -> None:
 
 @covers("presence.count")
 @covers("presence.count", "not_found")
-async def test_the_number_says_of_nobody_what_they_do_not_show(daemon: Daemon) -> None:
+async def test_the_count_reveals_no_hidden_presence(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)), daemon.person() as stranger:
         await eve.call("presence.set", status="away")
         counted = await ann.call("presence.count", conversation=id_)
@@ -249,11 +249,9 @@ async def test_the_number_says_of_nobody_what_they_do_not_show(daemon: Daemon) -
         assert (await stranger.refused("presence.count", conversation=id_)).code == "not_found"
 
 
-async def test_in_a_large_group_those_count_who_show_themselves_to_everybody(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(online_count, "SMALL", 2)
-    monkeypatch.setattr(online_count, "PAGE", 2)
+async def test_a_large_group_counts_members_who_are_visible_to_everybody(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_count, "MAX_SMALL_MEMBERS", 2)
+    monkeypatch.setattr(online_count, "PAGE_SIZE", 2)
     async with group(daemon, 5) as (id_, (ann, ben, eve, *_)):
         await ben.call("user.settings", show_presence="contacts")
         counted = await ann.call("presence.count", conversation=id_)
@@ -261,11 +259,11 @@ async def test_in_a_large_group_those_count_who_show_themselves_to_everybody(
         await trio.aclose_forcefully(eve.connection)
         await trio.sleep(GRACE + 0.5)
         assert (await ann.call("presence.count", conversation=id_))["online"] == 4
-        monkeypatch.setattr(online_count, "FRESH", 0)
+        monkeypatch.setattr(online_count, "CACHE_S", 0)
         assert (await ann.call("presence.count", conversation=id_))["online"] == 3
 
 
-async def test_nothing_is_left_of_sessions_that_have_gone(daemon: Daemon) -> None:
+async def test_nothing_is_left_of_ended_sessions(daemon: Daemon) -> None:
     async with daemon.person() as ann:
         async with AsyncExitStack() as stack:
             people = [await stack.enter_async_context(daemon.person()) for _ in range(3)]

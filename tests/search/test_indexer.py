@@ -133,10 +133,10 @@ async def at_work(*indexers: Indexer) -> AsyncIterator[None]:
 
 
 async def test_what_was_there_before_is_indexed_in_any_number_of_batches(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH", 7)
-    monkeypatch.setattr(module, "PLACES", 3)
-    monkeypatch.setattr(module, "FRESH", 2)
-    monkeypatch.setattr(module, "STEP", 4)
+    monkeypatch.setattr(module, "BATCH_MESSAGES", 7)
+    monkeypatch.setattr(module, "BATCH_CONVERSATIONS", 3)
+    monkeypatch.setattr(module, "BATCH_FRESH", 2)
+    monkeypatch.setattr(module, "SWEEP_CONVERSATIONS", 4)
     rng = random.Random(1)
     places = await conversations(db, 10)
     for number in range(60):
@@ -160,9 +160,9 @@ async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
     db: Postgres, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trap 6, with one node that hears of nothing, and one that hears of all."""
-    monkeypatch.setattr(module, "TICK", 0.02)
-    monkeypatch.setattr(module, "GATHER", 0.0)
-    monkeypatch.setattr(module, "BATCH", 20)
+    monkeypatch.setattr(module, "SWEEP_PAUSE_S", 0.02)
+    monkeypatch.setattr(module, "GATHER_S", 0.0)
+    monkeypatch.setattr(module, "BATCH_MESSAGES", 20)
     rng = random.Random(2)
     places = await conversations(db, 5)
     async with open_postgres(dsn, PostgresSection()) as other:
@@ -181,7 +181,7 @@ async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
 async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(
     db: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(module, "BATCH_MESSAGES", 10)
     rng = random.Random(3)
     places = await conversations(db, 4)
     async with trio.open_nursery() as nursery:
@@ -224,7 +224,7 @@ async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Post
 
 
 async def test_a_database_that_hangs_up_is_asked_again(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TICK", 0.05)
+    monkeypatch.setattr(module, "SWEEP_PAUSE_S", 0.05)
     rng = random.Random(6)
     places = await conversations(db, 3)
     async with at_work(Indexer(db)):

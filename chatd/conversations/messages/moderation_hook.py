@@ -15,13 +15,12 @@ import trio
 from msgspec import Struct
 
 from chatd.conversations.settings import HookSettings
-from chatd.core import log
 from chatd.core.circuit_breaker import Circuit
 from chatd.core.errors import Refused
+from chatd.core.health import Condition
 from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.db.http_client import Outbound, OutboundError, check_url, open_outbound
 
-LOG = log.get(__name__)
 MAX_REASON_LENGTH = 200
 
 
@@ -60,6 +59,7 @@ class Hook:
         self._most_text = most_text
         self._clock = clock
         self._circuit = Circuit()
+        self._condition = Condition("moderation hook", quiet_s=1.0)
         self._waiting = 0
 
     async def ask(self, question: Question) -> str | None:
@@ -75,19 +75,22 @@ class Hook:
 
     async def _verdict(self, question: Question) -> Verdict | None:
         """None if there is none."""
-        if self._waiting >= self._settings.max_waiting or not self._circuit.may_ask(trio.current_time()):
+        if self._waiting >= self._settings.max_waiting:
+            self._condition.fail(f"{self._waiting} messages wait for it")
+            return None
+        if not self._circuit.may_ask(trio.current_time()):
             return None
         self._waiting += 1
         try:
             verdict = await self._post(msgspec.json.encode(question))
         except (OutboundError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-            if self._circuit.failed(trio.current_time()):
-                LOG.warning("the moderation hook keeps failing and is paused", extra={"why": error})
+            self._circuit.failed(trio.current_time())
+            self._condition.fail(error)
             return None
         finally:
             self._waiting -= 1
-        if self._circuit.answered():
-            LOG.info("the moderation hook answers again")
+        self._circuit.answered()
+        self._condition.recover()
         return verdict
 
     async def _post(self, body: bytes) -> Verdict:
