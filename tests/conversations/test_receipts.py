@@ -151,16 +151,19 @@ async def test_the_first_receipt_after_a_block_tells_all_that_it_shows(daemon: D
 
 @asynccontextmanager
 async def held(daemon: Daemon, conversation: str) -> AsyncIterator[None]:
-    """As long as the block lasts nothing is numbered in the conversation."""
-    connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
-    transaction = connection.transaction()
-    try:
-        await trio_asyncio.aio_as_trio(transaction.start)()
-        await trio_asyncio.aio_as_trio(connection.execute)("select 1 from conversations where id = $1 for update", conversation)
-        yield
-        await trio_asyncio.aio_as_trio(transaction.rollback)()
-    finally:
-        await trio_asyncio.aio_as_trio(connection.close)()
+    """Lock the conversation as long as the block lasts."""
+    async with trio_asyncio.open_loop():
+        connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
+        transaction = connection.transaction()
+        try:
+            await trio_asyncio.aio_as_trio(transaction.start)()
+            await trio_asyncio.aio_as_trio(connection.execute)(
+                "select 1 from conversations where id = $1 for update", conversation
+            )
+            yield
+            await trio_asyncio.aio_as_trio(transaction.rollback)()
+        finally:
+            await trio_asyncio.aio_as_trio(connection.close)()
 
 
 @covers("message.receipts")
