@@ -10,7 +10,6 @@ After a failover, old connections may still lead to the old primary, which refus
 server is treated as a fault of the connection, see `Redis.reconnect`.
 """
 
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -44,7 +43,8 @@ from chatd.core.health import Condition
 
 LOG = log.get(__name__)
 TIMEOUT_S = 2.0
-IN_TRANSACTION = re.compile(r"Command # \d+ \(.*\) of pipeline caused error: \(['\"](.*)['\"],\)", re.DOTALL)
+# redis-py writes: Command # 1 (SET a b) of pipeline caused error: ('READONLY ...',)
+IN_TRANSACTION = "of pipeline caused error: "
 # No server answered, except for `ANSWERS`, which redis-py derives from these.
 NO_ANSWER = (NoConnection, NoAnswerInTime, TimeoutError, OSError)
 MAX_UPDATE_ATTEMPTS = 20
@@ -218,8 +218,9 @@ def said_by_server(error: Exception) -> Exception:
     if isinstance(wrapped, RedisError) and not isinstance(wrapped, ExecAbortError):
         return wrapped
     error.__cause__ = None
-    if match := IN_TRANSACTION.fullmatch(str(error)):
-        error.args = (match[1],)
+    _, found, text = str(error).rpartition(IN_TRANSACTION)
+    if found:
+        error.args = (text.strip("()'\","),)
     return error
 
 

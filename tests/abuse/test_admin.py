@@ -339,10 +339,10 @@ def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:
 
     for kind, wrong in (
         (Order, {}),
-        (Order, {"needs": Guard.ADMIN, "http": "POST /admin/order", "socket": False}),
-        (Other, {"needs": Guard.ADMIN}),
-        (Other, {"needs": Guard.USER, "http": "POST /admin/other", "socket": False}),
-        (Other, {"needs": Guard.NOTHING, "http": "GET /admin/other", "socket": False}),
+        (Order, {"guard": Guard.ADMIN, "http": "POST /admin/order", "socket": False}),
+        (Other, {"guard": Guard.ADMIN}),
+        (Other, {"guard": Guard.USER, "http": "POST /admin/other", "socket": False}),
+        (Other, {"guard": Guard.NOTHING, "http": "GET /admin/other", "socket": False}),
     ):
         with pytest.raises(ValueError, match="@admin_command"):
             command(kind, result=Ok, **wrong)  # type: ignore[arg-type]

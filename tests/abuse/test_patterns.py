@@ -59,5 +59,5 @@ def test_every_pattern_is_collected() -> None:
         "chatd.core.settings",
         "chatd.wire.base",
         "chatd.conversations.messages.word_filter",
-        "chatd.core.config",
+        "chatd.moderation.settings",
     }

@@ -189,11 +189,11 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
 
 # Tasks without the guard, by file: each ends with its request, connection or step, or guards itself.
 UNGUARDED = {
-    "chatd/daemon.py": {"listener.run", "end_with", "hurry"},
+    "chatd/daemon.py": {"listener.run", "cancel_after", "cancel_on_second_signal"},
     "chatd/core/health.py": {"keep", "_recover_after"},
-    "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected"},
+    "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected", "end", "self._editor.stop_and_continue"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
-    "chatd/cli/workers.py": {"end_with", "self._hurry"},
+    "chatd/cli/workers.py": {"cancel_after", "self._hurry"},
     "chatd/gateway/listener.py": {"self._serve_guarded"},
     "chatd/gateway/send_queue.py": {"self._write_entries"},
     "chatd/operations/health.py": {"self._probe"},
@@ -202,7 +202,7 @@ UNGUARDED = {
     "chatd/conversations/messages/scheduling.py": {"send_one"},
     "chatd/matching/pool_owner.py": {"self._remove_unclaimed"},
     "chatd/matching/pairing.py": {"self._carry_out_all"},
-    "chatd/presence/service.py": {"self._bury"},
+    "chatd/presence/service.py": {"self._remove_expired"},
     "chatd/db/embedded/watch.py": {"keep"},
     # Parts of a shard of the log: if one fails, the guard runs the shard again.
     "chatd/conversations/log/writer.py": {"self._publisher.run", "self._deferred.run", "self._expire"},
