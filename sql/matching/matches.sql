@@ -28,7 +28,9 @@ select p.id::text as user, p.name, u.alias::text from people u join users p on p
 -- name: active
 -- The match that a user is in, with their criteria, and the aliases of all by user: tenant, user.
 select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.asked,
-    (select jsonb_object_agg(o.user_id, o.alias) from members o where o.tenant = c.tenant and o.conversation = c.id) as aliases
+    (select jsonb_object_agg(o.user_id, o.alias) from members o
+        join match_members p on p.tenant = m.tenant and p.match = m.id and p.user_id = o.user_id
+        where o.tenant = c.tenant and o.conversation = c.id) as aliases
 from match_members b
 join matches m on m.tenant = b.tenant and m.id = b.match
 join conversations c on c.tenant = m.tenant and c.id = m.conversation

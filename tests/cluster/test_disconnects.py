@@ -19,6 +19,9 @@ from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
+USER_OF = """
+select user_id::text from members where alias = $1 union all select user_id::text from former_members where alias = $1
+"""
 LONG_GRACE = MatchSettings(relax=0.3, grace=60.0)
 
 
@@ -259,8 +262,7 @@ async def one_partner(db: Postgres, ann: Person, others: Sequence[Person], seen:
     found = await ann.event("match.found")
     while found["match"] in seen:
         found = await ann.event("match.found")
-    told = "select user_id::text from match_members where alias = $1"
-    user = await db.value(told, found["partner"]["id"])
+    user = await db.value(USER_OF, found["partner"]["id"])
     partner = next(person for person in others if person.user == user)
     await partner.send(found["conversation"], "hello")
     await ann.event("message.new")

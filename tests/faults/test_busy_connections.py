@@ -1,12 +1,10 @@
 """A connection whose command takes longer than two heartbeats is kept while its client answers pings."""
 
-from typing import Any
-
 import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
-from chatd.db.postgres import Postgres
+from chatd.db.postgres import Postgres, Tx
 from tests.support import PATIENCE, running
 
 HEARTBEAT_S = 0.4
@@ -20,10 +18,10 @@ async def test_a_busy_connection_is_kept(config: Config, store: Postgres) -> Non
     async with running(config) as daemon, daemon.pair() as (alice, bob, room), trio.open_nursery() as nursery:
         locked = trio.Event()
 
-        async def hold(connection: Any) -> None:
-            await connection.execute(LOCK, room)
+        async def hold(tx: Tx) -> None:
+            await tx.run(LOCK, room)
             locked.set()
-            await connection.execute(f"select pg_sleep({BUSY_S})")
+            await tx.run(f"select pg_sleep({BUSY_S})")
 
         nursery.start_soon(store.in_transaction, hold)
         with trio.fail_after(PATIENCE):
