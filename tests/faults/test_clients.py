@@ -52,7 +52,8 @@ async def test_a_reset_in_the_middle_of_a_frame_leaves_nothing_behind(daemon: Da
                 line.reset_peer()
                 await raw.read_to_end()
         await until_sessions(daemon, 2)
-        await eventually(lambda: open_things() <= before)
+        # Periodic jobs may open connections to Postgres meanwhile; a leak would leave 59.
+        await eventually(lambda: all(now < least + 10 for now, least in zip(open_things(), before, strict=True)))
         assert (await alice.send(conversation, "the first")).seq == 1
         assert (await bob.event("message.new"))["message"]["text"] == "the first"
 
