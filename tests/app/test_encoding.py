@@ -58,6 +58,6 @@ async def test_other_tasks_run_while_a_long_answer_is_encoded() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
-        await encoded_if_long(Page(["\u2028" * 16_000] * 200, None, [], 0), JSON)
+        await encoded_if_long(Page(["\u2028" * 16_000] * 400, None, [], 0), JSON)
         nursery.cancel_scope.cancel()
     assert turns > 5

@@ -13,7 +13,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
-from tests.support import PATIENCE, Daemon, Person, run_only, running
+from tests.support import PATIENCE, Daemon, Person, run_often, run_only, running
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 
@@ -209,10 +209,11 @@ async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres
         assert await swept(alice, kept) == [False]
 
 
-async def test_only_one_node_looks_through_everything(config: Config, store: Postgres) -> None:
+async def test_only_one_node_looks_through_everything(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_often(monkeypatch, 0.5)
     async with nodes(config):
         with trio.fail_after(PATIENCE):
-            while await store.value("select count(*) from rounds") == 0:
+            while await store.value("select count(*) from rounds where job = 'retention'") == 0:
                 await trio.sleep(0.05)
         assert not await is_due(store, "retention", deletion.RETENTION_EVERY_MS)
         assert await is_due(store, "retention", 0)

@@ -1,6 +1,7 @@
 """Which nodes there are, and how each of them is."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
@@ -43,9 +44,11 @@ async def those_who(redis: Redis, are_there: int, state: str = "ready") -> list[
 async def until(redis: Redis, holds: object) -> Snapshot:
     with trio.fail_after(PATIENCE):
         while True:
-            for snapshot in await node_registry.read(redis):
-                if holds(snapshot):  # type: ignore[operator]
-                    return snapshot
+            # A Redis that has just started refuses commands until it has loaded its data.
+            with suppress(Refused):
+                for snapshot in await node_registry.read(redis):
+                    if holds(snapshot):  # type: ignore[operator]
+                        return snapshot
             await trio.sleep(0.05)
 
 
