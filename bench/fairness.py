@@ -18,7 +18,12 @@ from bench.servers import LIMITS, Chatd, Server
 from bench.wire import Load, Peer, frame
 
 # The default limits per user; all other limits are raised.
-COMMANDS = {"COMMANDS_PER_SECOND": 50, "COMMANDS_BURST": 200, "USER_COMMANDS_PER_SECOND": 100, "USER_COMMANDS_BURST": 400}
+COMMANDS = {
+    "COMMANDS_PER_SECOND": 50,
+    "COMMANDS_BURST": 200,
+    "USER_COMMANDS_PER_SECOND": 100,
+    "USER_COMMANDS_BURST": 400,
+}
 PAUSE_S = 0.1
 FLOODED = frame(b"\x92\x01\x82\xa1t\xa4ping\xa2ts\x01", 2) * 1000
 
@@ -84,4 +89,6 @@ def paced(load: Load, writers: list[Writer], count: int, step: Callable[[], None
 
 if __name__ == "__main__":
     limits, options = {**LIMITS, **COMMANDS}, {"pairs": 10, "messages": 100}
-    main(Bench("fairness: others beside a flooder", run, lambda options: 2 * options.messages + 10, [], options, limits))
+    main(
+        Bench("fairness: others beside a flooder", run, lambda options: 2 * options.messages + 10, [], options, limits)
+    )

@@ -2,8 +2,8 @@
 
 python -m bench.matching
 
-The pool is filled with waiting users that no attempt has examined yet. Then users arrive one by one. The figure is the CPU time
-of this process per arrival, including the match and the replacement of matched users.
+The pool is filled with waiting users that no attempt has examined yet. Then users arrive one by one. The figure is the
+CPU time of this process per arrival, including the match and the replacement of matched users.
 """
 
 import argparse
@@ -55,7 +55,11 @@ def with_a_language(rng: random.Random, number: int) -> Ticket:
     others = [f"u{rng.randrange(10**9)}" for _ in range(120)]
     attributes = {"age": age, "language": language}
     return ticket(
-        number, attributes=attributes, accept=Accept(must=must), avoid=frozenset(others[:100]), recent=tuple(others[100:])
+        number,
+        attributes=attributes,
+        accept=Accept(must=must),
+        avoid=frozenset(others[:100]),
+        recent=tuple(others[100:]),
     )
 
 

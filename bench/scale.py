@@ -2,10 +2,10 @@
 
 python -m bench.scale --messages 10000000 [--dsn postgresql://...]
 
-Without --dsn, an embedded Postgres in a temporary folder is filled and removed afterwards. One conversation holds a tenth of all
-messages, most hold a few hundred. Every statement of sql/ is planned as the daemon plans it (generic plan, with its settings);
-statements that scan a whole large table are printed, and the exit code is 1 if a client waits for one of them. The frequent
-statements are run with existing values, and the slowest are printed.
+Without --dsn, an embedded Postgres in a temporary folder is filled and removed afterwards. One conversation holds a
+tenth of all messages, most hold a few hundred. Every statement of sql/ is planned as the daemon plans it (generic plan,
+with its settings); statements that scan a whole large table are printed, and the exit code is 1 if a client waits for
+one of them. The frequent statements are run with existing values, and the slowest are printed.
 """
 
 import argparse

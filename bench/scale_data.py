@@ -14,7 +14,8 @@ def uuid_of(kind: str, number: str) -> str:
 
 # The size of a conversation by its number: the first one holds a tenth of all messages, the others ever fewer.
 SIZE = (
-    "case when n = 1 then {messages} / 10 else greatest(20, ({messages} * 0.9 / {conversations} * 4 / (1 + n % 7))::bigint) end"
+    "case when n = 1 then {messages} / 10 else greatest(20, ({messages} * 0.9 / {conversations} * 4 / (1 + "
+    "n % 7))::bigint) end"
 )
 FILL = {
     # Generated rows are valid: skip the checks.
@@ -81,7 +82,10 @@ T = "default"
 HOT: dict[str, tuple[str, Values]] = {
     "connect": ("sign_in.enter", lambda rng, p: (T, p.user, "none", None, [], 0)),
     "newest messages": ("messages.history_before", lambda rng, p: (T, p.conversation, p.user, None, 50)),
-    "older messages": ("messages.history_before", lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50)),
+    "older messages": (
+        "messages.history_before",
+        lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50),
+    ),
     "later messages": ("messages.history_after", lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50)),
     "sync of a conversation": ("sync.messages", lambda rng, p: (T, p.conversation, p.user, p.seq - 20, p.seq, 101)),
     "members that changed": ("sync.members", lambda rng, p: (T, p.conversation, 0, p.seq, 101)),

@@ -2,8 +2,8 @@
 
     python -m bench.search [--messages 1000000] [--searches 200]
 
-Everything runs in one process against an embedded Postgres. Words follow Zipf's law; every tenth message is Chinese. One
-searching user is in 50 conversations, another in the largest ones, a third in 2000.
+Everything runs in one process against an embedded Postgres. Words follow Zipf's law; every tenth message is Chinese.
+One searching user is in 50 conversations, another in the largest ones, a third in 2000.
 """
 
 import argparse
@@ -44,7 +44,11 @@ def uuid_of(kind: int, number: int) -> str:
     return str(UUID(int=kind << 96 | number | 7 << 76 | 2 << 62))
 
 
-USERS = {"in 50 conversations": uuid_of(1, 1), "in the 5 largest": uuid_of(1, 2), "in 2000 conversations": uuid_of(1, 3)}
+USERS = {
+    "in 50 conversations": uuid_of(1, 1),
+    "in the 5 largest": uuid_of(1, 2),
+    "in 2000 conversations": uuid_of(1, 3),
+}
 
 
 @dataclass
@@ -66,7 +70,9 @@ class Vocabulary:
     """Words by rank: the first is the most frequent."""
 
     def __init__(self, rng: random.Random) -> None:
-        self.words = [f"{rng.choice('bcdfghklmnprstvw')}{rng.choice('aeiou')}{self.tail(number)}" for number in range(WORDS)]
+        self.words = [
+            f"{rng.choice('bcdfghklmnprstvw')}{rng.choice('aeiou')}{self.tail(number)}" for number in range(WORDS)
+        ]
         self.characters = [chr(0x4E00 + number) for number in range(CHINESE)]
         self._weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(WORDS)))
         self._weights_of_characters = list(itertools.accumulate(1 / (rank + 3) for rank in range(CHINESE)))
@@ -196,7 +202,8 @@ async def searches(db: Postgres, words: Vocabulary, rng: random.Random, count: i
                 hits.append(len(search.hits))
             bad = f"  {failed} failed" if failed else ""
             print(
-                f"{kind:28}{name:26}{statistics.median(took):9.1f}{max(took):9.1f}{statistics.mean(hits):6.1f}{bad}", flush=True
+                f"{kind:28}{name:26}{statistics.median(took):9.1f}{max(took):9.1f}{statistics.mean(hits):6.1f}{bad}",
+                flush=True,
             )
 
 
@@ -210,13 +217,20 @@ async def bench(arguments: argparse.Namespace, folder: Path) -> None:
             words = Vocabulary(rng)
             began = time.perf_counter()
             total = await fill(db, arguments.messages, words, rng)
-            print(f"{total} messages in {CONVERSATIONS} conversations written in {time.perf_counter() - began:.0f} s", flush=True)
-            await db.run_on_connection(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
+            print(
+                f"{total} messages in {CONVERSATIONS} conversations written in {time.perf_counter() - began:.0f} s",
+                flush=True,
+            )
+            await db.run_on_connection(
+                lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300
+            )
             indexer = Indexer(db)
             took = await timed(indexer.catch_up)
             print(f"indexed in {took:.0f} s: {indexed(indexer, took)}", flush=True)
             await print_sizes(db)
-            await db.run_on_connection(lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300)
+            await db.run_on_connection(
+                lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300
+            )
             await searches(db, words, rng, arguments.searches)
     finally:
         await server.stop("immediate")

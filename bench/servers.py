@@ -36,7 +36,9 @@ LIMITS = {
 
 
 def token(user: str) -> str:
-    return jwt.encode({"sub": user, "exp": 2**31, "iat": 1, "jti": str(uuid4()), "scope": "user"}, SECRET, algorithm="HS256")
+    return jwt.encode(
+        {"sub": user, "exp": 2**31, "iat": 1, "jti": str(uuid4()), "scope": "user"}, SECRET, algorithm="HS256"
+    )
 
 
 def upgrade(path: str, *lines: str) -> bytes:
@@ -53,7 +55,10 @@ def upgrade(path: str, *lines: str) -> bytes:
 
 
 class Chatd:
-    """chatd and its embedded Postgres, which the peer uses too. The server runs on the first core, the rest on the second."""
+    """chatd and its embedded Postgres, which the peer uses too.
+
+    The server runs on the first core, the rest on the second.
+    """
 
     name = "chatd"
     ack, new, typing = b"message.ack", b"message.new", b"typing.start"

@@ -1,10 +1,11 @@
-"""All clients lose their connection at once and reconnect: the time until all are back, and the latency of other clients.
+"""All clients lose their connection at once and reconnect: the time until all are back, and the latency of other
+clients.
 
 python -m bench.storm --connections 10000
 
 The server has its default limits. The clients connect from many addresses of the loopback network, back off as
-`chatd.client` does (exponential, with jitter, honouring Retry-After), and count as back when they have synced. Two other
-clients stay connected in a separate process and send messages to each other.
+`chatd.client` does (exponential, with jitter, honouring Retry-After), and count as back when they have synced. Two
+other clients stay connected in a separate process and send messages to each other.
 """
 
 import argparse
@@ -212,7 +213,8 @@ def make_users(server: Chatd, users: list[str]) -> None:
     """Connect each client once before the measurement."""
     psql(
         server,
-        f"insert into users (tenant, id, created_at) select 'default', id, 0 from unnest('{{{','.join(users)}}}'::uuid[]) id",
+        "insert into users (tenant, id, created_at) select 'default', id, 0 from "
+        f"unnest('{{{','.join(users)}}}'::uuid[]) id",
     )
 
 
@@ -245,7 +247,9 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     time.sleep(COUNTED)
     statements = transactions(server) - before - len(latencies)
     storm.drop()
-    return figures(storm, latencies, used, database, load) | {"statements per reconnect": statements / options.connections}
+    return figures(storm, latencies, used, database, load) | {
+        "statements per reconnect": statements / options.connections
+    }
 
 
 def own_cpu() -> Cpu:

@@ -166,7 +166,9 @@ async def open_asyncio() -> AsyncIterator[None]:
 
 
 def log_driver_error(loop: object, context: dict[str, Any]) -> None:
-    LOG.error("a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")})
+    LOG.error(
+        "a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")}
+    )
 
 
 @asynccontextmanager
@@ -215,8 +217,8 @@ async def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain.
 
-    Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a text
-    for the operator.
+    Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a
+    text for the operator.
     """
     config = with_installation_secret(config, make=True)
     registry, health = load_registry(subsystems), Health()

@@ -43,7 +43,7 @@ export interface AddMembers {
   users: Array<string>;
 }
 
-/** React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the requester. */
+/** React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the */
 export interface AddReaction {
   t: "reaction.add";
   conversation: string;
@@ -306,7 +306,7 @@ export interface CreateConversation {
   title?: string | null;
 }
 
-/** Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them there */
+/** Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them */
 export interface CreateInvite {
   t: "invite.create";
   conversation: string;
@@ -355,7 +355,7 @@ export interface DissolveConversation {
   conversation: string;
 }
 
-/** Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` seconds. */
+/** Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` */
 export interface DrainNodes {
   t: "admin.drain";
   over?: number;
@@ -614,7 +614,7 @@ export interface KnownUser {
   reports: number;
 }
 
-/** Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, becomes */
+/** Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, */
 export interface LeaveConversation {
   t: "conversation.leave";
   conversation: string;
@@ -758,7 +758,7 @@ export interface Mark {
   hidden: boolean;
 }
 
-/** The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`. */
+/** The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or */
 export interface MatchEnded {
   t: "match.ended";
   match: string;
@@ -792,7 +792,7 @@ export interface MatchKept {
   conversation: string;
 }
 
-/** A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation. */
+/** A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require */
 export interface MatchProposed {
   t: "match.proposed";
   match: string;
@@ -807,7 +807,7 @@ export interface MatchQueued {
   eta_ms?: number;
 }
 
-/** A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time. */
+/** A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting */
 export interface MatchRequeued {
   t: "match.requeued";
   ticket: string;
@@ -917,7 +917,7 @@ export interface MessageEdits {
   limit?: number;
 }
 
-/** Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of */
+/** Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is */
 export interface MessageHistory {
   t: "message.history";
   conversation: string;
@@ -934,7 +934,7 @@ export interface MessageNew {
   message: Message;
 }
 
-/** A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part */
+/** A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` */
 export interface MessageRead {
   t: "message.read";
   conversation: string;
@@ -952,7 +952,7 @@ export interface MessageResult {
   message: Message;
 }
 
-/** A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any. */
+/** A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if */
 export interface MessageUpdate {
   t: "message.update";
   conversation: string;
@@ -1074,7 +1074,7 @@ export interface Quiet {
   zone: string;
 }
 
-/** An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its */
+/** An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. */
 export interface Quote {
   message: string;
   seq: number;
@@ -1097,7 +1097,7 @@ export interface Reactor {
   emoji: Array<string>;
 }
 
-/** Of the `members` that received the message, how many have read it, and how many have it delivered but not read. */
+/** Of the `members` that received the message, how many have read it, and how many have it delivered but not */
 export interface ReceiptCounts {
   members: number;
   read: number;
@@ -1118,7 +1118,7 @@ export interface ReceiptRead {
   seq: number;
 }
 
-/** The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all */
+/** The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` */
 export interface Receipts {
   t: "message.receipts";
   read: Array<Recipient>;
@@ -1199,7 +1199,7 @@ export interface Requests {
   items: Array<Request>;
 }
 
-/** Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see `note`. */
+/** Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see */
 export interface ResolveReport {
   t: "admin.report.resolve";
   report: string;
@@ -1230,13 +1230,13 @@ export interface RevokeUser {
   tenant?: string;
 }
 
-/** Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login. */
+/** Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the */
 export interface RotateToken {
   t: "auth.rotate";
   refresh_token: string;
 }
 
-/** A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again. */
+/** A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it */
 export interface ScheduleFailed {
   t: "schedule.failed";
   id: string;
@@ -1245,7 +1245,7 @@ export interface ScheduleFailed {
   code: string;
 }
 
-/** Send a message at a later time. The fields are those of message.send; the permission to send is checked at that time. */
+/** Send a message at a later time. The fields are those of message.send; the permission to send is checked at that */
 export interface ScheduleMessage {
   t: "message.schedule";
   conversation: string;
@@ -1315,7 +1315,7 @@ export interface SearchMessages {
   limit?: number;
 }
 
-/** A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none. */
+/** A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or */
 export interface SearchResults {
   t: "search.results";
   items: Array<SearchHit>;
@@ -1364,7 +1364,7 @@ export interface SetConversation {
   notify?: "all" | "mentions" | "none" | "" | null;
 }
 
-/** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected duration. */
+/** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected */
 export interface SetMaintenance {
   t: "admin.maintenance";
   on: boolean;
@@ -1387,7 +1387,7 @@ export interface SetRole {
   role: "admin" | "member" | "moderator";
 }
 
-/** Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current */
+/** Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the */
 export interface SetUser {
   t: "user.settings";
   notify?: "all" | "mentions" | "none" | null;
@@ -1440,7 +1440,7 @@ export interface ShowUser {
   tenant?: string;
 }
 
-/** Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user. */
+/** Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same */
 export interface SignUp {
   t: "auth.anonymous";
   tenant?: string;
@@ -1527,7 +1527,7 @@ export interface Ticket {
   expires_in: number;
 }
 
-/** The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001. */
+/** The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with */
 export interface TokenExpiring {
   t: "token.expiring";
   expires_at: number;
@@ -1549,7 +1549,7 @@ export interface TransferConversation {
   user: string;
 }
 
-/** Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no effect. */
+/** Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;
@@ -1590,14 +1590,14 @@ export interface UnpinMessage {
   message: string;
 }
 
-/** Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and */
+/** Unread messages of others in conversations that are neither muted nor archived, the number of these */
 export interface Unread {
   unread: number;
   conversations: number;
   mentions: number;
 }
 
-/** The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations */
+/** The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread */
 export interface UnreadTotal {
   t: "unread.total";
   total: Unread;
@@ -1616,7 +1616,7 @@ export interface UploadDelete {
   upload: string;
 }
 
-/** The settings of the requester for notifications and presence. Contacts are the users the requester started a direct */
+/** The settings of the requester for notifications and presence. Contacts are the users the requester started a */
 export interface UserSettings {
   t: "user.settings";
   notify: "all" | "mentions" | "none";

@@ -63,7 +63,10 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need the servers: `make quick` leaves them out. Begin with those that wait longest, in each worker."""
+    """Mark tests that need the servers: `make quick` leaves them out.
+
+    Begin with those that wait longest, in each worker.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and "servers" in item.fixturenames:
             item.add_marker("servers")
@@ -73,7 +76,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # pytest-xdist gives each worker a share of adjacent tests at first.
     share = -(-len(others) // workers)
     items[:] = [
-        item for number in range(workers) for item in (*slow[number::workers], *others[number * share : (number + 1) * share])
+        item
+        for number in range(workers)
+        for item in (*slow[number::workers], *others[number * share : (number + 1) * share])
     ]
 
 
@@ -155,7 +160,8 @@ async def database(servers: Servers, template: str) -> AsyncIterator[str]:
 async def drop_database(admin: Postgres, name: str) -> None:
     """Drop a database that daemons and an autovacuum worker may use.
 
-    Not `with (force)`: it fails on the worker, which belongs to the superuser. Without it Postgres ends the worker by itself.
+    Not `with (force)`: it fails on the worker, which belongs to the superuser. Without it Postgres ends the worker by
+    itself.
     """
     await admin.run(f"alter database {name} allow_connections false")
     await admin.all(END_CONNECTIONS, name)
@@ -190,7 +196,9 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
         redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
-        limits=Limits(commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6),
+        limits=Limits(
+            commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6
+        ),
     ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"))
 
 
@@ -203,7 +211,9 @@ def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
     trio.run(create_shared, servers)
     config = config_for(servers.dsn(SHARED), servers, tmp_path_factory.mktemp(SHARED))
     # All of them together would reach these limits.
-    limits = replace(config.limits, connections_per_address=10_000, accepts_per_address=10_000, pending_per_address=10_000)
+    limits = replace(
+        config.limits, connections_per_address=10_000, accepts_per_address=10_000, pending_per_address=10_000
+    )
     config = replace(config, limits=limits).using(AccountLimits(signups_per_minute=1e6))
     with forked_daemon(config) as addresses:
         yield Daemon(config, addresses)

@@ -1,7 +1,7 @@
 """`chatd COMMAND` as a process, forked from one that has imported the modules of the daemon.
 
-A command is a real process with its own environment, folder, streams and exit code; only the imports, nine tenths of its
-CPU time, are shared. Tests of the start of an interpreter (encodings, closed streams) start one instead:
+A command is a real process with its own environment, folder, streams and exit code; only the imports, nine tenths of
+its CPU time, are shared. Tests of the start of an interpreter (encodings, closed streams) start one instead:
 tests/cli/test_output.py.
 """
 
@@ -36,7 +36,10 @@ TIMEOUT_S = 60.0
 
 
 class Forked:
-    """A running command, with the methods of `subprocess.Popen`. `stdout` is a pipe; `log` collects its standard error."""
+    """A running command, with the methods of `subprocess.Popen`.
+
+    `stdout` is a pipe; `log` collects its standard error.
+    """
 
     def __init__(self, arguments: tuple[str, ...], environment: Mapping[str, str], log: Path) -> None:
         reading, writing = CONTEXT.Pipe(duplex=False)

@@ -94,7 +94,9 @@ class Daemon:
         body = {"sub": user, "exp": 2**31, "jti": str(uuid4()), **claims}
         return jwt.encode(body, self.secret, algorithm="HS256")
 
-    async def rest(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> "Answer":
+    async def rest(
+        self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str
+    ) -> "Answer":
         """One request, as bytes, so that no library corrects it."""
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         fields = {"Host": "chatd.test", "Connection": "close", "Content-Type": "application/json"}

@@ -38,7 +38,9 @@ LONGER = {"chatd/client/types.py"}
 
 
 def test_rooms_import_only_from_the_rooms_below() -> None:
-    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 
@@ -94,7 +96,9 @@ def is_handler(function: Function) -> bool:
 def test_handlers_return_effects_and_deliver_nothing(path: Path) -> None:
     """Whatever is given the context of a command, except effects themselves."""
     tree = parsed(path.read_text())
-    effects = {node for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) and is_effect(kind) for node in ast.walk(kind)}
+    effects = {
+        node for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) and is_effect(kind) for node in ast.walk(kind)
+    }
     for function in (node for node in ast.walk(tree) if isinstance(node, Function) and node not in effects):
         takes = [ast.unparse(arg.annotation) for arg in function.args.args if arg.annotation is not None]
         if "Ctx" in takes and function.name not in UNCERTAIN:
@@ -150,7 +154,9 @@ async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
 @pytest.mark.parametrize("name", queries.names())
 def test_every_statement_is_used(name: str) -> None:
     users = "".join(
-        path.read_text() for path in SOURCES if f'queries.load("{name}")' in path.read_text() or name == "conversations/log"
+        path.read_text()
+        for path in SOURCES
+        if f'queries.load("{name}")' in path.read_text() or name == "conversations/log"
     )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"

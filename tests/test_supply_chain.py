@@ -70,11 +70,23 @@ def test_the_lock_satisfies_what_is_declared() -> None:
 def test_both_locks_agree() -> None:
     run, dev, build = (pins(name) for name in (*LOCKS, BUILD))
     assert {name: dev.get(name) for name in run} == run
-    assert {name: run[name] for name in run.keys() & build.keys()} == {name: build[name] for name in run.keys() & build.keys()}
+    assert {name: run[name] for name in run.keys() & build.keys()} == {
+        name: build[name] for name in run.keys() & build.keys()
+    }
 
 
 def test_no_build_tool_is_installed_to_run() -> None:
-    tools = {"hatchling", "editables", "setuptools", "wheel", "pip", "trove-classifiers", "pathspec", "flit-core", "poetry-core"}
+    tools = {
+        "hatchling",
+        "editables",
+        "setuptools",
+        "wheel",
+        "pip",
+        "trove-classifiers",
+        "pathspec",
+        "flit-core",
+        "poetry-core",
+    }
     assert tools & pins("requirements.lock").keys() == set()
     assert {"hatchling", "editables"} <= pins(BUILD).keys()
 
@@ -82,7 +94,8 @@ def test_no_build_tool_is_installed_to_run() -> None:
 def test_no_declared_library_is_unused() -> None:
     """Servers are programs, and floors of indirect dependencies need no import."""
     declared = {
-        Requirement(text).name.lower() for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+        Requirement(text).name.lower()
+        for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     }
     source = "".join(path.read_text() for path in (ROOT / "chatd").rglob("*.py"))
     modules = {"pyjwt": "jwt", "pillow": "PIL"}

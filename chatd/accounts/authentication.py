@@ -32,7 +32,10 @@ class SignIn:
         self.signup_limiter = AddressLimits(config.get(AccountLimits).signups_per_minute)
 
     async def principal(self, address: str, *, token: str | None, ticket: str | None = None, now: int) -> Principal:
-        """The user of a credential. Raises Refused: `unauthenticated`; `rate_limited` for an address with too many failures."""
+        """The user of a credential.
+
+        Raises Refused: `unauthenticated`; `rate_limited` for an address with too many failures.
+        """
         if token is None:
             self.check_failures(address)
         try:
@@ -43,7 +46,10 @@ class SignIn:
             raise
 
     def check_failures(self, address: str) -> None:
-        """To call before a look-up in the database. Raises Refused: `rate_limited` for an address with too many failures."""
+        """To call before a look-up in the database.
+
+        Raises Refused: `rate_limited` for an address with too many failures.
+        """
         self._failures.check(address, 0)
 
     def note_failure(self, address: str) -> None:

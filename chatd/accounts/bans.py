@@ -53,7 +53,9 @@ def hash_of(config: Config, text: str) -> bytes:
 
 
 def raise_if_banned(settings: BanNotice, row: Row | None) -> None:
-    """Raises Refused: `banned`, for a row with `banned_until`; the details have the end (null: permanent) and how to appeal."""
+    """Raises Refused: `banned`, for a row with `banned_until`; the details have the end (null: permanent) and how to
+    appeal.
+    """
     if row is None or row["banned_until"] is None:
         return
     details = {"until": None if row["banned_until"] == PERMANENT else row["banned_until"]}
@@ -66,10 +68,14 @@ def raise_if_banned(settings: BanNotice, row: Row | None) -> None:
 
 async def check_signup(db: Postgres, config: Config, tenant: str, device: bytes | None, address: str, now: int) -> None:
     """Check the device and the address of a sign-up. Raises Refused: `banned`."""
-    raise_if_banned(config.get(BanNotice), await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now))
+    raise_if_banned(
+        config.get(BanNotice), await db.one(SQL.in_force, tenant, device, address_hashes(config, address), now)
+    )
 
 
-async def insert_ban(tx: Tx, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
+async def insert_ban(
+    tx: Tx, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False
+) -> str:
     """Ban a user and end all their logins; with `devices` ban their devices as well. Raises Refused: `not_found`."""
     tenant, id_, now = actor.tenant, uuid7(actor.now), actor.now
     if await tx.value(SQL.lock_user, tenant, user) is None:
@@ -90,7 +96,9 @@ async def insert_device_bans(tx: Tx, actor: AuditActor, user: str, reason: str, 
     return len(rows)
 
 
-async def ban_user(db: Postgres, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False) -> str:
+async def ban_user(
+    db: Postgres, actor: AuditActor, user: str, reason: str, until: int | None, *, devices: bool = False
+) -> str:
     """Returns the id of the ban. `until` in milliseconds, None: permanent. Raises Refused: `not_found`."""
     return await db.in_transaction(insert_ban, actor, user, reason, until, devices=devices)
 

@@ -1,7 +1,7 @@
 """Anonymous sign-up, rotation of tokens, connection tickets, and logout.
 
-A login is the family of refresh tokens that descend from one sign-up, of which only the newest works. Reuse of an older one
-means that the token was copied, so the whole login ends. Refresh tokens and tickets are stored as hashes.
+A login is the family of refresh tokens that descend from one sign-up, of which only the newest works. Reuse of an older
+one means that the token was copied, so the whole login ends. Refresh tokens and tickets are stored as hashes.
 """
 
 import hashlib
@@ -39,7 +39,9 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):
-    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same user."""
+    """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same
+    user.
+    """
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
@@ -48,7 +50,9 @@ class SignUp(Command, tag="auth.anonymous"):
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the login."""
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the
+    login.
+    """
 
     refresh_token: Opaque
 
@@ -210,7 +214,8 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
 class Logout(Command, tag="auth.logout"):
     """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
-    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it are closed.
+    An access token of an identity provider has no login: the token itself is revoked, and the connections that use it
+    are closed.
     """
 
     everywhere: bool = False
@@ -226,7 +231,10 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
 
 
 async def sweep(db: Postgres, now: int, leeway: float) -> None:
-    """Delete all that has expired. Revoked tokens are kept for `leeway` seconds more, in which they would be accepted."""
+    """Delete all that has expired.
+
+    Revoked tokens are kept for `leeway` seconds more, in which they would be accepted.
+    """
     await delete_all(db, SQL.sweep_refresh_tokens, now)
     await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
     await delete_all(db, SQL.sweep_tickets, now)

@@ -1,7 +1,7 @@
 """Refreshes the public keys of identity providers periodically, never because of a token.
 
-If a provider fails, the last keys stay in use. The operator configures the address, so it may be private; otherwise the request
-is made like all others (db/http_client.py).
+If a provider fails, the last keys stay in use. The operator configures the address, so it may be private; otherwise the
+request is made like all others (db/http_client.py).
 """
 
 from collections.abc import Mapping

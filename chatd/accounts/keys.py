@@ -1,7 +1,7 @@
 """The signing keys of all tenants: verifies and issues access tokens.
 
-The configuration fixes one algorithm and one source of keys for each tenant. A token selects a key by two exact matches only:
-`tid` among the tenants, `kid` among the keys of that tenant. No token causes a request to another server.
+The configuration fixes one algorithm and one source of keys for each tenant. A token selects a key by two exact matches
+only: `tid` among the tenants, `kid` among the keys of that tenant. No token causes a request to another server.
 """
 
 import base64
@@ -36,7 +36,9 @@ UNCHECKED = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", 
 class WeakKey(OperatorError):
     """A key that must not be used. `fix`: what the operator can do."""
 
-    def __init__(self, text: str, fix: str = "run `chatd init`, or set the named key to at least 32 random bytes") -> None:
+    def __init__(
+        self, text: str, fix: str = "run `chatd init`, or set the named key to at least 32 random bytes"
+    ) -> None:
         super().__init__(text)
         self.fix = fix
 
@@ -68,7 +70,10 @@ def ensure_token_secret(config: Config, *, make: bool = True) -> Config:
 
 
 class Keyring:
-    """The keys of all tenants. Caches verified tokens until they expire; the database knows whether they were revoked."""
+    """The keys of all tenants.
+
+    Caches verified tokens until they expire; the database knows whether they were revoked.
+    """
 
     def __init__(self, config: Config) -> None:
         self._auth = config.get(AuthSettings)
@@ -76,7 +81,9 @@ class Keyring:
             DEFAULT_TENANT: config.get(AuthSettings),
             **config.named(TenantSettings),
         }
-        self.tenants = {name: tenant_keys(name, tenant, config.get(AuthSettings).leeway) for name, tenant in settings.items()}
+        self.tenants = {
+            name: tenant_keys(name, tenant, config.get(AuthSettings).leeway) for name, tenant in settings.items()
+        }
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     @property
@@ -107,8 +114,8 @@ class Keyring:
             raise
         except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
             raise refused("wrong signature") from None
-        # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: of ECDSA, (r, s) and
-        # (r, n - s) are both valid.
+        # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: of ECDSA, (r, s)
+        # and (r, n - s) are both valid.
         signing_input = token.rpartition(".")[0]
         return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])
 
@@ -160,12 +167,16 @@ def source_of(expected: Expected) -> Mapping[str, str]:
 def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: float) -> TenantKeys:
     """Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
-        raise WeakKey(f"{name!r} is not a valid tenant name: expected 1 to 63 of a-z, 0-9, - and _", "rename its section")
+        raise WeakKey(
+            f"{name!r} is not a valid tenant name: expected 1 to 63 of a-z, 0-9, - and _", "rename its section"
+        )
     if settings.algorithm not in ALGORITHMS:
         raise WeakKey(f"tenant {name}: algorithm must be one of {', '.join(ALGORITHMS)}")
     section = "auth" if isinstance(settings, AuthSettings) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
-        raise WeakKey(f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one.")
+        raise WeakKey(
+            f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one."
+        )
     if settings.algorithm != "HS256" and not settings.jwks:
         raise WeakKey(
             f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys",

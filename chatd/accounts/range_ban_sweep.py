@@ -27,7 +27,9 @@ SESSIONS_PER_TURN = 100
 
 
 class CloseRange(ControlMessage, array_like=True, tag="close-range"):
-    """Close the sessions from a range of addresses. `hash`: as stored. `at`: when the ban was committed, in milliseconds."""
+    """Close the sessions from a range of addresses. `hash`: as stored. `at`: when the ban was committed, in
+    milliseconds.
+    """
 
     tenant: str
     hash: bytes

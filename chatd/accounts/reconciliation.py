@@ -23,7 +23,10 @@ class AccountChecks:
         self._clock = clock
 
     async def check(self, users: Sequence[UserKey], horizon: str) -> None:
-        """Close the sessions of banned and erased users, of logins that have ended, and of revoked tokens. Raises Refused."""
+        """Close the sessions of banned and erased users, of logins that have ended, and of revoked tokens.
+
+        Raises Refused.
+        """
         tenants, ids = to_unnest_arrays(users, 2)
         for row in await self._db.all(SQL.banned, tenants, ids, self._clock()):
             await CloseUserSessions(row["tenant"], row["user_id"], "banned", None, row["at"]).apply(self._cluster)
@@ -32,4 +35,6 @@ class AccountChecks:
         sessions = [session for tenant, user in users for session in self._hub.connections.find(tenant, user, None)]
         keys = to_unnest_arrays([(one.id, one.tenant, one.login or None, one.token_id) for one in sessions], 4)
         for row in await self._db.all(SQL.ended_sessions, *keys):
-            self._hub.close_some(self._hub.connections.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"])
+            self._hub.close_some(
+                self._hub.connections.find(row["tenant"], None, row["session"]), "logged_out", at=row["at"]
+            )

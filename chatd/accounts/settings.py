@@ -4,22 +4,39 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from chatd.core.config import SECRET, Algorithm, Count, Declaration, Lifetime, NamedSettings, Seconds, Section, Settings, doc
+from chatd.core.config import (
+    SECRET,
+    Algorithm,
+    Count,
+    Declaration,
+    Lifetime,
+    NamedSettings,
+    Seconds,
+    Section,
+    Settings,
+    doc,
+)
 
 
 class AuthSettings(Section, frozen=True):
     secret: Annotated[
-        str, SECRET, doc("HS256 key of the default tenant, at least 32 bytes. Anyone who has it can sign in as any user.")
+        str,
+        SECRET,
+        doc("HS256 key of the default tenant, at least 32 bytes. Anyone who has it can sign in as any user."),
     ] = ""
     secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
-    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA. The algorithm that a token names is never used.")] = (
-        "HS256"
-    )
-    jwks: Annotated[str, doc("JWKS of an identity provider (a file, or an https URL), for all algorithms except HS256.")] = ""
+    algorithm: Annotated[
+        Algorithm, doc("HS256, RS256, ES256 or EdDSA. The algorithm that a token names is never used.")
+    ] = "HS256"
+    jwks: Annotated[
+        str, doc("JWKS of an identity provider (a file, or an https URL), for all algorithms except HS256.")
+    ] = ""
     issuer: Annotated[str, doc("Required `iss` claim; if empty, it is not checked.")] = ""
     audience: Annotated[str, doc("Required `aud` claim; if empty, it is not checked.")] = ""
     access_ttl: Annotated[Lifetime, doc("Lifetime of an access token, in seconds.")] = 900.0
-    refresh_ttl: Annotated[Lifetime, doc("Lifetime of a refresh token, in seconds; each rotation starts it again.")] = 2_592_000.0
+    refresh_ttl: Annotated[Lifetime, doc("Lifetime of a refresh token, in seconds; each rotation starts it again.")] = (
+        2_592_000.0
+    )
     ticket_ttl: Annotated[Lifetime, doc("Lifetime of a connection ticket, in seconds.")] = 30.0
     leeway: Annotated[Seconds, doc("Tolerated clock difference, in seconds.")] = 5.0
     anonymous: Annotated[bool, doc("Allow anonymous sign-up, with nothing but a device id.")] = True
@@ -60,7 +77,10 @@ class AccountRetention(Section, frozen=True):
     anonymous_days: Annotated[
         int,
         Meta(ge=0, le=36_500),
-        doc("Days after which an anonymous account is removed if its login has expired and it has left no data; 0 means never."),
+        doc(
+            "Days after which an anonymous account is removed if its login has expired and it has left no "
+            "data; 0 means never."
+        ),
     ] = 90
 
 

@@ -38,7 +38,9 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
-    return Principal(expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000))
+    return Principal(
+        expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000)
+    )
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:

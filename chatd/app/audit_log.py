@@ -19,7 +19,9 @@ class AuditActor(Struct, frozen=True):
     now: int
 
 
-async def write(db: Postgres | Tx, actor: AuditActor, act: str, subject: str, details: dict[str, Any] | None = None) -> None:
+async def write(
+    db: Postgres | Tx, actor: AuditActor, act: str, subject: str, details: dict[str, Any] | None = None
+) -> None:
     """Add an entry. An act that changes nothing in the database needs no transaction."""
     await db.run(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
 

@@ -1,8 +1,8 @@
 """Free texts of commands: normalization, and filters for the texts that other users read.
 
-Dispatch calls this for every command, and the types of fields decide what is done. The content of messages passes the same
-filters in `conversations/messages/screening.py`, where the moderation hook is asked and messages that are stored already are not
-judged again.
+Dispatch calls this for every command, and the types of fields decide what is done. The content of messages passes the
+same filters in `conversations/messages/screening.py`, where the moderation hook is asked and messages that are stored
+already are not judged again.
 """
 
 from collections.abc import Callable

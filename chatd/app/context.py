@@ -62,7 +62,8 @@ class Ctx(Struct):
     answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
     admin: AdminScope | None = None
-    # When the command was read, in trio's time. Its deadline counts from here, and includes the wait for earlier commands.
+    # When the command was read, in trio's time. Its deadline counts from here, and includes the wait for earlier
+    # commands.
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
     format: Format = JSON

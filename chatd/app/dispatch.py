@@ -33,7 +33,9 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
     began = perf_counter()
     limit = limit_statements(answer_by(ctx))
     try:
-        with trio.CancelScope(shield=row.uncancellable, deadline=inf if row.uncancellable else limit.at + GRACE_S) as scope:
+        with trio.CancelScope(
+            shield=row.uncancellable, deadline=inf if row.uncancellable else limit.at + GRACE_S
+        ) as scope:
             await check_guard(row, ctx, command)
             check_times(command)
             command = await normalized(ctx, command)

@@ -1,7 +1,7 @@
 """Effects: what a command handler wants to happen, as values.
 
-A handler decides, commits and returns effects; `deliver` carries them out in their order. Subsystems add effects of their own as
-subclasses of `Effect`. Handlers never deliver: a test checks it.
+A handler decides, commits and returns effects; `deliver` carries them out in their order. Subsystems add effects of
+their own as subclasses of `Effect`. Handlers never deliver: a test checks it.
 """
 
 from collections.abc import Callable, Sequence
@@ -60,9 +60,9 @@ class Refuse(Effect, frozen=True):
 class ToConversation(Effect, frozen=True):
     """Send an event to every session of every member, except the session `exclude_session`.
 
-    `ephemeral`: slow readers do not get it. `ack` answers the command at the same place of the order, so that the acks and events
-    of one connection never overtake each other. `leaving`: users whose membership this event ends; it is the last event of the
-    conversation that they get.
+    `ephemeral`: slow readers do not get it. `ack` answers the command at the same place of the order, so that the acks
+    and events of one connection never overtake each other. `leaving`: users whose membership this event ends; it is the
+    last event of the conversation that they get.
     """
 
     conversation: str
@@ -124,7 +124,10 @@ class Renew(Effect, frozen=True):
 
 
 class CloseSessions(Effect, frozen=True):
-    """Close the sessions of a user: all, or those of one `Principal.credential`. `tenant`: "" for the one of the requester."""
+    """Close the sessions of a user: all, or those of one `Principal.credential`.
+
+    `tenant`: "" for the one of the requester.
+    """
 
     user: str
     close: str
@@ -137,7 +140,10 @@ class CloseSessions(Effect, frozen=True):
 
 
 def deferred_reply(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
-    """What answers the command when its place in the order is reached. Over REST, which gets no events, it answers at once."""
+    """What answers the command when its place in the order is reached.
+
+    Over REST, which gets no events, it answers at once.
+    """
     if ctx.session:
         return lambda: ctx.answer(ack)
     ctx.answer(ack)

@@ -1,8 +1,8 @@
 """Listening sockets, and the accept loop of both servers.
 
-The kernel resets established connections that were not accepted when their listening socket is closed: the client would be cut
-off without an answer. So `Acceptor.stop` first makes the kernel drop new connection requests (the client repeats them, and
-reaches another process on the port or is refused), then accepts the established ones, and closes after that.
+The kernel resets established connections that were not accepted when their listening socket is closed: the client would
+be cut off without an answer. So `Acceptor.stop` first makes the kernel drop new connection requests (the client repeats
+them, and reaches another process on the port or is refused), then accepts the established ones, and closes after that.
 """
 
 import ctypes
@@ -45,7 +45,10 @@ def open_listener(host: str, port: int, backlog: int, *, reuse_port: bool = Fals
 
 
 def bound(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A socket that is bound to the address, but does not listen. With `reuse_port`, others may bind it too. Raises OSError."""
+    """A socket that is bound to the address, but does not listen.
+
+    With `reuse_port`, others may bind it too. Raises OSError.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

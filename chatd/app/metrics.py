@@ -43,10 +43,16 @@ def number(name: str, meaning: str, read: Callable[[Node], float]) -> Numbers:
     return Numbers(name, meaning, lambda node: {NO_LABELS: read(node)})
 
 
-def numbers_by(label: str, name: str, meaning: str, known: Iterable[str], read: Callable[[Node], Mapping[str, float]]) -> Numbers:
+def numbers_by(
+    label: str, name: str, meaning: str, known: Iterable[str], read: Callable[[Node], Mapping[str, float]]
+) -> Numbers:
     """Values by one label."""
     return Numbers(
-        name, meaning, lambda node: {(key,): n for key, n in read(node).items()}, (label,), tuple((key,) for key in known)
+        name,
+        meaning,
+        lambda node: {(key,): n for key, n in read(node).items()},
+        (label,),
+        tuple((key,) for key in known),
     )
 
 

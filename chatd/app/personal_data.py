@@ -17,8 +17,8 @@ BATCH_SIZE = 200
 class Part(Struct, frozen=True):
     """Rows of one `type` in an export.
 
-    The parameters of `statement` are tenant, user, limit and `keys`. It returns rows after these keys, ordered by them; `start`
-    lies before the first row. Without keys there is at most one row.
+    The parameters of `statement` are tenant, user, limit and `keys`. It returns rows after these keys, ordered by them;
+    `start` lies before the first row. Without keys there is at most one row.
     """
 
     type: str
@@ -31,10 +31,9 @@ class Part(Struct, frozen=True):
 class PersonalData:
     """`export`: what the subsystem adds to the export of a user.
 
-    `forget`: statements with the parameters tenant and user that delete the few rows which are the user's own. They run in the
-    transaction that begins the erasure, and again when the rest is done.
-    `erase`: the rest. It runs on any node and may run several times, also on two nodes at once: each step has to find what is
-    left to do in the data itself.
+    `forget`: statements with the parameters tenant and user that delete the few rows which are the user's own. They run
+    in the transaction that begins the erasure, and again when the rest is done. `erase`: the rest. It runs on any node
+    and may run several times, also on two nodes at once: each step has to find what is left to do in the data itself.
     """
 
     export: tuple[Part, ...] = ()

@@ -91,8 +91,8 @@ def command(
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
-    `uncancellable`: once begun it is completed and its effects are delivered, even if the client disconnects. It waits only for
-    the databases, whose statements end at the deadline of the command.
+    `uncancellable`: once begun it is completed and its effects are delivered, even if the client disconnects. It waits
+    only for the databases, whose statements end at the deadline of the command.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
@@ -116,7 +116,9 @@ def admin_command(
 
     def mark(handler: Marked) -> Marked:
         setattr(
-            handler, MARK, Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable)
+            handler,
+            MARK,
+            Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable),
         )
         return handler
 

@@ -35,18 +35,15 @@ async def nothing_to_open(node: Node) -> AsyncIterator[None]:
 class Subsystem:
     """One folder of `chatd/`, or a package of its own.
 
-    `package`: the Python package whose events and control messages are collected.
-    `settings`: its sections of chatd.toml.
-    `schema`: the folder with its tables and functions, see `db/migrations.py`; by default `sql/<name>/schema`, if there is one.
-    `commands`: the modules whose `@command` functions are collected.
-    `routes`: functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
-    the types of their answers.
-    `metrics`: what it measures, see `app/metrics.py`.
-    `shapes`: maps in results and events whose fields are described. `conditions`: what types of fields cannot say.
-    `check_settings`: what `chatd check` says of the settings alone; a failure prevents the start. `check`: what needs the disk or
-    the network.
-    `personal_data`: what it stores about users, see `app/personal_data.py`.
-    `open`: the scope of its services. It adds them to `node.services`; what it starts ends with the scope.
+    `package`: the Python package whose events and control messages are collected. `settings`: its sections of
+    chatd.toml. `schema`: the folder with its tables and functions, see `db/migrations.py`; by default
+    `sql/<name>/schema`, if there is one. `commands`: the modules whose `@command` functions are collected. `routes`:
+    functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
+    the types of their answers. `metrics`: what it measures, see `app/metrics.py`. `shapes`: maps in results and events
+    whose fields are described. `conditions`: what types of fields cannot say. `check_settings`: what `chatd check` says
+    of the settings alone; a failure prevents the start. `check`: what needs the disk or the network. `personal_data`:
+    what it stores about users, see `app/personal_data.py`. `open`: the scope of its services. It adds them to
+    `node.services`; what it starts ends with the scope.
     """
 
     name: str
@@ -80,7 +77,9 @@ class Start(Protocol):
 
 @asynccontextmanager
 async def background(node: Node) -> AsyncIterator[Start]:
-    """A function that starts services in the background, each under the guard of `Health.keep`, until the block ends."""
+    """A function that starts services in the background, each under the guard of `Health.keep`, until the block
+    ends.
+    """
     async with trio.open_nursery() as nursery:
 
         def start(name: str, run: Callable[..., Awaitable[None]], *args: Any) -> None:

@@ -40,7 +40,9 @@ def add(
     address: Annotated[str | None, typer.Option(help="An IP address, or a range such as 203.0.113.0/24.")] = None,
     devices: Annotated[bool, typer.Option("--devices", help="Ban the user's devices as well.")] = False,
     reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "",
-    lasts: Annotated[str | None, typer.Option("--for", help="Duration, such as 30m, 12h or 7d. Default: permanent.")] = None,
+    lasts: Annotated[
+        str | None, typer.Option("--for", help="Duration, such as 30m, 12h or 7d. Default: permanent.")
+    ] = None,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
 ) -> None:
@@ -54,7 +56,9 @@ def add(
     """
     if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
         raise exit_usage("give either a user id or --address")
-    run_async(add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
+    run_async(
+        add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts)
+    )
 
 
 async def add_ban(
@@ -101,7 +105,8 @@ def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
     whom = f"user {row['user']}" if row["user"] else row["kind"]
     return (
         f"{row['id']}  {whom}",
-        f"since {format_time(row['created_at'])} until {format_time(row['expires_at'])}, by {row['actor']}: {row['reason']}",
+        f"since {format_time(row['created_at'])} until {format_time(row['expires_at'])}, by {row['actor']}: "
+        f"{row['reason']}",
     )
 
 
@@ -112,7 +117,9 @@ async def find_bans(config: Config, tenant: str, in_force: bool) -> list[dict[st
 
 @app.command()
 def lift(
-    ban: Annotated[str, typer.Argument(help="The ban's id.")], tenant: TenantOption = "default", config: ConfigFile = None
+    ban: Annotated[str, typer.Argument(help="The ban's id.")],
+    tenant: TenantOption = "default",
+    config: ConfigFile = None,
 ) -> None:
     """Lift a ban before it expires."""
     if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):

@@ -58,7 +58,9 @@ def chat(
       chatd chat --as bob --to alice
     """
     if not (is_address(http, "http") and (url is None or is_address(url, "ws"))):
-        raise exit_usage("--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws")
+        raise exit_usage(
+            "--http expects a URL such as http://127.0.0.1:8081, --url one such as ws://127.0.0.1:8080/v1/ws"
+        )
     try:
         ended_by = trio.run(Terminal(name, to, http.rstrip("/"), url).run)
     except KeyboardInterrupt:
@@ -150,9 +152,13 @@ class Terminal:
         try:
             groups = await groups_called(client, whom)
             if len(groups) > 1:
-                self._say(f"several groups are named {whom}; choose one by id: {', '.join(group.id for group in groups)}")
+                self._say(
+                    f"several groups are named {whom}; choose one by id: {', '.join(group.id for group in groups)}"
+                )
             elif groups and load_state(whom):
-                self._say(f"{whom} is both a user and a group; choose the user by id, or the group by id: {groups[0].id}")
+                self._say(
+                    f"{whom} is both a user and a group; choose the user by id, or the group by id: {groups[0].id}"
+                )
             else:
                 self._enter(groups[0] if groups else (await client.open(user_of(whom))).conversation)
         except Refused as refused:
@@ -247,7 +253,9 @@ class Terminal:
             elif isinstance(event, MessageNew):
                 await self._take_message(client, event)
             elif isinstance(event, ClientState) and event.state != "connecting":
-                self._say("  connected" if event.state == "connected" else "  the connection was lost; reconnecting ...")
+                self._say(
+                    "  connected" if event.state == "connected" else "  the connection was lost; reconnecting ..."
+                )
             else:
                 conversation = getattr(event, "conversation", None)
                 of_one = conversation if isinstance(conversation, str) else ""

@@ -73,6 +73,8 @@ def system_line(system: SystemAct, sender: str, who: Who) -> str:
     whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
     if system.act == "conversation.edited":
         changes = ((name, getattr(system, name)) for name in system.__struct_fields__ if name != "act")
-        return f"{who(sender)} has changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
+        return (
+            f"{who(sender)} has changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
+        )
     form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
     return form.format(who=who(sender), whom=whom, role=system.role or "")

@@ -99,7 +99,13 @@ def release(what: str, kind: str, version: releases.Version, code: str) -> Findi
 
 async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
     config = loaded.config
-    findings = [*source(loaded), *check_settings(config, subsystems), *await ports(config), open_files(config), *data(config)]
+    findings = [
+        *source(loaded),
+        *check_settings(config, subsystems),
+        *await ports(config),
+        open_files(config),
+        *data(config),
+    ]
     return [*findings, *await check_subsystems(config, subsystems), *await databases(config, subsystems)]
 
 
@@ -115,7 +121,10 @@ def kernel_settings(config: Config) -> Iterator[Finding]:
     except WeakKey as error:
         yield Finding("admins", False, str(error), error.fix, "settings.admins")
     if 0 < len(config.data.secret.encode()) < MIN_SECRET_BYTES:
-        detail, fix = f"data.secret must have at least {MIN_SECRET_BYTES} bytes", "`chatd init` makes one, or leave it out"
+        detail, fix = (
+            f"data.secret must have at least {MIN_SECRET_BYTES} bytes",
+            "`chatd init` makes one, or leave it out",
+        )
         yield Finding("installation secret", False, detail, fix, "settings.secret")
     if one_port(config):
         detail, fix = f"gateway.port and http.port are both {config.http.port}", "set one of them to another port"
@@ -135,7 +144,9 @@ async def check_subsystems(config: Config, subsystems: Sequence[Subsystem] = SUB
 def one_port(config: Config) -> bool:
     """Whether both doors would listen on the same port."""
     gateway, http = config.gateway, config.http
-    return gateway.port == http.port != 0 and (gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY))
+    return gateway.port == http.port != 0 and (
+        gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY)
+    )
 
 
 def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[str]:
@@ -151,7 +162,10 @@ def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list
 
 
 async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
-    """`may_run`: a chatd that has them already is well. It is in any case where it runs on the folder of this configuration."""
+    """`may_run`: a chatd that has them already is well.
+
+    It is in any case where it runs on the folder of this configuration.
+    """
     may_run = may_run or is_locked(Path(config.data.dir))
     gateway, http = config.gateway, config.http
     return [
@@ -198,7 +212,9 @@ def redis_address(config: Config) -> Finding | None:
 
 
 def no_servers(error: EmbeddedError | OSError) -> Finding:
-    return Finding("embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start")
+    return Finding(
+        "embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start"
+    )
 
 
 async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
@@ -213,7 +229,8 @@ async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem]
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]
     except migrations.SchemaError as error:
-        return [Finding("schema", False, str(error), "install the version that it names, or restore the file", "postgres.schema")]
+        fix = "install the version that it names, or restore the file"
+        return [Finding("schema", False, str(error), fix, "postgres.schema")]
     except OperatorError as error:
         return [Finding("Postgres", False, str(error), "correct postgres.dsn", "postgres.server")]
     kept = not durability or config.postgres.allow_unsafe_durability
@@ -226,7 +243,9 @@ async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem]
             "set postgres.dsn to a database that meets this requirement",
             "postgres.server",
         ),
-        Finding("pooling", not pooling, pooling or "none: connections keep their sessions", NO_POOLER, "postgres.pooling"),
+        Finding(
+            "pooling", not pooling, pooling or "none: connections keep their sessions", NO_POOLER, "postgres.pooling"
+        ),
         release("Postgres release", "postgres", releases.parse_version(version, 2), "postgres.release"),
         Finding(
             "durability",

@@ -44,17 +44,25 @@ class Answers(Struct, Generic[T]):
 
 
 async def tell_nodes(config: Config, order: ControlMessage) -> None:
-    """Send a control message about something that is committed: a failure to send it is not a failure of the command."""
+    """Send a control message about something that is committed: a failure to send it is not a failure of the
+    command.
+    """
     async with redis_alone(config) as redis:
         try:
             await announce(redis, uuid7(now_ms()), control_messages.encode(order))
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
-            warn(f"done, but the nodes could not be notified: {why}. Without Redis they read it from Postgres within ten seconds")
+            warn(
+                f"done, but the nodes could not be notified: {why}. Without Redis they read it from Postgres "
+                "within ten seconds"
+            )
 
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
-    """On all nodes. `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed."""
+    """On all nodes.
+
+    `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed.
+    """
     await tell_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
 
 

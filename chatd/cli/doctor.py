@@ -87,11 +87,16 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
     try:
         return await doctor_postgres.look(db, config, nodes)
     except Refused as refused:
-        return [Finding("Postgres", False, refused.message, "run this again; check its log and its load", "postgres.server")]
+        return [
+            Finding("Postgres", False, refused.message, "run this again; check its log and its load", "postgres.server")
+        ]
 
 
 async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
-    """Add the findings about Redis and the nodes; return the number of running nodes. Without Redis no node can be queried."""
+    """Add the findings about Redis and the nodes; return the number of running nodes.
+
+    Without Redis no node can be queried.
+    """
     if not is_well(findings, "redis.server"):
         return 0
     try:
@@ -100,14 +105,19 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
         clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
         findings += await doctor_redis.look(redis)
     except Refused as refused:
-        findings.append(Finding("Redis", False, refused.message, "run this again; check its log and its load", "redis.server"))
+        findings.append(
+            Finding("Redis", False, refused.message, "run this again; check its log and its load", "redis.server")
+        )
         return 0
     findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
     return count(found)
 
 
 async def ours(config: Config) -> Ours:
-    """What nodes of this configuration would say. A secret or an upload folder that is not there has nothing to compare."""
+    """What nodes of this configuration would say.
+
+    A secret or an upload folder that is not there has nothing to compare.
+    """
     folder = Path(config.get(UploadSettings).dir or Path(config.data.dir) / "uploads")
     uploads = ""
     with suppress(BlobsError, Refused, OSError):

@@ -84,7 +84,11 @@ def judge_presence(found: Answers[Health]) -> Finding:
         return Finding("nodes", False, silent, fix, "nodes.silent")
     if not found.nodes:
         return Finding(
-            "nodes", False, "none is running", "start one with `chatd serve`; check that redis.prefix is the same", "nodes.none"
+            "nodes",
+            False,
+            "none is running",
+            "start one with `chatd serve`; check that redis.prefix is the same",
+            "nodes.none",
         )
     detail = f"{len(found.nodes)}, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
     return Finding("nodes", True, detail, code="nodes.silent")
@@ -102,7 +106,11 @@ def judge_clocks(clocks: Mapping[str, Clock]) -> Finding:
     skew = offsets[last] - offsets[first]
     detail = f"{last} is {skew} ms ahead of {first}" if skew else "no difference"
     return Finding(
-        "clocks", skew <= MAX_SKEW_MS, detail, "synchronise the clocks with NTP (chrony, systemd-timesyncd)", "clocks.skew"
+        "clocks",
+        skew <= MAX_SKEW_MS,
+        detail,
+        "synchronise the clocks with NTP (chrony, systemd-timesyncd)",
+        "clocks.skew",
     )
 
 
@@ -110,7 +118,10 @@ def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str])
     """Exactly one running node must own the pool."""
     owners = [name for name, node in nodes.items() if node.owns_pool]
     if len(owners) > 1:
-        detail, fix = f"{' and '.join(owners)} both own it", "it mends itself within seconds when Redis answers; ask again"
+        detail, fix = (
+            f"{' and '.join(owners)} both own it",
+            "it mends itself within seconds when Redis answers; ask again",
+        )
         return Finding("match pool", False, detail, fix, "match.owner")
     if owner is None or (owner not in nodes and owner not in silent):
         detail = f"its owner {owner} is gone" if owner else "no node owns it, so no users are matched"
@@ -132,7 +143,8 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
             f"mirror of the match pool, {name}",
             not node.mirror_stale,
             "stale" if node.mirror_stale else "written",
-            "Redis is slow or was unreachable. If this persists, check Redis; a new owner starts from the tickets of the nodes",
+            "Redis is slow or was unreachable. If this persists, check Redis; a new owner starts from the "
+            "tickets of the nodes",
             "match.mirror",
         )
         yield judge_files(name, node)

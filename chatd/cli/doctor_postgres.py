@@ -39,7 +39,9 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     to_come = await pending(db, schemas_of())
     needed = nodes * (config.postgres.pool + config.get(JournalSettings).flushers)
     return [
-        *judge_indexes(expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes),
+        *judge_indexes(
+            expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes
+        ),
         judge_transactions(busy),
         judge_connections(row["used"], row["most"], needed, nodes),
         judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
@@ -58,7 +60,9 @@ async def try_a_write(db: Postgres) -> Finding:
         return Finding("write", False, detail, fix_of(refused.__cause__), "postgres.write")
     except OperatorError as error:
         return Finding("write", False, str(error), "run `chatd migrate`", "postgres.write")
-    detail = f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms" if same else "another row came back"
+    detail = (
+        f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms" if same else "another row came back"
+    )
     return Finding("write", same, detail, "check triggers and rules on the table write_probes", "postgres.write")
 
 
@@ -103,8 +107,13 @@ def judge_indexes(wanted: Mapping[str, str], there: Mapping[str, bool]) -> Itera
 
 
 def judge_transactions(rows: Sequence[Row]) -> Finding:
-    who = "; ".join(f"process {row['pid']} ({row['name'] or 'no name'}): {row['state']}, {row['seconds']} s" for row in rows)
-    fix = "find out who it is; `select pg_terminate_backend(PROCESS)` ends it. While it lives nothing newer can be vacuumed"
+    who = "; ".join(
+        f"process {row['pid']} ({row['name'] or 'no name'}): {row['state']}, {row['seconds']} s" for row in rows
+    )
+    fix = (
+        "find out who it is; `select pg_terminate_backend(PROCESS)` ends it. While it lives nothing newer "
+        "can be vacuumed"
+    )
     return Finding("transactions", not rows, who or "none is long", fix, "postgres.transactions")
 
 

@@ -43,6 +43,8 @@ def judge_persistence(info: Info) -> Finding:
     """Not keeping anything is allowed; trying to and failing makes Redis refuse writes."""
     names = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
     failing = [name for name in names if info.get(name, "ok") != "ok"]
-    kept = "kept in an append-only file" if info.get("aof_enabled") else "not kept over a restart: the nodes give it again"
+    kept = (
+        "kept in an append-only file" if info.get("aof_enabled") else "not kept over a restart: the nodes give it again"
+    )
     fix = "look at its log and the space on its disk: a Redis that cannot save refuses writes"
     return Finding("Redis persistence", not failing, ", ".join(failing) or kept, fix, "redis.persistence")

@@ -45,4 +45,6 @@ def save_state(name: str, state: dict[str, str]) -> None:
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             json.dump(state, file)
     except OSError as error:
-        raise StateLost(f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a writable folder") from error
+        raise StateLost(
+            f"{path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a writable folder"
+        ) from error

@@ -31,7 +31,9 @@ def init(
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            raise exit_failed(f"{path} already exists and was not changed. Move it away, or name another file.") from None
+            raise exit_failed(
+                f"{path} already exists and was not changed. Move it away, or name another file."
+            ) from None
         with os.fdopen(descriptor, "w", encoding="utf8") as file:
             file.write(text)
     check, serve = (f"chatd {name}" + ("" if path == USUAL else f" --config {path}") for name in ("check", "serve"))

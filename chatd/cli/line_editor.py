@@ -1,7 +1,8 @@
 """A line that is edited at a terminal, kept below the lines that arrive in the meantime.
 
-The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C and Ctrl-Z into signals. While the
-program is stopped the terminal has its own mode. The line takes one row: of a longer text the part around the cursor is shown.
+The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C and Ctrl-Z into signals.
+While the program is stopped the terminal has its own mode. The line takes one row: of a longer text the part around the
+cursor is shown.
 """
 
 import codecs
@@ -24,7 +25,8 @@ from chatd.cli.printing import draw_line, encodable, erase_line, has_rows, say
 PROMPT = "> "
 READ_BYTES = 4096
 MAX_LINE_CHARACTERS = 100_000
-# A key: an escape sequence (ECMA-48, section 5.4), or one character. The beginning of a sequence is none until the rest arrives.
+# A key: an escape sequence (ECMA-48, section 5.4), or one character. The beginning of a sequence is none until the rest
+# arrives.
 SEQUENCE_START = r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|O)?\Z"
 KEY = re.compile(rf"\x1b\[[0-?]{{0,32}}[ -/]{{0,8}}[@-~]|\x1bO[@-~]|\x1b[^\[O\x1b]|(?!{SEQUENCE_START}).", re.DOTALL)
 
@@ -166,7 +168,9 @@ def fitting(text: str, room: int) -> str:
 
 @contextmanager
 def editing() -> Iterator[LineEditor | None]:
-    """An editor on standard input, or None where that or standard output is no terminal. Restores the terminal in the end."""
+    """An editor on standard input, or None where that or standard output is no terminal. Restores the terminal in
+    the end.
+    """
     if not sys.stdin.isatty() or not has_rows():
         yield None
         return

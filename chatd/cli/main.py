@@ -71,7 +71,8 @@ def load(name: str) -> Any:
 app = typer.Typer(
     name="chatd",
     cls=Commands,
-    help="A self-hosted chat backend in one daemon. Run `chatd serve`, then `chatd chat --as alice` in another terminal.",
+    help="A self-hosted chat backend in one daemon. Run `chatd serve`, then `chatd chat --as alice` in "
+    "another terminal.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     **RICH,

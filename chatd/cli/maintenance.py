@@ -70,4 +70,6 @@ async def order_drain(config: Config, node: str, seconds: float) -> None:
             raise exit_failed(f"node {node} is not running; see `chatd nodes`")
         actor = current_operator(DEFAULT_TENANT)
         await audit_log.write(db, actor, "nodes.drain", node or "all nodes", {"over": seconds})
-        await announce(redis, uuid7(now_ms()), control_messages.encode(control_messages.StartDrain(node, seconds, actor.name)))
+        await announce(
+            redis, uuid7(now_ms()), control_messages.encode(control_messages.StartDrain(node, seconds, actor.name))
+        )

@@ -46,7 +46,9 @@ async def print_journal(config: Config) -> None:
 @app.command("replay")
 def replay_journal(
     file: Annotated[Path, typer.Argument(help="A file written by `chatd match export`.")],
-    relax: Annotated[float | None, typer.Option(help="Seconds of waiting after which conditions are relaxed.", min=0.001)] = None,
+    relax: Annotated[
+        float | None, typer.Option(help="Seconds of waiting after which conditions are relaxed.", min=0.001)
+    ] = None,
     longest: Annotated[float | None, typer.Option(help="Seconds after which a ticket expires.", min=0.001)] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,

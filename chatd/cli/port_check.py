@@ -20,7 +20,11 @@ def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> F
         if error.errno == errno.EADDRINUSE and is_chatd(host, port, path):
             detail = f"{host}:{port} is in use by a running chatd"
             return Finding(
-                f"{name} port", may_run, detail, f"chatd is already running; a second one needs another {name}.port", code
+                f"{name} port",
+                may_run,
+                detail,
+                f"chatd is already running; a second one needs another {name}.port",
+                code,
             )
         return Finding(f"{name} port", False, str(error), port_fix(error, name, port), code)
     return Finding(f"{name} port", True, f"{host}:{port} is free", code=code)
@@ -29,11 +33,17 @@ def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> F
 def port_fix(error: OSError, name: str, port: int) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"stop the program that listens there, which is not chatd (see `ss -ltnp sport = :{port}`), or set {name}.port"
+            return (
+                f"stop the program that listens there, which is not chatd (see `ss -ltnp sport = :{port}`), "
+                f"or set {name}.port"
+            )
         case errno.EACCES | errno.EPERM:
             return f"ports below 1024 need root: set {name}.port to a higher one and let a reverse proxy listen there"
         case errno.EADDRNOTAVAIL:
-            return f"this machine does not have that address: set {name}.host to one that `ip address` lists, or to 0.0.0.0"
+            return (
+                f"this machine does not have that address: set {name}.host to one that `ip address` lists, "
+                "or to 0.0.0.0"
+            )
         case _:
             return f"set {name}.host and {name}.port to an address of this machine and a free port"
 

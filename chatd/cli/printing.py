@@ -1,10 +1,11 @@
-"""What the commands print. What people wrote, and what comes from elsewhere, stays text: no markup, nothing a terminal obeys.
+"""What the commands print. What people wrote, and what comes from elsewhere, stays text: no markup, nothing a terminal
+obeys.
 
-Rich takes a `str` for markup, and no way of escaping it holds for every text (a backslash before a bracket is one that does
-not): whatever is not our own words goes through `styled`, `plain` or `fields`.
+Rich takes a `str` for markup, and no way of escaping it holds for every text (a backslash before a bracket is one that
+does not): whatever is not our own words goes through `styled`, `plain` or `fields`.
 
-All output of the commands goes through this file (a test of the architecture checks it), which replaces or escapes control
-characters: `out` and `err` for what is styled, `say` for plain lines, `write_json` for JSON.
+All output of the commands goes through this file (a test of the architecture checks it), which replaces or escapes
+control characters: `out` and `err` for what is styled, `say` for plain lines, `write_json` for JSON.
 """
 
 import json
@@ -24,7 +25,9 @@ JOINERS = "\u200c\u200d"
 
 def printable(text: str, keep: str = "") -> str:
     """In one line, except for the signs to `keep`."""
-    return "".join(sign if sign.isprintable() or sign in JOINERS or sign in keep else "?" for sign in text.replace("\t", " "))
+    return "".join(
+        sign if sign.isprintable() or sign in JOINERS or sign in keep else "?" for sign in text.replace("\t", " ")
+    )
 
 
 class Terminal(Console):
@@ -71,7 +74,9 @@ def draw_line(before: str, after: str) -> None:
 
 def write_json(text: str) -> None:
     """JSON in one or more lines: the same values, with escapes for what is not printable."""
-    sys.stdout.write("".join(sign if sign == "\n" or sign in JOINERS or sign.isprintable() else escape(sign) for sign in text))
+    sys.stdout.write(
+        "".join(sign if sign == "\n" or sign in JOINERS or sign.isprintable() else escape(sign) for sign in text)
+    )
     sys.stdout.flush()
 
 

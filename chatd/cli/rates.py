@@ -18,7 +18,10 @@ class Latency(Struct):
 
 
 class Line(Struct, kw_only=True):
-    """One node. Rates per second since the earlier look, which for a node that is new is its start. `cpu`: 1 is a whole core."""
+    """One node.
+
+    Rates per second since the earlier look, which for a node that is new is its start. `cpu`: 1 is a whole core.
+    """
 
     node: str
     address: str
@@ -123,11 +126,15 @@ def commands_of(pairs: Sequence[tuple[Snapshot, Snapshot]]) -> dict[str, Latency
     seconds = max((seconds for _, seconds in found), default=1.0)
     tags = {tag for histograms, _ in found for tag in histograms}
     merged = {tag: latency(total(one[tag] for one, _ in found if tag in one), seconds) for tag in tags}
-    return dict(sorted(((tag, one) for tag, one in merged.items() if one.rate), key=lambda item: (-item[1].rate, item[0])))
+    return dict(
+        sorted(((tag, one) for tag, one in merged.items() if one.rate), key=lambda item: (-item[1].rate, item[0]))
+    )
 
 
 def latency(histogram: Histogram, seconds: float) -> Latency:
-    return Latency(histogram.count / seconds, milliseconds(histogram.quantile(0.5)), milliseconds(histogram.quantile(0.99)))
+    return Latency(
+        histogram.count / seconds, milliseconds(histogram.quantile(0.5)), milliseconds(histogram.quantile(0.99))
+    )
 
 
 def milliseconds(seconds: float | None) -> float | None:
@@ -136,4 +143,8 @@ def milliseconds(seconds: float | None) -> float | None:
 
 def pool_of(snapshots: Sequence[Snapshot]) -> Pool:
     owner = next((snapshot for snapshot in snapshots if snapshot.number("chatd_match_owner")), None)
-    return Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.lines) if owner else Pool("", 0, [])
+    return (
+        Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.lines)
+        if owner
+        else Pool("", 0, [])
+    )

@@ -71,7 +71,9 @@ async def find_reports(config: Config, tenant: str, state: str | None, user: str
 
 
 @app.command()
-def show(report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
+def show(
+    report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
     """Show a report with its evidence. The audit log records that it was read."""
     row = run_async(read_report, load_or_exit(config).config, tenant, checked_id(report))
     if as_json:

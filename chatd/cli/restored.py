@@ -17,11 +17,13 @@ def restored(config: ConfigFile = None) -> None:
 
     [bold]Example[/]
 
-      PGOPTIONS="-c session_replication_role=replica" pg_restore --data-only --dbname chatd backup.dump && chatd restored
+      PGOPTIONS="-c session_replication_role=replica" pg_restore --data-only --dbname chatd backup.dump && chatd
+      restored
     """
     run_async(renew, load_or_exit(config).config)
     out.print(
-        "done: clients drop their local data and sync from the start when they reconnect; running nodes close their sessions"
+        "done: clients drop their local data and sync from the start when they reconnect; running nodes close "
+        "their sessions"
     )
 
 

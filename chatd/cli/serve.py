@@ -34,7 +34,9 @@ Stop with ^C; a second ^C exits at once."""
 
 def serve(
     config: ConfigFile = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes that share the ports; use one per core.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Number of processes that share the ports; use one per core.")
+    ] = 1,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve until SIGTERM or ^C. The first signal drains the node, a second one exits at once.

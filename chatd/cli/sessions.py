@@ -72,14 +72,20 @@ async def find(config: Config, tenant: str, user: str | None, limit: int) -> Ans
         return await find_sessions(redis, tenant, user, None, limit)
 
 
-async def find_sessions(redis: Redis, tenant: str, user: str | None, session: str | None, limit: int) -> Answers[Sessions]:
+async def find_sessions(
+    redis: Redis, tenant: str, user: str | None, session: str | None, limit: int
+) -> Answers[Sessions]:
     """Raises Refused."""
     return await ask(redis, lambda reply: AskSessions(reply, tenant, user, session, limit), Sessions)
 
 
 def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
     """All sessions, oldest first."""
-    rows = [{"node": node} | to_builtins(session) for node, heard in found.nodes.items() for session in heard.answer.sessions]
+    rows = [
+        {"node": node} | to_builtins(session)
+        for node, heard in found.nodes.items()
+        for session in heard.answer.sessions
+    ]
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
@@ -126,13 +132,19 @@ def kick(
         raise exit_failed(f"no such session in tenant {tenant}")
 
 
-async def kick_sessions(config: Config, tenant: str, user: str | None, session: str | None, reason: str) -> Answers[Sessions]:
+async def kick_sessions(
+    config: Config, tenant: str, user: str | None, session: str | None, reason: str
+) -> Answers[Sessions]:
     """Write the audit log entry, then close the sessions. Raises Refused."""
     async with databases(config) as (db, redis):
         found = await find_sessions(redis, tenant, user, session, MAX_SESSIONS)
         rows = rows_of(found)
         if not rows:
             return found
-        who = {"users": sorted({row["user"] for row in rows}), "sessions": [row["id"] for row in rows], "reason": reason}
+        who = {
+            "users": sorted({row["user"] for row in rows}),
+            "sessions": [row["id"] for row in rows],
+            "reason": reason,
+        }
         await write(db, current_operator(tenant), "session.kick", session or user or "", who)
         return await ask(redis, lambda reply: AskKick(reply, tenant, user, session), Sessions)

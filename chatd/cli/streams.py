@@ -1,5 +1,5 @@
-"""Standard output and standard error as every command has them: what a terminal cannot show is escaped, and an output that
-nobody reads any more ends the command in silence, as it ends other programs of a shell.
+"""Standard output and standard error as every command has them: what a terminal cannot show is escaped, and an output
+that nobody reads any more ends the command in silence, as it ends other programs of a shell.
 """
 
 import errno
@@ -38,7 +38,9 @@ class Output(io.TextIOWrapper):
 
 
 def guard_streams() -> None:
-    """A stream that was closed before the start is None: what is written to it is dropped, and nothing is read from it."""
+    """A stream that was closed before the start is None: what is written to it is dropped, and nothing is read from
+    it.
+    """
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
     elif isinstance(sys.stdout, io.TextIOWrapper):

@@ -48,14 +48,18 @@ def strike(
 
 async def strike_user(config: Config, tenant: str, user: str, reason: str) -> StrikeResult:
     async with database(config) as db:
-        done = await db.in_transaction(strikes.strike, config.get(ModerationSettings), current_operator(tenant), user, reason)
+        done = await db.in_transaction(
+            strikes.strike, config.get(ModerationSettings), current_operator(tenant), user, reason
+        )
         at = now_ms()
     if done.ban is not None:
         await close_sessions(config, tenant, user, "banned", at)
     return done
 
 
-def list_strikes(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
+def list_strikes(
+    user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False
+) -> None:
     """List the strikes of a user, newest first."""
     rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked_id(user))
     if as_json:
@@ -77,7 +81,10 @@ async def find_strikes(config: Config, tenant: str, user: str) -> list[dict[str,
 
 
 def shadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
-    """Shadow-ban a user: from the next search on, match them only with other shadow-banned users. They are not notified."""
+    """Shadow-ban a user: from the next search on, match them only with other shadow-banned users.
+
+    They are not notified.
+    """
     run_async(switch, load_or_exit(config).config, tenant, checked_id(user), True)
 
 

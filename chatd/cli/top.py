@@ -37,8 +37,8 @@ def top(
 ) -> None:
     """Watch the nodes: connections, rates, latencies, queues, the match pool. Press ^C to quit.
 
-    Rates are per second: messages, event frames sent, refusals (no), commands. Latencies are p50 and p99 in milliseconds: of
-    commands, of commits, and of the event loop (lag).
+    Rates are per second: messages, event frames sent, refusals (no), commands. Latencies are p50 and p99 in
+    milliseconds: of commands, of commits, and of the event loop (lag).
 
     [bold]Examples[/]
 

@@ -7,7 +7,16 @@ import typer
 from msgspec import Struct, to_builtins
 
 from chatd.cli.cluster import Answers, ask, check_nodes
-from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, exit_failed, load_or_exit, print_json, run_async
+from chatd.cli.common import (
+    AsJson,
+    ConfigFile,
+    TenantOption,
+    checked_id,
+    exit_failed,
+    load_or_exit,
+    print_json,
+    run_async,
+)
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
 from chatd.core.config import Config
@@ -103,7 +112,9 @@ async def find(db: Postgres, tenant: str, message: str, conversation: str | None
 
 
 async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
-    """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked again."""
+    """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked
+    again.
+    """
 
     def question(rev: int) -> Any:
         return lambda reply: AskTrace(reply, message, row["conversation"], rev, row["seq"])
@@ -131,12 +142,16 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
         came, told = heard.answer.accepted, heard.answer.delivered
         if came is not None:
             stages.append(Place("accepted", came.at, node, {"session": came.session or None}))
-            stages.append(Place("committed", came.committed_at, node, {"batch": came.batch, "seq": row["seq"], "rev": came.rev}))
+            stages.append(
+                Place("committed", came.committed_at, node, {"batch": came.batch, "seq": row["seq"], "rev": came.rev})
+            )
         if heard.answer.enqueued is not None:
             at = heard.answer.published_at
             stages.append(Place("published" if at != 0 else "dropped by the bus", at or None, node))
         if told is not None:
-            stages.append(Place("told to be behind" if told.behind else "written", told.at, node, {"sessions": told.sessions}))
+            stages.append(
+                Place("told to be behind" if told.behind else "written", told.at, node, {"sessions": told.sessions})
+            )
     if not any(stage.stage == "accepted" for stage in stages):
         # No node remembers it: the id says when it came, and the row when its commit began.
         stages.append(Place("accepted", made_at(message)))

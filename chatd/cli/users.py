@@ -38,7 +38,9 @@ from chatd.subsystems import all_personal_data
 
 SQL = queries.load("cli/users")
 
-app = typer.Typer(help="Add, show, export and erase users; create access tokens; strikes and shadow bans.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add, show, export and erase users; create access tokens; strikes and shadow bans.", no_args_is_help=True
+)
 app.command()(strikes.strike)
 app.command("strikes")(strikes.list_strikes)
 app.command()(strikes.shadow)
@@ -137,7 +139,8 @@ def erase(
     tenant: TenantOption = "default",
     config: ConfigFile = None,
 ) -> None:
-    """Erase a user permanently: messages, files, settings, logins. Running nodes do the work; see `chatd users erasures`.
+    """Erase a user permanently: messages, files, settings, logins. Running nodes do the work; see `chatd users
+    erasures`.
 
     [bold]Example[/]
 

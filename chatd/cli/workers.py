@@ -1,8 +1,8 @@
 """`chatd serve --workers N`: one process for each core, on the same two ports.
 
-The kernel shares out the connections (SO_REUSEPORT); the workers are nodes like any others, and talk over the bus. Here are
-only the embedded servers, the reservation of the ports, and the rule that a worker which dies is started again. A worker that
-loses its supervisor drains by itself: its standard input ends.
+The kernel shares out the connections (SO_REUSEPORT); the workers are nodes like any others, and talk over the bus. Here
+are only the embedded servers, the reservation of the ports, and the rule that a worker which dies is started again. A
+worker that loses its supervisor drains by itself: its standard input ends.
 """
 
 import os
@@ -118,7 +118,10 @@ class Supervisor:
         self._addresses = Addresses(*line.removeprefix(READY).decode().split())
 
     async def _follow_signals(self) -> None:
-        """Pass on each signal: the first one drains, a second one stops at once. Returns when all workers have ended."""
+        """Pass on each signal: the first one drains, a second one stops at once.
+
+        Returns when all workers have ended.
+        """
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(cancel_after, nursery.cancel_scope, self._all_gone.wait)

@@ -1,4 +1,7 @@
-"""The Python client of chatd: `from chatd.client import connect, sign_up`. Its answers and events are in `chatd.client.types`."""
+"""The Python client of chatd: `from chatd.client import connect, sign_up`.
+
+Its answers and events are in `chatd.client.types`.
+"""
 
 from chatd.client.account import Account, sign_up
 from chatd.client.client import Client, Ended, connect

@@ -1,7 +1,8 @@
-"""How long to wait before the next attempt: exponential with full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
+"""How long to wait before the next attempt: exponential with full jitter (Brooker, "Exponential Backoff And Jitter",
+2015).
 
-One good moment is no recovery: the count starts anew only after a connection has held for a while, so that a server that takes
-everybody in and falls over again is not stormed every second.
+One good moment is no recovery: the count starts anew only after a connection has held for a while, so that a server
+that takes everybody in and falls over again is not stormed every second.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""Learning what was missed: all states when a connection begins, and when the server says so; then each gap as it is found.
+"""Learning what was missed: all states when a connection begins, and when the server says so; then each gap as it is
+found.
 
 One task per connection does it, conversation after conversation, so that two syncs of one conversation never cross.
 """

@@ -1,7 +1,7 @@
 """The client: one object that stays connected, misses nothing, and sends everything once.
 
-`connect` opens it. Underneath, one connection after the other (`Link`) is opened with backoff; the `Timeline` says what of each
-is to be told; the `Outbox` keeps what has not been acked. Commands wait for a connection when there is none.
+`connect` opens it. Underneath, one connection after the other (`Link`) is opened with backoff; the `Timeline` says what
+of each is to be told; the `Outbox` keeps what has not been acked. Commands wait for a connection when there is none.
 """
 
 import random
@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, connect_websocket_url
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    connect_websocket_url,
+)
 
 from chatd.client.account import Account, refused
 from chatd.client.backoff import Backoff
@@ -60,12 +66,15 @@ class Client(Commands):
         return self.hello.user if self.hello else ""
 
     def known_as(self, conversation: str) -> str:
-        """The id of this user in a conversation, as in `sender` of own messages: the alias in a match, else the user id."""
+        """The id of this user in a conversation, as in `sender` of own messages: the alias in a match, else the user
+        id.
+        """
         return self._timeline.known_as(conversation)
 
     @property
     def position(self) -> dict[str, Any]:
-        """The state to store and pass to a later `connect`, which then emits everything that was not taken from `events`.
+        """The state to store and pass to a later `connect`, which then emits everything that was not taken from
+        `events`.
 
         Ask for it when you are done with the last event.
         """
@@ -77,7 +86,7 @@ class Client(Commands):
             raise TypeError("an upload needs an account")
         return await upload(self._who, file, mime, name)
 
-    # --- staying connected ----------------------------------------------------------------------------------------------
+    # --- staying connected ----------------------------------------------------------------------------------------
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Connect again and again. Raises Ended, or Refused if the account cannot sign in."""
@@ -178,7 +187,7 @@ class Client(Commands):
             if not refused.row.retryable:
                 raise
 
-    # --- what comes in --------------------------------------------------------------------------------------------------
+    # --- what comes in --------------------------------------------------------------------------------------------
 
     async def _catch_up(self, link: Link) -> None:
         """Sync, then allow commands. If the connection ends before that, both are repeated."""

@@ -27,7 +27,10 @@ SOON = 0.02
 
 
 class Commands(Messenger):
-    """The part of the client that talks. Each method returns the server's answer; see docs/protocol.md for its fields."""
+    """The part of the client that talks.
+
+    Each method returns the server's answer; see docs/protocol.md for its fields.
+    """
 
     def __init__(self, outbox: Outbox) -> None:
         self.link: Link | None = None
@@ -88,13 +91,18 @@ class Commands(Messenger):
     async def logout(self, *, everywhere: bool = False) -> Ok:
         return await self.call("auth.logout", everywhere=everywhere)
 
-    # --- sending, which outlives the connection -------------------------------------------------------------------------
+    # --- sending, which outlives the connection -------------------------------------------------------------------
 
     async def send(self, conversation: str, text: str | None = None, **fields: Any) -> MessageAck:
-        """Send a message and wait for its ack, over as many connections as it takes. Raises Refused for a definite no."""
+        """Send a message and wait for its ack, over as many connections as it takes.
+
+        Raises Refused for a definite no.
+        """
         return await self.send_nowait(conversation, text, **fields).ack()
 
-    def send_nowait(self, conversation: str, text: str | None = None, *, client_id: str | None = None, **fields: Any) -> Sending:
+    def send_nowait(
+        self, conversation: str, text: str | None = None, *, client_id: str | None = None, **fields: Any
+    ) -> Sending:
         """Put a message into the outbox, which sends in order. Use `await .ack()` on the result to wait for the ack."""
         if text is not None:
             fields["text"] = text

@@ -1,7 +1,7 @@
 """Events on their way to the app: an async iterator with a bound.
 
-The connection must go on while the app is busy, so nothing waits here. What does not fit is given back to the timeline as
-lost, and synced from the server once the app has caught up: it comes late, but it comes.
+The connection must go on while the app is busy, so nothing waits here. What does not fit is given back to the timeline
+as lost, and synced from the server once the app has caught up: it comes late, but it comes.
 """
 
 from collections import deque
@@ -22,7 +22,10 @@ ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 
 
 class EventQueue:
-    """`async for event in client.events`, for one reader at a time. `client.state` reports the state of the client itself."""
+    """`async for event in client.events`, for one reader at a time.
+
+    `client.state` reports the state of the client itself.
+    """
 
     def __init__(self, lost: Callable[[Body], None], most: int = MOST) -> None:
         self._queue: deque[Body] = deque()

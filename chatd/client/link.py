@@ -104,7 +104,8 @@ class Link:
     async def run(self, on_event: OnEvent, on_answer: OnAnswer) -> None:
         """Until the connection ends, which it says by raising ConnectionClosed.
 
-        Both callbacks are called in the order of the frames; `on_answer` gets the command too, before whoever waits does.
+        Both callbacks are called in the order of the frames; `on_answer` gets the command too, before whoever waits
+        does.
         """
         with unwrapped():
             async with trio.open_nursery() as nursery:

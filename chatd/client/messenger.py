@@ -22,13 +22,15 @@ class Messenger(Calls):
 
     outbox: Outbox
 
-    # --- messages -------------------------------------------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------------------------
 
     async def edit(self, conversation: str, message: str, text: str) -> MessageResult:
         return await self.call("message.edit", conversation=conversation, message=message, text=text)
 
     async def delete(self, conversation: str, message: str, *, for_all: bool = True) -> Ok:
-        return await self.call("message.delete", conversation=conversation, message=message, scope="all" if for_all else "me")
+        return await self.call(
+            "message.delete", conversation=conversation, message=message, scope="all" if for_all else "me"
+        )
 
     async def react(self, conversation: str, message: str, emoji: str, *, on: bool = True) -> Ok:
         if on:
@@ -52,13 +54,16 @@ class Messenger(Calls):
     async def forward(self, conversation: str, source: str, message: str, *, client_id: str | None = None) -> Forwarded:
         """Send a message of `source` into another conversation.
 
-        When it is Disconnected, call it again with a `client_id` of your own to be sure: the same one is never sent twice.
+        When it is Disconnected, call it again with a `client_id` of your own to be sure: the same one is never sent
+        twice.
         """
         client_id = client_id or str(uuid4())
         self.outbox.note(client_id)
-        return await self.call("message.forward", conversation=conversation, source=source, message=message, client_id=client_id)
+        return await self.call(
+            "message.forward", conversation=conversation, source=source, message=message, client_id=client_id
+        )
 
-    # --- groups and people ----------------------------------------------------------------------------------------------
+    # --- groups and people ----------------------------------------------------------------------------------------
 
     async def members(self, conversation: str, *, cursor: str | None = None) -> Members:
         return await self.call("member.list", conversation=conversation, cursor=cursor)

@@ -1,4 +1,7 @@
-"""Messages on their way out. Each keeps its client_id until the server has acked it, however often the connection breaks."""
+"""Messages on their way out.
+
+Each keeps its client_id until the server has acked it, however often the connection breaks.
+"""
 
 import uuid
 from collections import deque
@@ -10,7 +13,10 @@ from chatd.client.types import MessageAck
 
 
 class Sending:
-    """One message: the `fields` of message.send. `await sending.ack()` returns the ack; raises Refused for a definite no."""
+    """One message: the `fields` of message.send.
+
+    `await sending.ack()` returns the ack; raises Refused for a definite no.
+    """
 
     def __init__(self, conversation: str, fields: dict[str, Any], client_id: str | None) -> None:
         self.conversation = conversation
@@ -36,7 +42,9 @@ class Sending:
 
 
 class Outbox:
-    """First in, first out: each message is sent after the previous one is acknowledged or refused, so the order is kept."""
+    """First in, first out: each message is sent after the previous one is acknowledged or refused, so the order is
+    kept.
+    """
 
     def __init__(self, most: int = 10_000) -> None:
         self._most = most

@@ -1,7 +1,7 @@
 """Converts the states of a sync into the events that were missed. Pure.
 
-A state says how things are, not what happened: an event that is made of one may repeat what the app knows, and lacks what only
-the live event says (who has edited a message, say).
+A state says how things are, not what happened: an event that is made of one may repeat what the app knows, and lacks
+what only the live event says (who has edited a message, say).
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,14 @@ def missed_messages(id_: str, changes: Json, known_seq: int) -> list[Json]:
 
 
 def told_in_order(events: list[Json]) -> list[Json]:
-    """In the order of rev, but new messages in the order of seq: one that has been changed since stands in its old place."""
+    """In the order of rev, but new messages in the order of seq: one that has been changed since stands in its old
+    place.
+    """
     places: list[tuple[int, int, Json]] = []
     first = 2**63
-    new = sorted((event for event in events if event["t"] == "message.new"), key=lambda event: -int(event["message"]["seq"]))
+    new = sorted(
+        (event for event in events if event["t"] == "message.new"), key=lambda event: -int(event["message"]["seq"])
+    )
     for event in new:
         first = min(first, event["rev"])
         places.append((first, int(event["message"]["seq"]), event))
@@ -77,7 +81,9 @@ def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]
 
 
 def session_changed(since: str | None, state: Json) -> list[Json]:
-    """What may have changed of the user's own: counters and settings of conversations, marks on messages, other settings."""
+    """What may have changed of the user's own: counters and settings of conversations, marks on messages, other
+    settings.
+    """
     conversations = [one for one in state["conversations"] if "settings" in one]
     marks, own = state.get("marks", []), bool(state.get("own"))
     if not (conversations or marks or own):

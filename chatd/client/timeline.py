@@ -1,13 +1,13 @@
 """The position of this client in each conversation, and the events to emit to the app. Pure: no I/O, no clock.
 
-Every durable event has a `rev`, the next one of its conversation. What comes twice is dropped; what comes too early shows a gap,
-which a sync closes before anything later is told. So the app sees each message once, in the order of `seq`, whatever the
-connection does. What was returned from here but has not been taken by the app is not part of a position: a position that is
-saved misses nothing.
+Every durable event has a `rev`, the next one of its conversation. What comes twice is dropped; what comes too early
+shows a gap, which a sync closes before anything later is told. So the app sees each message once, in the order of
+`seq`, whatever the connection does. What was returned from here but has not been taken by the app is not part of a
+position: a position that is saved misses nothing.
 
-What is the user's own (settings, stars, how far they have read in a large group) has no `rev`. It comes with `session.sync`, when
-a connection begins and whenever the server says `session.behind`, and is told as `session.changed`. A conversation that is the
-user's no more is forgotten, and told as `conversation.gone`.
+What is the user's own (settings, stars, how far they have read in a large group) has no `rev`. It comes with
+`session.sync`, when a connection begins and whenever the server says `session.behind`, and is told as
+`session.changed`. A conversation that is the user's no more is forgotten, and told as `conversation.gone`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,8 @@ NOTHING: Mapping[int, int] = MappingProxyType({})
 
 @dataclass
 class Place:
-    """One conversation. Everything up to `rev` was emitted; `seq` is the last message of it, `top` the latest known rev.
+    """One conversation. Everything up to `rev` was emitted; `seq` is the last message of it, `top` the latest known
+    rev.
 
     `info`: what was told of the conversation itself by the sync that is going on.
     """
@@ -47,7 +48,10 @@ class Place:
 
 
 class Timeline:
-    """All conversations. `take` and `take_changes` return the events to emit, in order; `behind` are those that need a sync."""
+    """All conversations.
+
+    `take` and `take_changes` return the events to emit, in order; `behind` are those that need a sync.
+    """
 
     def __init__(self, position: Json | None = None) -> None:
         saved = (position or {}).get("conversations", {})
@@ -64,7 +68,10 @@ class Timeline:
         self.own_behind = False
 
     def position(self, untaken: Iterable[Json] = ()) -> dict[str, Any]:
-        """What to keep, so that a later client misses nothing. `untaken`: events from here that the app has not had yet."""
+        """What to keep, so that a later client misses nothing.
+
+        `untaken`: events from here that the app has not had yet.
+        """
         kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
         cursor, known = self.cursor, True
         for event in untaken:
@@ -90,7 +97,7 @@ class Timeline:
         else:
             self._aliases.pop(conversation["id"], None)
 
-    # --- a connection begins --------------------------------------------------------------------------------------------
+    # --- a connection begins --------------------------------------------------------------------------------------
 
     def connected(self) -> None:
         """Hold all events until it is known which conversations changed."""
@@ -99,7 +106,8 @@ class Timeline:
             place.held = []
 
     def take_states(self, states: Sequence[Json], *, reset: bool = False) -> None:
-        """Positions from session.sync. The first time ever they are simply ours; later a higher rev means that we are behind.
+        """Positions from session.sync. The first time ever they are simply ours; later a higher rev means that we are
+        behind.
 
         `reset`: these are all there are, and what is known of them counts no more, whatever its rev.
         """
@@ -121,13 +129,19 @@ class Timeline:
                 self._lost_ones += self.reset(state)
 
     def reset(self, state: Json) -> list[Json]:
-        """Adopt the state of a server that was restored from a backup. Returns the events that tell the app to drop its own."""
+        """Adopt the state of a server that was restored from a backup.
+
+        Returns the events that tell the app to drop its own.
+        """
         self.places[state["id"]] = Place(state["seq"], state["rev"])
         self.behind.discard(state["id"])
         return [{"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]}]
 
     def take_gone(self, ids: Iterable[str]) -> None:
-        """Conversations that are ours no more. Beside live events this may be out of date, so it is asked about each."""
+        """Conversations that are ours no more.
+
+        Beside live events this may be out of date, so it is asked about each.
+        """
         for id_ in ids:
             if self._waiting is not None:
                 self._lost_ones += self.forget(id_)
@@ -153,7 +167,7 @@ class Timeline:
         self.behind.add(id_)
         return place
 
-    # --- events ---------------------------------------------------------------------------------------------------------
+    # --- events ---------------------------------------------------------------------------------------------------
 
     def take(self, event: Json) -> list[Json]:
         """A live event. Returns the events to emit: this one, or none if it is known or has to wait for a sync."""
@@ -247,12 +261,13 @@ class Timeline:
         known = self.places.pop(id_, None) is not None
         return [{"t": "conversation.gone", "conversation": id_, "reason": reason}] if known else []
 
-    # --- syncs ----------------------------------------------------------------------------------------------------------
+    # --- syncs ----------------------------------------------------------------------------------------------------
 
     def hole(self, id_: str, changes: Json) -> tuple[int, int] | None:
         """The seq after which messages of this page are missing, and up to which one.
 
-        They have been changed since, and come with a later page; but they are to be told in their place: see `take_history`.
+        They have been changed since, and come with a later page; but they are to be told in their place: see
+        `take_history`.
         """
         place = self.places.get(id_)
         new = [message["seq"] for message in changes["messages"] if place is not None and message["seq"] > place.seq]
@@ -263,7 +278,9 @@ class Timeline:
         place = self.places.get(id_)
         if place is None:
             return []
-        told = [event for event in missed_messages(id_, {"messages": messages}, place.seq) if event["t"] == "message.new"]
+        told = [
+            event for event in missed_messages(id_, {"messages": messages}, place.seq) if event["t"] == "message.new"
+        ]
         place.seq = max([place.seq, *(event["message"]["seq"] for event in told)])
         return told
 

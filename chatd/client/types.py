@@ -26,8 +26,8 @@ class Attachment(Part, kw_only=True, frozen=True):
 class AttachmentInput(Part, kw_only=True, frozen=True):
     """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
 
-    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio` accept any
-    sound, MP4 and WebM included; `file` accepts every upload."""
+    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio`
+    accept any sound, MP4 and WebM included; `file` accepts every upload."""
 
     type: str | None = None
     upload: str | None = None
@@ -60,9 +60,9 @@ class Blocks(Answer, tag="blocks", kw_only=True, frozen=True):
 class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
 
-    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed. `reset`: the
-    conversation has not reached the requested `rev`, because the database was restored from a backup. Discard the known state;
-    this answer starts from the beginning."""
+    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed.
+    `reset`: the conversation has not reached the requested `rev`, because the database was restored from a backup.
+    Discard the known state; this answer starts from the beginning."""
 
     messages: list[Message]
     members: list[Member]
@@ -75,7 +75,8 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
 class Connected(Event, tag="connected", kw_only=True, frozen=True):
     """The first frame of every connection.
 
-    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is lost."""
+    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is
+    lost."""
 
     session: str
     user: str
@@ -147,7 +148,8 @@ class ConversationResult(Answer, tag="conversation", kw_only=True, frozen=True):
 class ConversationUpdate(Event, tag="conversation.update", kw_only=True, frozen=True):
     """A conversation is new for this user, or something other than its messages has changed.
 
-    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user only."""
+    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user
+    only."""
 
     conversation: Conversation
     rev: int | None = None
@@ -161,9 +163,10 @@ class Conversations(Answer, tag="conversations", kw_only=True, frozen=True):
 class Counters(Part, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
-    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all members.
-    `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on, are absent in events
-    for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the membership."""
+    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all
+    members. `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on,
+    are absent in events for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the
+    membership."""
 
     title: str | None
     description: str | None
@@ -246,8 +249,8 @@ class Info(Part, kw_only=True, frozen=True):
     """The settings of a conversation that all its members share.
 
     `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
-    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without being
-    added. `history`: whether new members see earlier messages."""
+    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without
+    being added. `history`: whether new members see earlier messages."""
 
     title: str | None
     description: str | None
@@ -316,7 +319,8 @@ class Mark(Part, kw_only=True, frozen=True):
     hidden: bool
 
 class MatchEnded(Event, tag="match.ended", kw_only=True, frozen=True):
-    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`."""
+    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or
+    `disconnected`."""
 
     match: str
     reason: str
@@ -331,8 +335,8 @@ class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
     """You are in a match, and can write to your partners in its conversation.
 
     `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
-    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which replace
-    the user ids in this match; `alias` is yours."""
+    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which
+    replace the user ids in this match; `alias` is yours."""
 
     match: str
     conversation: str
@@ -346,13 +350,15 @@ class MatchFound(Event, tag="match.found", kw_only=True, frozen=True):
 class MatchKept(Event, tag="match.kept", kw_only=True, frozen=True):
     """All users voted to keep in touch: the match has ended, and its conversation stays with all of its messages.
 
-    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than two users."""
+    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than
+    two users."""
 
     match: str
     conversation: str
 
 class MatchProposed(Event, tag="match.proposed", kw_only=True, frozen=True):
-    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation."""
+    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require
+    confirmation."""
 
     match: str
     expires_in: float
@@ -367,7 +373,8 @@ class MatchQueued(Answer, tag="match.queued", kw_only=True, frozen=True):
     eta_ms: int | None = None
 
 class MatchRequeued(Event, tag="match.requeued", kw_only=True, frozen=True):
-    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time."""
+    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting
+    time."""
 
     ticket: str
     reason: str
@@ -411,9 +418,9 @@ class Members(Answer, tag="members", kw_only=True, frozen=True):
 class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what `sender`
-    has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the star of the
-    requester. Events for all members have neither of the two."""
+    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what
+    `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the
+    star of the requester. Events for all members have neither of the two."""
 
     id: str
     seq: int
@@ -441,9 +448,9 @@ class Message(Part, kw_only=True, frozen=True):
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
 
-    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of a
-    duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
-    has changed it. Neither comes with a duplicate."""
+    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of
+    a duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if
+    a filter has changed it. Neither comes with a duplicate."""
 
     client_id: str
     message: str
@@ -473,8 +480,8 @@ class MessageNew(Event, tag="message.new", kw_only=True, frozen=True):
     message: Message
 
 class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
-    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part
-    of it.
+    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions`
+    is a part of it.
 
     `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
     `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get
@@ -494,7 +501,8 @@ class MessageResult(Answer, tag="message", kw_only=True, frozen=True):
     message: Message
 
 class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
-    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any.
+    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if
+    any.
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed."""
 
@@ -589,10 +597,11 @@ class Quiet(Part, kw_only=True, frozen=True):
     zone: str
 
 class Quote(Part, kw_only=True, frozen=True):
-    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its
-    first 200 characters.
+    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it.
+    `text`: its first 200 characters.
 
-    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see it."""
+    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see
+    it."""
 
     message: str
     seq: int
@@ -614,15 +623,16 @@ class Reactor(Part, kw_only=True, frozen=True):
     emoji: list[str]
 
 class ReceiptCounts(Part, kw_only=True, frozen=True):
-    """Of the `members` that received the message, how many have read it, and how many have it delivered but not read."""
+    """Of the `members` that received the message, how many have read it, and how many have it delivered but not
+    read."""
 
     members: int
     read: int
     delivered: int
 
 class Receipts(Answer, tag="message.receipts", kw_only=True, frozen=True):
-    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all
-    of them.
+    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts`
+    covers all of them.
 
     The recipients are the members at the time of sending, except the sender. `cursor` is null on the last page."""
 
@@ -656,7 +666,8 @@ class Requests(Answer, tag="join.requests", kw_only=True, frozen=True):
     items: list[Request]
 
 class ScheduleFailed(Event, tag="schedule.failed", kw_only=True, frozen=True):
-    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again."""
+    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it
+    again."""
 
     id: str
     conversation: str
@@ -706,7 +717,8 @@ class SearchHit(Part, kw_only=True, frozen=True):
     highlights: list[list[int]]
 
 class SearchResults(Answer, tag="search.results", kw_only=True, frozen=True):
-    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none."""
+    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or
+    none."""
 
     items: list[SearchHit]
     cursor: str | None
@@ -718,12 +730,12 @@ class SessionBehind(Event, tag="session.behind", kw_only=True, frozen=True):
 class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     """States of conversations. Keep `cursor` for the next call.
 
-    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has starred, hidden,
-    or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or scheduled messages of the
-    requester may have changed: call user.settings.get, block.list and schedule.list.
+    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
+    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or
+    scheduled messages of the requester may have changed: call user.settings.get, block.list and schedule.list.
 
-    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever its rev:
-    messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone."""
+    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
+    its rev: messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone."""
 
     conversations: list[Counters]
     gone: list[str]
@@ -736,8 +748,8 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
 class Settings(Part, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
-    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting for all
-    conversations."""
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting
+    for all conversations."""
 
     muted_until: int | None
     archived: bool
@@ -783,7 +795,8 @@ class Ticket(Answer, tag="auth.ticket", kw_only=True, frozen=True):
     expires_in: int
 
 class TokenExpiring(Event, tag="token.expiring", kw_only=True, frozen=True):
-    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001."""
+    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with
+    4001."""
 
     expires_at: int
 
@@ -802,16 +815,16 @@ class TypingStopped(Event, tag="typing.stop", kw_only=True, frozen=True):
     expires_in: int
 
 class Unread(Part, kw_only=True, frozen=True):
-    """Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and
-    the unread mentions in all conversations."""
+    """Unread messages of others in conversations that are neither muted nor archived, the number of these
+    conversations, and the unread mentions in all conversations."""
 
     unread: int
     conversations: int
     mentions: int
 
 class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
-    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations
-    count."""
+    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread
+    conversations count."""
 
     total: Unread
 
@@ -829,8 +842,8 @@ class Upload(Answer, tag="upload", kw_only=True, frozen=True):
     created_at: int
 
 class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
-    """The settings of the requester for notifications and presence. Contacts are the users the requester started a direct
-    conversation with or replied to in one."""
+    """The settings of the requester for notifications and presence. Contacts are the users the requester started a
+    direct conversation with or replied to in one."""
 
     notify: str
     quiet: Quiet | None
@@ -1057,7 +1070,8 @@ class Calls:
 
         Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
-        return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
+        given = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+        return await self.request(command, given)
 
     async def request(self, command: str, fields: dict[str, Any]) -> Any:
         """Send a command and wait for its answer."""

@@ -16,7 +16,9 @@ TIMEOUT = 60.0
 File = bytes | str | os.PathLike[str]
 
 
-async def upload(account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Upload:
+async def upload(
+    account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None
+) -> Upload:
     """What the server says of the file: `id`, `url`, `mime`, `size`, ... A path is read, bytes are sent as they are.
 
     `mime` is a hint; the server looks at the content. Raises Refused, OSError.
@@ -38,7 +40,9 @@ async def send(http: str, kind: str, body: bytes, token: str) -> Upload:
     headers = {"Content-Type": kind, "Authorization": f"Bearer {token}"}
 
     def work() -> Upload:
-        stored: Upload = typed(post_blocking(f"{http.rstrip('/')}/v1/uploads", body, headers, TIMEOUT), {"upload": Upload})
+        stored: Upload = typed(
+            post_blocking(f"{http.rstrip('/')}/v1/uploads", body, headers, TIMEOUT), {"upload": Upload}
+        )
         return stored
 
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -49,5 +53,8 @@ def form(data: bytes, mime: str, name: str | None) -> tuple[str, bytes]:
     boundary = secrets.token_hex(16)
     escaped = "".join({'"': "%22", "\r": "%0D", "\n": "%0A"}.get(character, character) for character in name or "file")
     kind = "".join(character for character in mime if character.isprintable() and character.isascii())
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{escaped}"\r\nContent-Type: {kind}\r\n\r\n'
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; '
+        f'filename="{escaped}"\r\nContent-Type: {kind}\r\n\r\n'
+    )
     return f"multipart/form-data; boundary={boundary}", head.encode() + data + f"\r\n--{boundary}--\r\n".encode()

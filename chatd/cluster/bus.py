@@ -1,17 +1,18 @@
 """The bus: one Redis stream that every node writes to and reads, in batches.
 
-Messages that are published while a write is under way become the next entry. Each node reads all entries, its own too, on a
-connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
+Messages that are published while a write is under way become the next entry. Each node reads all entries, its own too,
+on a connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
 
-Entries can still be lost: the stream is trimmed or flushed, or Redis restarts empty. So every node numbers its entries, and
-writes one per second even if it has no message. A missing number, or a stream that has gone back, means that messages may be
-lost: `on_gap` is called, and the state is read from Postgres. Two failures do not end by themselves; `cluster/peer_watch.py`
-detects them: a node does not read its own entries back (`is_healthy`), or another node writes no more (`silent`). Entries of
-other nodes prove nothing about the own writes: after a failover of Redis, a node may read from one server and write to another.
+Entries can still be lost: the stream is trimmed or flushed, or Redis restarts empty. So every node numbers its entries,
+and writes one per second even if it has no message. A missing number, or a stream that has gone back, means that
+messages may be lost: `on_gap` is called, and the state is read from Postgres. Two failures do not end by themselves;
+`cluster/peer_watch.py` detects them: a node does not read its own entries back (`is_healthy`), or another node writes
+no more (`silent`). Entries of other nodes prove nothing about the own writes: after a failover of Redis, a node may
+read from one server and write to another.
 
-A node that knows of no other publishes nothing. A node is known from its first entry until its last one, or until `forget` is
-called because it is dead. A new node writes an entry and waits until each other node has acknowledged it (`join_cluster`): from
-then on it gets all messages.
+A node that knows of no other publishes nothing. A node is known from its first entry until its last one, or until
+`forget` is called because it is dead. A new node writes an entry and waits until each other node has acknowledged it
+(`join_cluster`): from then on it gets all messages.
 """
 
 from collections import deque
@@ -82,7 +83,8 @@ class Bus:
         max_age_s: float = MAX_AGE_S,
     ) -> None:
         self.name = name
-        # Messages that were published; and entries, as the number of their last message, and when they were written (0: dropped).
+        # Messages that were published; and entries, as the number of their last message, and when they were written (0:
+        # dropped).
         self.enqueued = 0
         self.writes: deque[tuple[int, int]] = deque(maxlen=MAX_WRITES)
         self.published = self.received = self.gaps = 0
@@ -107,7 +109,7 @@ class Bus:
         self._own_seen_at = self._healthy_since = trio.current_time()
         self._window = StreamWindow(MAX_ENTRIES, max_stream_bytes, max_age_s)
 
-    # --- out ------------------------------------------------------------------------------------------------------------
+    # --- out ------------------------------------------------------------------------------------------------------
 
     @property
     def is_single_node(self) -> bool:
@@ -151,7 +153,10 @@ class Bus:
         await self._redis.reconnect()
 
     def publish(self, message: bytes) -> None:
-        """Send a message to the other nodes, without waiting. If too many are waiting, all are dropped: the others see a gap."""
+        """Send a message to the other nodes, without waiting.
+
+        If too many are waiting, all are dropped: the others see a gap.
+        """
         if self.is_single_node:
             return
         if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= self._max_waiting_bytes:
@@ -221,7 +226,8 @@ class Bus:
     async def join_cluster(self, timeout_s: float) -> None:
         """Wait until all other nodes know of this one, at most `timeout_s`.
 
-        This node first writes an entry, then reads which others there are. Of two new nodes the later one sees the other.
+        This node first writes an entry, then reads which others there are. Of two new nodes the later one sees the
+        other.
         """
         with trio.move_on_after(timeout_s), suppress(Refused):
             await wait_until(lambda: self._last is not None)
@@ -243,7 +249,7 @@ class Bus:
         """Messages that are not written yet."""
         return len(self._waiting)
 
-    # --- in -------------------------------------------------------------------------------------------------------------
+    # --- in -------------------------------------------------------------------------------------------------------
 
     async def read(self, handle: Handle, on_gap: OnGap) -> None:
         """Read for ever. Calls `handle` for each message of other nodes, and `on_gap` if some may be lost."""

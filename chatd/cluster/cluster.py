@@ -1,8 +1,9 @@
-"""This node among the others: events and control messages reach all nodes, and what may have been lost is read from Postgres.
+"""This node among the others: events and control messages reach all nodes, and what may have been lost is read from
+Postgres.
 
-A control message is applied on this node and published on the bus; the other nodes apply it in the same way. Events carry their
-`rev`, and applying a control message twice does no harm. A node that missed one reads the state from Postgres (`resync`), so the
-bus may lose messages.
+A control message is applied on this node and published on the bus; the other nodes apply it in the same way. Events
+carry their `rev`, and applying a control message twice does no harm. A node that missed one reads the state from
+Postgres (`resync`), so the bus may lose messages.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -90,7 +91,8 @@ class Cluster:
     ) -> None:
         """Deliver an event to the subscribers of a conversation, on all nodes.
 
-        `on_delivered` is called when it is delivered here. `leaving`: users for whom it is the last event of the conversation.
+        `on_delivered` is called when it is delivered here. `leaving`: users for whom it is the last event of the
+        conversation.
         """
         rev = getattr(event, "rev", 0) or 0
         self.hub.signals.send_sync(EventSent(tenant, conversation, event))
@@ -111,13 +113,18 @@ class Cluster:
         delivery = Delivery(EncodedEvent(event), rev, exclude_session, ephemeral, on_delivered)
         await self.hub.subscriptions.deliver(tenant, conversation, delivery)
 
-    async def deliver_to_user(self, tenant: str, user: str, event: Event, *, exclude_session: str | None = None) -> None:
+    async def deliver_to_user(
+        self, tenant: str, user: str, event: Event, *, exclude_session: str | None = None
+    ) -> None:
         if not self._bus.is_single_node:
             self.publish(control_messages.DeliverToUser(tenant, user, exclude_session, Raw(ENCODE(event))))
         await self.hub.deliver_to_user(tenant, user, Delivery(EncodedEvent(event), exclude_session=exclude_session))
 
     async def deliver_behind(self, tenant: str, conversation: str, rev: int) -> None:
-        """Deliver `behind` on all nodes: events up to `rev` may be missing. Nothing below it is being committed here."""
+        """Deliver `behind` on all nodes: events up to `rev` may be missing.
+
+        Nothing below it is being committed here.
+        """
         self.publish(control_messages.DeliverBehind(tenant, conversation, rev))
         await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)
 

@@ -1,4 +1,7 @@
-"""Control messages: what nodes send each other. Encoded as arrays, because most are not for any user of the receiving node."""
+"""Control messages: what nodes send each other.
+
+Encoded as arrays, because most are not for any user of the receiving node.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Union
@@ -42,7 +45,9 @@ class DeliverToConversation(ControlMessage, array_like=True, tag="event"):
     async def apply(self, cluster: "Cluster") -> None:
         hub = cluster.hub
         on_delivered = (
-            hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev) if self.leaving else None
+            hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev)
+            if self.leaving
+            else None
         )
         delivery = Delivery(ForwardedEvent(self.event), self.rev, self.exclude_session, self.ephemeral, on_delivered)
         await hub.subscriptions.deliver(self.tenant, self.conversation, delivery)
@@ -123,7 +128,9 @@ class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):
 
 
 class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
-    """Close the sessions of a user: all, or those of one credential. `at`: when the reason was committed (ms); 0 if unknown."""
+    """Close the sessions of a user: all, or those of one credential. `at`: when the reason was committed (ms); 0 if
+    unknown.
+    """
 
     tenant: str
     user: str

@@ -1,8 +1,8 @@
 """A lease in Redis that one node holds, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
 
-A holder that cannot reach Redis stays the holder: no other node can take the lease over either. A node that never reached Redis
-takes itself for the holder. Two holders are possible for a moment (a stopped process that continues), so the decisions of a
-holder must also be guarded by the database.
+A holder that cannot reach Redis stays the holder: no other node can take the lease over either. A node that never
+reached Redis takes itself for the holder. Two holders are possible for a moment (a stopped process that continues), so
+the decisions of a holder must also be guarded by the database.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -52,7 +52,9 @@ class Lease:
 
     async def _ask(self) -> int:
         try:
-            fence, before = await self._redis.update(self._keys, [("MGET", *self._keys), ("TIME",)], self._renew_or_take)
+            fence, before = await self._redis.update(
+                self._keys, [("MGET", *self._keys), ("TIME",)], self._renew_or_take
+            )
         except Refused:
             self._failures += 1
             self.held |= self._failures == MAX_FIRST_FAILURES and not self._answered
@@ -61,7 +63,9 @@ class Lease:
         self.held, self.fence = fence > 0, fence or self.fence
         return before
 
-    def _renew_or_take(self, found: Sequence[bytes | None], time: tuple[int, int]) -> tuple[tuple[int, int], list[Command]]:
+    def _renew_or_take(
+        self, found: Sequence[bytes | None], time: tuple[int, int]
+    ) -> tuple[tuple[int, int], list[Command]]:
         """Our fencing number, and the last one that was given out; 0 for none.
 
         The number is at least the time: it grows even if Redis has forgotten the last one.

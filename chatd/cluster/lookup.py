@@ -111,11 +111,13 @@ class ClusterLookup:
     async def disconnected(self, users: Sequence[UserKey]) -> list[UserKey]:
         """Those of the users who are connected to no node.
 
-        Raises Refused: `unavailable` if a node has not answered, or if the bus fails or has just recovered: then a silent node
-        may still be alive.
+        Raises Refused: `unavailable` if a node has not answered, or if the bus fails or has just recovered: then a
+        silent node may still be alive.
         """
         cluster = self._cluster
-        inquiry = Inquiry(set(cluster.peers(SILENCE_S)), {user for user in users if not cluster.hub.connections.count(*user)})
+        inquiry = Inquiry(
+            set(cluster.peers(SILENCE_S)), {user for user in users if not cluster.hub.connections.count(*user)}
+        )
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
         if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):

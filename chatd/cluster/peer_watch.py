@@ -1,12 +1,15 @@
 """Detects that changes of other nodes may be missing, and has them read from Postgres until all nodes are alive.
 
-The signs: this node does not read its own entries of the bus back; a known node is silent for too long; Postgres has connections
-of a node that never wrote to the bus. The commits of such a node reach no client here, as long as that lasts.
+The signs: this node does not read its own entries of the bus back; a known node is silent for too long; Postgres has
+connections of a node that never wrote to the bus. The commits of such a node reach no client here, as long as that
+lasts.
 
-Postgres shows whether a silent node is dead: a node without connections can commit nothing, and what it committed before is
-visible. A node that is cut off from Redis, is stopped, or uses another Redis since a failover still has its connections.
+Postgres shows whether a silent node is dead: a node without connections can commit nothing, and what it committed
+before is visible. A node that is cut off from Redis, is stopped, or uses another Redis since a failover still has its
+connections.
 
-It also detects that the database was restored under the running nodes (another epoch, see `conversations/commands/sync.py`).
+It also detects that the database was restored under the running nodes (another epoch, see
+`conversations/commands/sync.py`).
 """
 
 import trio
@@ -65,7 +68,9 @@ class PeerWatch:
     async def _catch_up(self) -> None:
         """Resync, reconnect to Redis unless all silent nodes are dead, and wait for the next resync."""
         silent, is_healthy = self._bus.silent(), self._bus.is_healthy
-        self.condition.fail(f"nodes {', '.join(sorted(silent))} are silent" if is_healthy else "own entries do not come back")
+        self.condition.fail(
+            f"nodes {', '.join(sorted(silent))} are silent" if is_healthy else "own entries do not come back"
+        )
         started = trio.current_time()
         state = await self._read_state()
         await self._bus.report_gap(self._reconciler.resync)

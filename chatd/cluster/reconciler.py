@@ -2,9 +2,9 @@
 
 Subsystems register checks. A check may run when nothing is missing: running it twice does no harm.
 
-A resync covers what was committed since a horizon (see `conversations/commands/sync`). The horizon advances with each resync, and
-while all nodes are alive: what was committed `PUBLISHED_WITHIN_S` ago has been published by then, so that the resync after the
-death of a node is short.
+A resync covers what was committed since a horizon (see `conversations/commands/sync`). The horizon advances with each
+resync, and while all nodes are alive: what was committed `PUBLISHED_WITHIN_S` ago has been published by then, so that
+the resync after the death of a node is short.
 """
 
 from collections import deque

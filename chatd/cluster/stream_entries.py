@@ -66,7 +66,9 @@ async def recent(redis: Redis, seconds: int = 3) -> list[str]:
     left: dict[str, bool] = {}
     until = "+"
     while True:
-        rows = pairs(await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", BATCH_SIZE))
+        rows = pairs(
+            await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", BATCH_SIZE)
+        )
         until = f"({rows[-1][0].decode()}" if rows else until
         for entry in readable(rows):
             left.setdefault(entry.node, entry.leaves)

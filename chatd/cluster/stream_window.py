@@ -1,7 +1,7 @@
 """The window of entries that a Redis stream keeps: bounded in number, bytes and age.
 
-Redis trims by number or id only, while the sizes of entries differ by a factor of ten thousand. So a reader or writer of all
-entries notes their sizes here, and trims by the resulting id (`MINID`).
+Redis trims by number or id only, while the sizes of entries differ by a factor of ten thousand. So a reader or writer
+of all entries notes their sizes here, and trims by the resulting id (`MINID`).
 """
 
 from collections import deque

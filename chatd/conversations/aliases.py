@@ -1,7 +1,8 @@
 """Whom an alias stands for.
 
-The members of a match know each other by aliases (see docs/architecture.md). Only members of that match may use them, and only in
-commands that resolve them explicitly. For all other users, and in all other commands, an alias is an unknown id.
+The members of a match know each other by aliases (see docs/architecture.md). Only members of that match may use them,
+and only in commands that resolve them explicitly. For all other users, and in all other commands, an alias is an
+unknown id.
 """
 
 from collections.abc import Iterable

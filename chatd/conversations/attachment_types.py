@@ -19,8 +19,8 @@ MAX_ATTACHMENTS = 10
 class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
 
-    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio` accept any
-    sound, MP4 and WebM included; `file` accepts every upload.
+    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio`
+    accept any sound, MP4 and WebM included; `file` accepts every upload.
     """
 
     type: UploadType | Literal["link"] | None = None

@@ -18,12 +18,17 @@ async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
 
 
 async def block_list(ctx: Ctx) -> tuple[str, ...]:
-    """The users that the requester must not be matched with: those they have blocked, and those that have blocked them."""
+    """The users that the requester must not be matched with: those they have blocked, and those that have blocked
+    them.
+    """
     rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
     return tuple(row["user"] for row in rows)
 
 
 async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:
-    """Lock decisions about these two users until the end of the transaction. The ids by which one has blocked the other."""
+    """Lock decisions about these two users until the end of the transaction.
+
+    The ids by which one has blocked the other.
+    """
     await tx.run(SQL.lock_pair, tenant, one, other)
     return frozenset(row["shown_as"] for row in await tx.all(SQL.between_two, tenant, one, other))

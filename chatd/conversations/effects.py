@@ -45,8 +45,8 @@ def update_event(tx: ConversationTx, message: Message, change: Why, **more: Any)
 class AnnounceMembers(Effect, frozen=True):
     """Subscribe new members, send them the conversation, and announce them to all members.
 
-    They are subscribed before anything is read: a removal that follows must find them subscribed, and an unavailable database
-    must not keep them from events. Some or all of them may have left again when the conversation is read.
+    They are subscribed before anything is read: a removal that follows must find them subscribed, and an unavailable
+    database must not keep them from events. Some or all of them may have left again when the conversation is read.
     """
 
     conversation: str
@@ -99,7 +99,10 @@ async def snapshot_for_event(ctx: Ctx, conversation: str, users: Sequence[str]) 
 
 def member_events(conversation: str, members: Sequence[Member]) -> Effects:
     """The members as they are now."""
-    return [ToConversation(conversation, MemberUpdate(conversation=conversation, rev=one.rev, member=one)) for one in members]
+    return [
+        ToConversation(conversation, MemberUpdate(conversation=conversation, rev=one.rev, member=one))
+        for one in members
+    ]
 
 
 def departure_events(conversation: str, gone: MemberGone) -> Effects:

@@ -13,17 +13,20 @@ from chatd.wire.reference.description import Shape
 from chatd.wire.reference.examples import MESSAGE, Example
 
 Json = dict[str, Any]
-SlowSeconds = Annotated[int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")]
+SlowSeconds = Annotated[
+    int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")
+]
 Role = Literal["owner", "admin", "moderator", "member"]
 Notify = Literal["all", "mentions", "none"]
 Joining = Literal["closed", "invite", "request", "open"]
 
 
 class Quote(Struct, kw_only=True, frozen=True):
-    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it. `text`: its
-    first 200 characters.
+    """An excerpt of the message that a message replies to, as it is now: if it changes, so does every quote of it.
+    `text`: its first 200 characters.
 
-    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see it.
+    It is absent if the requester may not see the message or has hidden it, and in events if another member may not see
+    it.
     """
 
     message: Id
@@ -36,9 +39,9 @@ class Quote(Struct, kw_only=True, frozen=True):
 class Message(Struct, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what `sender`
-    has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the star of the
-    requester. Events for all members have neither of the two.
+    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what
+    `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the
+    star of the requester. Events for all members have neither of the two.
     """
 
     id: Id
@@ -91,8 +94,8 @@ class Info(Struct, kw_only=True, frozen=True):
     """The settings of a conversation that all its members share.
 
     `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
-    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without being
-    added. `history`: whether new members see earlier messages.
+    `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without
+    being added. `history`: whether new members see earlier messages.
     """
 
     title: str | None
@@ -110,8 +113,8 @@ class Info(Struct, kw_only=True, frozen=True):
 class Settings(Struct, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
-    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting for all
-    conversations.
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting
+    for all conversations.
     """
 
     muted_until: Millis | None
@@ -126,9 +129,10 @@ class Settings(Struct, kw_only=True, frozen=True):
 class Counters(Info, kw_only=True, frozen=True):
     """A conversation, and the position of one member in it.
 
-    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all members.
-    `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on, are absent in events
-    for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the membership.
+    `unread`: messages of others after `read_seq`, up to 1000; `mentions`: those of them that mention this member or all
+    members. `alias`: how this member is known in a match; absent elsewhere. The fields of one member, from `role` on,
+    are absent in events for all members. Messages up to `joined_seq` and changes up to `joined_rev` are from before the
+    membership.
     """
 
     id: Id

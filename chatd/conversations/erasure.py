@@ -1,8 +1,8 @@
 """Erasing what conversations store about a user.
 
-Each step finds what is left in the data itself, and can be repeated. Passes through the messages, by client_id, are repeated
-until one finds nothing. Messages of other users stay as they are, also where they quote, mention or forward an erased one: a
-quote shows the present state of the message, which is a tombstone.
+Each step finds what is left in the data itself, and can be repeated. Passes through the messages, by client_id, are
+repeated until one finds nothing. Messages of other users stay as they are, also where they quote, mention or forward an
+erased one: a quote shows the present state of the message, which is a tombstone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,9 @@ async def leave(erasing: Erasing, row: Row) -> None:
     """Raises Refused: `not_found` when another node was faster."""
     ctx, conversation = erasing.ctx, row["id"]
     if row["kind"] == "direct":
-        await deliver(ctx, member_events(conversation, [await change_conversation(ctx, conversation, strip, allow_blocked=True)]))
+        await deliver(
+            ctx, member_events(conversation, [await change_conversation(ctx, conversation, strip, allow_blocked=True)])
+        )
     else:
         await deliver(ctx, departure_events(conversation, await change_conversation(ctx, conversation, leave_group)))
 

@@ -20,7 +20,8 @@ class MessageNew(Event, tag="message.new"):
 
 
 class MessageUpdate(Event, tag="message.update"):
-    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if any.
+    """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if
+    any.
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed.
     """
@@ -54,7 +55,8 @@ class MemberLeft(Event, tag="member.left"):
 class ConversationUpdate(Event, tag="conversation.update"):
     """A conversation is new for this user, or something other than its messages has changed.
 
-    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user only.
+    With `rev` it is a change in the order of the conversation, sent to all members; without `rev` it is for this user
+    only.
     """
 
     conversation: Conversation

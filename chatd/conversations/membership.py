@@ -25,7 +25,10 @@ def too_many_conversations(limits: ConversationLimits) -> Refused:
 async def check_conversation_limit(ctx: Ctx, conversation: str, users: Sequence[str]) -> None:
     """For a new conversation. Raises Refused: `too_large` if one of these users is in too many conversations."""
     limits = ctx.node.config.get(ConversationLimits)
-    if await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1) is not None:
+    if (
+        await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1)
+        is not None
+    ):
         raise too_many_conversations(limits)
 
 
@@ -38,9 +41,11 @@ async def member_in(tx: ConversationTx, user: str) -> Member:
 
 
 async def insert_members(tx: ConversationTx, users: Sequence[str], limits: ConversationLimits) -> list[Member]:
-    """Make these users members, each with a rev of its own; users who are members already stay as they are. The new members.
+    """Make these users members, each with a rev of its own; users who are members already stay as they are. The new
+    members.
 
-    Raises Refused: `not_found` if a user does not exist, `too_large` for too many members, or too many conversations of a user.
+    Raises Refused: `not_found` if a user does not exist, `too_large` for too many members, or too many conversations of
+    a user.
     """
     found = await tx.one(SQL.known, users)
     if found is None or found["found"] != len(set(users)):
@@ -92,14 +97,19 @@ class MembersAdded(Struct, frozen=True):
 
 
 class MemberGone(Struct, frozen=True):
-    """A member has left or was removed. `heirs`: members whose role changed by it. `message`: None if no member remains."""
+    """A member has left or was removed.
+
+    `heirs`: members whose role changed by it. `message`: None if no member remains.
+    """
 
     departure: Departure
     heirs: list[Member]
     message: Message | None
 
 
-async def add_members(tx: ConversationTx, users: Sequence[str], limits: ConversationLimits, act: Act) -> MembersAdded | None:
+async def add_members(
+    tx: ConversationTx, users: Sequence[str], limits: ConversationLimits, act: Act
+) -> MembersAdded | None:
     """Make these users members, with a system message; None if all of them are members already. Raises Refused as
     `insert_members`.
     """
@@ -110,8 +120,8 @@ async def add_members(tx: ConversationTx, users: Sequence[str], limits: Conversa
 
 
 async def leave_group(tx: ConversationTx) -> MemberGone:
-    """The requester leaves the group. If they own it, the member with the highest role and the longest membership becomes the
-    owner.
+    """The requester leaves the group. If they own it, the member with the highest role and the longest membership
+    becomes the owner.
     """
     departure = await remove_member(tx, tx.user)
     heir = await tx.one(SQL.heir) if tx.locked.role == "owner" else None
@@ -133,8 +143,8 @@ class OfConversation(Protocol):
 
 
 async def check_member(ctx: Ctx, command: OfConversation) -> None:
-    """Raises Refused: `not_found`, the same for a conversation that does not exist. A session that is subscribed is one of a
-    member; others are looked up.
+    """Raises Refused: `not_found`, the same for a conversation that does not exist. A session that is subscribed is one
+    of a member; others are looked up.
     """
     if ctx.session and ctx.node.hub.subscriptions.is_subscribed(ctx.session, command.conversation):
         return

@@ -5,7 +5,9 @@ from chatd.conversations.log.writer import MessageLog
 
 METRICS: tuple[Metric, ...] = (
     number(
-        "chatd_messages_total", "Messages that were committed here.", lambda node: node.get(MessageLog).statistics()["messages"]
+        "chatd_messages_total",
+        "Messages that were committed here.",
+        lambda node: node.get(MessageLog).statistics()["messages"],
     ),
     number(
         "chatd_journal_waiting_entries",
@@ -23,5 +25,7 @@ METRICS: tuple[Metric, ...] = (
         "Attempts to commit that failed.",
         lambda node: node.get(MessageLog).statistics()["failures"],
     ),
-    duration("chatd_commit_seconds", "Time to commit a batch, attempts included.", lambda node: node.get(MessageLog).commits),
+    duration(
+        "chatd_commit_seconds", "Time to commit a batch, attempts included.", lambda node: node.get(MessageLog).commits
+    ),
 )

@@ -1,7 +1,7 @@
 """Permissions in conversations: a table of rights by role, and the order of roles. Pure.
 
-In a direct conversation and in a match the two are equal, and have the rights that concern both. To act on another member
-(remove them, change their role), the role must be above theirs; a member becomes the owner only by handing over.
+In a direct conversation and in a match the two are equal, and have the rights that concern both. To act on another
+member (remove them, change their role), the role must be above theirs; a member becomes the owner only by handing over.
 """
 
 from enum import Enum
@@ -28,7 +28,9 @@ class Right(Enum):
 RIGHTS: dict[str, frozenset[Right]] = {
     OWNER: frozenset(Right),
     ADMIN: frozenset(Right) - {Right.OWN},
-    MODERATOR: frozenset({Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.SLOW_EXEMPT, Right.REMOVE}),
+    MODERATOR: frozenset(
+        {Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.SLOW_EXEMPT, Right.REMOVE}
+    ),
     MEMBER: frozenset(),
 }
 # Of the members of a direct conversation or a match.

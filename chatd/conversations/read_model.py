@@ -7,7 +7,17 @@ from msgspec import UNSET, Struct, convert
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
-from chatd.conversations.entities import PERSONAL, Conversation, Counters, Departure, Info, Member, Message, Quote, Settings
+from chatd.conversations.entities import (
+    PERSONAL,
+    Conversation,
+    Counters,
+    Departure,
+    Info,
+    Member,
+    Message,
+    Quote,
+    Settings,
+)
 from chatd.conversations.messages.attachments import shown
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -20,7 +30,9 @@ COUNTED_PER_STATEMENT = 50
 T = TypeVar("T")
 Entity = TypeVar("Entity", bound=Struct)
 # Fields of a message that are absent if the row has no value.
-OPTIONAL = tuple(name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True))
+OPTIONAL = tuple(
+    name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True)
+)
 FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
 
 
@@ -70,7 +82,10 @@ async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversa
     for part in slices(ids, COUNTED_PER_STATEMENT):
         rows += await ctx.node.db.all(SQL.counters, ctx.tenant, user, part)
     members = await members_of(ctx, user, [row["id"] for row in rows])
-    last = {row["of"]: message_of(row, ctx.files_url) for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)}
+    last = {
+        row["of"]: message_of(row, ctx.files_url)
+        for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)
+    }
     found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
     return [found[id_] for id_ in ids if id_ in found]
 
@@ -89,7 +104,10 @@ def conversation_of(row: Row, members: list[Member], last: Message | None) -> Co
 
 
 def shared(conversation: Conversation) -> Conversation:
-    """The conversation without the fields of one member, for all members. The last message may not be for all of them either."""
+    """The conversation without the fields of one member, for all members.
+
+    The last message may not be for all of them either.
+    """
     return replace(conversation, last_message=UNSET, **dict.fromkeys(PERSONAL, UNSET))
 
 

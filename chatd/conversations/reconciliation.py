@@ -25,7 +25,9 @@ class ConversationChecks:
         self._db = db
 
     async def check(self, users: Sequence[UserKey], horizon: str) -> None:
-        """Subscribe these users to conversations that have changed, end what they have left, and send `behind` for both."""
+        """Subscribe these users to conversations that have changed, end what they have left, and send `behind` for
+        both.
+        """
         tenants, ids = to_unnest_arrays(users, 2)
         async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
             await self._apply(row)
@@ -48,7 +50,10 @@ class ConversationChecks:
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Say how far these conversations are. What is missing may be the end of a membership: nothing after it is for them."""
+        """Say how far these conversations are.
+
+        What is missing may be the end of a membership: nothing after it is for them.
+        """
         known = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
         async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(known, 3))):
             for rev, users in by_rev(row["departed"], row["departed_at"]).items():
@@ -56,7 +61,10 @@ class ConversationChecks:
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])
 
     async def _apply(self, row: Row) -> None:
-        """Subscribe the members of a changed conversation, and send `behind` to those that missed events. Raises Refused."""
+        """Subscribe the members of a changed conversation, and send `behind` to those that missed events.
+
+        Raises Refused.
+        """
         tenant, id_, rev = row["tenant"], row["id"], row["rev"]
         before = self._hub.subscriptions.rev_of(tenant, id_)
         self._hub.memberships.add(tenant, id_, row["users"], 0 if before is None else before, known_at=rev)

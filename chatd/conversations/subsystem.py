@@ -11,7 +11,16 @@ from chatd.app.jobs import Job
 from chatd.app.registry import Guard, GuardChecks
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations import checks, openapi
-from chatd.conversations.commands import blocking, conversations, group_settings, groups, invites, joining, sync, user_settings
+from chatd.conversations.commands import (
+    blocking,
+    conversations,
+    group_settings,
+    groups,
+    invites,
+    joining,
+    sync,
+    user_settings,
+)
 from chatd.conversations.entities import SHAPES
 from chatd.conversations.log.writer import open_message_log
 from chatd.conversations.membership import check_member

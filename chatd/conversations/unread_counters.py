@@ -1,8 +1,8 @@
 """Unread counters for the other devices of a reader, after one device has read further.
 
-This is kept off the path of receipts, where it costs an entry in a dict, and only if the reader has another session. What has
-gathered while the database answered is looked up in one query, once for each reader and conversation, however often they have
-read in between.
+This is kept off the path of receipts, where it costs an entry in a dict, and only if the reader has another session.
+What has gathered while the database answered is looked up in one query, once for each reader and conversation, however
+often they have read in between.
 """
 
 import trio

@@ -11,7 +11,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# The value of a Host header (RFC 9110, section 7.2): an IPv6 address in brackets, or a name or IPv4 address; then the port.
+# The value of a Host header (RFC 9110, section 7.2): an IPv6 address in brackets, or a name or IPv4 address; then the
+# port.
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{0,255}))(?::[0-9]{0,5})?")
 
 # A name has 253 characters at most; a port has five, and a colon.
@@ -71,7 +72,8 @@ def name_of(host: str) -> str:
 
 
 def can_be_encoded(host: str) -> bool:
-    """Whether a Host header has the length and the labels that a name allows (RFC 1035, section 2.3.4). Routing encodes it.
+    """Whether a Host header has the length and the labels that a name allows (RFC 1035, section 2.3.4). Routing encodes
+    it.
 
     Only ASCII: IDNA takes 5 microseconds for each other character.
     """

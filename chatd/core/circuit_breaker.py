@@ -5,7 +5,10 @@ PAUSE_S = 10.0
 
 
 class Circuit:
-    """Opens after `MAX_FAILURES` failures in a row. After `PAUSE_S` one caller tries, and its result decides for all."""
+    """Opens after `MAX_FAILURES` failures in a row.
+
+    After `PAUSE_S` one caller tries, and its result decides for all.
+    """
 
     def __init__(self, failures: int = MAX_FAILURES, pause: float = PAUSE_S) -> None:
         self._most = failures

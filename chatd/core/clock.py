@@ -1,4 +1,7 @@
-"""The clock on the wall. Only what starts things asks it; everything else is given a time, or a function such as this."""
+"""The clock on the wall.
+
+Only what starts things asks it; everything else is given a time, or a function such as this.
+"""
 
 import time
 from collections.abc import Callable

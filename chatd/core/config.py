@@ -1,7 +1,8 @@
-"""The settings of the kernel: one frozen struct per section of `chatd.toml`, with every default. Subsystems declare theirs.
+"""The settings of the kernel: one frozen struct per section of `chatd.toml`, with every default. Subsystems declare
+theirs.
 
-A size in bytes has `bytes` in its name; durations are seconds unless the name has another unit. `doc` of a field is the comment
-that `chatd init` writes above it. `core/settings.py` reads the values.
+A size in bytes has `bytes` in its name; durations are seconds unless the name has another unit. `doc` of a field is the
+comment that `chatd init` writes above it. `core/settings.py` reads the values.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,18 +78,21 @@ class Gateway(Section, frozen=True):
     handshake_timeout: Annotated[Duration, doc("Seconds within which a client must complete the handshake.")] = 5.0
     close_timeout: Annotated[Duration, doc("Seconds to wait for a client to answer a close frame.")] = 3.0
     heartbeat: Annotated[
-        Duration, doc("Seconds without traffic after which the server sends a ping; after twice that it closes the connection.")
+        Duration,
+        doc("Seconds without traffic after which the server sends a ping; after twice that it closes the connection."),
     ] = 25.0
     max_message_bytes: Annotated[Count, doc("Maximum size of a WebSocket message, in bytes.")] = 65536
     max_frames: Annotated[Count, doc("Maximum number of WebSocket frames per message.")] = 64
     max_depth: Annotated[Count, doc("Maximum nesting depth of the JSON or msgpack in a message.")] = 16
     outbox_bytes: Annotated[Bytes, doc("Maximum bytes queued for a slow client.")] = 1_048_576
     outbox_frames: Annotated[Count, doc("Maximum frames queued for a slow client.")] = 1024
-    stall_timeout: Annotated[Duration, doc("Seconds after which a client that reads nothing at all is closed with 4000.")] = 10.0
+    stall_timeout: Annotated[
+        Duration, doc("Seconds after which a client that reads nothing at all is closed with 4000.")
+    ] = 10.0
     backlog: Annotated[Count, doc("Length of the operating system's queue of connections that wait for accept.")] = 4096
-    reuse_port: Annotated[bool, doc("Let other processes listen on both ports as well (SO_REUSEPORT). `--workers` sets it.")] = (
-        False
-    )
+    reuse_port: Annotated[
+        bool, doc("Let other processes listen on both ports as well (SO_REUSEPORT). `--workers` sets it.")
+    ] = False
 
 
 class Http(Section, frozen=True):
@@ -103,7 +107,9 @@ class Http(Section, frozen=True):
         list[NetworkText],
         doc("Addresses or networks of your own backends, which are exempt from the limits per address."),
     ] = []
-    admin_hosts: Annotated[list[Host], doc("Host names that /admin answers to, besides localhost and IP addresses.")] = []
+    admin_hosts: Annotated[
+        list[Host], doc("Host names that /admin answers to, besides localhost and IP addresses.")
+    ] = []
     cors_origins: Annotated[list[Origin], doc('Browser origins that may call the REST API; "*" allows any.')] = []
     public_url: Annotated[
         BaseAddress,
@@ -116,7 +122,10 @@ class PostgresSection(Section, frozen=True):
     dsn: Annotated[
         str,
         SECRET,
-        doc("Connection string, such as postgresql://user:password@host:5432/chatd; if empty, the embedded Postgres is started."),
+        doc(
+            "Connection string, such as postgresql://user:password@host:5432/chatd; if empty, the embedded "
+            "Postgres is started."
+        ),
     ] = ""
     dsn_file: Annotated[str, doc("File that contains the connection string, instead of dsn.")] = ""
     pool: Annotated[Count, doc("Connections for everything except the message log ([journal]).")] = 8
@@ -126,7 +135,10 @@ class PostgresSection(Section, frozen=True):
     reserved: Annotated[Count, doc("Pool connections reserved for sign-in and background work.")] = 2
     timeout: Annotated[
         Duration,
-        doc("Timeout in seconds of a statement, and of a command with all of its statements; the client then gets `timeout`."),
+        doc(
+            "Timeout in seconds of a statement, and of a command with all of its statements; the client then "
+            "gets `timeout`."
+        ),
     ] = 5.0
     allow_unsafe_durability: Annotated[
         bool, doc("Start even if fsync or synchronous_commit is off. Acknowledged messages can be lost.")
@@ -159,7 +171,9 @@ class Limits(Section, frozen=True):
         Count,
         doc("Maximum new connections per second of one address (/64 for IPv6); checked before accepts_per_second."),
     ] = 100
-    commands_per_second: Annotated[Seconds, doc("Maximum commands per second of one connection, weighted by cost.")] = 50.0
+    commands_per_second: Annotated[Seconds, doc("Maximum commands per second of one connection, weighted by cost.")] = (
+        50.0
+    )
     commands_burst: Annotated[Count, doc("Burst of one connection.")] = 200
     user_commands_per_second: Annotated[
         Seconds, doc("Maximum commands per second of one user over all connections and REST, weighted by cost.")
@@ -184,12 +198,16 @@ class Drain(Section, frozen=True):
         doc("Seconds after SIGTERM during which both ports still accept clients: longer than a health check interval."),
     ] = 2.0
     timeout: Annotated[Seconds, doc("Maximum seconds after that notice until the process exits.")] = 10.0
-    spread: Annotated[Seconds, doc("Seconds over which clients are told to reconnect, each at a different moment.")] = 5.0
+    spread: Annotated[Seconds, doc("Seconds over which clients are told to reconnect, each at a different moment.")] = (
+        5.0
+    )
 
 
 class Log(Section, frozen=True):
     level: Annotated[Literal["debug", "info", "warning", "error"], doc("debug, info, warning or error.")] = "info"
-    format: Annotated[Literal["json", "text", "auto"], doc("json, text, or auto (text on a terminal, else json).")] = "auto"
+    format: Annotated[Literal["json", "text", "auto"], doc("json, text, or auto (text on a terminal, else json).")] = (
+        "auto"
+    )
 
 
 T = TypeVar("T", bound=Section)
@@ -242,7 +260,9 @@ class Config(Struct, frozen=True, kw_only=True):
     def using(self, *sections: Section) -> "Config":
         """A copy with these settings of subsystems. Raises TypeError for a section of the kernel, which is a field."""
         if wrong := [type(section).__name__ for section in sections if type(section) in KERNEL_KINDS]:
-            raise TypeError(f"sections of the kernel are fields: replace(config, ...) instead of using({', '.join(wrong)})")
+            raise TypeError(
+                f"sections of the kernel are fields: replace(config, ...) instead of using({', '.join(wrong)})"
+            )
         return replace(self, sections={**self.sections, **{type(section): section for section in sections}})
 
     def using_named(self, kind: type[T], sections: Mapping[str, T]) -> "Config":

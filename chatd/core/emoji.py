@@ -1,7 +1,8 @@
 """What counts as an emoji, and its one spelling.
 
-The list is that of Unicode (UTS 51, emoji-test.txt), as the package `emoji` has it. A client may know emoji younger than the
-list: a code point that Unicode reserves for pictographs counts as well, alone and in the sequences that UTS 51 describes.
+The list is that of Unicode (UTS 51, emoji-test.txt), as the package `emoji` has it. A client may know emoji younger
+than the list: a code point that Unicode reserves for pictographs counts as well, alone and in the sequences that UTS 51
+describes.
 """
 
 import re
@@ -36,6 +37,8 @@ def is_emoji(text: str) -> bool:
 
 
 def canonical(text: str) -> str:
-    """The same text in one spelling: an emoji fully qualified; within other text selectors make no difference, and go."""
+    """The same text in one spelling: an emoji fully qualified; within other text selectors make no difference, and
+    go.
+    """
     bare = SELECTORS.sub("", text)
     return QUALIFIED.get(bare, bare)

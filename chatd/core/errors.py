@@ -44,9 +44,14 @@ REFUSALS = {
         Refusal("rate_limited", 429, True, "Too many commands or requests; retry after `retry_after` seconds."),
         Refusal("too_large", 413, False, "It exceeds a limit of this server."),
         Refusal(
-            "unavailable", 503, True, "A database is unavailable; the outcome may be unknown. Retry with the same `client_id`."
+            "unavailable",
+            503,
+            True,
+            "A database is unavailable; the outcome may be unknown. Retry with the same `client_id`.",
         ),
-        Refusal("timeout", 504, True, "The deadline has passed; the outcome is unknown. Retry with the same `client_id`."),
+        Refusal(
+            "timeout", 504, True, "The deadline has passed; the outcome is unknown. Retry with the same `client_id`."
+        ),
         Refusal("maintenance", 503, True, "The server is about to stop or under maintenance."),
         Refusal("banned", 403, False, "You are banned; `details.until` is the end of the ban."),
         Refusal("blocked", 403, False, "One of you has blocked the other."),
@@ -62,7 +67,9 @@ CLOSES = {
         Close(4000, "slow", True, "The client has read nothing for too long; reconnect with your position."),
         Close(4001, "token_expired", True, "The access token has expired; reconnect with a new one."),
         Close(4002, "replaced", False, "The same session was resumed elsewhere."),
-        Close(4029, "flooding", True, "The client sends far too many frames; reconnect after `retry_in_ms` of the reason."),
+        Close(
+            4029, "flooding", True, "The client sends far too many frames; reconnect after `retry_in_ms` of the reason."
+        ),
         Close(4400, "protocol_error", False, "A message is not an `[id, body]` array of the negotiated codec."),
         Close(4403, "banned", False, "You are banned."),
         Close(4404, "logged_out", False, "The session or its user was logged out."),
@@ -71,7 +78,10 @@ CLOSES = {
 
 
 def may_return(code: int) -> bool:
-    """Whether a client may connect again after this close code (RFC 6455, section 7.4). Of codes to come 4400 and up say no."""
+    """Whether a client may connect again after this close code (RFC 6455, section 7.4).
+
+    Of codes to come 4400 and up say no.
+    """
     known = {row.code: row.may_return for row in CLOSES.values()}
     return known.get(code, code < 4400)
 
@@ -95,6 +105,9 @@ class Refused(Exception):
 
 
 def cause_of(error: BaseException) -> str:
-    """The cause that a server or the operating system reported, in brackets; empty if there is none. Clients never see it."""
+    """The cause that a server or the operating system reported, in brackets; empty if there is none.
+
+    Clients never see it.
+    """
     cause = error.__cause__ if isinstance(error, Refused) else None
     return f" ({str(cause) or type(cause).__name__})" if cause else ""

@@ -1,10 +1,11 @@
 """Conditions that log their transitions, and the guard that keeps background services running.
 
-A `Condition` is one thing that works or does not: a server, a service, a disk. It logs once when it fails, with the cause, once
-when it is well again, and a reminder at most once a minute in between. `Health` holds the conditions of a node, for readiness.
+A `Condition` is one thing that works or does not: a server, a service, a disk. It logs once when it fails, with the
+cause, once when it is well again, and a reminder at most once a minute in between. `Health` holds the conditions of a
+node, for readiness.
 
-A service is a task that runs as long as the daemon. `Health.keep` runs it; when it raises, the cause is logged, the service is
-run again after a back-off, and the daemon serves on.
+A service is a task that runs as long as the daemon. `Health.keep` runs it; when it raises, the cause is logged, the
+service is run again after a back-off, and the daemon serves on.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +24,8 @@ REMINDER_S = 60.0
 MAX_VALUES = 1000
 # Seconds before a service that failed is run again: doubled with each failure in a row.
 FIRST_PAUSE_S, MAX_PAUSE_S = 0.25, 15.0
-# Seconds that a service has to run after a failure before it counts as well: twice as long as the run that failed, within these.
+# Seconds that a service has to run after a failure before it counts as well: twice as long as the run that failed,
+# within these.
 MIN_TRIAL_S, MAX_TRIAL_S = 2.0, 15.0
 
 
@@ -61,7 +63,10 @@ class Condition:
         return self.since is not None
 
     def fail(self, cause: object, *, level: int = WARNING, trace: BaseException | None = None, **extra: Any) -> None:
-        """Note a failure. Logs the first one, and a reminder once a minute. `trace`: an exception whose traceback is logged."""
+        """Note a failure.
+
+        Logs the first one, and a reminder once a minute. `trace`: an exception whose traceback is logged.
+        """
         now = self._failed_at = trio.current_time()
         self.failures += 1
         self.cause = log.clean(cause_of(cause))

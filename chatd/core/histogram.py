@@ -1,4 +1,7 @@
-"""How long things take: counts in fixed buckets. Plain numbers and no locks: to note one costs next to nothing. Pure."""
+"""How long things take: counts in fixed buckets.
+
+Plain numbers and no locks: to note one costs next to nothing. Pure.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterable

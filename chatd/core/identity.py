@@ -29,7 +29,9 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class AdminScope:
-    """An admin and the tenant of the command. `all_tenants`: not limited to some, so allowed to command the whole cluster."""
+    """An admin and the tenant of the command. `all_tenants`: not limited to some, so allowed to command the whole
+    cluster.
+    """
 
     name: str
     tenant: str

@@ -1,8 +1,8 @@
 """Structured logging on the standard library: one line a record, JSON for machines or text for people.
 
 Nothing that came from outside can break a line or write to a terminal: JSON escapes it, text shows it quoted. Whatever
-looks like a credential is masked, wherever it stands, however long it is, and if its end was cut off before. The pattern
-takes linear time: from each place where a credential begins it either matches or fails within 20 characters.
+looks like a credential is masked, wherever it stands, however long it is, and if its end was cut off before. The
+pattern takes linear time: from each place where a credential begins it either matches or fails within 20 characters.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Which addresses are out on the internet, and which are our own house or somebody's tunnel into it.
 
-Allowed is what is known to be public; everything else, and all IPv6 in which an IPv4 address is wrapped up (mapped, 6to4, Teredo,
-NAT64), is not. The registries of IANA: https://www.iana.org/assignments/iana-ipv4-special-registry and ...ipv6-special-registry.
+Allowed is what is known to be public; everything else, and all IPv6 in which an IPv4 address is wrapped up (mapped,
+6to4, Teredo, NAT64), is not. The registries of IANA: https://www.iana.org/assignments/iana-ipv4-special-registry and
+...ipv6-special-registry.
 """
 
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -17,7 +18,9 @@ NOT_PUBLIC_4 = tuple(
     )
 )  # fmt: skip
 UNICAST_6 = ip_network("2000::/3")
-NOT_PUBLIC_6 = tuple(ip_network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
+NOT_PUBLIC_6 = tuple(
+    ip_network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+)
 
 
 def is_public(text: str) -> bool:

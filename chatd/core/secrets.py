@@ -1,4 +1,5 @@
-"""The secret of the installation, and the keys that are derived from it: one for each purpose, none of them a token key.
+"""The secret of the installation, and the keys that are derived from it: one for each purpose, none of them a token
+key.
 
 A database that is stolen without the secret does not tell what was hashed with it.
 """
@@ -12,7 +13,9 @@ MIN_SECRET_BYTES = 32
 
 
 class BadSecret(OperatorError):
-    """The secret of the installation is missing, too short, or not the one of the database; the text says what to do."""
+    """The secret of the installation is missing, too short, or not the one of the database; the text says what to
+    do.
+    """
 
 
 @lru_cache(maxsize=64)
@@ -25,6 +28,9 @@ def derived_key(secret: str, purpose: str) -> bytes:
 
 
 def fingerprint(secret: str, keys: bytes = b"") -> str:
-    """16 hexadecimal digits that identify a secret, and `keys` where they are given, without showing them. Raises BadSecret."""
+    """16 hexadecimal digits that identify a secret, and `keys` where they are given, without showing them.
+
+    Raises BadSecret.
+    """
     key = derived_key(secret, "fingerprint")
     return (hmac.digest(key, keys, "sha256") if keys else key).hex()[:16]

@@ -19,7 +19,10 @@ class Services:
         self._by_class: dict[type[Any], Any] = {}
 
     def add(self, service: T, kind: type[Any] | None = None) -> T:
-        """Make the object available under `kind`, or else its own class, and return it. Raises ValueError for a second one."""
+        """Make the object available under `kind`, or else its own class, and return it.
+
+        Raises ValueError for a second one.
+        """
         kind = kind or type(service)
         if kind in self._by_class:
             raise ValueError(f"there is a {kind.__name__} already")

@@ -19,7 +19,10 @@ OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
 CLOSE = 0.85
 # What other programs call the address of a server, or a part of it.
 OTHER_NAMES = {
-    **{f"postgres{name}": "postgres.dsn" for name in ("url", "uri", "host", "port", "user", "username", "password", "database")},
+    **{
+        f"postgres{name}": "postgres.dsn"
+        for name in ("url", "uri", "host", "port", "user", "username", "password", "database")
+    },
     **dict.fromkeys(("databaseurl", "databaseuri", "databasedsn", "postgresqlurl", "pgdsn"), "postgres.dsn"),
     **dict.fromkeys(("redisdsn", "redisuri", "redisaddress"), "redis.url"),
 }
@@ -103,16 +106,25 @@ class SettingNames:
 
     def _keys_without_section(self, letters: str) -> list[str]:
         """The settings of this name in any section, or the first setting of the section of this name."""
-        found = [key for key in self.keys() if letters_of(key.rpartition(".")[2]) == letters and letters not in OF_CLIENTS]
+        found = [
+            key for key in self.keys() if letters_of(key.rpartition(".")[2]) == letters and letters not in OF_CLIENTS
+        ]
         found += [
-            f"{section}.{next(iter(fields))}" for section, fields in self.sections.items() if letters_of(section) == letters
+            f"{section}.{next(iter(fields))}"
+            for section, fields in self.sections.items()
+            if letters_of(section) == letters
         ]
         return found + [
-            f"{family}.NAME.{next(iter(fields))}" for family, fields in self.families.items() if letters_of(family) == letters
+            f"{family}.NAME.{next(iter(fields))}"
+            for family, fields in self.families.items()
+            if letters_of(family) == letters
         ]
 
     def similar_key(self, key: str) -> str | None:
-        """The setting that an unknown key may mean. In another section only one of the same name that is not a secret."""
+        """The setting that an unknown key may mean.
+
+        In another section only one of the same name that is not a secret.
+        """
         section, _, name = key.rpartition(".")
         if letters_of(key) in OTHER_NAMES:
             return OTHER_NAMES[letters_of(key)]
@@ -120,12 +132,18 @@ class SettingNames:
         if fields and (close := difflib.get_close_matches(name, fields, n=1)):
             return f"{section}.{close[0]}"
         if section in self.sections:
-            return next((known for known in self.keys() if known.endswith(f".{name}") and not self.is_secret(known)), None)
-        return self._similar_named(*key.split(".")) or next(iter(difflib.get_close_matches(key, self.keys(), n=1)), None)
+            return next(
+                (known for known in self.keys() if known.endswith(f".{name}") and not self.is_secret(known)), None
+            )
+        return self._similar_named(*key.split(".")) or next(
+            iter(difflib.get_close_matches(key, self.keys(), n=1)), None
+        )
 
     def _similar_named(self, family: str, *rest: str) -> str | None:
         """The same for families: `tenant.acme.secret`, `admins.token`, `queues.trios_size`."""
-        families = [family] if family in self.families else difflib.get_close_matches(family, self.families, n=1, cutoff=CLOSE)
+        families = (
+            [family] if family in self.families else difflib.get_close_matches(family, self.families, n=1, cutoff=CLOSE)
+        )
         if not families or not rest or family in self.sections:
             return None
         fields = tuple(self.families[families[0]])

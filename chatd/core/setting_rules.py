@@ -1,4 +1,7 @@
-"""Forms of settings that a type alone cannot say. Each rule raises ValueError, with a text that says what is expected. Pure."""
+"""Forms of settings that a type alone cannot say.
+
+Each rule raises ValueError, with a text that says what is expected. Pure.
+"""
 
 import re
 from ipaddress import ip_address, ip_network

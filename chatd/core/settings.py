@@ -119,7 +119,10 @@ def line_numbers(text: str) -> dict[str, int]:
 
 
 def read_environment(environment: Mapping[str, str], found: ConfigSources) -> None:
-    """CHATD_SECTION__KEY, and CHATD_TENANTS__NAME__KEY. What is nearly the name of a setting is refused; the rest is not ours."""
+    """CHATD_SECTION__KEY, and CHATD_TENANTS__NAME__KEY.
+
+    What is nearly the name of a setting is refused; the rest is not ours.
+    """
     for name in sorted(environment):
         if name.startswith(PREFIX) and "__" in name and not name.startswith(f"{PREFIX}_"):
             key = name[len(PREFIX) :].lower().replace("__", ".")
@@ -275,7 +278,9 @@ def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
 
 def effective_values(names: SettingNames, config: Config) -> Iterator[tuple[str, Any]]:
     for section, fields in names.sections.items():
-        yield from ((f"{section}.{name}", getattr(section_of(config, section, kind), name)) for name, kind in fields.items())
+        yield from (
+            (f"{section}.{name}", getattr(section_of(config, section, kind), name)) for name, kind in fields.items()
+        )
     for family, fields in names.families.items():
         named = {kind: family_of(config, kind) for kind in fields.values()}
         for one in dict.fromkeys(one for sections in named.values() for one in sections):
@@ -295,8 +300,8 @@ def family_of(config: Config, kind: type[Section]) -> Mapping[str, Section]:
 def ensure_installation_secret(config: Config, *, make: bool = True) -> Config:
     """With the embedded Postgres, a secret that is not configured is made once and kept in the data folder.
 
-    Nodes that share a database must share their secrets, so none is made for them. Without `make` nothing is written: a secret
-    that does not exist yet is one for this process. Raises OperatorError.
+    Nodes that share a database must share their secrets, so none is made for them. Without `make` nothing is written: a
+    secret that does not exist yet is one for this process. Raises OperatorError.
     """
     config = with_installation_secret(config, make=make and is_alone(config))
     if is_alone(config) and not config.data.secret:

@@ -1,7 +1,7 @@
 """Signals between subsystems: values, delivered in process to the functions that subscribed to their class.
 
-A subscriber is called in the order of subscription. An error of a subscriber is the error of `send`: a signal is part of the
-act that sends it.
+A subscriber is called in the order of subscription. An error of a subscriber is the error of `send`: a signal is part
+of the act that sends it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,10 @@ class Signals:
             await subscriber(signal)
 
     def send_sync(self, signal: object) -> None:
-        """Call the subscribers of a signal that is sent where nothing can be awaited. Raises TypeError if one has to be."""
+        """Call the subscribers of a signal that is sent where nothing can be awaited.
+
+        Raises TypeError if one has to be.
+        """
         if type(signal) in self._subscribers:
             raise TypeError(f"{type(signal).__name__} is sent where no subscriber can be awaited")
         for call in self._sync_subscribers.get(type(signal), ()):

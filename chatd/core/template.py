@@ -22,7 +22,9 @@ def template(names: SettingNames, values: Mapping[str, Any]) -> str:
     """The file, with these values (by `section.key`) instead of the defaults."""
     sections = (section_text(names, section, values) for section in names.sections)
     examples = (
-        f"\n{declared.example}" for declared in names.declared if isinstance(declared, NamedSettings) and declared.example
+        f"\n{declared.example}"
+        for declared in names.declared
+        if isinstance(declared, NamedSettings) and declared.example
     )
     return HEAD + "".join(sections) + "".join(examples)
 

@@ -1,15 +1,15 @@
 """The form of texts that people read and compare: names, titles, tags, descriptions. Messages are not changed; blank
 ones are refused.
 
-What is removed is listed by code point, not by the categories of the interpreter's Unicode tables: to those every character that
-is younger than the interpreter, next year's emoji included, is "unassigned".
+What is removed is listed by code point, not by the categories of the interpreter's Unicode tables: to those every
+character that is younger than the interpreter, next year's emoji included, is "unassigned".
 """
 
 import re
 import unicodedata
 
-# Controls, marks of direction, invisible operators and fillers, annotation characters, halves of characters, noncharacters, and
-# what has no glyph by definition, also where nothing is assigned yet (Default_Ignorable_Code_Point).
+# Controls, marks of direction, invisible operators and fillers, annotation characters, halves of characters,
+# noncharacters, and what has no glyph by definition, also where nothing is assigned yet (Default_Ignorable_Code_Point).
 CONTROLS = "\x00-\x1f\x7f-\x9f"
 NEVER = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\uffff"
@@ -27,18 +27,23 @@ JOINER = re.compile(
 SPACES = re.compile(r"\s+")
 # A control that is a space parts words: it becomes one, and is not removed.
 UNWANTED = re.compile(f"(?!\\s)[{CONTROLS}{NEVER}]")
-UNWANTED_IN_PROSE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]")
+UNWANTED_IN_PROSE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]"
+)
 MAX_MARKS = 30
 # What has no shape of its own: marks that stand on nothing, blank letters, selectors.
 BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
 # Format characters that are a part of a writing, and the blocks of combining marks.
 MARKS = (
-    "\u0300-\u036f\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1ab0-\u1ace\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\u0300-\u036f\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1ab0-\u1ace"
+    "\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f"
 )
 
 
 def in_escapes(characters: str) -> str:
-    """The inside of a character class, in escapes that every dialect of regular expressions has: the part up to U+FFFF."""
+    """The inside of a character class, in escapes that every dialect of regular expressions has: the part up to
+    U+FFFF.
+    """
     ranges = re.findall("(.)(?:-(.))?", characters, flags=re.DOTALL)
     return "".join(
         f"\\u{ord(first):04x}" + (f"-\\u{ord(last):04x}" if last else "")
@@ -47,9 +52,11 @@ def in_escapes(characters: str) -> str:
     )
 
 
-# For JSON Schema: an empty text, or one of which at least one character is seen; without NUL. Marks of single writings, which are
-# not seen by themselves, are left out, and so is what lies beyond U+FFFF.
-VISIBLE_PATTERN = f"^([^\\u0000]*[^\\s{in_escapes(CONTROLS + NEVER + JOINERS + MARKS + ''.join(sorted(BLANK)))}][^\\u0000]*)?$"
+# For JSON Schema: an empty text, or one of which at least one character is seen; without NUL. Marks of single writings,
+# which are not seen by themselves, are left out, and so is what lies beyond U+FFFF.
+VISIBLE_PATTERN = (
+    f"^([^\\u0000]*[^\\s{in_escapes(CONTROLS + NEVER + JOINERS + MARKS + ''.join(sorted(BLANK)))}][^\\u0000]*)?$"
+)
 
 
 def name_form(text: str) -> str:
@@ -68,7 +75,9 @@ def prose_form(text: str) -> str:
 
 
 def shortened(text: str, most: int, edges: str) -> str:
-    """A name of at most so many characters, in its form, that does not begin or end with one of `edges`, a space or a joiner."""
+    """A name of at most so many characters, in its form, that does not begin or end with one of `edges`, a space or a
+    joiner.
+    """
     edges += " " + JOINERS
     return shown_or_nothing(name_form(name_form(text).strip(edges)[:most]).strip(edges))
 
@@ -84,7 +93,9 @@ def composed(text: str) -> str:
 
 
 def stream_safe(text: str) -> str:
-    """Without marks beyond the 30th in a row, which no writing has (UAX 15, section 13): sorting a row takes quadratic time."""
+    """Without marks beyond the 30th in a row, which no writing has (UAX 15, section 13): sorting a row takes quadratic
+    time.
+    """
     kept, marks = list[str](), 0
     for char in text:
         marks = marks + 1 if unicodedata.combining(char) else 0

@@ -1,8 +1,9 @@
 """The door to other people's HTTP servers: whatever this daemon asks of somebody outside goes through it.
 
-Names are resolved here, each address is judged, and the connection is made to the address that was judged: a name that gives
-another answer the second time gets nowhere (DNS rebinding). TLS is verified against the name. There are no redirects, no
-proxies and credentials of the environment, no cookies; times, bytes and connections are bounded. See docs/filters.md.
+Names are resolved here, each address is judged, and the connection is made to the address that was judged: a name that
+gives another answer the second time gets nowhere (DNS rebinding). TLS is verified against the name. There are no
+redirects, no proxies and credentials of the environment, no cookies; times, bytes and connections are bounded. See
+docs/filters.md.
 
 `private`: the operator named the server, and it may stand in the house.
 """
@@ -44,7 +45,12 @@ class Pinned(httpcore.AsyncNetworkBackend):
         self._backend = httpcore.TrioBackend()
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
         for address in await self._addresses(host, port):
             with suppress(httpcore.ConnectError):
@@ -72,7 +78,10 @@ class Pinned(httpcore.AsyncNetworkBackend):
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """httpx has no public way to say who connects. Without `_pool` nothing works: a change of httpx cannot open the door."""
+    """httpx has no public way to say who connects.
+
+    Without `_pool` nothing works: a change of httpx cannot open the door.
+    """
 
     def __init__(self, private: bool, connections: int) -> None:
         self._pool = httpcore.AsyncConnectionPool(

@@ -1,8 +1,8 @@
 """Converts Python values to jsonb and back, so that a value is read as it was written, with the same types.
 
-jsonb stores numbers as decimals: it writes the float 1e20 as the integer 100000000000000000000, which msgpack cannot encode. So
-integral floats are written with a fraction, which jsonb keeps. Values of other programs are read as the nearest value that both
-codecs can encode, so that one row does not fail its page.
+jsonb stores numbers as decimals: it writes the float 1e20 as the integer 100000000000000000000, which msgpack cannot
+encode. So integral floats are written with a fraction, which jsonb keeps. Values of other programs are read as the
+nearest value that both codecs can encode, so that one row does not fail its page.
 """
 
 import json
@@ -40,7 +40,10 @@ def with_fractions(value: Any) -> Any:
 
 
 def from_jsonb(text: str) -> Any:
-    """The value of a jsonb. A number that is too large becomes the nearest float or None, and a value nested too deeply None."""
+    """The value of a jsonb.
+
+    A number that is too large becomes the nearest float or None, and a value nested too deeply None.
+    """
     if LONG_NUMBER.search(text) is None and text.count("[") + text.count("{") <= MAX_DEPTH:
         return msgspec.json.decode(text)
     try:
@@ -51,7 +54,8 @@ def from_jsonb(text: str) -> Any:
 
 def number_of(digits: str) -> float | None:
     """An int if it is written as one and fits into 64 bits."""
-    # jsonb writes no exponents, and the longest int64 has 20 characters. Python refuses to read integers of 4,300 digits.
+    # jsonb writes no exponents, and the longest int64 has 20 characters. Python refuses to read integers of 4,300
+    # digits.
     if "." not in digits and len(digits) <= 20 and SMALLEST <= int(digits) <= LARGEST:
         return int(digits)
     number = float(digits)

@@ -1,10 +1,11 @@
 """The schema of the database: the tables and functions of each subsystem.
 
-A schema is a folder. Its migrations, `NNNN_name.sql`, are applied once, in order, and never change. `functions.sql` has its
-views, functions and triggers as `create or replace`; it is applied after all migrations, again whenever it has changed.
+A schema is a folder. Its migrations, `NNNN_name.sql`, are applied once, in order, and never change. `functions.sql` has
+its views, functions and triggers as `create or replace`; it is applied after all migrations, again whenever it has
+changed.
 
-An advisory lock allows several nodes to start at once. A migration that was changed after it had been applied is an error, and
-so is a database that is newer than this program.
+An advisory lock allows several nodes to start at once. A migration that was changed after it had been applied is an
+error, and so is a database that is newer than this program.
 """
 
 import hashlib
@@ -31,7 +32,8 @@ create table if not exists schema_migrations (
     primary key (subsystem, name)
 );
 create table if not exists schema_functions (
-    subsystem text primary key, checksum text not null, release text not null, applied_at timestamptz not null default now()
+    subsystem text primary key, checksum text not null, release text not null,
+    applied_at timestamptz not null default now()
 );
 """
 PRE_RELEASE = """
@@ -114,11 +116,14 @@ async def find_pending(connection: Any, schemas: Sequence[Schema]) -> list[Scrip
     migrations = [migration for schema in schemas for migration in schema.migrations()]
     functions = [script for schema in schemas for script in schema.functions()]
     if await connection.fetchval(PRE_RELEASE):
-        raise SchemaError("the database was created by a pre-release of chatd and cannot be upgraded. Use a new, empty database.")
+        raise SchemaError(
+            "the database was created by a pre-release of chatd and cannot be upgraded. Use a new, empty database."
+        )
     if await connection.fetchval("select to_regclass('schema_functions')") is None:
         return migrations + functions
     applied = {
-        (row["subsystem"], row["name"]): row["checksum"] for row in await connection.fetch("select * from schema_migrations")
+        (row["subsystem"], row["name"]): row["checksum"]
+        for row in await connection.fetch("select * from schema_migrations")
     }
     check_history(applied, migrations)
     missing = [migration for migration in migrations if (migration.subsystem, migration.name) not in applied]
@@ -137,7 +142,10 @@ def check_history(applied: dict[tuple[str, str], str], migrations: Sequence[Scri
 
 
 def is_outdated(script: Script, recorded: Any) -> bool:
-    """Whether to replace the functions. Those of a newer release stay: this may be an older node in a rolling upgrade."""
+    """Whether to replace the functions.
+
+    Those of a newer release stay: this may be an older node in a rolling upgrade.
+    """
     if recorded is None:
         return True
     return recorded["checksum"] != script.checksum and parse_version(recorded["release"]) <= parse_version(__version__)
@@ -150,5 +158,6 @@ async def apply(connection: Any, script: Script) -> None:
             await connection.execute(RECORD_FUNCTIONS, script.subsystem, script.checksum, __version__)
         else:
             await connection.execute(RECORD_MIGRATION, script.subsystem, script.name, script.checksum)
-            # A migration may drop functions of any subsystem: apply them all again, also if this process fails before it does.
+            # A migration may drop functions of any subsystem: apply them all again, also if this process fails before
+            # it does.
             await connection.execute("delete from schema_functions")

@@ -1,8 +1,8 @@
 """Postgres: asyncpg behind trio-asyncio, as a pool and as dedicated connections.
 
-Every call switches to asyncio once, with all statements that it runs there, because the switch costs more than a small query.
-Exceptions of asyncpg are translated: to a `Refused` for clients, or to a violation that handlers expect; others are bugs and
-are raised unchanged. While the server is unreachable, calls are refused `unavailable`.
+Every call switches to asyncio once, with all statements that it runs there, because the switch costs more than a small
+query. Exceptions of asyncpg are translated: to a `Refused` for clients, or to a violation that handlers expect; others
+are bugs and are raised unchanged. While the server is unreachable, calls are refused `unavailable`.
 
 jsonb is converted to and from Python values. uuid parameters are text; statements select `::text`.
 """
@@ -100,8 +100,8 @@ class Postgres:
         await self.run_on_connection(lambda connection: connection.execute(sql, *args))
 
     async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
-        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the deadline of the
-        command applies as well, see `chatd/db/deadline.py`.
+        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the
+        deadline of the command applies as well, see `chatd/db/deadline.py`.
 
         Raises Refused (`unavailable`, `timeout`; `rate_limited` if other statements of the user use up that time),
         UniqueViolation, ForeignKeyViolation.
@@ -140,13 +140,24 @@ class Postgres:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
-    async def in_transaction(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work(tx, *args)` in asyncio, in one transaction. Raises as `run_on_connection` does, and what `work` raises."""
-        return await self.run_on_connection(lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs))
+    async def in_transaction(
+        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(tx, *args)` in asyncio, in one transaction.
 
-    async def in_snapshot(self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        Raises as `run_on_connection` does, and what `work` raises.
+        """
+        return await self.run_on_connection(
+            lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs)
+        )
+
+    async def in_snapshot(
+        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
-        return await self.run_on_connection(lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs))
+        return await self.run_on_connection(
+            lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs)
+        )
 
     def connection(self, name: str, prelude: str = "") -> "Connection":
         """A dedicated connection, which runs the statements of the prelude first."""
@@ -183,7 +194,11 @@ class Tx:
 
 
 async def in_transaction(
-    connection: Any, options: dict[str, Any], work: Callable[Concatenate[Tx, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    connection: Any,
+    options: dict[str, Any],
+    work: Callable[Concatenate[Tx, P], Awaitable[T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> T:
     async with connection.transaction(**options):
         return await work(Tx(connection), *args, **kwargs)
@@ -205,7 +220,10 @@ class Connection:
         return await self.run_on_connection(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
 
     async def run_on_connection(self, work: Work[T], timeout: float) -> T:
-        """Run `work(connection)` in asyncio. Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation."""
+        """Run `work(connection)` in asyncio.
+
+        Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
+        """
         with trio.move_on_after(timeout):
             result = await self._run_in_asyncio(work, timeout + ROLLBACK_S)
             if self._faults.open:
@@ -258,11 +276,12 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
     """The settings of every session. Times in milliseconds.
 
     `application_name` ends with the id of the node: while it has sessions, other nodes know that it can still commit
-    (`cluster/peer_watch.py`). Keepalives end the sessions of a lost machine, and release their locks, within half a minute.
+    (`cluster/peer_watch.py`). Keepalives end the sessions of a lost machine, and release their locks, within half a
+    minute.
 
-    A statement keeps one plan for all values, and conversations differ in size by a factor of a million. Without bitmap scans
-    Postgres reads an index in order and stops at the limit, instead of reading and sorting all of a large conversation.
-    Full-text search needs bitmap scans and enables them for itself.
+    A statement keeps one plan for all values, and conversations differ in size by a factor of a million. Without bitmap
+    scans Postgres reads an index in order and stops at the limit, instead of reading and sorting all of a large
+    conversation. Full-text search needs bitmap scans and enables them for itself.
     """
     limit = str(int(settings.timeout * 1000))
     return {
@@ -280,7 +299,9 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
 
 
 class Session(asyncpg.Connection):
-    """Reads the description of an array type of Postgres once: asyncpg reads it in each connection, 5 ms of Postgres each."""
+    """Reads the description of an array type of Postgres once: asyncpg reads it in each connection, 5 ms of Postgres
+    each.
+    """
 
     _types: ClassVar[dict[int, Row]] = {}
 
@@ -300,7 +321,9 @@ async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Co
         )
     except ValueError:
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
-        raise BadAddress(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
+        raise BadAddress(
+            f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A"
+        ) from None
     await prepare(connection)
     return connection
 

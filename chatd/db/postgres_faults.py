@@ -20,7 +20,9 @@ TIMEOUT_ERRORS = (asyncio.TimeoutError, asyncpg.QueryCanceledError)
 FREE_DISK_SPACE = "free space on the disk of Postgres (its data folder and pg_wal); chatd then continues by itself"
 CHECK_DISK = "check the disk and the log of Postgres"
 USE_PRIMARY = "set postgres.dsn to the primary, not a replica; or unset default_transaction_read_only"
-CONNECTIONS = "raise max_connections of Postgres, or lower postgres.pool; `select * from pg_stat_activity` shows what uses them"
+CONNECTIONS = (
+    "raise max_connections of Postgres, or lower postgres.pool; `select * from pg_stat_activity` shows what uses them"
+)
 NO_POOLER = (
     "set postgres.dsn to the address of Postgres itself: chatd has its own pool (postgres.pool). "
     "PgBouncer works with pool_mode = session"
@@ -40,14 +42,20 @@ FIXES: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "the host of postgres.dsn has no address: correct it, or check the DNS of this machine"),
     (ConnectionRefusedError, "nothing listens there: start Postgres, or correct the host and port of postgres.dsn"),
     (FileNotFoundError, "the socket does not exist: start Postgres, or correct the host of postgres.dsn"),
-    (PermissionError, "the account of chatd may not use this socket: correct the host of postgres.dsn, or its permissions"),
+    (
+        PermissionError,
+        "the account of chatd may not use this socket: correct the host of postgres.dsn, or its permissions",
+    ),
     (ssl.SSLError, "TLS fails: check sslmode in postgres.dsn, and the certificate of Postgres"),
     (TimeoutError, "nothing answers there: check the host of postgres.dsn, and firewalls"),
 )
 
 
 class Kind(Struct, frozen=True):
-    """`message` is for clients. `quiet_s`: see `Condition`. `status`, for probes: why a reachable server accepts no writes."""
+    """`message` is for clients.
+
+    `quiet_s`: see `Condition`. `status`, for probes: why a reachable server accepts no writes.
+    """
 
     name: str
     message: str
@@ -62,8 +70,20 @@ class Kind(Struct, frozen=True):
 
 # The first match applies. A connection on which one occurs is closed.
 KINDS = (
-    Kind("Postgres disk space", "the database has no space left", (asyncpg.DiskFullError,), status="full", fix=FREE_DISK_SPACE),
-    Kind("Postgres disk", "the database cannot use its disk", (asyncpg.PostgresSystemError,), status="failing", fix=CHECK_DISK),
+    Kind(
+        "Postgres disk space",
+        "the database has no space left",
+        (asyncpg.DiskFullError,),
+        status="full",
+        fix=FREE_DISK_SPACE,
+    ),
+    Kind(
+        "Postgres disk",
+        "the database cannot use its disk",
+        (asyncpg.PostgresSystemError,),
+        status="failing",
+        fix=CHECK_DISK,
+    ),
     Kind(
         "Postgres writes",
         "the database is read-only",
@@ -71,7 +91,13 @@ KINDS = (
         status="read_only",
         fix=USE_PRIMARY,
     ),
-    Kind("Postgres connections", "the database has no free connection", (asyncpg.TooManyConnectionsError,), 5.0, fix=CONNECTIONS),
+    Kind(
+        "Postgres connections",
+        "the database has no free connection",
+        (asyncpg.TooManyConnectionsError,),
+        5.0,
+        fix=CONNECTIONS,
+    ),
     Kind(
         "Postgres memory",
         "the database has no free resources",
@@ -111,11 +137,17 @@ KINDS = (
         ),
     ),
 )
-CONNECTION_ERRORS: tuple[type[BaseException], ...] = (*TIMEOUT_ERRORS, *(error for kind in KINDS for error in kind.errors))
+CONNECTION_ERRORS: tuple[type[BaseException], ...] = (
+    *TIMEOUT_ERRORS,
+    *(error for kind in KINDS for error in kind.errors),
+)
 
 
 class Locked(Refused):
-    """Another transaction held a lock for longer than `lock_timeout`. Nothing was committed; the connection stays usable."""
+    """Another transaction held a lock for longer than `lock_timeout`.
+
+    Nothing was committed; the connection stays usable.
+    """
 
     def __init__(self) -> None:
         super().__init__("unavailable", "the database is busy", retry_after=1)

@@ -1,13 +1,13 @@
 """Redis (or Valkey): redis-py behind trio-asyncio.
 
-All data in Redis may be lost at any time without the loss of a message. While the server is unreachable, commands are refused
-`unavailable`. A cancelled command closes its connection, so that the next command does not read its answer.
+All data in Redis may be lost at any time without the loss of a message. While the server is unreachable, commands are
+refused `unavailable`. A cancelled command closes its connection, so that the next command does not read its answer.
 
-Commands that belong together are one `transaction`, or an `update`, which commits only if nothing has changed since it read.
-Scripts are not used, so a server can forbid them.
+Commands that belong together are one `transaction`, or an `update`, which commits only if nothing has changed since it
+read. Scripts are not used, so a server can forbid them.
 
-After a failover, old connections may still lead to the old primary, which refuses writes. So an error about the state of the
-server is treated as a fault of the connection, see `Redis.reconnect`.
+After a failover, old connections may still lead to the old primary, which refuses writes. So an error about the state
+of the server is treated as a fault of the connection, see `Redis.reconnect`.
 """
 
 from collections import Counter
@@ -80,10 +80,16 @@ class Redis:
         return ":".join((self._prefix, *parts))
 
     def note_unreadable(self, place: str, **extra: Any) -> None:
-        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version. Log the first of each place."""
+        """Count an entry that is skipped: foreign, damaged, too large, or of a newer version.
+
+        Log the first of each place.
+        """
         self.unreadable[place] += 1
         if self.unreadable[place] == 1:
-            LOG.warning("an entry in Redis cannot be read; such entries are skipped and counted", extra={"place": place, **extra})
+            LOG.warning(
+                "an entry in Redis cannot be read; such entries are skipped and counted",
+                extra={"place": place, **extra},
+            )
 
     async def call(self, *command: Any) -> Any:
         """Execute one command. Raises Refused: `unavailable`; its cause is for operators only."""
@@ -257,7 +263,8 @@ def client_of(settings: RedisSection, url: str) -> "Client":
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
-        # By default each new connection reads the version of redis-py from its package, and tells the server in two commands.
+        # By default each new connection reads the version of redis-py from its package, and tells the server in two
+        # commands.
         "driver_info": None,
     }
     if url:
@@ -269,7 +276,9 @@ def client_of(settings: RedisSection, url: str) -> "Client":
             return client
         except (ValueError, TypeError, RedisError):
             form = "redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// for TLS, unix:///PATH for a socket)"
-            raise BadAddress(f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A") from None
+            raise BadAddress(
+                f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A"
+            ) from None
     return Client(
         host=settings.host,
         port=settings.port,

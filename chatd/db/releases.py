@@ -32,5 +32,7 @@ def warning(kind: str, version: Version) -> str:
     """The warning about a vulnerable release; empty if it is none."""
     shown = ".".join(map(str, version))
     return (
-        f"{shown} has known vulnerabilities unless your distribution has patched them: update it" if is_old(kind, version) else ""
+        f"{shown} has known vulnerabilities unless your distribution has patched them: update it"
+        if is_old(kind, version)
+        else ""
     )

@@ -32,15 +32,17 @@ async def durability_problems(db: Postgres) -> list[str]:
     problems = []
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         if await db.value(f"show {name}") == "off":
-            problems.append(f"{name} is off: a crash can lose acknowledged messages. Set {name} = on in postgresql.conf")
+            problems.append(
+                f"{name} is off: a crash can lose acknowledged messages. Set {name} = on in postgresql.conf"
+            )
     return problems
 
 
 async def collation_problem(db: Postgres) -> str:
     """Whether the library that sorts text was replaced since the database was created; empty if not. Raises Refused.
 
-    chatd does the same under every locale, but an index is in the order of the library that it was built with: under another
-    version a unique index can accept a second row. The locales C and POSIX have no version.
+    chatd does the same under every locale, but an index is in the order of the library that it was built with: under
+    another version a unique index can accept a second row. The locales C and POSIX have no version.
     """
     row = await db.one(COLLATION)
     assert row is not None
@@ -52,8 +54,8 @@ async def collation_problem(db: Postgres) -> str:
 async def pooling_problem(db: Postgres) -> str:
     """What shows that a pooler does not keep sessions, such as PgBouncer in transaction mode; empty if there is none.
 
-    chatd prepares statements and sets parameters once for each connection. Behind such a pooler both are lost, or replaced by
-    those of another connection. Raises Refused.
+    chatd prepares statements and sets parameters once for each connection. Behind such a pooler both are lost, or
+    replaced by those of another connection. Raises Refused.
     """
     processes: tuple[set[int], set[int]] = (set(), set())
     limits: set[timedelta] = set()

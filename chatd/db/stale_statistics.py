@@ -1,8 +1,8 @@
 """Analyses tables that have grown, so that no plan is kept that was made for an empty or small table.
 
-A connection keeps the plan of a statement. In an empty table all indexes cost the same, so Postgres may choose one that it has to
-read from end to end once there are rows. After ANALYZE, every connection of every node plans the statements and functions that
-read the table again. Autovacuum does the same, but only once a minute.
+A connection keeps the plan of a statement. In an empty table all indexes cost the same, so Postgres may choose one that
+it has to read from end to end once there are rows. After ANALYZE, every connection of every node plans the statements
+and functions that read the table again. Autovacuum does the same, but only once a minute.
 """
 
 from contextlib import closing, suppress
@@ -31,7 +31,10 @@ async def watch(db: Postgres) -> None:
 
 
 async def renew(db: Postgres) -> list[str]:
-    """Analyse the tables that have grown, and return their names. Skips those that another node analyses. Raises Refused."""
+    """Analyse the tables that have grown, and return their names.
+
+    Skips those that another node analyses. Raises Refused.
+    """
     names = [row["name"] for row in await db.all(SQL.grown, FACTOR, SMALL_ROWS)]
     if names:
         with closing(db.connection("statistics", PRELUDE)) as connection:

@@ -1,8 +1,8 @@
 """Admission of connections: limits in total, per address, per second, and on concurrent sign-ins.
 
-When all clients reconnect at once, work must not be wasted: with a thousand handshakes under way each takes longer than its
-client waits, all fail, and all clients retry. So only a few handshakes are signed in at a time, a client that would wait too long
-is rejected at once, and each rejected client gets another time to retry.
+When all clients reconnect at once, work must not be wasted: with a thousand handshakes under way each takes longer than
+its client waits, all fail, and all clients retry. So only a few handshakes are signed in at a time, a client that would
+wait too long is rejected at once, and each rejected client gets another time to retry.
 """
 
 import math
@@ -132,7 +132,10 @@ class Admission:
         self.refused: Counter[str] = Counter()
 
     def check_rate(self, address: str) -> None:
-        """Count a new connection. Raises Overloaded, also if so many wait for an `auth_slot` that this one would time out."""
+        """Count a new connection.
+
+        Raises Overloaded, also if so many wait for an `auth_slot` that this one would time out.
+        """
         now = trio.current_time()
         self._gates.of(bucket(address)).check(now, "too many connections from your address")
         if self._waiting >= MAX_CONCURRENT_AUTH + self._gate.retries.rate * AUTH_SLOT_TIMEOUT_S / 2:
@@ -144,7 +147,10 @@ class Admission:
         self._gates.of(bucket(address)).charge(trio.current_time(), REJECTION_COST)
 
     def rejection_slot(self, address: str) -> ExitStack | None:
-        """Hold a slot for an answered rejection. Returns None if all are in use: the connection is then closed unanswered."""
+        """Hold a slot for an answered rejection.
+
+        Returns None if all are in use: the connection is then closed unanswered.
+        """
         key, slot = bucket(address), ExitStack()
         if not self._rejections.has_room(key):
             return None

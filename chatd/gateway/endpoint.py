@@ -75,7 +75,8 @@ class GatewayEndpoint:
                 token = in_query
             elif ticket is None:
                 raise Refused(
-                    "unauthenticated", "`?token=` is disabled (auth.query_token); use a header, a subprotocol or `?ticket=`"
+                    "unauthenticated",
+                    "`?token=` is disabled (auth.query_token); use a header, a subprotocol or `?ticket=`",
                 )
         principal = await node.get(SignIn).principal(handshake.address, token=token, ticket=ticket, now=now)
         penalty_s = self._deps.penalties.left((principal.tenant, principal.user), trio.current_time())
@@ -107,7 +108,9 @@ class GatewayEndpoint:
             timer.cancel()
             hub = deps.node.hub
             stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = {place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)}
+            typing_in = {
+                place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)
+            }
             await hub.subscriptions.unsubscribe_in_batches(session)
             hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER

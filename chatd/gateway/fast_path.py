@@ -1,22 +1,23 @@
 """The fast path: a stream below trio-websocket that handles whole data frames itself.
 
-trio-websocket remains the owner of the protocol: handshake, ping and pong, fragmentation, close, errors. It calls `receive_some`;
-the stream reads each frame header that arrives, and does one of three things with the frame:
+trio-websocket remains the owner of the protocol: handshake, ping and pong, fragmentation, close, errors. It calls
+`receive_some`; the stream reads each frame header that arrives, and does one of three things with the frame:
 
-* Plain (final, of an opcode that the session takes, no reserved bit, masked, shortest length, complete, within the limit, outside
-  of a fragmented message): it is unmasked and given to the session in the same task. trio-websocket never sees it.
+* Plain (final, of an opcode that the session takes, no reserved bit, masked, shortest length, complete, within the
+  limit, outside of a fragmented message): it is unmasked and given to the session in the same task. trio-websocket
+  never sees it.
 * Valid, but not plain (control frames, fragments): exactly its bytes are returned to trio-websocket.
-* Invalid (reserved bits or opcodes, no mask, a length that is not minimal, a stray continuation), or anything after a close
-  frame: all bytes from there on are returned, so that trio-websocket judges them.
+* Invalid (reserved bits or opcodes, no mask, a length that is not minimal, a stray continuation), or anything after a
+  close frame: all bytes from there on are returned, so that trio-websocket judges them.
 
-The decision falls after data has arrived, because trio-websocket is already inside `receive_some` when the handshake ends. Bytes
-that were returned are never read again.
+The decision falls after data has arrived, because trio-websocket is already inside `receive_some` when the handshake
+ends. Bytes that were returned are never read again.
 
-Order of the two paths: `run_slow_path` handles the messages of trio-websocket. After the final frame of such a message, the
-stream gives no later message to the session until the earlier one is handled.
+Order of the two paths: `run_slow_path` handles the messages of trio-websocket. After the final frame of such a message,
+the stream gives no later message to the session until the earlier one is handled.
 
-The stream enforces two limits that trio-websocket does not have, because it sees every header: frames per message, and control
-frames per second. A violation is reported once through `exceeded`, and everything after it is dropped.
+The stream enforces two limits that trio-websocket does not have, because it sees every header: frames per message, and
+control frames per second. A violation is reported once through `exceeded`, and everything after it is dropped.
 """
 
 from collections.abc import Awaitable, Callable, Container
@@ -48,8 +49,8 @@ Receive = Callable[[int, bytes], Awaitable[None]]
 class FrameRules:
     """What the peer may send, and what is called for it. Sizes in bytes.
 
-    `receive(opcode, payload)` handles a message, `exceeded(close)` a violation. `behind(topic, rev)` makes the frame that
-    replaces dropped events, and `dropped(count)` counts them; see `SendQueue`.
+    `receive(opcode, payload)` handles a message, `exceeded(close)` a violation. `behind(topic, rev)` makes the frame
+    that replaces dropped events, and `dropped(count)` counts them; see `SendQueue`.
     """
 
     __slots__ = ("behind", "control", "dropped", "exceeded", "max_frames", "max_message", "opcodes", "receive")
@@ -77,7 +78,9 @@ class FrameRules:
 
 
 class FastPathStream(trio.abc.Stream):
-    """Pass it to `wrap_server_stream`; after the handshake `open` it and call `run_slow_path` until the connection ends."""
+    """Pass it to `wrap_server_stream`; after the handshake `open` it and call `run_slow_path` until the connection
+    ends.
+    """
 
     __slots__ = (
         "_close_sent",
@@ -124,10 +127,11 @@ class FastPathStream(trio.abc.Stream):
         self.last_activity = trio.current_time()
         # When the messages being handled were read, or when the peer made room for their answers.
         self.read_at = self.last_activity
-        # Whether the stream waits for the peer. If not, the peer may be waiting for an answer, and its silence means nothing.
+        # Whether the stream waits for the peer. If not, the peer may be waiting for an answer, and its silence means
+        # nothing.
         self.is_reading = False
 
-    # --- in -------------------------------------------------------------------------------------------------------------
+    # --- in -------------------------------------------------------------------------------------------------------
 
     def open(self, rules: FrameRules) -> None:
         """Start the fast path, after the handshake."""
@@ -139,7 +143,10 @@ class FastPathStream(trio.abc.Stream):
         self._opened = None
 
     def replace_head(self, size: int, head: bytes) -> None:
-        """Let trio-websocket read `head` in place of the first `size` bytes. What follows waits until the stream is open."""
+        """Let trio-websocket read `head` in place of the first `size` bytes.
+
+        What follows waits until the stream is open.
+        """
         self._data, self._position = head + bytes(self._data[self._position + size :]), 0
         self._passthrough = len(head)
 
@@ -258,7 +265,10 @@ class FastPathStream(trio.abc.Stream):
         )
 
     async def _handle_plain(self, header: Header, rules: FrameRules) -> bool:
-        """Give a plain frame to the session. Returns False for invalid UTF-8, which trio-websocket refuses (RFC 6455, 8.1)."""
+        """Give a plain frame to the session.
+
+        Returns False for invalid UTF-8, which trio-websocket refuses (RFC 6455, 8.1).
+        """
         payload = unmask(self._data, header)
         if header.first & 0x0F == TEXT and not is_utf8(payload):
             self._raw = True
@@ -330,7 +340,9 @@ class FastPathStream(trio.abc.Stream):
             return
         self._protocol_error_read = trio.Event()
         try:
-            self._queue.send_close(encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120]))
+            self._queue.send_close(
+                encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120])
+            )
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.
                 self._queue.abandon()
@@ -351,7 +363,7 @@ class FastPathStream(trio.abc.Stream):
             self._slow_path_busy.set()
             self._slow_path_busy = None
 
-    # --- out ------------------------------------------------------------------------------------------------------------
+    # --- out ------------------------------------------------------------------------------------------------------
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send data of trio-websocket, in its place among the frames."""

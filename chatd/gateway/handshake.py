@@ -1,8 +1,8 @@
 """The opening handshake (RFC 6455, section 4.2.1), read and checked before trio-websocket sees it.
 
-trio-websocket accepts invalid requests (keys of any form, HTTP/1.0, bodies, endless headers), and a single byte that is not ASCII
-ends the process. So the head is read here, within bounds and strictly, and trio-websocket gets a new head, which has nothing of
-the peer's but the key.
+trio-websocket accepts invalid requests (keys of any form, HTTP/1.0, bodies, endless headers), and a single byte that is
+not ASCII ends the process. So the head is read here, within bounds and strictly, and trio-websocket gets a new head,
+which has nothing of the peer's but the key.
 """
 
 import base64
@@ -97,7 +97,8 @@ class Handshake:
         """The head for trio-websocket."""
         protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
         return (
-            "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: "
+            "Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\n{protocol}\r\n"
         ).encode("ascii")
 
@@ -169,7 +170,9 @@ def check_upgrade(headers: Mapping[str, str]) -> None:
             headers={"Upgrade": "websocket"},
         )
     if headers.get("sec-websocket-version") != "13":
-        raise Rejected(426, "bad_request", "only Sec-WebSocket-Version 13 is supported", headers={"Sec-WebSocket-Version": "13"})
+        raise Rejected(
+            426, "bad_request", "only Sec-WebSocket-Version 13 is supported", headers={"Sec-WebSocket-Version": "13"}
+        )
     if not is_key(headers.get("sec-websocket-key", "")):
         raise Rejected(400, "bad_request", "Sec-WebSocket-Key is not 16 bytes of base64")
 

@@ -1,7 +1,7 @@
 """The WebSocket listener: accepts connections, admits them, and guards each one.
 
-Whatever a peer or a bug does inside the guard, only this connection ends, with one log entry. (With plain `serve_websocket` a
-single packet can end the process.)
+Whatever a peer or a bug does inside the guard, only this connection ends, with one log entry. (With plain
+`serve_websocket` a single packet can end the process.)
 """
 
 import socket
@@ -39,7 +39,9 @@ class Endpoint(Protocol[Peer]):
         """The subprotocol to answer, if any."""
         ...
 
-    async def serve(self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: Peer) -> None:
+    async def serve(
+        self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: Peer
+    ) -> None:
         """Serve until the connection ends."""
         ...
 
@@ -48,7 +50,12 @@ class Listener(Generic[Peer]):
     """A listening socket and its connections."""
 
     def __init__(
-        self, sock: socket.socket, settings: Gateway, admission: Admission, endpoint: Endpoint[Peer], health: Health | None = None
+        self,
+        sock: socket.socket,
+        settings: Gateway,
+        admission: Admission,
+        endpoint: Endpoint[Peer],
+        health: Health | None = None,
     ) -> None:
         self._settings = settings
         self._admission = admission
@@ -91,7 +98,9 @@ class Listener(Generic[Peer]):
             sock.close()
 
     async def _admit(self, sock: socket.socket, peer: str) -> None:
-        """Check the rate of the peer; that of clients behind a proxy is checked in `_read_handshake`, by forwarded address."""
+        """Check the rate of the peer; that of clients behind a proxy is checked in `_read_handshake`, by forwarded
+        address.
+        """
         try:
             if not is_trusted(peer, self._proxies):
                 self._admission.check_rate(peer)
@@ -108,7 +117,11 @@ class Listener(Generic[Peer]):
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock)
             queue = SendQueue(
-                transport, nursery, self._settings.outbox_bytes, self._settings.outbox_frames, self._settings.stall_timeout
+                transport,
+                nursery,
+                self._settings.outbox_bytes,
+                self._settings.outbox_frames,
+                self._settings.stall_timeout,
             )
             stream = FastPathStream(transport, queue)
             try:
@@ -195,7 +208,9 @@ class Listener(Generic[Peer]):
         finally:
             self._reading.discard(scope)
 
-    async def _upgrade(self, nursery: trio.Nursery, stream: FastPathStream, handshake: Handshake) -> WebSocketConnection:
+    async def _upgrade(
+        self, nursery: trio.Nursery, stream: FastPathStream, handshake: Handshake
+    ) -> WebSocketConnection:
         request = await wrap_server_stream(
             nursery, stream, message_queue_size=1, max_message_size=self._settings.max_message_bytes
         )
@@ -224,6 +239,9 @@ async def reject(stream: FastPathStream, rejected: Rejected) -> None:
 
 
 async def close_websocket(connection: WebSocketConnection, code: int, reason: str, timeout: float) -> None:
-    """Close with a code, without waiting longer than `timeout` seconds for the answer. A reason has at most 123 bytes."""
+    """Close with a code, without waiting longer than `timeout` seconds for the answer.
+
+    A reason has at most 123 bytes.
+    """
     with trio.move_on_after(timeout):
         await connection.aclose(code, reason.encode()[:120].decode(errors="ignore"))

@@ -1,6 +1,7 @@
 """The time that a user may not reconnect after a connection was closed for flooding (4029).
 
-Penalties are by user and not by address, because many users may share one address. Each flood that follows soon doubles it.
+Penalties are by user and not by address, because many users may share one address. Each flood that follows soon doubles
+it.
 """
 
 from chatd.app.rate_limits import MAX_USERS, Recent
@@ -30,7 +31,10 @@ class Penalties:
         self._users = Recent[User, Penalty](Penalty, MAX_USERS)
 
     def add(self, user: User, now: float) -> float:
-        """Count a flood; connections closed at the same time are one. Returns the seconds until the user may reconnect."""
+        """Count a flood; connections closed at the same time are one.
+
+        Returns the seconds until the user may reconnect.
+        """
         penalty = self._users.of(user)
         if now >= penalty.until:
             is_first = now - penalty.until > RESET_AFTER_S

@@ -1,12 +1,13 @@
-"""The send queue of a connection: a frame is written at once if the socket takes it, and otherwise queued within bounds.
+"""The send queue of a connection: a frame is written at once if the socket takes it, and otherwise queued within
+bounds.
 
-Senders never wait; only trio-websocket waits, for its own control frames. A writer task exists only while frames are queued, and
-writes many of them in one system call.
+Senders never wait; only trio-websocket waits, for its own control frames. A writer task exists only while frames are
+queued, and writes many of them in one system call.
 
-A full queue turns a slow reader into one that syncs. The queued events of topics are dropped, whole frames only, and one
-`behind` per topic takes their place as far as there is room. Frames that a `behind` cannot replace (answers, events of the
-user) stay; if an event of the user does not fit, `session.behind` announces it. Only a reader that takes nothing at all for
-`stall_s` is closed.
+A full queue turns a slow reader into one that syncs. The queued events of topics are dropped, whole frames only, and
+one `behind` per topic takes their place as far as there is room. Frames that a `behind` cannot replace (answers, events
+of the user) stay; if an event of the user does not fit, `session.behind` announces it. Only a reader that takes nothing
+at all for `stall_s` is closed.
 """
 
 from collections import deque
@@ -78,7 +79,12 @@ class SendQueue:
     )
 
     def __init__(
-        self, transport: Transport, nursery: trio.Nursery, max_bytes: int, max_frames: int, stall_s: float = float("inf")
+        self,
+        transport: Transport,
+        nursery: trio.Nursery,
+        max_bytes: int,
+        max_frames: int,
+        stall_s: float = float("inf"),
     ) -> None:
         self._transport = transport
         self._write = transport.write_nowait
@@ -161,7 +167,7 @@ class SendQueue:
         entries.append((frame, event))
         self.queued_bytes += len(frame)
 
-    # --- overflow -------------------------------------------------------------------------------------------------------
+    # --- overflow -------------------------------------------------------------------------------------------------
 
     def _note_dropped(self, event: EventPosition) -> bool:
         """Record that an event is dropped, unless it is ephemeral. Returns False, as `send_nowait` does for it."""
@@ -200,10 +206,13 @@ class SendQueue:
             self.queued_bytes = sum(len(frame) for frame, _ in kept)
         self._wake()
 
-    # --- waiting --------------------------------------------------------------------------------------------------------
+    # --- waiting --------------------------------------------------------------------------------------------------
 
     async def send(self, data: bytes) -> None:
-        """Queue data of trio-websocket behind the other frames and wait until it is written. Raises trio.BrokenResourceError."""
+        """Queue data of trio-websocket behind the other frames and wait until it is written.
+
+        Raises trio.BrokenResourceError.
+        """
         if self.state is not BROKEN and self._entries is None:
             self._write_or_queue(data)
         elif self._entries is not None:
@@ -237,7 +246,7 @@ class SendQueue:
             self._changed.set()
             self._changed = None
 
-    # --- the writer -----------------------------------------------------------------------------------------------------
+    # --- the writer -----------------------------------------------------------------------------------------------
 
     async def _write_entries(self, entries: Entries) -> None:
         """Write until the queue is empty."""
@@ -255,7 +264,10 @@ class SendQueue:
         self._wake()
 
     def _next_frames(self) -> list[Data]:
-        """The frames to write now. The transport asks once the socket is writable, because the queue may change until then."""
+        """The frames to write now.
+
+        The transport asks once the socket is writable, because the queue may change until then.
+        """
         assert self._entries is not None
         frames, free_bytes = list[Data](), MAX_WRITE_BYTES
         for frame, _ in islice(self._entries, MAX_BUFFERS):

@@ -1,7 +1,7 @@
 """A session: one authenticated connection, from `connected` to its close.
 
-The stream calls `receive` for each message, in its own task; everything that is sent passes `send_nowait`. Any task can end the
-session by `request_close`; the task of the session then sends the close frame.
+The stream calls `receive` for each message, in its own task; everything that is sent passes `send_nowait`. Any task can
+end the session by `request_close`; the task of the session then sends the close frame.
 """
 
 from collections.abc import Iterator
@@ -80,7 +80,9 @@ class Session:
         "user",
     )
 
-    def __init__(self, deps: SessionDeps, stream: FastPathStream, codec: Codec, principal: Principal, address: str) -> None:
+    def __init__(
+        self, deps: SessionDeps, stream: FastPathStream, codec: Codec, principal: Principal, address: str
+    ) -> None:
         limits = deps.node.config.limits
         self.id = uuid7(deps.node.clock())
         self.tenant, self.user = principal.tenant, principal.user
@@ -131,7 +133,7 @@ class Session:
             close, reason = self.ending
             await close_websocket(connection, close.code, reason, self._node.config.gateway.close_timeout)
 
-    # --- in -------------------------------------------------------------------------------------------------------------
+    # --- in -------------------------------------------------------------------------------------------------------
 
     async def receive(self, opcode: int, payload: bytes) -> None:
         """Handle a message of the peer. Commands of one connection run one after another, in the order of sending."""
@@ -201,7 +203,7 @@ class Session:
         self.login, self.token_id = principal.login, principal.token_id
         self._warned = False
 
-    # --- out ------------------------------------------------------------------------------------------------------------
+    # --- out ------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def silent(self) -> Iterator[None]:
@@ -249,13 +251,18 @@ class Session:
             address=hashes[0].hex()[:ADDRESS_DIGITS] if hashes else "",
         )
 
-    # --- end ------------------------------------------------------------------------------------------------------------
+    # --- end ------------------------------------------------------------------------------------------------------
 
     def request_close(self, close: str, reason: str = "") -> None:
-        """End the session with a close of the table `CLOSES`. A running command is finished first if the node drains."""
+        """End the session with a close of the table `CLOSES`.
+
+        A running command is finished first if the node drains.
+        """
         if self.ending is None:
             if close == "flooding":
-                reason = f"retry_in_ms={self._deps.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
+                reason = (
+                    f"retry_in_ms={self._deps.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
+                )
                 self._stream.mute()
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
@@ -268,7 +275,10 @@ class Session:
         self._scope.cancel()
 
     def on_heartbeat(self) -> float | None:
-        """Check that the peer is alive and the token valid. Called by the timer wheel; returns seconds until the next check."""
+        """Check that the peer is alive and the token valid.
+
+        Called by the timer wheel; returns seconds until the next check.
+        """
         now, heartbeat = trio.current_time(), self._node.config.gateway.heartbeat
         if not self._stream.is_reading:
             self._attended_at = now

@@ -17,7 +17,10 @@ Frames = Callable[[], Sequence[Data]]
 
 
 class Transport(Protocol):
-    """Reads, and writes that may take less than given. Raises OSError or trio.BrokenResourceError if the peer is gone."""
+    """Reads, and writes that may take less than given.
+
+    Raises OSError or trio.BrokenResourceError if the peer is gone.
+    """
 
     async def read(self) -> bytes:
         """Return some bytes, or b"" at the end."""

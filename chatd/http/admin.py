@@ -1,10 +1,10 @@
 """What admins can do, under /admin. Without an admin in the configuration nothing is there.
 
-A token in a header, never a cookie; POST only, JSON only; and no page of another site (OWASP ASVS 5.0, 3.5): browsers say where
-a request comes from, and what they say is foreign is refused before anything else is looked at.
+A token in a header, never a cookie; POST only, JSON only; and no page of another site (OWASP ASVS 5.0, 3.5): browsers
+say where a request comes from, and what they say is foreign is refused before anything else is looked at.
 
-A page whose own name was made to point at this server (DNS rebinding) is no other site to the browser, but it has to send that
-name as Host. So Host has to be an address, `localhost`, or a name of the configuration.
+A page whose own name was made to point at this server (DNS rebinding) is no other site to the browser, but it has to
+send that name as Host. So Host has to be an address, `localhost`, or a name of the configuration.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -42,7 +42,11 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadT
     @app.before_request
     async def check_host() -> Response | None:
         """On every path below, there or not."""
-        if not node.config.admins or not is_for_admins(request.path) or is_own_host(request.headers.get("Host", ""), names):
+        if (
+            not node.config.admins
+            or not is_for_admins(request.path)
+            or is_own_host(request.headers.get("Host", ""), names)
+        ):
             return None
         return refused_answer(node, Refused("forbidden", "not under this host name; see http.admin_hosts"))
 
@@ -77,7 +81,9 @@ def view_of(row: Row, node: Node, admins: Admins, read_turns: ReadTurns) -> View
     return view
 
 
-def reader_of(kind: type[Command], node: Node, admins: Admins) -> Callable[[], Awaitable[tuple[AdminCommand, AdminScope, str]]]:
+def reader_of(
+    kind: type[Command], node: Node, admins: Admins
+) -> Callable[[], Awaitable[tuple[AdminCommand, AdminScope, str]]]:
     """What an admin asks for, in whose name, and from where. Raises Refused."""
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     reader = RequestDecoder(kind, node.config.gateway.max_depth)
@@ -99,7 +105,10 @@ def is_for_admins(path: str) -> bool:
 def check_site() -> None:
     """Raises Refused: `forbidden` for what a page of another site has sent (Fetch Metadata; RFC 6454)."""
     site, host = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Host", "")
-    if site not in OWN_SITE or request.headers.get("Origin", f"https://{host}") not in (f"https://{host}", f"http://{host}"):
+    if site not in OWN_SITE or request.headers.get("Origin", f"https://{host}") not in (
+        f"https://{host}",
+        f"http://{host}",
+    ):
         raise Refused("forbidden", "not from a page of another site")
 
 

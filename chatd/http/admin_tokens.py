@@ -57,7 +57,9 @@ def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:
     if TENANT.fullmatch(name) is None:
         raise WeakKey(f"{name!r} is not a valid admin name: expected 1 to 63 of a-z, 0-9, - and _")
     if len(admin.token) < MIN_SECRET_BYTES or TOKEN.fullmatch(admin.token) is None:
-        raise WeakKey(f"admin {name}: the token must have at least {MIN_SECRET_BYTES} bytes of printable ASCII, without spaces")
+        raise WeakKey(
+            f"admin {name}: the token must have at least {MIN_SECRET_BYTES} bytes of printable ASCII, without spaces"
+        )
     unknown = set(admin.tenants) - tenants
     if unknown:
         raise WeakKey(f"admin {name}: unknown tenant {', '.join(sorted(unknown))}")

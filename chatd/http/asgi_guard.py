@@ -1,15 +1,18 @@
 """An ASGI application between Hypercorn and Quart: rejects ambiguous requests, and bounds the time of a response.
 
-*Paths.* A proxy routes by the path that it has decoded and normalized; Quart decodes the path as well. Both see the same path
-only if there is nothing to decode or normalize, so all other paths are rejected before routing (`is_canonical`). For the same
-reason a header with a single value must not occur twice: a proxy may use the first one, and Quart the last.
+*Paths.* A proxy routes by the path that it has decoded and normalized; Quart decodes the path as well. Both see the
+same path only if there is nothing to decode or normalize, so all other paths are rejected before routing
+(`is_canonical`). For the same reason a header with a single value must not occur twice: a proxy may use the first one,
+and Quart the last.
 
-*Responses.* A response is written in parts of `PART_BYTES`, each after the socket has accepted the previous one, all within the
-time that `BoundedStream` allows. What a request holds until its response is written (`held`) is released when it ends.
+*Responses.* A response is written in parts of `PART_BYTES`, each after the socket has accepted the previous one, all
+within the time that `BoundedStream` allows. What a request holds until its response is written (`held`) is released
+when it ends.
 
-*The end.* When a response is complete, Hypercorn tells the application that the exchange is over, and then closes the connection
-or prepares it for the next request, all within one `send`. Quart-Trio mistakes that for a client that disconnected and cancels
-the task that is sending, which would leave the connection neither closed nor with a timeout. Hence the shield.
+*The end.* When a response is complete, Hypercorn tells the application that the exchange is over, and then closes the
+connection or prepares it for the next request, all within one `send`. Quart-Trio mistakes that for a client that
+disconnected and cancels the task that is sending, which would leave the connection neither closed nor with a timeout.
+Hence the shield.
 """
 
 from collections.abc import Iterable
@@ -52,9 +55,13 @@ class AsgiGuard:
         elif not all(can_be_encoded(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
             await answer(send, "http.response", 400, Refused("bad_request", "the Host header is not a host"))
         elif is_ambiguous(scope["headers"]):
-            await answer(send, "http.response", 400, Refused("bad_request", "a header that has one value was sent twice"))
+            await answer(
+                send, "http.response", 400, Refused("bad_request", "a header that has one value was sent twice")
+            )
         elif not is_canonical(scope["raw_path"]):
-            await answer(send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json"))
+            await answer(
+                send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json")
+            )
         else:
             state: dict[str, Any] = scope["state"]
             with ExitStack() as held:
@@ -79,7 +86,9 @@ def paced(send: ASGISendCallable, peer: BoundedStream) -> ASGISendCallable:
             return
         body = memoryview(message["body"])
         for start in range(0, len(body), PART_BYTES):
-            await send({"type": "http.response.body", "body": bytes(body[start : start + PART_BYTES]), "more_body": True})
+            await send(
+                {"type": "http.response.body", "body": bytes(body[start : start + PART_BYTES]), "more_body": True}
+            )
         if not message["more_body"]:
             peer.end_answer()
             with trio.move_on_after(LAST_STEP_TIMEOUT_S, shield=True):

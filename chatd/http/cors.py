@@ -1,4 +1,7 @@
-"""Pages of other origins (the Fetch standard, section 3.2). There are no cookies, so a page always needs a token of its own."""
+"""Pages of other origins (the Fetch standard, section 3.2).
+
+There are no cookies, so a page always needs a token of its own.
+"""
 
 from quart import Response, request
 from quart_trio import QuartTrio

@@ -1,19 +1,20 @@
 """Hypercorn's connection, speaking HTTP/1.1 only.
 
-*No HTTP/2*, neither by prior knowledge nor by `Upgrade: h2c`. Hypercorn buffers what an HTTP/2 stream has no window for, so a
-peer with a window of one byte makes the server hold whole answers; and an upgrade that a proxy passes on opens a tunnel past
-the rules of the proxy. A proxy speaks HTTP/1.1 to its upstreams, so nothing is lost.
+*No HTTP/2*, neither by prior knowledge nor by `Upgrade: h2c`. Hypercorn buffers what an HTTP/2 stream has no window
+for, so a peer with a window of one byte makes the server hold whole answers; and an upgrade that a proxy passes on
+opens a tunnel past the rules of the proxy. A proxy speaks HTTP/1.1 to its upstreams, so nothing is lost.
 
-*One length.* A request with both Content-Length and Transfer-Encoding is one request to the proxy and may be two here. It is
-refused and ends the connection (RFC 9112, section 6.3).
+*One length.* A request with both Content-Length and Transfer-Encoding is one request to the proxy and may be two here.
+It is refused and ends the connection (RFC 9112, section 6.3).
 
-*A bounded head.* h11 and Hypercorn take 6 microseconds for each header, in one step, and a header needs four bytes. So a head of
-more than `MAX_HEADERS` lines is refused before it is parsed.
+*A bounded head.* h11 and Hypercorn take 6 microseconds for each header, in one step, and a header needs four bytes. So
+a head of more than `MAX_HEADERS` lines is refused before it is parsed.
 
 Errors that are found before there is a request have a JSON body like all others.
 
-*The end.* Hypercorn closes idle connections without an answer when the server stops. A request that is under way to us at that
-moment would be lost, so it is answered 503 before it is read, and what still comes is read and dropped (see `Peer.aclose`).
+*The end.* Hypercorn closes idle connections without an answer when the server stops. A request that is under way to us
+at that moment would be lost, so it is answered 503 before it is read, and what still comes is read and dropped (see
+`Peer.aclose`).
 """
 
 from typing import Any
@@ -94,7 +95,9 @@ class SteadyHttp1(H11Protocol):
         await self.send(Closed())
 
     async def _send_error_response(self, status_code: int) -> None:
-        await self._send_refusal(status_code, Refused("bad_request", MESSAGES.get(status_code, "not a request of HTTP/1.1")))
+        await self._send_refusal(
+            status_code, Refused("bad_request", MESSAGES.get(status_code, "not a request of HTTP/1.1"))
+        )
 
     async def _send_refusal(self, status_code: int, refused: Refused) -> None:
         head, body = error_answer(refused)

@@ -1,10 +1,11 @@
 """Limits on responses that do not fit into one part: per user, per address, and in total.
 
-A client that does not read costs the memory of one part, or of the whole response if it was made in one piece. So their number is
-bounded. A response that is streamed (a file) waits for a slot; one that is in memory (a list) is refused without a slot. The
-response to a request that changed something is never refused.
+A client that does not read costs the memory of one part, or of the whole response if it was made in one piece. So their
+number is bounded. A response that is streamed (a file) waits for a slot; one that is in memory (a list) is refused
+without a slot. The response to a request that changed something is never refused.
 
-The size of a list is known only when it is in memory, so the number of requests that read is bounded too (see `read_turns`).
+The size of a list is known only when it is in memory, so the number of requests that read is bounded too (see
+`read_turns`).
 """
 
 from contextlib import ExitStack

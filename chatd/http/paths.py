@@ -1,7 +1,7 @@
 """Which paths of a request can be read in one way only.
 
-A proxy compares its rules with the path after decoding (RFC 3986, section 6.2.2): percent signs, dot segments, repeated slashes.
-A path that all of this leaves as it is means the same to everybody.
+A proxy compares its rules with the path after decoding (RFC 3986, section 6.2.2): percent signs, dot segments, repeated
+slashes. A path that all of this leaves as it is means the same to everybody.
 """
 
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -15,7 +15,12 @@ SEPARATORS = frozenset(b"/\\")
 def is_canonical(path: bytes) -> bool:
     """Whether decoding and tidying up leave this path as it is. It begins with a slash."""
     first, *segments = path.split(b"/")
-    return not first and bool(segments) and all(map(is_segment, segments[:-1])) and (not segments[-1] or is_segment(segments[-1]))
+    return (
+        not first
+        and bool(segments)
+        and all(map(is_segment, segments[:-1]))
+        and (not segments[-1] or is_segment(segments[-1]))
+    )
 
 
 def is_segment(segment: bytes) -> bool:

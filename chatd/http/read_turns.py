@@ -1,7 +1,8 @@
 """Limits on requests that read, while their response is made in memory.
 
-The size of a list is known only when it is in memory: without a limit, parallel requests for long lists would use memory before
-`long_answers` can refuse them. A turn ends before the response is written, so a client that does not read holds none.
+The size of a list is known only when it is in memory: without a limit, parallel requests for long lists would use
+memory before `long_answers` can refuse them. A turn ends before the response is written, so a client that does not read
+holds none.
 """
 
 from collections.abc import AsyncIterator

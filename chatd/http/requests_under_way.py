@@ -1,4 +1,7 @@
-"""The application behind the server. It can be replaced while connections are open, and all requests can be cancelled."""
+"""The application behind the server.
+
+It can be replaced while connections are open, and all requests can be cancelled.
+"""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""Every command as REST, from its declaration. A request becomes the same struct as a frame and is dispatched in the same way.
+"""Every command as REST, from its declaration. A request becomes the same struct as a frame and is dispatched in the
+same way.
 
 GET and DELETE have their fields in the query, the others in a JSON body; fields of the path are in neither.
 """
@@ -36,7 +37,9 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadT
     for row in registry.commands.values():
         if row.http and row.guard is not Guard.ADMIN:
             method, path = row.http.split(" ")
-            app.add_url_rule(path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, read_turns), methods=[method])
+            app.add_url_rule(
+                path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, read_turns), methods=[method]
+            )
 
 
 def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaitable[Response]]:
@@ -146,7 +149,10 @@ def query() -> dict[str, str]:
 
 
 async def read_body() -> dict[str, Any]:
-    """A JSON object; an empty body is an empty object. Only application/json, which a form of another site cannot send."""
+    """A JSON object; an empty body is an empty object.
+
+    Only application/json, which a form of another site cannot send.
+    """
     data = await request.get_data()
     if request.mimetype != "application/json" and (data or request.mimetype):
         raise UnsupportedMediaType

@@ -1,14 +1,15 @@
 """Hypercorn in the same process, on a socket that we opened.
 
-Hypercorn speaks HTTP; accepting and ending connections is done here, because its own `serve` would take the daemon with it:
+Hypercorn speaks HTTP; accepting and ending connections is done here, because its own `serve` would take the daemon with
+it:
 
-* An exception of one connection ends it: one upgrade with a non-ASCII byte in `Connection` is enough. So there is a guard around
-  each connection.
-* Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a deadline
-  (see `peer`), and in the end the sockets are closed under whoever still waits.
+* An exception of one connection ends it: one upgrade with a non-ASCII byte in `Connection` is enough. So there is a
+  guard around each connection.
+* Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a
+  deadline (see `peer`), and in the end the sockets are closed under whoever still waits.
 
-One server serves from the first connection to the last: its application is replaced when the node is ready. Two servers with a
-hand-over would cut the connections that the first one has accepted.
+One server serves from the first connection to the last: its application is replaced when the node is ready. Two servers
+with a hand-over would cut the connections that the first one has accepted.
 """
 
 import socket
@@ -45,8 +46,8 @@ READ_TIMEOUT_S = 30
 LAST_ANSWERS_S = 2 * LINGER_S
 MAX_HEAD_BYTES = 16_384
 MAX_CONNECTIONS = 4096
-# Connections over a limit get 429 or 503, and are closed after the peer has read it. So many such responses at the same time, per
-# address and in total; further connections are closed without a response.
+# Connections over a limit get 429 or 503, and are closed after the peer has read it. So many such responses at the same
+# time, per address and in total; further connections are closed without a response.
 MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
 # Time for the peer to read that response; and `Retry-After`.
 REFUSAL_TIMEOUT_S = 1.0
@@ -69,7 +70,8 @@ def hypercorn_config() -> Hypercorn:
 async def open_http(
     app: ASGIFramework, listener: socket.socket, config: Config | None = None, health: Health | None = None
 ) -> AsyncIterator["Server"]:
-    """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal handlers.
+    """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal
+    handlers.
 
     Connections that are open when the block ends are aborted, or get a response if it ends with an exception.
     """
@@ -124,11 +126,16 @@ class Server:
                 self._empty.set()
 
     async def _admitted(self, stream: trio.SocketStream) -> None:
-        """Serve the connection if the limits allow it. Proxies and backends have many clients and no limit per address."""
+        """Serve the connection if the limits allow it.
+
+        Proxies and backends have many clients and no limit per address.
+        """
         peer = stream.socket.getpeername()[0]
         key = "" if is_trusted(peer, self._unbounded) else bucket(peer)
         if key and self._per_address[key] >= self._most_per_address:
-            full = Refused("rate_limited", "too many connections from your address; see http.backends", retry_after=RETRY_S)
+            full = Refused(
+                "rate_limited", "too many connections from your address; see http.backends", retry_after=RETRY_S
+            )
         elif self._per_address.total() >= MAX_CONNECTIONS:
             full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
         else:
@@ -141,7 +148,9 @@ class Server:
                 await reject(stream, full)
 
     async def _serve(self, peer: BoundedStream) -> None:
-        await SteadyServer(self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)).run()
+        await SteadyServer(
+            self._app, self._hypercorn, self._context, ConnectionState({PEER: peer}), cast(Any, peer)
+        ).run()
 
     def announce_end(self) -> None:
         """Close each connection after its next response, so that no client sends another request on it."""

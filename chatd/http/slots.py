@@ -91,7 +91,9 @@ class Slots:
             yield
 
     def _check(self, owner: Owner) -> None:
-        """Raises Refused, without a cycle of references that would keep the answer of the caller until it is collected."""
+        """Raises Refused, without a cycle of references that would keep the answer of the caller until it is
+        collected.
+        """
         lack = self._lack(owner)
         if lack is not None:
             try:

@@ -1,7 +1,7 @@
 """Responses on the HTTP port before the node is ready, for example during a migration of the schema.
 
-A starting process is alive but not ready: without a response to the liveness probe, an orchestrator would kill it during a
-migration. Probes get their usual form; all other requests are refused as `unavailable`.
+A starting process is alive but not ready: without a response to the liveness probe, an orchestrator would kill it
+during a migration. Probes get their usual form; all other requests are refused as `unavailable`.
 """
 
 from typing import Any
@@ -44,7 +44,12 @@ def starting_app(socket_url: str) -> ASGIFramework:
 def probe_answer(said: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
     """Headers and body of the response to a probe."""
     body = msgspec.json.encode(said)
-    fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body)), "Retry-After": str(RETRY_S)}
+    fields = {
+        **HEADERS,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Retry-After": str(RETRY_S),
+    }
     return list(fields.items()), body
 
 

@@ -10,21 +10,23 @@ WRITE_TIMEOUT_S = 20.0
 PART_BYTES = 65_536
 # h11 parses a whole head or all trailers in one step, and bounds only incomplete ones.
 MAX_READ_BYTES = 16_384
-# Time to keep reading after a response that was sent before the whole request arrived: closing a socket with unread bytes resets
-# the connection and discards the response (RFC 9112, section 9.6).
+# Time to keep reading after a response that was sent before the whole request arrived: closing a socket with unread
+# bytes resets the connection and discards the response (RFC 9112, section 9.6).
 LINGER_S = 1.0
 
 
 class BoundedStream:
     """The part of a trio.SocketStream that Hypercorn uses.
 
-    `connection` is the scope that Hypercorn runs in. After one direction is closed, it ends within `LINGER_S` seconds. Hypercorn
-    itself would keep the connection until the end of keep-alive, and forever if requests are pipelined.
+    `connection` is the scope that Hypercorn runs in. After one direction is closed, it ends within `LINGER_S` seconds.
+    Hypercorn itself would keep the connection until the end of keep-alive, and forever if requests are pipelined.
     """
 
     __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream", "read_at")
 
-    def __init__(self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf) -> None:
+    def __init__(
+        self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf
+    ) -> None:
         self._stream = stream
         self._connection = connection
         self._answer_timeout = answer_timeout

@@ -110,7 +110,10 @@ class Announcements:
         return unconfirmed
 
     def on_session_opened(self, user: UserKey, match: str | None, heard: bool) -> None:
-        """Note the match that a new session was sent with its state. `heard`: the user received `match.found` before."""
+        """Note the match that a new session was sent with its state.
+
+        `heard`: the user received `match.found` before.
+        """
         if match is None:
             return
         self.announced.setdefault(user, match)

@@ -44,8 +44,8 @@ class Accepts(Struct, forbid_unknown_fields=True):
 class FindMatch(Command, tag="match.find"):
     """Search for a partner. A new search replaces the previous one.
 
-    Both sides must accept each other. With waiting time the search drops `should`, then common tags, then the exclusion of recent
-    partners.
+    Both sides must accept each other. With waiting time the search drops `should`, then common tags, then the exclusion
+    of recent partners.
     """
 
     queue: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}$")] = "default"
@@ -86,7 +86,9 @@ def check_conditions(accepts: Accepts) -> None:
     for kind in Accepts.__struct_fields__:
         for name, condition in getattr(accepts, kind).items():
             if not is_condition(condition):
-                raise Refused("bad_request", f"$.accept.{kind}.{name}: expected a value, a list of values, or min and max")
+                raise Refused(
+                    "bad_request", f"$.accept.{kind}.{name}: expected a value, a list of values, or min and max"
+                )
 
 
 def is_condition(condition: Any) -> bool:
@@ -228,7 +230,9 @@ class SkipMatch(Command, tag="match.skip"):
     ticket: Id | None = None
 
 
-@command(SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True)
+@command(
+    SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True
+)
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     """Refused `not_found` if you are not in a match, `conflict` without a WebSocket connection."""
     row, criteria = await current_match(ctx, cmd.ticket)
@@ -254,7 +258,11 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
     kept = await record_keep_vote(ctx, row["match"], row["aliases"])
     if kept is None:
         return [Reply(Ok())]
-    behind = [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))] if kept["kind"] == "group" else []
+    behind = (
+        [ToConversation(kept["id"], Behind(conversation=kept["id"], rev=kept["rev"]))]
+        if kept["kind"] == "group"
+        else []
+    )
     return [*behind, AnnounceKept(row["match"], kept["id"], sorted(row["aliases"]), kept["rev"]), Reply(Ok())]
 
 
@@ -272,13 +280,14 @@ class AnnounceKept(Effect, frozen=True):
 
 
 async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:
-    """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is returned.
+    """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is
+    returned.
 
     The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
 
-    A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as if the
-    partner had not voted: the blocker must not learn whom they talk to.
+    A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as
+    if the partner had not voted: the blocker must not learn whom they talk to.
     """
     users = sorted(aliases)
 

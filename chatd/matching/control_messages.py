@@ -27,7 +27,9 @@ class MatchingMessage(ControlMessage):
 
 
 class SubmitTicket(MatchingMessage, array_like=True, tag="find"):
-    """To the owner of the pool: a ticket of a user of the sending node. `now`: the sender's clock of tickets, 0 if unknown."""
+    """To the owner of the pool: a ticket of a user of the sending node. `now`: the sender's clock of tickets, 0 if
+    unknown.
+    """
 
     ticket: Ticket
     now: int = 0
@@ -181,7 +183,9 @@ class MatchOver(MatchingMessage, array_like=True, tag="match-closed"):
 
 
 class ForgetUser(MatchingMessage, array_like=True, tag="match-forget"):
-    """To all nodes: this user is erased. Their ticket is removed, and the owner of the pool erases their data from the log."""
+    """To all nodes: this user is erased. Their ticket is removed, and the owner of the pool erases their data from the
+    log.
+    """
 
     tenant: str
     user: str

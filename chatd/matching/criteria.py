@@ -1,8 +1,8 @@
 """The criteria of a ticket: conditions on the attributes of a partner, evaluated in both directions. Pure.
 
-A condition is a value (equal), a list of values (one of them) or {"min", "max"} (a number in an inclusive range). A missing
-attribute satisfies no condition. Criteria are relaxed with waiting time, in this order: `should`, common tags, the exclusion of
-recent partners. `must`, `must_not`, blocks and shadow bans are never relaxed.
+A condition is a value (equal), a list of values (one of them) or {"min", "max"} (a number in an inclusive range). A
+missing attribute satisfies no condition. Criteria are relaxed with waiting time, in this order: `should`, common tags,
+the exclusion of recent partners. `must`, `must_not`, blocks and shadow bans are never relaxed.
 """
 
 from collections.abc import Mapping
@@ -31,8 +31,9 @@ class Accept(Struct, frozen=True):
 class Ticket(Struct, frozen=True):
     """A user's place in a queue. It belongs to the user, not to a connection.
 
-    `since`: start of the wait in milliseconds; a dissolved pair does not change it. `avoid`: users who are never matched with
-    this one. `recent`: the last partners. `shadow`: the user is shadow-banned, and is matched only with shadow-banned users.
+    `since`: start of the wait in milliseconds; a dissolved pair does not change it. `avoid`: users who are never
+    matched with this one. `recent`: the last partners. `shadow`: the user is shadow-banned, and is matched only with
+    shadow-banned users.
     """
 
     id: str
@@ -74,7 +75,10 @@ def decode_criteria(text: str | None) -> Criteria:
 
 
 def rebase_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
-    """Convert `since` to the clock of this node. `theirs` and `ours` are the same moment; with `theirs` 0 it is not converted."""
+    """Convert `since` to the clock of this node.
+
+    `theirs` and `ours` are the same moment; with `theirs` 0 it is not converted.
+    """
     return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 
 
@@ -133,5 +137,7 @@ def in_common(tickets: list[Ticket]) -> list[str]:
     tags = set.intersection(*(set(ticket.tags) for ticket in tickets))
     asked = {name for ticket in tickets for name in (*ticket.accept.must, *ticket.accept.should)}
     first = tickets[0].attributes
-    same = {name for name in asked if name in first and all(first[name] == other.attributes.get(name) for other in tickets)}
+    same = {
+        name for name in asked if name in first and all(first[name] == other.attributes.get(name) for other in tickets)
+    }
     return sorted(tags) + sorted(same)

@@ -91,7 +91,10 @@ class DisconnectReaper:
             await self._end(user, "disconnected")
 
     async def _is_gone(self, user: UserKey) -> bool:
-        """Whether no node has a session of the user. Raises Refused if another node may have one and does not answer."""
+        """Whether no node has a session of the user.
+
+        Raises Refused if another node may have one and does not answer.
+        """
         if self._cluster.is_healthy or self._cluster.peers(PEERS_REMEMBERED_S):
             return bool(await self._cluster.lookup.disconnected([user]))
         return not await self._cluster.lookup.is_connected(*user)
@@ -101,12 +104,15 @@ class DisconnectReaper:
         await self._end(user, "left", but=user[1])
 
     async def _end(self, user: UserKey, reason: str, *, but: str | None = None) -> None:
-        """End the match of the user, if there is one; a user who has just reconnected is notified too. Raises Refused."""
+        """End the match of the user, if there is one; a user who has just reconnected is notified too.
+
+        Raises Refused.
+        """
         row = await self._matches.active(*user)
         if row is not None:
             await self._matches.end(user[0], row["match"], reason, but=but)
 
-    # --- users of nodes that died ---------------------------------------------------------------------------------------
+    # --- users of nodes that died ---------------------------------------------------------------------------------
 
     async def _look_up_missing(self) -> None:
         """Look up missing users until cancelled.

@@ -5,8 +5,9 @@ events as a JSON array). Entries of one owner are numbered: Redis may execute a 
 up, so an entry that follows one with a higher number is outdated and skipped; so is what an owner writes after it was
 replaced.
 
-The stream is bounded in entries and in bytes. A snapshot is an entry that begins with `reset` and contains the whole pool; it is
-written from time to time, and after events were lost because Redis was unavailable. Matching never waits for the log.
+The stream is bounded in entries and in bytes. A snapshot is an entry that begins with `reset` and contains the whole
+pool; it is written from time to time, and after events were lost because Redis was unavailable. Matching never waits
+for the log.
 
 An entry of a stream cannot be changed. To remove the data of erased users, the stream is copied entry by entry under
 the same ids, and the copy replaces it. Only the owner does this. The id of an erased user remains.
@@ -165,8 +166,8 @@ class EventLogReader:
 class PoolEventLog:
     """Writes the events of the owned pool. `append` events; `run` writes them.
 
-    `losses` counts how often events were lost, or the stream may have contained another pool. `EventLogAudit` adds what was lost
-    and sets `audited_losses`; until then no end of a match is logged, because its `paired` may be missing.
+    `losses` counts how often events were lost, or the stream may have contained another pool. `EventLogAudit` adds what
+    was lost and sets `audited_losses`; until then no end of a match is logged, because its `paired` may be missing.
     """
 
     def __init__(self, redis: Redis, key: str, owned: OwnedPool, clock: Callable[[], int]) -> None:
@@ -311,7 +312,10 @@ class PoolEventLog:
         return self._since_snapshot >= max(EVENTS_PER_SNAPSHOT, 2 * self._last_snapshot) or is_half_full
 
     async def _write_snapshot(self, *, flush: bool = False) -> None:
-        """Write the whole pool, even an empty one. `flush`: write the unwritten events before it, else it replaces them."""
+        """Write the whole pool, even an empty one.
+
+        `flush`: write the unwritten events before it, else it replaces them.
+        """
         found, losses = self._owned.snapshot(), self.losses
         if found is not None:
             unwritten, self._unwritten = self._unwritten, []
@@ -376,7 +380,10 @@ def without_criteria(ticket: Ticket) -> Ticket:
 
 
 async def redact(redis: Redis, key: str, users: Collection[UserKey]) -> None:
-    """Replace the stream by a copy without the data of these users. Raises Refused, and then leaves the stream as it was."""
+    """Replace the stream by a copy without the data of these users.
+
+    Raises Refused, and then leaves the stream as it was.
+    """
     copy, redaction = f"{key}:copy", Redaction(users)
     await redis.call("DEL", copy)
     since, last = "-", b""

@@ -1,9 +1,9 @@
 """Keeps the event log consistent with the database: one `paired` for each match, and one `ended` after it.
 
-Only the owner of the pool writes the log, and events may be missing: an owner dies between a commit and its entry, Redis is
-unavailable, or a control message about an end is lost. A new owner, and one that has lost events, reads the stream once and adds
-what the database has beyond it. Every few seconds the owner also looks up which open matches of the log have ended, and which
-users were erased, because control messages about that may be lost too.
+Only the owner of the pool writes the log, and events may be missing: an owner dies between a commit and its entry,
+Redis is unavailable, or a control message about an end is lost. A new owner, and one that has lost events, reads the
+stream once and adds what the database has beyond it. Every few seconds the owner also looks up which open matches of
+the log have ended, and which users were erased, because control messages about that may be lost too.
 """
 
 from collections.abc import Callable
@@ -123,7 +123,10 @@ class EventLogAudit:
         self._erased_until = min(until, self._clock() - ERASED_FOR_MS)
 
     async def _check_open_matches(self) -> None:
-        """Log the ends of open matches that the database knows, and drop pairs that were never committed. Raises Refused."""
+        """Log the ends of open matches that the database knows, and drop pairs that were never committed.
+
+        Raises Refused.
+        """
         asked = list(self._log.open_matches)
         for at in range(0, len(asked), PAGE_SIZE):
             page = asked[at : at + PAGE_SIZE]

@@ -16,7 +16,9 @@ class Partner(Struct, kw_only=True, frozen=True):
 
 
 class MatchProposed(Event, tag="match.proposed"):
-    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require confirmation."""
+    """A partner was found. Send `match.confirm` within `expires_in` seconds. Only in queues that require
+    confirmation.
+    """
 
     match: Id
     expires_in: float
@@ -26,8 +28,8 @@ class MatchFound(Event, tag="match.found"):
     """You are in a match, and can write to your partners in its conversation.
 
     `matched_on`: tags and attributes that all users of the match have in common. `relaxed`: which of your criteria
-    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which replace
-    the user ids in this match; `alias` is yours.
+    `should` and `tags` the match does not satisfy. `partner` is the first of `partners`. Their ids are aliases, which
+    replace the user ids in this match; `alias` is yours.
     """
 
     match: Id
@@ -41,7 +43,9 @@ class MatchFound(Event, tag="match.found"):
 
 
 class MatchEnded(Event, tag="match.ended"):
-    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or `disconnected`."""
+    """The match has ended. Its conversation can no longer be read or written. `reason`: `left`, `skipped` or
+    `disconnected`.
+    """
 
     match: Id
     reason: str
@@ -50,7 +54,8 @@ class MatchEnded(Event, tag="match.ended"):
 class MatchKept(Event, tag="match.kept"):
     """All users voted to keep in touch: the match has ended, and its conversation stays with all of its messages.
 
-    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than two users.
+    It becomes the direct conversation of the two users, or a group if they have one already or the match has more than
+    two users.
     """
 
     match: Id
@@ -58,7 +63,9 @@ class MatchKept(Event, tag="match.kept"):
 
 
 class MatchRequeued(Event, tag="match.requeued"):
-    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting time."""
+    """A proposed match was withdrawn: a partner did not confirm or left. Your search continues with its waiting
+    time.
+    """
 
     ticket: Id
     reason: str

@@ -1,11 +1,14 @@
-"""The tickets that this node keeps: those of users connected here, and for a grace period those of users who are not."""
+"""The tickets that this node keeps: those of users connected here, and for a grace period those of users who are
+not.
+"""
 
 from chatd.core.identity import UserKey
 from chatd.matching.criteria import Ticket
 
 
 class LocalTickets:
-    """`active`: the user is connected here. Parked tickets: the user is not, and the ticket is kept until a time in milliseconds.
+    """`active`: the user is connected here. Parked tickets: the user is not, and the ticket is kept until a time in
+    milliseconds.
 
     The latest ticket of a user counts: ids are in the order of time.
     """

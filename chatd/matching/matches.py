@@ -54,7 +54,9 @@ class Matches:
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
         users, asked = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
-        rows = await self._db.all(SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked)
+        rows = await self._db.all(
+            SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked
+        )
         return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
     async def announce_found(self, pair: Paired, tickets: Sequence[Ticket], conversation: str, people: People) -> None:
@@ -112,7 +114,14 @@ class Matches:
         return heard
 
     async def end(
-        self, tenant: str, match: str, reason: str, *, but: str | None = None, session: str | None = None, silent: bool = False
+        self,
+        tenant: str,
+        match: str,
+        reason: str,
+        *,
+        but: str | None = None,
+        session: str | None = None,
+        silent: bool = False,
     ) -> bool:
         """End a match and announce it to its users; returns False if it had ended before. Raises Refused.
 
@@ -153,7 +162,7 @@ class Matches:
         else:
             self._cluster.publish(MatchOver(match, reason))
 
-    # --- lost announcements ---------------------------------------------------------------------------------------------
+    # --- lost announcements ---------------------------------------------------------------------------------------
 
     async def announce_missed(self, users: Sequence[UserKey]) -> None:
         """Send users connected here what they have missed about their matches. Raises Refused.
@@ -169,7 +178,9 @@ class Matches:
     async def _announce_missed(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
         if row["ended"] is not None:
-            await self._announcements.announce(announcement(tenant, user, row["known"], await self._end_of(tenant, row)))
+            await self._announcements.announce(
+                announcement(tenant, user, row["known"], await self._end_of(tenant, row))
+            )
         if row["now"] is not None:
             active = await self.active(tenant, user)
             if active is not None:

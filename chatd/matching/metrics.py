@@ -16,7 +16,11 @@ def longest_queue(node: Node) -> int:
 
 
 METRICS: tuple[Metric, ...] = (
-    number("chatd_match_owner", "1 on the node that owns the match pool.", lambda node: int(node.get(MatchingService).pool.held)),
+    number(
+        "chatd_match_owner",
+        "1 on the node that owns the match pool.",
+        lambda node: int(node.get(MatchingService).pool.held),
+    ),
     number("chatd_match_waiting_tickets", "Tickets in the match pool.", waiting_tickets),
     number("chatd_match_longest_line_tickets", "Tickets in the longest queue of the match pool.", longest_queue),
 )

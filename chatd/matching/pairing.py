@@ -1,7 +1,7 @@
 """Runs the match pool on its owner: writes its events to the log and carries them out.
 
-The pool decides who is paired. A pair becomes a match when it is committed: the database refuses a user who is in another match
-already, whatever the pool contains.
+The pool decides who is paired. A pair becomes a match when it is committed: the database refuses a user who is in
+another match already, whatever the pool contains.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -59,8 +59,8 @@ class Overflow(Struct, frozen=True):
     """Work was dropped."""
 
 
-# What the matching service is notified of. If it is too slow, `TicketsWanted` replaces the notices that were dropped: all nodes
-# submit their tickets again, and each ticket that is closed is answered as such.
+# What the matching service is notified of. If it is too slow, `TicketsWanted` replaces the notices that were dropped:
+# all nodes submit their tickets again, and each ticket that is closed is answered as such.
 Notice = OwnerChanged | TicketsClosed | TicketParked | TicketsWanted
 Work = Paired | TicketRemoved | PairDissolved | Ticket | Overflow
 
@@ -93,7 +93,7 @@ class Pairing:
     def pool(self) -> Pool:
         return self._owned.pool
 
-    # --- requests -------------------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket) -> None:
         """Add a ticket. A used ticket comes from a node that has missed its end, and is answered."""
@@ -125,7 +125,7 @@ class Pairing:
         """While the pool is paused, it makes no pairs."""
         self.pool.pause(paused)
 
-    # --- changes of the owner -------------------------------------------------------------------------------------------
+    # --- changes of the owner -------------------------------------------------------------------------------------
 
     async def take_over(self) -> None:
         """Continue with the pool of the previous owner."""
@@ -137,7 +137,10 @@ class Pairing:
         self._put_pairs()
 
     async def _replay(self) -> Pool:
-        """The pool of the event log. If it cannot be replayed, an empty one: the nodes submit their tickets again anyway."""
+        """The pool of the event log.
+
+        If it cannot be replayed, an empty one: the nodes submit their tickets again anyway.
+        """
         pool = self._owned.new_pool()
         try:
             async for logged in each_in_turns(await self._log.reader.latest()):
@@ -157,7 +160,7 @@ class Pairing:
                 return Queued(rebase_clock(event.ticket, at, now))
         return event
 
-    # --- work -----------------------------------------------------------------------------------------------------------
+    # --- work -----------------------------------------------------------------------------------------------------
 
     def _take(self, events: Iterable[PoolEvent]) -> None:
         for event in events:
@@ -211,7 +214,8 @@ class Pairing:
                 self._recover()
 
     def _recover(self) -> None:
-        """Replace the work that was dropped: carry out all pairs of the pool, and let the nodes submit their tickets again.
+        """Replace the work that was dropped: carry out all pairs of the pool, and let the nodes submit their tickets
+        again.
 
         `match.requeued` events that were dropped are lost.
         """
@@ -226,7 +230,9 @@ class Pairing:
     async def _propose(self, pair: Paired) -> None:
         left_s = max(0.0, (pair.until - self._clock()) / 1000)
         for ticket in [self.pool.tickets[id_] for id_ in pair.tickets]:
-            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s))
+            await self._cluster.deliver_to_user(
+                ticket.tenant, ticket.user, MatchProposed(match=pair.match, expires_in=left_s)
+            )
 
     async def _announce_removed(self, id_: str, reason: str, user: UserKey) -> None:
         if reason not in SILENT_REASONS:
@@ -246,7 +252,7 @@ class Pairing:
         tenant = tickets[0][0][0]
         self.notices.put(TicketsClosed(tenant, [user for (_, user), _ in tickets], [id_ for _, id_ in tickets], match))
 
-    # --- a pair becomes a match -----------------------------------------------------------------------------------------
+    # --- a pair becomes a match -----------------------------------------------------------------------------------
 
     async def _commit(self, pair: Paired) -> None:
         self._in_commit.add(pair.match)
@@ -297,8 +303,12 @@ class Pairing:
                 await trio.sleep(RETRY_S)
 
     async def _finalize_or_drop(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """An earlier attempt, perhaps of the previous owner, has committed this match; or a user is in another match."""
-        heard = {ticket.user: await self._matches.was_heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets}
+        """An earlier attempt, perhaps of the previous owner, has committed this match; or a user is in another
+        match.
+        """
+        heard = {
+            ticket.user: await self._matches.was_heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets
+        }
         if None in heard.values() or pair.match not in self.pool.pairs:
             await self._drop_matched(pair, tickets)
             return
@@ -307,16 +317,22 @@ class Pairing:
             await self._close_matched(ticket, heard=bool(heard[ticket.user]))
 
     async def _close_matched(self, ticket: Ticket, *, heard: bool) -> None:
-        """Close a used ticket and announce its match. `heard`: the user has received `match.found`, so its end is no news."""
+        """Close a used ticket and announce its match.
+
+        `heard`: the user has received `match.found`, so its end is no news.
+        """
         row = await self._matches.active(ticket.tenant, ticket.user)
         self._close([(ticket.user_key, ticket.id)], row["match"] if row is not None else "")
         if row is not None:
             await self._matches.announce_again(ticket.tenant, ticket.user, row)
         elif not heard:
-            await self._cluster.deliver_to_user(ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over"))
+            await self._cluster.deliver_to_user(
+                ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over")
+            )
 
     async def _drop_matched(self, pair: Paired, tickets: list[Ticket]) -> None:
-        """Remove the tickets of users who are in another match, made by another owner or by an attempt with unknown outcome.
+        """Remove the tickets of users who are in another match, made by another owner or by an attempt with unknown
+        outcome.
 
         If that match is undecided, because an earlier pair of these users is being committed, this pair is tried again.
         """
@@ -355,7 +371,8 @@ class Pairing:
 def queue_rules(config: Config) -> dict[str, Queue]:
     """The rules of the configured queues, and of all others under ""."""
     configured = {
-        name: merge_rules(config.get(MatchSettings), queue.size, queue) for name, queue in config.named(QueueSettings).items()
+        name: merge_rules(config.get(MatchSettings), queue.size, queue)
+        for name, queue in config.named(QueueSettings).items()
     }
     return {"": merge_rules(config.get(MatchSettings), 2, config.get(MatchSettings)), **configured}
 

@@ -71,7 +71,7 @@ class Pool:
     def rules(self, queue: str) -> Queue:
         return self._queues.get(queue) or self._queues.get("") or DEFAULT
 
-    # --- requests -------------------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket, now: int) -> list[PoolEvent]:
         """Add a ticket and pair it if possible. It replaces an earlier ticket of the same user.
@@ -179,7 +179,9 @@ class Pool:
         """At the next relaxation of the criteria, or when the ticket expires."""
         rules = self.rules(ticket.queue)
         level = self.level(ticket, now)
-        next_relaxation = ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
+        next_relaxation = (
+            ticket.since + (level + 1) * rules.relax if level < len(RELAXED) else ticket.since + rules.longest
+        )
         heappush(self._wakeups, (max(now + 1, min(next_relaxation, ticket.since + rules.longest)), ticket.id))
 
     def pair_again(self, now: int, ids: Iterable[str]) -> list[PoolEvent]:
@@ -196,7 +198,7 @@ class Pool:
         """Let the next ticks search a partner for every ticket, after a time in which the pool was paused."""
         self._to_pair = deque(self.tickets)
 
-    # --- pairing --------------------------------------------------------------------------------------------------------
+    # --- pairing --------------------------------------------------------------------------------------------------
 
     def level(self, ticket: Ticket, now: int) -> int:
         """How many criteria of RELAXED are dropped by now."""
@@ -207,7 +209,10 @@ class Pool:
         return self._pair(ticket, now, newest=newest) if ticket and id_ not in self._in_pair else []
 
     def _pair(self, ticket: Ticket, now: int, *, newest: bool = False) -> list[PoolEvent]:
-        """Pair a ticket if possible. `newest`: examine the newest tickets first; the search on arrival examined the oldest."""
+        """Pair a ticket if possible.
+
+        `newest`: examine the newest tickets first; the search on arrival examined the oldest.
+        """
         if self.paused:
             return []
         group = [ticket]
@@ -231,13 +236,14 @@ class Pool:
 
     def _paired(self, group: list[Ticket], now: int) -> Paired:
         relaxed = {
-            one.id: sorted({name for other in group for name in objections(one, other) if other is not one}) for one in group
+            one.id: sorted({name for other in group for name in objections(one, other) if other is not one})
+            for one in group
         }
         confirm = self.rules(group[0].queue).confirm
         until = now + confirm if confirm else 0
         return Paired(self._make_id(), [one.id for one in group], now, in_common(group), relaxed, until)
 
-    # --- changes of the state -------------------------------------------------------------------------------------------
+    # --- changes of the state -------------------------------------------------------------------------------------
 
     def _emit(self, event: PoolEvent) -> list[PoolEvent]:
         self.apply(event)
@@ -310,7 +316,7 @@ class Pool:
         pending = [Pending(*astuple(pair)) for pair in self.pairs.values()]
         return [*queued, *pending, *confirmed]
 
-    # --- estimates ------------------------------------------------------------------------------------------------------
+    # --- estimates ------------------------------------------------------------------------------------------------
 
     def _sample_waits(self, pair: Paired) -> None:
         for id_ in pair.tickets:

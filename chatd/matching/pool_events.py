@@ -30,7 +30,9 @@ class TicketRemoved(Struct, frozen=True, tag="gone"):
 
 
 class Paired(Struct, frozen=True, tag="paired"):
-    """The pool selects a group of tickets. `until`: deadline of the confirmations in milliseconds, 0 if none are needed."""
+    """The pool selects a group of tickets. `until`: deadline of the confirmations in milliseconds, 0 if none are
+    needed.
+    """
 
     match: str
     tickets: list[str]
@@ -52,7 +54,9 @@ class Confirmed(Struct, frozen=True, tag="confirmed"):
 
 
 class PairDissolved(Struct, frozen=True, tag="broken"):
-    """A pair does not become a match; its remaining tickets keep their waiting time. `announced`: the pair was proposed."""
+    """A pair does not become a match; its remaining tickets keep their waiting time. `announced`: the pair was
+    proposed.
+    """
 
     match: str
     reason: str

@@ -1,7 +1,7 @@
 """The way to the match pool: in this process while this node holds the lease, else over the bus.
 
-A new owner replays the event log of the previous one. Tickets of that pool that no node submits again, because their users are
-connected nowhere, are removed after the grace period.
+A new owner replays the event log of the previous one. Tickets of that pool that no node submits again, because their
+users are connected nowhere, are removed after the grace period.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -61,7 +61,8 @@ class PoolOwner:
         self._owner = (0, "")
         self._is_paused = self._is_stopping = False
         self._queues: dict[tuple[str, str], tuple[int, int | None]] = {}
-        # Users of the previous owner's pool whose nodes have not submitted their tickets again, and until when they may.
+        # Users of the previous owner's pool whose nodes have not submitted their tickets again, and until when they
+        # may.
         self._unclaimed: dict[UserKey, int] = {}
 
     @property
@@ -86,7 +87,7 @@ class PoolOwner:
         """Tenant, name and length of the longest queues in the pool of this node."""
         return [(*key, length) for key, length in self.pairing.pool.index.longest(count)]
 
-    # --- requests -------------------------------------------------------------------------------------------------------
+    # --- requests -------------------------------------------------------------------------------------------------
 
     def submit(self, ticket: Ticket) -> None:
         """Add a ticket to the pool."""
@@ -155,7 +156,7 @@ class PoolOwner:
         await self._owned.lease.release()
         self._owned.replace(self._owned.new_pool())
 
-    # --- ownership ------------------------------------------------------------------------------------------------------
+    # --- ownership ------------------------------------------------------------------------------------------------
 
     async def _on_lease_change(self, is_continuous: bool) -> None:
         """The lease was taken or lost. `is_continuous`: no other node has held it in between."""

@@ -1,7 +1,8 @@
 """The indexes of the match pool: waiting tickets by queue, tag and text attribute. Pure.
 
-Every ticket is in the list of its queue, and in one list for each of its tags and text attributes. Lists are in the order of
-arrival. Tickets of shadow-banned users are in separate lists, which only tickets of shadow-banned users search.
+Every ticket is in the list of its queue, and in one list for each of its tags and text attributes. Lists are in the
+order of arrival. Tickets of shadow-banned users are in separate lists, which only tickets of shadow-banned users
+search.
 """
 
 from collections import OrderedDict
@@ -39,7 +40,9 @@ class QueueIndex:
         self._update_queues(ticket)
 
     def _update_queues(self, ticket: Ticket) -> None:
-        """Keep the set of queues that have tickets; searching all lists for them would cost as much as there are tags."""
+        """Keep the set of queues that have tickets; searching all lists for them would cost as much as there are
+        tags.
+        """
         key = (ticket.tenant, ticket.queue)
         (self._queues.add if key in self._lists else self._queues.discard)(key)
 
@@ -81,4 +84,8 @@ def base_of(ticket: Ticket) -> Key:
 def keys_of(ticket: Ticket) -> list[Key]:
     base = base_of(ticket)
     tags = [(*base, "tag", tag) for tag in ticket.tags]
-    return [base, *tags, *((*base, "is", name, value) for name, value in ticket.attributes.items() if isinstance(value, str))]
+    return [
+        base,
+        *tags,
+        *((*base, "is", name, value) for name, value in ticket.attributes.items() if isinstance(value, str)),
+    ]

@@ -52,14 +52,17 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
 
 POLL_S = 0.25
-# When users here are looked up for announcements that they missed: regularly, once more after a loss, and after an error.
+# When users here are looked up for announcements that they missed: regularly, once more after a loss, and after an
+# error.
 LOOK_UP_S, SECOND_LOOK_UP_S, RETRY_S = 10.0, 2.0, 1.0
 
 
 class MatchingService(Matching):
     """`run` it; the other methods may be called at any time. `clock` is the clock of tickets, which does not jump."""
 
-    def __init__(self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]
+    ) -> None:
         self.clock = steady(clock)
         self.tickets = LocalTickets()
         self.announcements = Announcements(db, hub, cluster)
@@ -87,7 +90,7 @@ class MatchingService(Matching):
         signals.on(UserBlocked, self._on_block)
         self._cluster.services.add(self, Matching)
 
-    # --- requests of users ----------------------------------------------------------------------------------------------
+    # --- requests of users ----------------------------------------------------------------------------------------
 
     def find(self, ticket: Ticket) -> None:
         """Submit a ticket. The ticket of a user who is not connected is parked for the grace period."""
@@ -121,7 +124,7 @@ class MatchingService(Matching):
         """Remove the data of an erased user. May be called again."""
         await self._cluster.broadcast(ForgetUser(*user))
 
-    # --- tickets --------------------------------------------------------------------------------------------------------
+    # --- tickets --------------------------------------------------------------------------------------------------
 
     def park(self, ticket: Ticket) -> None:
         """Keep the ticket of a user who is not connected here for the grace period."""
@@ -139,7 +142,10 @@ class MatchingService(Matching):
         return is_here
 
     def drop(self, user: UserKey, reason: str) -> bool:
-        """Remove the ticket of a user here, and from the pool if this node owns it. Returns whether there was one here."""
+        """Remove the ticket of a user here, and from the pool if this node owns it.
+
+        Returns whether there was one here.
+        """
         found = self.tickets.remove(user)
         self.pool.remove(user, reason)
         return found
@@ -176,10 +182,12 @@ class MatchingService(Matching):
             self.find(ticket)
 
     def _ticket_without_node(self, user: UserKey) -> Ticket | None:
-        """The ticket of a user in the pool of this node that this node does not keep yet: the node that kept it is gone."""
+        """The ticket of a user in the pool of this node that this node does not keep yet: the node that kept it is
+        gone.
+        """
         return None if user in self.tickets.active else self.pool.ticket_of(user)
 
-    # --- signals --------------------------------------------------------------------------------------------------------
+    # --- signals --------------------------------------------------------------------------------------------------
 
     def _on_connect(self, signal: UserConnected) -> None:
         user = (signal.tenant, signal.user)
@@ -212,7 +220,10 @@ class MatchingService(Matching):
         self.resubmit_all()
 
     def _on_ban(self, signal: UserBanned) -> None:
-        """The signal is sent on every node that learns of the ban. The node of the user passes it on to the owner of the pool."""
+        """The signal is sent on every node that learns of the ban.
+
+        The node of the user passes it on to the owner of the pool.
+        """
         user = (signal.tenant, signal.user)
         is_here = self.drop(user, "banned") or self._hub.connections.count(*user) > 0
         if is_here:
@@ -237,7 +248,7 @@ class MatchingService(Matching):
             self._cluster.publish(TicketTransferred(ticket, self.clock()))
         await self.pool.release()
 
-    # --- background tasks -----------------------------------------------------------------------------------------------
+    # --- background tasks -----------------------------------------------------------------------------------------
 
     async def run(self, health: Health | None = None) -> None:
         health = health or Health()
@@ -268,7 +279,9 @@ class MatchingService(Matching):
         self._look_ups = [now, now + SECOND_LOOK_UP_S, now + LOOK_UP_S]
 
     async def _announce_missed(self) -> None:
-        """Until cancelled, send users here the announcements that they may have missed, above all after a node has died."""
+        """Until cancelled, send users here the announcements that they may have missed, above all after a node has
+        died.
+        """
         nodes: set[str] = set()
         while True:
             await trio.sleep(POLL_S)

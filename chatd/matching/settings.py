@@ -10,13 +10,20 @@ from chatd.core.config import Declaration, Duration, NamedSettings, Seconds, Sec
 class MatchSettings(Section, frozen=True):
     relax: Annotated[
         Seconds,
-        doc("Seconds of waiting after which `should` is dropped; common tags and recent partners follow at the same interval."),
+        doc(
+            "Seconds of waiting after which `should` is dropped; common tags and recent partners follow at "
+            "the same interval."
+        ),
     ] = 5.0
-    confirm: Annotated[Seconds, doc("Seconds within which both users must confirm a match; 0 needs no confirmation.")] = 0.0
+    confirm: Annotated[
+        Seconds, doc("Seconds within which both users must confirm a match; 0 needs no confirmation.")
+    ] = 0.0
     longest: Annotated[Duration, doc("Seconds after which a ticket expires.")] = 600.0
     grace: Annotated[Seconds, doc("Seconds for which a disconnected user keeps the ticket or the match.")] = 10.0
     recent: Annotated[
-        int, Meta(ge=0, le=10_000), doc("Number of recent partners that a user is not matched with again while there are others.")
+        int,
+        Meta(ge=0, le=10_000),
+        doc("Number of recent partners that a user is not matched with again while there are others."),
     ] = 20
 
 

@@ -21,8 +21,8 @@ from chatd.wire.reference.examples import BOB, Example
 class AddBan(AdminCommand, tag="admin.ban"):
     """Ban a user, or an address or range of addresses. `devices`: also ban the devices on which the user has signed up.
 
-    Without `lasts` the ban is permanent. Connections of the user or from the range are closed on all nodes at once, and logins of
-    the user are revoked.
+    Without `lasts` the ban is permanent. Connections of the user or from the range are closed on all nodes at once, and
+    logins of the user are revoked.
     """
 
     reason: Why
@@ -107,7 +107,9 @@ class Bans(Result, tag="admin.ban.list"):
 
 @admin_command(ListBans, result=Bans)
 async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
-    rows = await bans.page(ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1)
+    rows = await bans.page(
+        ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1
+    )
     page, more = page_of(rows, cmd.limit)
     return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
 

@@ -33,7 +33,9 @@ FILE_OF_REPORT: dict[str, Any] = {
         "200": {"description": "The whole file.", "content": {"*/*": {"schema": BYTES}}},
         "206": {"description": "The requested range.", "content": {"*/*": {"schema": BYTES}}},
         "304": {"description": "Your copy is current."},
-        **errors(_403="forbidden", _404="not_found", _408="timeout", _413="too_large", _415="bad_request", _416="bad_request"),
+        **errors(
+            _403="forbidden", _404="not_found", _408="timeout", _413="too_large", _415="bad_request", _416="bad_request"
+        ),
     },
     "security": [{"admin": []}],
 }

@@ -70,8 +70,8 @@ class ShowReport(AdminCommand, tag="admin.report"):
 class Evidence(Struct, kw_only=True, frozen=True):
     """A message as it was when the report was created. `earlier`: its texts before edits, oldest first.
 
-    `system`: a system message about an act of `sender`. `removed_at`: when the message was deleted or disappeared, if that
-    was before the report; its content is the one before that.
+    `system`: a system message about an act of `sender`. `removed_at`: when the message was deleted or disappeared, if
+    that was before the report; its content is the one before that.
     """
 
     seq: Seq
@@ -109,7 +109,9 @@ class BanFor(Struct, forbid_unknown_fields=True):
 
 
 class ResolveReport(AdminCommand, tag="admin.report.resolve"):
-    """Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see `note`."""
+    """Resolve a report, optionally with a strike or a ban of the reported user, in one transaction. Only admins see
+    `note`.
+    """
 
     report: Id
     outcome: Literal["upheld", "dismissed"]

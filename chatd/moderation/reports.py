@@ -20,7 +20,9 @@ UPHELD, DISMISSED = "upheld", "dismissed"
 
 
 class Sanction(Struct, frozen=True):
-    """The consequence of a report: a strike, or a ban (`until` in ms; None: permanent), with `devices` also of the devices."""
+    """The consequence of a report: a strike, or a ban (`until` in ms; None: permanent), with `devices` also of the
+    devices.
+    """
 
     strike: bool = False
     ban: bool = False
@@ -36,7 +38,13 @@ class Resolution(Struct, frozen=True):
 
 
 async def page(
-    db: Postgres, tenant: str, state: str | None, user: str | None = None, *, before: str | None = None, limit: int = 1000
+    db: Postgres,
+    tenant: str,
+    state: str | None,
+    user: str | None = None,
+    *,
+    before: str | None = None,
+    limit: int = 1000,
 ) -> list[dict[str, Any]]:
     """Reports, the latest first, without their transcripts."""
     page = (tenant, before, limit)
@@ -72,7 +80,8 @@ async def resolve(
 ) -> Resolution:
     """Resolve a report and apply the sanction.
 
-    Raises Refused: `not_found`, `conflict` for a resolved report, `bad_request` for a sanction that does not fit the outcome.
+    Raises Refused: `not_found`, `conflict` for a resolved report, `bad_request` for a sanction that does not fit the
+    outcome.
     """
     if (sanction.strike and sanction.ban) or (outcome == DISMISSED and (sanction.strike or sanction.ban)):
         raise Refused("bad_request", "$: expected a strike or a ban, and neither for a dismissed report")

@@ -3,7 +3,15 @@
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
-from chatd.moderation import ban_commands, commands, openapi, report_admin_commands, reports, routes, user_admin_commands
+from chatd.moderation import (
+    ban_commands,
+    commands,
+    openapi,
+    report_admin_commands,
+    reports,
+    routes,
+    user_admin_commands,
+)
 from chatd.moderation.settings import SETTINGS, ModerationSettings
 
 

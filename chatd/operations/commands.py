@@ -17,7 +17,9 @@ from chatd.wire.reference.examples import Example
 
 
 class SetMaintenance(AdminCommand, tag="admin.maintenance"):
-    """Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected duration."""
+    """Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected
+    duration.
+    """
 
     on: bool
     message: Annotated[str, Meta(max_length=500)] = ""
@@ -40,7 +42,9 @@ async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
 
 
 class DrainNodes(AdminCommand, tag="admin.drain"):
-    """Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` seconds."""
+    """Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over`
+    seconds.
+    """
 
     over: Annotated[int, Meta(ge=0, le=3600, description="Seconds")] = 5
     node: Annotated[str, Meta(max_length=64)] = ""

@@ -1,4 +1,7 @@
-"""Probes for load balancers and orchestrators: liveness, readiness, and whether sockets are accepted. They must be cheap."""
+"""Probes for load balancers and orchestrators: liveness, readiness, and whether sockets are accepted.
+
+They must be cheap.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -25,8 +28,9 @@ Ask = Callable[[], Awaitable[str]]
 class Service(Struct, omit_defaults=True):
     """A dependency of this server.
 
-    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes); refusing (Redis
-    answers and does not do what it is told); degraded (background services fail, which are named); draining.
+    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes);
+    refusing (Redis answers and does not do what it is told); degraded (background services fail, which are named);
+    draining.
     """
 
     status: str
@@ -34,7 +38,9 @@ class Service(Struct, omit_defaults=True):
 
 
 class Readiness:
-    """Probes both databases at the same time, at most once in `MAX_AGE_S` seconds regardless of the number of requests."""
+    """Probes both databases at the same time, at most once in `MAX_AGE_S` seconds regardless of the number of
+    requests.
+    """
 
     def __init__(self, node: Node, drain: Drain) -> None:
         self._node = node
@@ -77,7 +83,10 @@ class Readiness:
 
 
 def status_of(services: Mapping[str, Service]) -> str:
-    """The status of the node. Messages need a Postgres that accepts writes; they do not need Redis or a background service."""
+    """The status of the node.
+
+    Messages need a Postgres that accepts writes; they do not need Redis or a background service.
+    """
     if services["gateway"].status == "draining":
         return "draining"
     if services["postgres"].status != "ready":

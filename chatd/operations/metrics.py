@@ -1,7 +1,7 @@
 """GET /metrics, for Prometheus: this node. GET /metrics/nodes: all nodes, for workers that share one port.
 
-Access is denied by default. Requests from localhost that no proxy forwarded are allowed; all others need `metrics.token`, and
-without a token the routes do not exist for them.
+Access is denied by default. Requests from localhost that no proxy forwarded are allowed; all others need
+`metrics.token`, and without a token the routes do not exist for them.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,17 @@ from chatd.operations.settings import MetricsSettings
 from chatd.operations.snapshot import Snapshot, SnapshotSource
 from chatd.wire.base import error_of
 
-# Headers that proxies and content networks add (besides all X-Forwarded-...), and that browsers add to requests of pages.
-OF_PROXIES = ("Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip")
+# Headers that proxies and content networks add (besides all X-Forwarded-...), and that browsers add to requests of
+# pages.
+OF_PROXIES = (
+    "Forwarded",
+    "Via",
+    "X-Real-Ip",
+    "X-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "True-Client-Ip",
+    "Cf-Connecting-Ip",
+)
 OF_PAGES = ("Origin", "Referer")
 FORWARDED = "x-forwarded-"
 
@@ -54,7 +63,10 @@ def refusal(proxies: Sequence[Network], token: str) -> Response | None:
 
 
 def is_direct(proxies: Sequence[Network]) -> bool:
-    """Whether the request comes from this machine and was not forwarded. Web pages in a local browser are not allowed."""
+    """Whether the request comes from this machine and was not forwarded.
+
+    Web pages in a local browser are not allowed.
+    """
     peer = request.remote_addr or ""
     if not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
         return False

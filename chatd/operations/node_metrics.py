@@ -55,7 +55,9 @@ METRICS: tuple[Metric, ...] = (
         "When it started, since 1970.",
         lambda node: node.get(SnapshotSource).identity.started_at / 1000,
     ),
-    numbers_by("state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(SnapshotSource).state: 1}),
+    numbers_by(
+        "state", "chatd_state", "1 for the state it is in.", STATES, lambda node: {node.get(SnapshotSource).state: 1}
+    ),
     number("chatd_connections", "Connections that have a place.", of_gateway("connections")),
     number("chatd_pending_handshakes", "Handshakes under way.", of_gateway("pending")),
     number("chatd_handshakes_accepted_total", "Handshakes that became connections.", of_gateway("accepted")),
@@ -67,7 +69,11 @@ METRICS: tuple[Metric, ...] = (
         lambda node: node.get(Admission).refused,
     ),
     numbers_by(
-        "close", "chatd_closes_total", "Ends of sessions.", (*CLOSES, BY_PEER), lambda node: node.get(CommandMetrics).closes
+        "close",
+        "chatd_closes_total",
+        "Ends of sessions.",
+        (*CLOSES, BY_PEER),
+        lambda node: node.get(CommandMetrics).closes,
     ),
     number("chatd_sessions", "Sessions of people.", of_hub("sessions")),
     number("chatd_users", "People who are connected here.", of_hub("users")),
@@ -106,7 +112,9 @@ METRICS: tuple[Metric, ...] = (
     number("chatd_process_open_fds", "Open descriptors.", lambda node: node.get(ProcessCounts).open_fds()),
     numbers_by("generation", "chatd_gc_collections_total", "Garbage collections.", (), garbage_collections),
     Durations("chatd_command_seconds", "Time a command took, refused ones too.", durations_of_commands, ("command",)),
-    duration("chatd_loop_lag_seconds", "How late the event loop came to a timer.", lambda node: node.get(TimerWheel).lag),
+    duration(
+        "chatd_loop_lag_seconds", "How late the event loop came to a timer.", lambda node: node.get(TimerWheel).lag
+    ),
     duration(
         "chatd_revocation_seconds",
         "From a ban or logout to the last socket closed.",

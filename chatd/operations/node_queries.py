@@ -1,7 +1,8 @@
 """Queries of the command line to all nodes, and the answers.
 
-A query is a control message with the id of a list in Redis, to which each node appends its answer as JSON. The list expires after
-`LIST_TTL_S`. Answers are made by a task of their own, so that the bus never waits for them. Their number and size are bounded.
+A query is a control message with the id of a list in Redis, to which each node appends its answer as JSON. The list
+expires after `LIST_TTL_S`. Answers are made by a task of their own, so that the bus never waits for them. Their number
+and size are bounded.
 """
 
 import os
@@ -100,7 +101,9 @@ class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
 
 
 class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
-    """Close the sessions of a user, or the one with this id. The clients may reconnect. The answer: the closed sessions."""
+    """Close the sessions of a user, or the one with this id. The clients may reconnect. The answer: the closed
+    sessions.
+    """
 
     tenant: str
     user: str | None
@@ -181,4 +184,6 @@ async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
     answers, size = redis.key("answers", reply), redis.key("answers", reply, "bytes")
     size_bytes, _ = await redis.transaction(("INCRBY", size, len(data)), ("EXPIRE", size, LIST_TTL_S))
     if size_bytes <= MAX_LIST_BYTES:
-        await redis.transaction(("RPUSH", answers, data), ("LTRIM", answers, 0, MAX_ANSWERS - 1), ("EXPIRE", answers, LIST_TTL_S))
+        await redis.transaction(
+            ("RPUSH", answers, data), ("LTRIM", answers, 0, MAX_ANSWERS - 1), ("EXPIRE", answers, LIST_TTL_S)
+        )

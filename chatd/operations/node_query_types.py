@@ -15,7 +15,8 @@ class Sessions(Struct):
 class Health(Struct):
     """The health of a node. `gap_at`: when it last read from Postgres what the bus had lost; `waiting`: queued entries.
 
-    `secrets`: a fingerprint of the token keys. `uploads`: the identity of the upload store. `failing`: services and causes.
+    `secrets`: a fingerprint of the token keys. `uploads`: the identity of the upload store. `failing`: services and
+    causes.
     """
 
     version: str

@@ -1,8 +1,10 @@
-"""The list of running nodes: each writes a snapshot to Redis every second, under a key that expires after a few seconds.
+"""The list of running nodes: each writes a snapshot to Redis every second, under a key that expires after a few
+seconds.
 
-A node that dies disappears from the list by expiry; one that stops removes itself. The list is for operators, and nothing depends
-on it: while Redis is unavailable it is empty. Keys: `<prefix>:node:<name>` is a snapshot; `<prefix>:nodes` has the names, scored
-by the time of Redis at which they were written, so that reading the list scans no keys.
+A node that dies disappears from the list by expiry; one that stops removes itself. The list is for operators, and
+nothing depends on it: while Redis is unavailable it is empty. Keys: `<prefix>:node:<name>` is a snapshot;
+`<prefix>:nodes` has the names, scored by the time of Redis at which they were written, so that reading the list scans
+no keys.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +28,9 @@ DECODE = msgspec.json.Decoder(Snapshot).decode
 
 
 @asynccontextmanager
-async def listed(redis: Redis, name: str, take: Callable[[], Snapshot], health: Health | None = None) -> AsyncIterator[None]:
+async def listed(
+    redis: Redis, name: str, take: Callable[[], Snapshot], health: Health | None = None
+) -> AsyncIterator[None]:
     """List this node while the block runs. An unavailable Redis delays nothing."""
     async with trio.open_nursery() as nursery:
         (health or Health()).start(nursery, "node list", keep, redis, name, take)

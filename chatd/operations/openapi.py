@@ -21,7 +21,10 @@ def metrics(name: str, summary: str) -> dict[str, Any]:
     }
 
 
-STATUS = {"status": {"type": "string", "enum": ["ready", "degraded", "away", "draining"]}, "services": {"type": "object"}}
+STATUS = {
+    "status": {"type": "string", "enum": ["ready", "degraded", "away", "draining"]},
+    "services": {"type": "object"},
+}
 READY: dict[str, Any] = {
     "summary": "Check that the server can serve.",
     "properties": STATUS,
@@ -30,13 +33,18 @@ READY: dict[str, Any] = {
 PING = {"live": {"type": "boolean"}, "url": TEXT, "sessions": {"type": "integer"}}
 ROUTES: Routes = {
     "/healthz": {
-        "get": probe("server.healthz", "Check that the process is alive.", {"status": {"type": "string", "enum": ["ok"]}})
+        "get": probe(
+            "server.healthz", "Check that the process is alive.", {"status": {"type": "string", "enum": ["ok"]}}
+        )
     },
     "/readyz": {"get": probe("server.readyz", **READY)},
     "/health": {"get": probe("server.health", **READY)},
     "/v1/socket/ping": {
         "get": probe(
-            "server.ping", "Check that WebSocket connections are accepted.", PING, unready="Connections are not accepted."
+            "server.ping",
+            "Check that WebSocket connections are accepted.",
+            PING,
+            unready="Connections are not accepted.",
         )
     },
     "/metrics": {"get": metrics("server.metrics", "Get the metrics of this node, for Prometheus.")},

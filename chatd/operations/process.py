@@ -43,7 +43,10 @@ def rss_bytes() -> int:
 
 
 def open_descriptors() -> int:
-    """Open files and sockets. Linux 6.2 and later report the number as the size of a directory; elsewhere it is counted."""
+    """Open files and sockets.
+
+    Linux 6.2 and later report the number as the size of a directory; elsewhere it is counted.
+    """
     try:
         return os.stat("/proc/self/fd").st_size or len(os.listdir("/proc/self/fd"))
     except OSError:

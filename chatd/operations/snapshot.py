@@ -1,7 +1,7 @@
 """The state of this node as one value, for /metrics, the list of nodes (`node_registry`) and `chatd top`.
 
-A snapshot reads everything at its source. Times are in milliseconds since 1970, durations in seconds. Counters only grow as long
-as the process lives.
+A snapshot reads everything at its source. Times are in milliseconds since 1970, durations in seconds. Counters only
+grow as long as the process lives.
 """
 
 import os
@@ -66,7 +66,9 @@ class SnapshotSource:
 
     def __init__(self, node: Node) -> None:
         pid, host, addresses = os.getpid(), socket.gethostname(), node.get(Addresses)
-        self.identity = Identity(node.cluster.name, host, pid, __version__, node.clock(), addresses.socket, addresses.http)
+        self.identity = Identity(
+            node.cluster.name, host, pid, __version__, node.clock(), addresses.socket, addresses.http
+        )
         self._node = node
         self._drain = node.get(Drain)
         self._metrics = node.get(Metrics)
@@ -80,7 +82,9 @@ class SnapshotSource:
             at=node.clock(),
             state=self.state,
             numbers={metric.name: list(metric.read(node).items()) for metric in numbers},
-            durations={metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations},
+            durations={
+                metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations
+            },
             lines=matcher.pool.longest_queues(MAX_QUEUES) if matcher.pool.held else [],
         )
 

@@ -1,7 +1,8 @@
-"""The presence of this node's users: online if one of their sessions is, else away if they have a session, else offline.
+"""The presence of this node's users: online if one of their sessions is, else away if they have a session, else
+offline.
 
-When a session ends, what it contributed counts for a grace period, so that a reconnection changes nothing. A user who is only
-online takes no memory here.
+When a session ends, what it contributed counts for a grace period, so that a reconnection changes nothing. A user who
+is only online takes no memory here.
 """
 
 from msgspec import Struct
@@ -74,7 +75,9 @@ class LocalPresence:
         was = AWAY if self._clear_away(user, session.id) else ONLINE
         if was > self._session_level(user):
             period = self._grace_periods.pop(user, None)
-            self._grace_periods[user] = GracePeriod(now + self._grace, max(was, period.level if period is not None else OFFLINE))
+            self._grace_periods[user] = GracePeriod(
+                now + self._grace, max(was, period.level if period is not None else OFFLINE)
+            )
 
     def end_grace_periods(self, now: float) -> list[UserKey]:
         """End those that are over. Returns the users who are offline now."""

@@ -1,7 +1,8 @@
 """How many members of a conversation are online or away.
 
-The number must not reveal what a member does not show to the asker. So in a small conversation it counts members whom the asker
-may see, and in a large one members who show their presence to everybody; that number is the same for all askers, and is cached.
+The number must not reveal what a member does not show to the asker. So in a small conversation it counts members whom
+the asker may see, and in a large one members who show their presence to everybody; that number is the same for all
+askers, and is cached.
 """
 
 from collections import OrderedDict

@@ -1,8 +1,8 @@
 """The store of presence in Redis: the users of each node and their levels, as the node writes them under a lease.
 
-Keys: `<prefix>:presence`, a sorted set of the nodes by the end of their lease (milliseconds, by the clock of Redis); and
-`<prefix>:presence:<node>`, a hash from `user/tenant` to a level, with an empty field so that it always exists. When the lease of
-a node has expired, another node reads its users and removes it.
+Keys: `<prefix>:presence`, a sorted set of the nodes by the end of their lease (milliseconds, by the clock of Redis);
+and `<prefix>:presence:<node>`, a hash from `user/tenant` to a level, with an empty field so that it always exists. When
+the lease of a node has expired, another node reads its users and removes it.
 """
 
 import re
@@ -51,7 +51,10 @@ class PresenceStore:
         self._mine = redis.key("presence", name)
 
     async def heartbeat(self, *, remove_expired: bool = True) -> HeartbeatReply | None:
-        """Renew the lease. Returns None if this node is not registered. `remove_expired`: whether it can remove another one."""
+        """Renew the lease.
+
+        Returns None if this node is not registered. `remove_expired`: whether it can remove another one.
+        """
         now = await self._redis.now_ms()
         score, exists, _, names, expired = await self._redis.transaction(
             ("ZSCORE", self._nodes, self._name),
@@ -108,14 +111,18 @@ class PresenceStore:
             part = users[at : at + BATCH_SIZE]
             answers = await self._redis.transaction(*(("HMGET", key, *map(field_of, part)) for key in keys))
             for name, levels in zip(names, answers, strict=True):
-                found.setdefault(name, {}).update({user: LEVELS.get(level, 0) for user, level in zip(part, levels, strict=True)})
+                found.setdefault(name, {}).update(
+                    {user: LEVELS.get(level, 0) for user, level in zip(part, levels, strict=True)}
+                )
         return found
 
     async def users_of(self, node: str) -> AsyncIterator[list[UserKey]]:
         """The users of a node, in pages. A user may occur twice."""
         cursor: Any = 0
         while True:
-            cursor, flat = await self._redis.call("HSCAN", self._redis.key("presence", node), cursor, "COUNT", BATCH_SIZE)
+            cursor, flat = await self._redis.call(
+                "HSCAN", self._redis.key("presence", node), cursor, "COUNT", BATCH_SIZE
+            )
             fields = [field.decode(errors="replace") for field in names_of(flat)]
             yield [user_of(field) for field in fields if FIELD.fullmatch(field)]
             if not int(cursor):

@@ -1,8 +1,9 @@
 """Who is online, away or offline, on all nodes together.
 
-Each node writes the levels of its own users to Redis (redis_store.py), under a lease, and publishes changes to the other nodes.
-The level of a user is the highest that any node reports. A level outlives a session by the grace period, and a node by its lease,
-so that both can come back. Only subscribed sessions get updates, and only what they may see at that moment (visibility.py).
+Each node writes the levels of its own users to Redis (redis_store.py), under a lease, and publishes changes to the
+other nodes. The level of a user is the highest that any node reports. A level outlives a session by the grace period,
+and a node by its lease, so that both can come back. Only subscribed sessions get updates, and only what they may see at
+that moment (visibility.py).
 
 While Redis is unavailable, watched users keep their last known level; of other users only those of this node are known.
 """
@@ -108,7 +109,7 @@ class Presence:
         signals.on(NodeLeft, lambda _: self.leave())
         signals.on_sync(Resync, self.reload_soon)
 
-    # --- commands -------------------------------------------------------------------------------------------------------
+    # --- commands -------------------------------------------------------------------------------------------------
 
     def set_away(self, session: str, user: UserKey, *, away: bool) -> None:
         """Set whether a session of this node is away. Raises Refused."""
@@ -120,7 +121,10 @@ class Presence:
             raise Refused("bad_request", "this command needs a socket")
 
     async def watch(self, session: str, viewer: str, targets: Sequence[Target]) -> list[PresenceState]:
-        """Subscribe the session to these targets only, and return their states. After Refused it has no subscription."""
+        """Subscribe the session to these targets only, and return their states.
+
+        After Refused it has no subscription.
+        """
         self._check_session(session)
         self._subscriptions.subscribe(session, targets)
         try:
@@ -146,14 +150,16 @@ class Presence:
         except Refused:
             self._must_reload = True
         others = [levels for node, levels in reported.items() if node != self._cluster.name]
-        return {user: max([subscriptions.level(user), *(levels.get(user, OFFLINE) for levels in others)]) for user in users}
+        return {
+            user: max([subscriptions.level(user), *(levels.get(user, OFFLINE) for levels in others)]) for user in users
+        }
 
     def refresh_visibility(self, tenant: str, users: Sequence[str]) -> None:
         """Send updates of these users on all nodes, because other viewers may see them now."""
         self._cluster.publish(PresenceVisibilityChanged(tenant, list(users)))
         self.mark_changed(tenant, users)
 
-    # --- this node's users ----------------------------------------------------------------------------------------------
+    # --- this node's users ----------------------------------------------------------------------------------------
 
     def _on_session_removed(self, signal: SessionRemoved) -> None:
         self._local.on_session_removed(signal.session, trio.current_time())
@@ -251,7 +257,7 @@ class Presence:
             if await self._store.remove_expired(expired):
                 LOG.info("removed a dead node", extra={"node": expired.node})
 
-    # --- other nodes ----------------------------------------------------------------------------------------------------
+    # --- other nodes ----------------------------------------------------------------------------------------------
 
     def reload_soon(self, _: object = None) -> None:
         """Read the levels of watched users with the next heartbeat: control messages may have been lost."""

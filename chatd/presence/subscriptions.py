@@ -1,4 +1,6 @@
-"""Which sessions of this node are subscribed to the presence of which users, and what other nodes report of those users."""
+"""Which sessions of this node are subscribed to the presence of which users, and what other nodes report of those
+users.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +11,8 @@ from chatd.core.identity import UserKey
 from chatd.presence.local_presence import OFFLINE, ONLINE, LocalPresence
 from chatd.realtime.sessions import Session
 
-# A node is taken for gone after so many heartbeats in a row without it: a store that was lost is written again in between.
+# A node is taken for gone after so many heartbeats in a row without it: a store that was lost is written again in
+# between.
 MAX_MISSES = 2
 
 
@@ -31,8 +34,8 @@ Subscriber = tuple[str, str | None]
 class WatchedUser(Struct):
     """A user whom sessions of this node watch.
 
-    `remote`: by node the reported level, and the version of the report. `subscribers`: the level that each was sent, None before
-    the first answer. `known`: the store was read. `sent_at`: when updates were last sent, in seconds.
+    `remote`: by node the reported level, and the version of the report. `subscribers`: the level that each was sent,
+    None before the first answer. `known`: the store was read. `sent_at`: when updates were last sent, in seconds.
     """
 
     remote: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class PresenceSubscriptions:
         self._reporters: set[str] = set()
         self._misses: dict[str, int] = {}
 
-    # --- sessions -------------------------------------------------------------------------------------------------------
+    # --- sessions -------------------------------------------------------------------------------------------------
 
     def subscribe(self, session: str, targets: Sequence[Target]) -> None:
         """Subscribe the session to these targets only."""
@@ -86,7 +89,7 @@ class PresenceSubscriptions:
             if self.level(user) != level:
                 self.changed[user] = None
 
-    # --- levels ---------------------------------------------------------------------------------------------------------
+    # --- levels ---------------------------------------------------------------------------------------------------
 
     def level(self, user: UserKey) -> int:
         """The highest level on all nodes, as far as this node knows."""
@@ -135,7 +138,7 @@ class PresenceSubscriptions:
                     del watched.remote[node]
             self._reporters.discard(node)
 
-    # --- updates --------------------------------------------------------------------------------------------------------
+    # --- updates --------------------------------------------------------------------------------------------------
 
     def take_due(self, now: float, interval_s: float) -> list[UserKey]:
         """Take the changed users of whom updates are due: at most one per user and interval."""

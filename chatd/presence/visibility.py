@@ -1,7 +1,7 @@
 """Who may see the presence of whom, and the updates that subscribers get.
 
-Visibility is queried for many pairs at once, when updates are sent. A viewer who may not see a user gets `offline` without
-`last_seen`, as for a user who does not exist.
+Visibility is queried for many pairs at once, when updates are sent. A viewer who may not see a user gets `offline`
+without `last_seen`, as for a user who does not exist.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,8 @@ from chatd.realtime.sessions import WRITES_PER_TURN, Delivery, EncodedEvent
 SQL = queries.load("presence/visibility")
 STATUSES: tuple[Status, ...] = ("offline", "away", "online")
 BATCH_SIZE = 1000
-# The pairs of a target and a viewer in which the viewer may see the user, and when the user was last seen (milliseconds).
+# The pairs of a target and a viewer in which the viewer may see the user, and when the user was last seen
+# (milliseconds).
 Visible = Mapping[tuple[Target, str], int | None]
 
 
@@ -51,7 +52,9 @@ class PresenceVisibility:
         rows = await self._db.all(SQL.visible, *to_unnest_arrays(asked, 4), self._shown_to)
         return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}
 
-    async def states(self, viewer: str, targets: Iterable[Target], levels: Mapping[UserKey, int]) -> list[PresenceState]:
+    async def states(
+        self, viewer: str, targets: Iterable[Target], levels: Mapping[UserKey, int]
+    ) -> list[PresenceState]:
         """The states of the targets, as the viewer may see them. Raises Refused."""
         visible = await self.visible((target, viewer) for target in targets)
         found = []
@@ -96,7 +99,10 @@ class PresenceVisibility:
                 await trio.lowlevel.checkpoint()
 
     def _send_one(self, watcher: Watcher, shown: int, delivery: Delivery) -> None:
-        """Send an update unless the session has it. A slow reader, and a session without its first answer, get it later."""
+        """Send an update unless the session has it.
+
+        A slow reader, and a session without its first answer, get it later.
+        """
         session = self._hub.connections.by_id.get(watcher.session)
         user, subscriber = watcher.target.user, (watcher.session, watcher.target.alias)
         watched = self._subscriptions.watched.get(user)

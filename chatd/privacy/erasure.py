@@ -1,8 +1,8 @@
 """Erasing a user. The id stays where other data refers to it, without a name.
 
-`begin` does what must not wait, in one transaction: from then on no session of the user can start, and the rest of the work is
-queued. Any node does the rest. If it dies, another one continues after `LEASE_MS`. Everything is done once more when no session
-of the user can be left: a command that was under way may have written something.
+`begin` does what must not wait, in one transaction: from then on no session of the user can start, and the rest of the
+work is queued. Any node does the rest. If it dies, another one continues after `LEASE_MS`. Everything is done once more
+when no session of the user can be left: a command that was under way may have written something.
 """
 
 from typing import Any

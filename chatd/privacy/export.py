@@ -1,7 +1,8 @@
 """The export of a user's data as JSON lines: each is an object with a `type`, the last one has the type `end`.
 
-It contains only the user's own data; reports, bans, strikes and matches concern others too, and are left out. Of other users
-there are ids only. The data is read page by page, so neither its size nor a slow reader costs memory or a database connection.
+It contains only the user's own data; reports, bans, strikes and matches concern others too, and are left out. Of other
+users there are ids only. The data is read page by page, so neither its size nor a slow reader costs memory or a
+database connection.
 """
 
 import re
@@ -22,7 +23,10 @@ ESCAPED = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\uf
 
 
 async def pages(db: Postgres, data: AllPersonalData, tenant: str, user: str) -> AsyncIterator[bytes]:
-    """The lines, some at a time. Raises Refused: `not_found`, and when the database is not available: then there is no `end`."""
+    """The lines, some at a time.
+
+    Raises Refused: `not_found`, and when the database is not available: then there is no `end`.
+    """
     if await db.value(SQL.exists, tenant, user) is None:
         raise Refused("not_found", "no such user")
     count = 0

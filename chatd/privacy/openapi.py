@@ -13,7 +13,10 @@ EXPORT: dict[str, Any] = {
     "description": "Limited to a few exports per hour, one at a time. See docs/privacy.md.",
     "parameters": [],
     "responses": {
-        "200": {"description": "One object per line; the last one has the type `end`", "content": {"application/x-ndjson": {}}},
+        "200": {
+            "description": "One object per line; the last one has the type `end`",
+            "content": {"application/x-ndjson": {}},
+        },
         **errors(_404="not_found"),
     },
     "security": SECURITY,

@@ -1,7 +1,8 @@
 """Drain: a node stops admitting clients, and asks each connected one to reconnect at another time.
 
-A process signal leaves little time: all sessions are closed at once, and their clients told when to reconnect. An operator can
-allow more time: then the sessions are closed one by one, and each client reconnects at once, to another node.
+A process signal leaves little time: all sessions are closed at once, and their clients told when to reconnect. An
+operator can allow more time: then the sessions are closed one by one, and each client reconnects at once, to another
+node.
 """
 
 import math

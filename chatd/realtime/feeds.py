@@ -1,9 +1,9 @@
 """Feeds: the sessions of this node that are subscribed to one topic, and the order in which they get its events.
 
-The numbered events of a topic may be committed by several nodes and arrive in any order: those of this node at once, the others
-over the bus. An event that is early is held until the events before it have arrived, or until Postgres has been asked how far the
-topic is (`advance_past_gap`); then the subscribers get `behind` in place of what is missing. A topic without numbers needs none
-of this: its events have `rev` 0 and are delivered at once.
+The numbered events of a topic may be committed by several nodes and arrive in any order: those of this node at once,
+the others over the bus. An event that is early is held until the events before it have arrived, or until Postgres has
+been asked how far the topic is (`advance_past_gap`); then the subscribers get `behind` in place of what is missing. A
+topic without numbers needs none of this: its events have `rev` 0 and are delivered at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +30,17 @@ class Feed:
     The name of a topic is "KIND:ID"; the name of a conversation is its id alone.
     """
 
-    __slots__ = ("_broadcaster", "_held", "_is_delivering", "_top", "_traces", "rev", "sessions", "suppresses_ephemeral", "topic")
+    __slots__ = (
+        "_broadcaster",
+        "_held",
+        "_is_delivering",
+        "_top",
+        "_traces",
+        "rev",
+        "sessions",
+        "suppresses_ephemeral",
+        "topic",
+    )
     kinds: ClassVar[dict[str, type["Feed"]]] = {}
 
     def __init_subclass__(cls, kind: str) -> None:
@@ -39,7 +49,8 @@ class Feed:
     def __init__(self, topic: str, rev: int, broadcaster: Broadcaster, traces: Traces) -> None:
         self.topic = topic
         self.rev = rev
-        # The rev as of which the user of each is known to be subscribed: an end that was numbered before it is outdated.
+        # The rev as of which the user of each is known to be subscribed: an end that was numbered before it is
+        # outdated.
         self.sessions: dict[Session, int] = {}
         # Ephemeral events are not delivered: one of two users has blocked the other.
         self.suppresses_ephemeral = False
@@ -90,7 +101,10 @@ class Feed:
         return False
 
     async def deliver(self, delivery: Delivery) -> None:
-        """Deliver in the order of `rev`: now, or once the events before have arrived. A second delivery of a rev is dropped."""
+        """Deliver in the order of `rev`: now, or once the events before have arrived.
+
+        A second delivery of a rev is dropped.
+        """
         if delivery.ephemeral and self.suppresses_ephemeral:
             return
         delivery.topic = self.topic
@@ -124,7 +138,9 @@ class Feed:
         """`rev` has advanced past missing events."""
 
     async def _deliver_held(self) -> None:
-        """Deliver all that is next, in one task: a large feed takes several turns, in which no event may overtake another."""
+        """Deliver all that is next, in one task: a large feed takes several turns, in which no event may overtake
+        another.
+        """
         if self._is_delivering:
             return
         self._is_delivering = True
@@ -173,14 +189,17 @@ class Members(Struct, frozen=True):
 
 
 class ConversationFeed(Feed, kind=""):
-    """The feed of a conversation. Members get no events from before they joined, and no ephemeral ones while they leave."""
+    """The feed of a conversation.
+
+    Members get no events from before they joined, and no ephemeral ones while they leave.
+    """
 
     __slots__ = ("_new_members", "leaving", "members")
 
     def __init__(self, topic: str, rev: int, broadcaster: Broadcaster, traces: Traces) -> None:
         super().__init__(topic, rev, broadcaster, traces)
-        # A session can be here by an earlier membership too: other nodes removed and added its user while an event that was
-        # numbered before the removal is late.
+        # A session can be here by an earlier membership too: other nodes removed and added its user while an event that
+        # was numbered before the removal is late.
         self._new_members: dict[Session, NewMember] = {}
         # Users whose membership ended at this rev, which is not delivered yet because something before it is missing.
         self.leaving: Mapping[str, int] = NO_USERS
@@ -204,7 +223,10 @@ class ConversationFeed(Feed, kind=""):
         self._new_members.pop(session, None)
 
     def add_users(self, users: Collection[str], rev: int) -> None:
-        """Note that users join after `rev`. A later end of their membership stands: it became known before the beginning."""
+        """Note that users join after `rev`.
+
+        A later end of their membership stands: it became known before the beginning.
+        """
         self.members = None
         if self.leaving:
             self.leaving = {user: end for user, end in self.leaving.items() if user not in users or end > rev}
@@ -226,7 +248,8 @@ class ConversationFeed(Feed, kind=""):
     async def _send(self, delivery: Delivery) -> int:
         """Send to new members one `behind` up to where they joined, in place of the events before.
 
-        The ack of a message that such a session sent in an earlier membership follows a `behind` for what it did not get.
+        The ack of a message that such a session sent in an earlier membership follows a `behind` for what it did not
+        get.
         """
         if not self._new_members:
             return await self._broadcaster.send(self.sessions, delivery)

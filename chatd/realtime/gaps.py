@@ -33,7 +33,9 @@ class Gaps:
         """Topics in which something is missing for so long that no commit of this node can be the cause."""
         now = trio.current_time()
         return [
-            topic for topic, (_, since) in self.since.items() if since <= now - timeout_s and self.commit_began(*topic) > since
+            topic
+            for topic, (_, since) in self.since.items()
+            if since <= now - timeout_s and self.commit_began(*topic) > since
         ]
 
     def defer(self, topic: Topic, rev: int) -> bool:

@@ -1,7 +1,7 @@
 """The hub: the sessions of this node, what they are subscribed to, and how events reach them.
 
-A frame is encoded once per codec, and all sessions get the same bytes. No sender waits for a slow reader: events that its send
-queue does not take are dropped, and their conversations get `behind` instead.
+A frame is encoded once per codec, and all sessions get the same bytes. No sender waits for a slow reader: events that
+its send queue does not take are dropped, and their conversations get `behind` instead.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,7 +25,9 @@ RECONNECT_MS = 1000
 
 
 class Hub:
-    """`connections`, `subscriptions`, the subscriptions of users (`memberships`), and what concerns sessions in general."""
+    """`connections`, `subscriptions`, the subscriptions of users (`memberships`), and what concerns sessions in
+    general.
+    """
 
     def __init__(
         self,

@@ -66,17 +66,19 @@ class Memberships:
     def _ended(self, tenant: str, name: str, user: str, ended_at: float) -> list[Session]:
         """The subscribed sessions of a user that are not known to be subscribed after this rev.
 
-        The end of a membership can become known after the beginning of the next one: other nodes report them, or the database
-        was queried in between.
+        The end of a membership can become known after the beginning of the next one: other nodes report them, or the
+        database was queried in between.
         """
         feed = self._subscriptions.feed(tenant, name)
         known_at = {} if feed is None else feed.sessions
         return [one for one in self._connections.of_user(tenant, user) if one in known_at and known_at[one] <= ended_at]
 
     def remove_after(self, tenant: str, name: str, users: Sequence[str], rev: int) -> Callable[[], None]:
-        """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier events.
+        """Returns what to call after the event `rev`, the last one for these users. It may have to wait for earlier
+        events.
 
-        Until then they get no ephemeral events, because they are no members any more. A user who has joined again stays.
+        Until then they get no ephemeral events, because they are no members any more. A user who has joined again
+        stays.
         """
         feed = self._subscriptions.feed(tenant, name)
         if not isinstance(feed, ConversationFeed):

@@ -1,10 +1,10 @@
 """What this node did with the latest messages, stage by stage, for `chatd trace`.
 
-All messages pass here, so a stage costs one tuple in a bounded deque (about 0.1 us, and no lookup); a query walks through all of
-them, in a few milliseconds. The tuples have numbers and ids only, never content.
+All messages pass here, so a stage costs one tuple in a bounded deque (about 0.1 us, and no lookup); a query walks
+through all of them, in a few milliseconds. The tuples have numbers and ids only, never content.
 
-Events of other nodes come encoded, so deliveries are known by conversation and rev, not by message. Ids of conversations are
-unique among all tenants.
+Events of other nodes come encoded, so deliveries are known by conversation and rev, not by message. Ids of
+conversations are unique among all tenants.
 """
 
 from collections import deque
@@ -18,7 +18,10 @@ MAX_RECEIPTS = 1000
 
 
 class Accepted(Struct):
-    """The message came to this node. `session` is "" over REST; `batch` is how many messages were committed together."""
+    """The message came to this node.
+
+    `session` is "" over REST; `batch` is how many messages were committed together.
+    """
 
     session: str
     at: int
@@ -94,7 +97,9 @@ class Traces:
         found = next((row for row in self._accepted if row[0] == message), None)
         return Trace(
             accepted=Accepted(*found[1:]) if found else None,
-            enqueued=next((place for id_, number, place in self._enqueued if (id_, number) == (conversation, rev)), None),
+            enqueued=next(
+                (place for id_, number, place in self._enqueued if (id_, number) == (conversation, rev)), None
+            ),
             delivered=next(self._find_delivered(conversation, rev), None),
             receipts=list(self._find_receipts(conversation, seq))[:MAX_RECEIPTS],
         )

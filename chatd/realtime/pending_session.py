@@ -10,7 +10,10 @@ from chatd.realtime.disconnect_latency import CloseRequest
 
 
 class PendingSession:
-    """A session to be. `topics` are those that the query found, with their revs; the changes since then are noted here."""
+    """A session to be.
+
+    `topics` are those that the query found, with their revs; the changes since then are noted here.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -40,7 +43,8 @@ class PendingSession:
         # The match of the user, and whether `match.found` was delivered to them.
         self.match: str | None = None
         self.match_delivered = True
-        # Newer than the result of the query: whether ephemeral events are suppressed, and topics that the user has left.
+        # Newer than the result of the query: whether ephemeral events are suppressed, and topics that the user has
+        # left.
         self.suppressed: dict[str, bool] = {}
         self.unsubscribed: set[str] = set()
 

@@ -1,4 +1,6 @@
-"""Sessions as other code sees them, and the events that are sent to them: encoded once per codec, for any number of sessions."""
+"""Sessions as other code sees them, and the events that are sent to them: encoded once per codec, for any number of
+sessions.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -14,7 +16,10 @@ WRITES_PER_TURN = 50
 
 
 class SessionInfo(Struct):
-    """One session, for operators. `address` is the start of a keyed hash: equal for equal addresses, and not reversible."""
+    """One session, for operators.
+
+    `address` is the start of a keyed hash: equal for equal addresses, and not reversible.
+    """
 
     id: str
     tenant: str
@@ -82,8 +87,9 @@ class ForwardedEvent(dict[Codec, bytes]):
 class Delivery(Struct):
     """An event for sessions, except the one with the id `exclude_session`.
 
-    `rev`: its number in the topic; 0 for an event without one, which is delivered at once. Slow readers get no `ephemeral` event.
-    `on_delivered` is called after the delivery. `topic`: the name of the topic, by which a slow reader gets `behind` instead.
+    `rev`: its number in the topic; 0 for an event without one, which is delivered at once. Slow readers get no
+    `ephemeral` event. `on_delivered` is called after the delivery. `topic`: the name of the topic, by which a slow
+    reader gets `behind` instead.
     """
 
     frames: EncodedEvent | ForwardedEvent

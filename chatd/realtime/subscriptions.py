@@ -1,7 +1,7 @@
 """Subscriptions: which sessions of this node get the events of which topic.
 
-A topic exists here as long as a session is subscribed to it. Its feed (`feeds.py`) delivers its events, in order if they are
-numbered; conversations are one kind of topic.
+A topic exists here as long as a session is subscribed to it. Its feed (`feeds.py`) delivers its events, in order if
+they are numbered; conversations are one kind of topic.
 """
 
 import trio
@@ -21,7 +21,9 @@ TOPICS_PER_TURN = 500
 class Subscriptions:
     """Which sessions are subscribed to which topic. `Memberships` subscribes users."""
 
-    def __init__(self, connections: Connections, broadcaster: Broadcaster, traces: Traces, topics_per_turn: int) -> None:
+    def __init__(
+        self, connections: Connections, broadcaster: Broadcaster, traces: Traces, topics_per_turn: int
+    ) -> None:
         self.gaps = Gaps()
         self._connections = connections
         self._broadcaster = broadcaster
@@ -34,7 +36,7 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._feeds)
 
-    # --- sessions -------------------------------------------------------------------------------------------------------
+    # --- sessions -------------------------------------------------------------------------------------------------
 
     def subscribe(
         self, session: Session, name: str, rev: int, *, is_new_member: bool = False, known_at: int | None = None
@@ -110,7 +112,7 @@ class Subscriptions:
         for name in self._topics.pop(session, ()):
             self._remove(session, name)
 
-    # --- queries --------------------------------------------------------------------------------------------------------
+    # --- queries --------------------------------------------------------------------------------------------------
 
     def feed(self, tenant: str, name: str) -> Feed | None:
         """The feed of a topic, if a session of this node is subscribed."""
@@ -134,7 +136,7 @@ class Subscriptions:
         feed = self._feeds.get((tenant, name))
         return feed.rev if feed is not None else None
 
-    # --- delivery -------------------------------------------------------------------------------------------------------
+    # --- delivery -------------------------------------------------------------------------------------------------
 
     async def deliver(self, tenant: str, name: str, delivery: Delivery) -> None:
         """Deliver to the subscribers, in its place in the order."""
@@ -151,7 +153,8 @@ class Subscriptions:
     async def report_gap(self, tenant: str, name: str, rev: int) -> None:
         """Events up to `rev` may be missing: deliver `behind`.
 
-        Deferred while this node commits in the topic: the commit may get a rev below, and its ack must not follow the `behind`.
+        Deferred while this node commits in the topic: the commit may get a rev below, and its ack must not follow the
+        `behind`.
         """
         if not self.gaps.defer((tenant, name), rev):
             await self.advance_past_gap(tenant, name, rev)

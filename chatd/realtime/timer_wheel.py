@@ -1,7 +1,8 @@
 """A timer wheel for everything that this process does later: heartbeats, expiries, leases.
 
-A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer lies in the slot of its time, so starting and cancelling take
-constant time, and one task serves a hundred thousand connections. In return a timer fires up to one tick late, but never early.
+A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer lies in the slot of its time, so starting and cancelling
+take constant time, and one task serves a hundred thousand connections. In return a timer fires up to one tick late, but
+never early.
 """
 
 from collections.abc import Callable

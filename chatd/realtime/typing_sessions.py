@@ -11,7 +11,10 @@ class TypingSessions:
         self._typing: dict[str, dict[str, tuple[str, float]]] = {}
 
     def start(self, session: str, conversation: str, shown_as: str, until: float) -> None:
-        """Note that a session types; others see its user as `shown_as`. Commands over REST (without a session) are not noted."""
+        """Note that a session types; others see its user as `shown_as`.
+
+        Commands over REST (without a session) are not noted.
+        """
         if session:
             conversations = self._typing.setdefault(session, {})
             if len(conversations) < MAX_CONVERSATIONS:
@@ -23,6 +26,9 @@ class TypingSessions:
             conversations.pop(conversation, None)
 
     def stop_all(self, session: str, now: float) -> dict[str, str]:
-        """Forget a session that has ended. Returns the conversations in which others still see a user typing, and whom."""
+        """Forget a session that has ended.
+
+        Returns the conversations in which others still see a user typing, and whom.
+        """
         typing = self._typing.pop(session, {})
         return {conversation: shown_as for conversation, (shown_as, until) in typing.items() if until > now}

@@ -1,21 +1,25 @@
 """The last revs of topics that were delivered while no session of this node was subscribed.
 
-A subscription can become known late: the user's state is being queried, or the control message of another node is on its way.
-Then the session has missed events, and gets `behind` up to the rev that is noted here.
+A subscription can become known late: the user's state is being queried, or the control message of another node is on
+its way. Then the session has missed events, and gets `behind` up to the rev that is noted here.
 """
 
 from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-# The latest topics are kept; more of them if pending sessions may need them. SLACK: how many more before they are trimmed.
+# The latest topics are kept; more of them if pending sessions may need them. SLACK: how many more before they are
+# trimmed.
 MAX_TOPICS, SLACK = 10_000, 1_000
 # Tenant, and name of the topic.
 Topic = tuple[str, str]
 
 
 class UnheardRevs:
-    """Revs by topic, the oldest first. `needed_since()`: topics noted after this time are kept, by the monotonic clock."""
+    """Revs by topic, the oldest first.
+
+    `needed_since()`: topics noted after this time are kept, by the monotonic clock.
+    """
 
     def __init__(self, needed_since: Callable[[], float]) -> None:
         self._needed_since = needed_since

@@ -52,7 +52,9 @@ class SearchHit(Struct, kw_only=True, frozen=True):
 
 
 class SearchResults(Result, tag="search.results"):
-    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or none."""
+    """A page of results. `cursor` is null on the last page; other pages may contain fewer results than `limit`, or
+    none.
+    """
 
     items: list[SearchHit]
     cursor: str | None
@@ -66,7 +68,9 @@ async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
     since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)
     search = Search(ctx, await resolved(ctx, query), cmd.limit)
     next_ = await search.run(since)
-    items = [SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits]
+    items = [
+        SearchHit(conversation=hit.conversation, message=hit.message, highlights=hit.highlights) for hit in search.hits
+    ]
     cursor = None if next_ is None else f"{next_.time}.{next_.conversation}.{next_.seq}.{key}"
     return [Reply(SearchResults(items=items, cursor=cursor))]
 
@@ -78,7 +82,9 @@ async def resolved(ctx: Ctx, query: Query) -> Query:
         return query
     match = aliases[0].conversation
     within = match if not query.conversations or match in query.conversations else NIL
-    return msgspec.structs.replace(query, conversations=(within,), senders=tuple(one.user for one in aliases), by_alias=True)
+    return msgspec.structs.replace(
+        query, conversations=(within,), senders=tuple(one.user for one in aliases), by_alias=True
+    )
 
 
 def query_of(cmd: SearchMessages) -> Query:

@@ -1,17 +1,17 @@
 """Puts what was said into the index of the search, after it was committed and beside everything else.
 
-Every conversation has a position: the rev up to which its messages are in the index. The revs of a conversation are given under
-its row lock and committed in their order, so what is read after a position has no gap, and nothing can commit before it later on:
-unlike a time or a sequence the position misses nothing. Edits and deletions carry a rev as well; what is removed for good goes by
-a trigger.
+Every conversation has a position: the rev up to which its messages are in the index. The revs of a conversation are
+given under its row lock and committed in their order, so what is read after a position has no gap, and nothing can
+commit before it later on: unlike a time or a sequence the position misses nothing. Edits and deletions carry a rev as
+well; what is removed for good goes by a trigger.
 
-Two roads lead here. What this node tells its people is noted (`note`), and in the index some moments later. And all nodes
-together go round and round through all conversations for those that are behind: after a crash, after a restore, and in the
-beginning, when none is in it. The place of the round is a row, so it goes on where it was.
+Two roads lead here. What this node tells its people is noted (`note`), and in the index some moments later. And all
+nodes together go round and round through all conversations for those that are behind: after a crash, after a restore,
+and in the beginning, when none is in it. The place of the round is a row, so it goes on where it was.
 
-Several nodes can index at once: a batch is read and cut into words without any lock, and written only where the position is
-still the one that was read. Batches are small, on a connection of their own, and after each one the indexer rests as long as it
-worked.
+Several nodes can index at once: a batch is read and cut into words without any lock, and written only where the
+position is still the one that was read. Batches are small, on a connection of their own, and after each one the indexer
+rests as long as it worked.
 """
 
 import time
@@ -40,8 +40,9 @@ from chatd.wire.connection_events import Behind
 
 LOG = log.get(__name__)
 SQL = queries.load("search/search_index")
-# What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres reads a
-# conversation in the order of its index and stops at the limit; it would read all of a huge one, because the usual one is small.
+# What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres
+# reads a conversation in the order of its index and stops at the limit; it would read all of a huge one, because the
+# usual one is small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
 TIMEOUT_S = 60.0
 # Conversations of a batch, how many of them have news at most, and messages of a batch.
@@ -137,7 +138,9 @@ class Indexer:
             await self._look()
             while self._fresh or self._behind:
                 await self.next_batch()
-            if await self._connection.run_on_connection(lambda connection: connection.fetchval(SQL.is_round), TIMEOUT_S):
+            if await self._connection.run_on_connection(
+                lambda connection: connection.fetchval(SQL.is_round), TIMEOUT_S
+            ):
                 return
 
     async def _look(self) -> None:
@@ -147,7 +150,10 @@ class Indexer:
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
-        """What is left of a conversation after it waits until others had their turn. Raises Refused; then it is tried again."""
+        """What is left of a conversation after it waits until others had their turn.
+
+        Raises Refused; then it is tried again.
+        """
         fresh = list(islice(self._fresh, BATCH_FRESH))
         places = list(dict.fromkeys([*fresh, *islice(self._behind, BATCH_CONVERSATIONS - len(fresh))]))
         for place in places:
@@ -171,7 +177,9 @@ class Indexer:
             self.condition.recover()
 
     async def _index_each(self, places: Sequence[Place]) -> None:
-        """One by one: a conversation that cannot be indexed does not keep the others from it, and is tried again later."""
+        """One by one: a conversation that cannot be indexed does not keep the others from it, and is tried again
+        later.
+        """
         for number, place in enumerate(places):
             try:
                 await self._index([place])

@@ -1,13 +1,13 @@
 """A search at work: the newest first, in windows of time that grow, each one bounded, until the page is full.
 
-A word that is everywhere would have the index find a million messages to show twenty. So the first look is at one day, the next
-at the week before it, then at two months, at more than a year, and at everything older. A frequent word fills the page on the
-first day; a rare one makes every look cheap. Times, conversations and senders are lexemes in the same index, which narrows all
-down at once.
+A word that is everywhere would have the index find a million messages to show twenty. So the first look is at one day,
+the next at the week before it, then at two months, at more than a year, and at everything older. A frequent word fills
+the page on the first day; a rare one makes every look cheap. Times, conversations and senders are lexemes in the same
+index, which narrows all down at once.
 
-What the index finds is looked for again in the text as it is now (phrases, the pairs of Chinese or Thai, texts that were edited a
-moment ago), which also gives the highlights. After a second, or when enough texts were read, the page is what there is by then,
-with a cursor where to go on; only when not even the first look was done in time it is refused.
+What the index finds is looked for again in the text as it is now (phrases, the pairs of Chinese or Thai, texts that
+were edited a moment ago), which also gives the highlights. After a second, or when enough texts were read, the page is
+what there is by then, with a cursor where to go on; only when not even the first look was done in time it is refused.
 """
 
 import time
@@ -39,8 +39,8 @@ PAGE_TIMEOUT_MS, MIN_SPAN_TIMEOUT_MS = 1000.0, 100.0
 MAX_CHARS_READ = 200_000
 # Rows of one statement.
 MAX_ROWS = 400
-# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A query names
-# far fewer than that.)
+# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A
+# query names far fewer than that.)
 MAX_CONVERSATIONS = 500
 
 
@@ -78,7 +78,10 @@ class Search:
         self._deadline = 0.0
 
     async def run(self, since: Spot | None) -> Spot | None:
-        """Fill the page, from a spot on; where to go on, None when there is nothing more. Raises Refused (`timeout`)."""
+        """Fill the page, from a spot on; where to go on, None when there is nothing more.
+
+        Raises Refused (`timeout`).
+        """
         self._deadline = time.perf_counter() * 1000 + PAGE_TIMEOUT_MS
         newest = await self._look_up_places()
         top = newest + 1 if self._query.before is None else min(newest + 1, self._query.before)
@@ -95,7 +98,9 @@ class Search:
     async def _look_up_places(self) -> int:
         """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
         only = list(self._query.conversations) or None
-        rows = await self._bounded(SQL.places, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches)
+        rows = await self._bounded(
+            SQL.places, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches
+        )
         self._places = [row["id"] for row in rows]
         return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
 

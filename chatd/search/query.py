@@ -2,8 +2,9 @@
 
     invoice "final version" -draft in:<conversation> from:<user> after:2026-03-01 before:2026-04-01 has:file
 
-Words are all wanted, the last one may be the beginning of a word; what stands in quotes belongs together; `-` is for what is not
-wanted. A filter that is unknown or has no valid value is words like any others. Nothing that is typed is an error.
+Words are all wanted, the last one may be the beginning of a word; what stands in quotes belongs together; `-` is for
+what is not wanted. A filter that is unknown or has no valid value is words like any others. Nothing that is typed is an
+error.
 """
 
 import re

@@ -1,9 +1,10 @@
 """Words of a text in any script: what is looked for in the index, and where it stands in the text.
 
-A text is folded first: compatibility forms, case and diacritics go (NFKD, casefold, without the marks of alphabets), marks that
-are letters in their script stay, everything that is no part of a word becomes a space. Then it falls into pieces: words as they
-are, and runs of scripts that write no spaces. Of a run the index has each character and each two neighbours, so that words of one
-and of two characters are found too; what is longer is looked for by its pairs, and seen to stand together in the text itself.
+A text is folded first: compatibility forms, case and diacritics go (NFKD, casefold, without the marks of alphabets),
+marks that are letters in their script stay, everything that is no part of a word becomes a space. Then it falls into
+pieces: words as they are, and runs of scripts that write no spaces. Of a run the index has each character and each two
+neighbours, so that words of one and of two characters are found too; what is longer is looked for by its pairs, and
+seen to stand together in the text itself.
 
 Everything is linear in the text and bounded: a piece counts up to 64 characters, a text up to 4000 tokens.
 """
@@ -35,7 +36,8 @@ SLICE_UNITS = SLICE_CHARS // 4
 # Tokens and occurrences that are handled in one slice.
 SLICE_TOKENS = 500
 
-# Scripts without spaces: Thai, Lao, Myanmar, Hangul, Khmer, Tai, Han, kana, Bopomofo. And emoji, which are written like words.
+# Scripts without spaces: Thai, Lao, Myanmar, Hangul, Khmer, Tai, Han, kana, Bopomofo. And emoji, which are written like
+# words.
 RUN = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff"
     "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3041-\u3098\u309b-\u309f\u3099\u309a\u30a1-\u30fa\u30fc-\u318f\u31a0-\u31bf\u31f0-\u31ff"
@@ -66,7 +68,10 @@ PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "�
 
 
 class Folds(dict[int, str]):
-    """What each character is folded to, by its code point; for str.translate. Remembers what it was asked, up to a bound."""
+    """What each character is folded to, by its code point; for str.translate.
+
+    Remembers what it was asked, up to a bound.
+    """
 
     def __missing__(self, code: int) -> str:
         if len(self) >= MAX_KNOWN:
@@ -167,8 +172,8 @@ def parts_of(piece: str) -> Iterator[str]:
 class Term(Struct, frozen=True):
     """What is looked for: words that stand side by side.
 
-    `needle` is what a spaced text must contain, `lexemes` what its index must have.
-    With `prefix` the last lexeme may be the beginning of a word. `exact`: a text whose index has the lexemes contains the needle.
+    `needle` is what a spaced text must contain, `lexemes` what its index must have. With `prefix` the last lexeme may
+    be the beginning of a word. `exact`: a text whose index has the lexemes contains the needle.
     """
 
     needle: str
@@ -198,7 +203,9 @@ def wanted_of(piece: str) -> list[str]:
 
 
 class Spaced(Struct):
-    """A folded text with exactly one space around each piece, and where each piece stands: here, and in the folded text."""
+    """A folded text with exactly one space around each piece, and where each piece stands: here, and in the folded
+    text.
+    """
 
     text: str
     here: list[int]

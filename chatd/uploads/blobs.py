@@ -1,6 +1,7 @@
 """Where the bytes of uploads lie: what a folder (`folder`) and a bucket (`s3`) have in common.
 
-Which file is whose is the business of the database. Keys are made here and become paths, so nothing else is taken for one.
+Which file is whose is the business of the database. Keys are made here and become paths, so nothing else is taken for
+one.
 """
 
 import re

@@ -9,12 +9,16 @@ MAX_LENGTH = 200
 
 
 def label(name: str | None) -> str | None:
-    """The last part, without what does not show, what turns the text around, and what would not fit; None for nothing."""
+    """The last part, without what does not show, what turns the text around, and what would not fit; None for
+    nothing.
+    """
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     return shortened(last, MAX_LENGTH, edges=".") or None
 
 
 def disposition(kind: str, name: str | None, mime: str) -> str:
-    """A Content-Disposition (RFC 6266): a name of ours for old clients, and the label in a form that cannot break out."""
+    """A Content-Disposition (RFC 6266): a name of ours for old clients, and the label in a form that cannot break
+    out.
+    """
     fallback = f'{kind}; filename="file.{EXTENSIONS.get(mime, "bin")}"'
     return f"{fallback}; filename*=UTF-8''{quote(name, safe='')}" if name else fallback

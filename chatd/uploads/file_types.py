@@ -1,6 +1,7 @@
 """What a file is, by its first bytes. Its name and the type that came with it are claims, and nobody looks at them.
 
-What is not in this list is `application/octet-stream`: no browser does anything with that. SVG, HTML and XML are not in it.
+What is not in this list is `application/octet-stream`: no browser does anything with that. SVG, HTML and XML are not in
+it.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Blobs as files of a folder that only this user may read.
 
-A file is written under another name, forced to the disk, and renamed: under its key there is all of it or nothing. What a crash
-leaves under the other name is overwritten by nobody and found by its ending, `.part`.
+A file is written under another name, forced to the disk, and renamed: under its key there is all of it or nothing. What
+a crash leaves under the other name is overwritten by nobody and found by its ending, `.part`.
 """
 
 import errno

@@ -1,8 +1,9 @@
 """How large an image would be, from its structure alone: before a decoder has seen it.
 
-A file of 13 KB may say that it has 108 million pixels, and one of a megabyte may have ten thousand frames, or passes over the
-whole picture (progressive JPEG), or blocks that a decoder looks at one by one. All of that is counted here, with an end to it,
-and what is cut off is refused. Each function takes the file and returns a `Measure`; raises BadImage.
+A file of 13 KB may say that it has 108 million pixels, and one of a megabyte may have ten thousand frames, or passes
+over the whole picture (progressive JPEG), or blocks that a decoder looks at one by one. All of that is counted here,
+with an end to it, and what is cut off is refused. Each function takes the file and returns a `Measure`; raises
+BadImage.
 
 PNG: RFC 2083. JPEG: ITU T.81, annex B. GIF: the specification of 1990. WebP: RFC 9649.
 """
@@ -168,4 +169,9 @@ def webp_size(data: bytes, kind: bytes, at: int) -> tuple[int, int]:
     return 0, 0
 
 
-MEASURES: dict[str, Callable[[bytes], Measure]] = {"image/png": png, "image/jpeg": jpeg, "image/gif": gif, "image/webp": webp}
+MEASURES: dict[str, Callable[[bytes], Measure]] = {
+    "image/png": png,
+    "image/jpeg": jpeg,
+    "image/gif": gif,
+    "image/webp": webp,
+}

@@ -1,8 +1,9 @@
-"""An image as pixels, and as a new file: what was hidden in the old one (EXIF with its places, ICC, comments, XMP, previews,
-whatever hung on behind) is not in the new one. The orientation is applied before it is lost.
+"""An image as pixels, and as a new file: what was hidden in the old one (EXIF with its places, ICC, comments, XMP,
+previews, whatever hung on behind) is not in the new one. The orientation is applied before it is lost.
 
-GIF and WebP stay animated; an animated PNG becomes its first frame. Colours are taken for sRGB. Pillow is given one format, the
-one that the first bytes say, and only what `image_headers` has measured. Run it in a thread: 25 megapixels take seconds.
+GIF and WebP stay animated; an animated PNG becomes its first frame. Colours are taken for sRGB. Pillow is given one
+format, the one that the first bytes say, and only what `image_headers` has measured. Run it in a thread: 25 megapixels
+take seconds.
 """
 
 import warnings
@@ -15,7 +16,12 @@ from chatd.uploads.image_headers import BadImage, Measure, TooLarge, measure
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
 # What an encoder can take as it is; everything else becomes RGB, or RGBA.
-MODES = {"PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "JPEG": ("L", "RGB"), "GIF": ("L", "P"), "WEBP": ("RGB", "RGBA")}
+MODES = {
+    "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
+    "JPEG": ("L", "RGB"),
+    "GIF": ("L", "P"),
+    "WEBP": ("RGB", "RGBA"),
+}
 OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 88}, "WEBP": {"quality": 85, "method": 2}}
 FRAME_MS = 100
 
@@ -64,7 +70,9 @@ def animation(image: Image.Image, kind: str) -> tuple[bytes, int, int]:
 
 def plain(image: Image.Image, kind: str) -> Image.Image:
     """Pixels in a form that the encoder takes, and nothing that belongs to them but what is transparent."""
-    kept: dict[Any, Any] = {"transparency": image.info["transparency"]} if "transparency" in image.info and kind != "JPEG" else {}
+    kept: dict[Any, Any] = (
+        {"transparency": image.info["transparency"]} if "transparency" in image.info and kind != "JPEG" else {}
+    )
     if image.mode not in MODES[kind]:
         sees_through = image.has_transparency_data and kind != "JPEG"
         image, kept = image.convert("RGBA" if sees_through else "RGB"), {}

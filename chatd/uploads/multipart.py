@@ -1,8 +1,9 @@
 """One file out of a multipart/form-data body (RFC 7578), read as it comes, with an end to everything.
 
-Quart's own parser works with the limits of the whole application, and has a file of every part. Its limit on bytes counts what
-waits, not what came, so it is counted here. Werkzeug's decoder does the parsing: it is given small pieces, and refuses when what
-it has to keep of them (the headers of a part, what stands before the first one and behind the last) becomes large.
+Quart's own parser works with the limits of the whole application, and has a file of every part. Its limit on bytes
+counts what waits, not what came, so it is counted here. Werkzeug's decoder does the parsing: it is given small pieces,
+and refuses when what it has to keep of them (the headers of a part, what stands before the first one and behind the
+last) becomes large.
 """
 
 from collections.abc import AsyncIterable, Callable

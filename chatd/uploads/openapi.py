@@ -10,7 +10,8 @@ UPLOAD: dict[str, Any] = {
     "operationId": "upload.create",
     "tags": ["upload"],
     "summary": "Store a file.",
-    "description": "One file in the field `file` or `image`. Its type is detected from its content; images are re-encoded.",
+    "description": "One file in the field `file` or `image`. Its type is detected from its content; images "
+    "are re-encoded.",
     "parameters": [],
     "requestBody": {
         "required": True,
@@ -39,7 +40,8 @@ DOWNLOAD: dict[str, Any] = {
     "operationId": "upload.get",
     "tags": ["upload"],
     "summary": "Download a file.",
-    "description": "For its owner, and for members of conversations that use it. Supports a single Range, and If-None-Match.",
+    "description": "For its owner, and for members of conversations that use it. Supports a single Range, and "
+    "If-None-Match.",
     "parameters": [
         {"name": "upload", "in": "path", "required": True, "schema": UUID},
         {"name": "Range", "in": "header", "required": False, "schema": {"type": "string"}},

@@ -10,7 +10,8 @@ class Unsatisfiable(Exception):
 
 
 def wanted(header: str, size: int) -> tuple[int, int] | None:
-    """First byte and the one behind the last; None for all of it. Several ranges, and what is no range, are not looked at.
+    """First byte and the one behind the last; None for all of it. Several ranges, and what is no range, are not looked
+    at.
 
     Raises Unsatisfiable.
     """

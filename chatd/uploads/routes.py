@@ -1,8 +1,8 @@
 """Files: a form with one comes in, bytes go out.
 
-Only with a token in the header, so a browser shows no file by itself: a page fetches it and makes a blob of it. Should somebody
-make a browser open one all the same, it runs nothing (sandbox, no sniffing), and only what we encoded ourselves, sound and film
-are shown in their slot.
+Only with a token in the header, so a browser shows no file by itself: a page fetches it and makes a blob of it. Should
+somebody make a browser open one all the same, it runs nothing (sandbox, no sniffing), and only what we encoded
+ourselves, sound and film are shown in their slot.
 """
 
 from collections.abc import AsyncIterator
@@ -140,7 +140,10 @@ async def part_of(node: Node, stored: Stored, start: int, end: int) -> bytes:
 
 
 async def parts(node: Node, stored: Stored, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
-    """What is left after the first part is read when it is its turn. A file that goes away meanwhile ends the connection."""
+    """What is left after the first part is read when it is its turn.
+
+    A file that goes away meanwhile ends the connection.
+    """
     part, at = first, start
     while at < end:
         yield part

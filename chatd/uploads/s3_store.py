@@ -1,7 +1,8 @@
 """Blobs as objects of an S3-compatible bucket: three requests, signed by ourselves, over httpx, which runs on Trio.
 
-The address is the operator's. Redirects and proxies of the environment are not followed, answers are read no further than what
-was asked for, and everything has a deadline. Objects are private by the bucket's own rules; nobody but chatd reads them.
+The address is the operator's. Redirects and proxies of the environment are not followed, answers are read no further
+than what was asked for, and everything has a deadline. Objects are private by the bucket's own rules; nobody but chatd
+reads them.
 """
 
 import logging

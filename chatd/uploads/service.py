@@ -1,7 +1,7 @@
 """Uploads as rows with bytes: stored, read, removed, swept.
 
-The row comes before the bytes and goes after them, so a crash leaves rows, which the sweep finds, and never bytes that nobody
-knows of. Reading asks the database each time: a key that leaked opens nothing.
+The row comes before the bytes and goes after them, so a crash leaves rows, which the sweep finds, and never bytes that
+nobody knows of. Reading asks the database each time: a key that leaked opens nothing.
 
 Whoever makes a use of an upload must hold its row `for share` with `removed_at is null` in the transaction that writes
 `upload_uses`; then the sweep cannot take the bytes away meanwhile.
@@ -184,8 +184,8 @@ async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
 class Sweep:
     """Walks over all uploads, a bounded number in each run, and goes on next time where it stopped.
 
-    Takes away what nothing uses a day after it was made, ends what was left in the middle, and deletes the rows of files that
-    were removed a month ago.
+    Takes away what nothing uses a day after it was made, ends what was left in the middle, and deletes the rows of
+    files that were removed a month ago.
     """
 
     BEGINNING = (NIL, "")

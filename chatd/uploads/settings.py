@@ -10,7 +10,9 @@ class UploadSettings(Section, frozen=True):
         str,
         doc("Folder for uploaded files; if empty, uploads below data.dir. Nodes on several machines must share it."),
     ] = ""
-    s3_endpoint: Annotated[BaseAddress, doc("URL of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")] = ""
+    s3_endpoint: Annotated[
+        BaseAddress, doc("URL of an S3-compatible store, such as https://s3.eu-central-1.amazonaws.com.")
+    ] = ""
     s3_bucket: Annotated[str, doc("Bucket for uploaded files, instead of a folder.")] = ""
     s3_region: Annotated[str, doc("Region used to sign requests.")] = "us-east-1"
     s3_key: Annotated[str, doc("Access key id. It needs s3:GetObject, s3:PutObject and s3:DeleteObject.")] = ""
@@ -21,7 +23,8 @@ class UploadSettings(Section, frozen=True):
     timeout: Annotated[Duration, doc("Seconds within which an upload must arrive.")] = 60.0
     user_quota_bytes: Annotated[Bytes, doc("Maximum bytes that one user may upload within 24 hours.")] = 104_857_600
     address_quota_bytes: Annotated[
-        Bytes, doc("Maximum bytes that all anonymous accounts of one address (/64 for IPv6) may upload within 24 hours.")
+        Bytes,
+        doc("Maximum bytes that all anonymous accounts of one address (/64 for IPv6) may upload within 24 hours."),
     ] = 1_073_741_824
     user_per_minute: Annotated[Count, doc("Maximum uploads per minute of one user, on each node.")] = 30
 

@@ -1,7 +1,7 @@
 """The base types of everything on the wire. A frame is `[id, body]`; `body` is one of these, its type named by `t`.
 
-Field types contain their limits, so that a decoded body has the declared form: ids are lower-case UUIDs, positions fit a
-Postgres bigint, texts are bounded. `validation` checks what a struct cannot declare (depth, NUL).
+Field types contain their limits, so that a decoded body has the declared form: ids are lower-case UUIDs, positions fit
+a Postgres bigint, texts are bounded. `validation` checks what a struct cannot declare (depth, NUL).
 """
 
 from collections.abc import Iterable
@@ -18,9 +18,12 @@ MAX_BIGINT = 2**63 - 1
 
 Id = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID, lower case")]
 ClientId = Annotated[
-    str, Meta(min_length=1, max_length=64, extra=PRIVATE, description="Chosen by the client, unique per sender for ever")
+    str,
+    Meta(min_length=1, max_length=64, extra=PRIVATE, description="Chosen by the client, unique per sender for ever"),
 ]
-Seq = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a message in its conversation: 1, 2, 3, without gaps")]
+Seq = Annotated[
+    int, Meta(ge=0, le=MAX_BIGINT, description="Number of a message in its conversation: 1, 2, 3, without gaps")
+]
 Rev = Annotated[int, Meta(ge=0, le=MAX_BIGINT, description="Number of a change in its conversation")]
 Millis = Annotated[int, Meta(description="Milliseconds since 1970 UTC")]
 Name = Annotated[str, Meta(min_length=1, max_length=100, extra=NAME)]

@@ -86,7 +86,14 @@ class Codec:
     __slots__ = ("_find_id", "_forms", "_nul", "_open", "_tag", "encode", "format", "name", "opcode", "subprotocol")
 
     def __init__(
-        self, name: str, opcode: int, module: Any, form: Format, nul: bytes, find_id: FindId, commands: Iterable[type[Command]]
+        self,
+        name: str,
+        opcode: int,
+        module: Any,
+        form: Format,
+        nul: bytes,
+        find_id: FindId,
+        commands: Iterable[type[Command]],
     ) -> None:
         self.name = name
         self.subprotocol = f"chatd.v1.{name}"

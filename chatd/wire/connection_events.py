@@ -21,7 +21,8 @@ class ConnectionLimits(Struct, kw_only=True, frozen=True):
 class Connected(Event, tag="connected"):
     """The first frame of every connection.
 
-    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is lost.
+    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is
+    lost.
     """
 
     session: Id
@@ -36,7 +37,9 @@ class Connected(Event, tag="connected"):
 
 
 class TokenExpiring(Event, tag="token.expiring"):
-    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with 4001."""
+    """The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with
+    4001.
+    """
 
     expires_at: Millis
 
@@ -58,7 +61,9 @@ class Behind(Event, tag="behind"):
 
 
 class ScheduleFailed(Event, tag="schedule.failed"):
-    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it again."""
+    """A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it
+    again.
+    """
 
     id: Id
     conversation: Id

@@ -53,7 +53,9 @@ def undeclared(form: inspect.Type, path: str) -> Iterator[str]:
     """Paths in a type to free text without a declaration. Text with a pattern or a list of values is not free."""
     if isinstance(form, inspect.Metadata) and DECLARED in (form.extra or {}):
         return
-    if isinstance(form, inspect.AnyType | inspect.RawType) or (isinstance(form, inspect.StrType) and form.pattern is None):
+    if isinstance(form, inspect.AnyType | inspect.RawType) or (
+        isinstance(form, inspect.StrType) and form.pattern is None
+    ):
         yield path
     if isinstance(form, inspect.StructType):
         for field in form.fields:

@@ -1,4 +1,5 @@
-"""Validates what field types cannot declare: NUL in text, NaN, integers beyond a bigint, depth and size of free-form maps.
+"""Validates what field types cannot declare: NUL in text, NaN, integers beyond a bigint, depth and size of free-form
+maps.
 
 Postgres or other clients could not process such values. A negative zero becomes 0.0: Postgres stores no other, and an
 accepted value must be read back unchanged. Visiting every value is slow, so the fields that can contain such values are

@@ -1,6 +1,7 @@
 """A probe of the event loop: the longest step of a task of the daemon.
 
-It measures the CPU time of the thread, so that other load on the machine makes no difference. Tasks of the tests do not count.
+It measures the CPU time of the thread, so that other load on the machine makes no difference. Tasks of the tests do not
+count.
 """
 
 import time

@@ -3,8 +3,9 @@
 Patterns are collected from the source, so that a new one cannot be forgotten: each call of `re` and each
 `Meta(pattern=...)` is evaluated in its module. Patterns that are built at run time are in `BUILT`, with samples.
 
-The texts are generated from the pattern as *prefix x pump x end*: a prefix that leads to a repeat, a pump that the repeat
-matches, and an end that makes the match fail. See Davis et al., "The Impact of Regular Expression Denial of Service" (2018).
+The texts are generated from the pattern as *prefix x pump x end*: a prefix that leads to a repeat, a pump that the
+repeat matches, and an end that makes the match fail. See Davis et al., "The Impact of Regular Expression Denial of
+Service" (2018).
 """
 
 import ast

@@ -215,7 +215,10 @@ def objects() -> list[Any]:
 def left_by_other_tests() -> list[Any]:
     """Objects that exist before the daemon starts, except those of modules."""
     of_modules = {
-        id(value) for name, module in sys.modules.items() if name.startswith("chatd.") for value in vars(module).values()
+        id(value)
+        for name, module in sys.modules.items()
+        if name.startswith("chatd.")
+        for value in vars(module).values()
     }
     return [one for one in objects() if id(one) not in of_modules]
 
@@ -296,7 +299,9 @@ async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:
         after = sizes(others)
         unknown, unused = {*before, *after} - set(RULES), set(RULES) - {*before, *after}
         assert (unknown, unused) == (set(), set())
-        broken = {place: count for place, count in after.items() if count > bound(RULES[place], brief, before.get(place, 0))}
+        broken = {
+            place: count for place, count in after.items() if count > bound(RULES[place], brief, before.get(place, 0))
+        }
         assert broken == {}
         with trio.move_on_after(2 * PATIENCE):
             while left(before, others):

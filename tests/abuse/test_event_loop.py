@@ -91,7 +91,10 @@ async def lag_of(probe: Probe, raw: Raw, payload: bytes, frame_id: int, opcode: 
 
 
 FILTERS = FilterSettings(
-    words=[f"badword{number}" for number in range(1000)], links="listed", link_hosts=["good.com"], links_denied=["evil.test"]
+    words=[f"badword{number}" for number in range(1000)],
+    links="listed",
+    link_hosts=["good.com"],
+    links_denied=["evil.test"],
 )
 OPCODES = {"json": 1, "msgpack": 2}
 

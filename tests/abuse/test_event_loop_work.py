@@ -44,7 +44,9 @@ def key_set(count: int) -> bytes:
     keys = []
     for number in range(1, count + 1):
         point = derive_private_key(number, SECP256R1()).public_key().public_numbers()
-        keys.append({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": str(number), "x": part(point.x), "y": part(point.y)})
+        keys.append(
+            {"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": str(number), "x": part(point.x), "y": part(point.y)}
+        )
     return json.dumps({"keys": keys}).encode()
 
 
@@ -159,7 +161,10 @@ async def test_hashing_long_secrets_does_not(config: Config) -> None:
     too_long = config.http.max_body_bytes - 1000
     async with running(config) as daemon:
         with probed() as probe:
-            for path, field, longest in (("/v1/auth/refresh", "refresh_token", 4096), ("/v1/auth/anonymous", "device", 200)):
+            for path, field, longest in (
+                ("/v1/auth/refresh", "refresh_token", 4096),
+                ("/v1/auth/anonymous", "device", 200),
+            ):
                 for length in (longest, too_long):
                     answer = await daemon.rest("POST", path, {field: "x" * length})
                     assert (answer.status, length) in ((200, 200), (401, 4096), (400, too_long))

@@ -37,7 +37,10 @@ async def connected(daemon: Daemon, users: list[str], count: int) -> AsyncIterat
 
 
 async def each_takes_one(connections: list[Raw], marker: bytes) -> None:
-    """Each of them receives a frame with the marker. All wait for the last one, as their order is that of the delivery."""
+    """Each of them receives a frame with the marker.
+
+    All wait for the last one, as their order is that of the delivery.
+    """
     for connection in connections:
         while marker not in (await connection.frame())[1]:
             pass

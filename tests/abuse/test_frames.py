@@ -53,12 +53,16 @@ CLOSED = [
     pytest.param(frame(b" " * 40000, final=False) + frame(b" " * 40000, opcode=0), {1009}, id="B9 too long in parts"),
     *(
         pytest.param(
-            bytes((first, 0xFF)) + size.to_bytes(8, "big") + bytes(4), {1009}, id=f"B9 {first:x}, {size} bytes announced"
+            bytes((first, 0xFF)) + size.to_bytes(8, "big") + bytes(4),
+            {1009},
+            id=f"B9 {first:x}, {size} bytes announced",
         )
         for first in (0x81, 0x01, 0x82)
         for size in (65537, 2**30, 2**62)
     ),
-    pytest.param(frame(b"[", final=False) + b"\x80\xff\x7f" + b"\xff" * 7 + bytes(4), {1009}, id="B9 announced by a fragment"),
+    pytest.param(
+        frame(b"[", final=False) + b"\x80\xff\x7f" + b"\xff" * 7 + bytes(4), {1009}, id="B9 announced by a fragment"
+    ),
     pytest.param(frame(b"{}"), {4400}, id="no array"),
     pytest.param(frame(b"[0,{}]"), {4400}, id="id 0"),
     pytest.param(frame(b"[4294967296,{}]"), {4400}, id="id too large"),
@@ -185,7 +189,9 @@ async def test_no_compression_is_negotiated(daemon: Daemon) -> None:
 
 async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
     async with Raw.session(daemon) as raw:
-        await raw.send(frame(PING_COMMAND[:9], final=False) + frame(b"hey", opcode=9) + frame(PING_COMMAND[9:], opcode=0))
+        await raw.send(
+            frame(PING_COMMAND[:9], final=False) + frame(b"hey", opcode=9) + frame(PING_COMMAND[9:], opcode=0)
+        )
         first, second = await raw.frame(), await raw.frame()
         assert {first[0], second[0]} == {0x8A, 0x81}
         assert {b"hey"} == {payload for first, payload in (first, second) if first == 0x8A}

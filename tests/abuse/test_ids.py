@@ -161,7 +161,9 @@ def test_ids_are_found_wherever_they_stand() -> None:
 async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -> None:
     patient = (
         config.using(
-            MatchSettings(grace=60.0), PresenceSettings(grace=600.0), replace(config.get(AccountLimits), signups_per_minute=1e6)
+            MatchSettings(grace=60.0),
+            PresenceSettings(grace=600.0),
+            replace(config.get(AccountLimits), signups_per_minute=1e6),
         )
         .using_named(TenantSettings, {"other": TenantSettings(secret="x" * 32)})
         .using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
@@ -238,7 +240,9 @@ class Trial:
         self._world.forget()
         things = {field: await self._world.thing(alice, field.name) for field in self._fields}
         holder = next(iter(things.values())).holder
-        code, text = await self._outcome(holder, await self._body(holder, {field: thing.id for field, thing in things.items()}))
+        code, text = await self._outcome(
+            holder, await self._body(holder, {field: thing.id for field, thing in things.items()})
+        )
         if code in ("not_found", "bad_request", "internal"):
             self._wrong.append(f"{self._row.tag}: the owner is refused: {code}: {text}. Are `things` and VALUES right?")
 

@@ -151,5 +151,7 @@ async def test_no_large_group_holds_the_loop(config: Config, store: Postgres) ->
         await measured.check("member.add", partial(alice.call, "member.add", conversation=room, users=users[:100]))
         await measured.check("message.send", partial(alice.send, room, everybody=True, mentions=users[:50]))
         await measured.check("receipt.read", partial(bob.call, "receipt.read", conversation=room, seq=1))
-        await measured.check("conversation.edit", partial(alice.call, "conversation.edit", conversation=room, title="x"))
+        await measured.check(
+            "conversation.edit", partial(alice.call, "conversation.edit", conversation=room, title="x")
+        )
         assert measured.slow == []

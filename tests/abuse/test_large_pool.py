@@ -24,7 +24,9 @@ def pool_of(tickets: int, accept: Accept) -> Pool:
     numbers = count()
     pool = Pool({"": Queue(confirm=1000)}, lambda: f"m{next(numbers)}")
     for number in range(tickets):
-        pool.find(Ticket(f"t{number}", "t", f"u{number}", "q", number, (), {"language": "en", "age": 20}, accept), number)
+        pool.find(
+            Ticket(f"t{number}", "t", f"u{number}", "q", number, (), {"language": "en", "age": 20}, accept), number
+        )
     return pool
 
 

@@ -49,7 +49,11 @@ def head(*lines: bytes) -> bytes:
 def handshake(text: str) -> None:
     """The text as the value of a header, as headers, and as the target."""
     data = text.encode("latin-1", "replace")
-    for given in (head(b"X: " + data), head(*(b"X: " + part for part in data.split(b" "))), head().replace(b"/v1/ws", data)):
+    for given in (
+        head(b"X: " + data),
+        head(*(b"X: " + part for part in data.split(b" "))),
+        head().replace(b"/v1/ws", data),
+    ):
         with suppress(Rejected):
             handshake_of(given, "127.0.0.1")
 
@@ -128,7 +132,14 @@ STEP_S = 0.005
 ATTEMPTS = 5
 # A phrase of punctuation is tried at each character of a text, and costs more.
 LETTERS = WordFilter(["spam", "ham and eggs", "\u0e01\u0e02"])
-TEXT_READERS = [is_emoji, LETTERS.is_in, LINKS.refuses, lambda text: list(contents_of(text, [])), can_be_encoded, name_of]
+TEXT_READERS = [
+    is_emoji,
+    LETTERS.is_in,
+    LINKS.refuses,
+    lambda text: list(contents_of(text, [])),
+    can_be_encoded,
+    name_of,
+]
 # Near misses of a host, of a listed word, of an address, of a letter of several characters.
 # Then texts of characters that are all different.
 NEAR_MISSES = [

@@ -49,7 +49,9 @@ async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
 
 
 async def test_what_is_told_while_many_conversations_are_entered() -> None:
-    """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves nothing."""
+    """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves
+    nothing.
+    """
     hub, session = Hub(topics_per_turn=2), Session("s", "al")
     pending = hub.connections.pending.begin("t", session.user)
     pending.topics += [(str(number), 5) for number in range(7)]
@@ -62,7 +64,12 @@ async def test_what_is_told_while_many_conversations_are_entered() -> None:
         hub.memberships.add("t", "new", [session.user], 1)
     assert hub.connections.count("t", session.user) == 0
     hub.register(session, pending)
-    assert [hub.subscriptions.is_subscribed(session.id, place) for place in ("0", "1", "6", "new")] == [False, True, True, True]
+    assert [hub.subscriptions.is_subscribed(session.id, place) for place in ("0", "1", "6", "new")] == [
+        False,
+        True,
+        True,
+        True,
+    ]
     await hub.subscriptions.unsubscribe_in_batches(session)
     hub.unregister(session)
     assert hub.statistics()["conversations"] == 0

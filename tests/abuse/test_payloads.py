@@ -368,7 +368,8 @@ plain = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text().filter(lambda t: "\x00" not in t),
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5).filter(lambda t: "\x00" not in t), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=5).filter(lambda t: "\x00" not in t), inner, max_size=4)
     ),
     max_leaves=12,
 )

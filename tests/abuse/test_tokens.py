@@ -110,7 +110,11 @@ def test_hmac_with_the_public_key_is_refused() -> None:
     ring.set_keys("default", {"": key.public_key()})
     pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     head = by_hand({"alg": "HS256", "typ": "JWT"}, CLAIMS).rpartition(".")[0]
-    forged = head + "." + base64.urlsafe_b64encode(hmac.new(pem, head.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
+    forged = (
+        head
+        + "."
+        + base64.urlsafe_b64encode(hmac.new(pem, head.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
+    )
     assert refused(forged, ring)
     assert ring.verify(jwt.encode(CLAIMS, key, algorithm="RS256"), NOW).user == USER
 
@@ -162,7 +166,9 @@ def spellings(token: str) -> list[str]:
         last = ALPHABET.index(part[-1])
         loose = [ALPHABET[last ^ bits] for bits in range(1, 4 if len(part) % 4 == 3 else 16)] if len(part) % 4 else []
         spelt = [part + "=", part + "==", part + "\n", part[:4] + "!" + part[4:], part[:4] + "=" + part[4:], part + "A"]
-        spelt += [part[:-1] + end for end in loose] + [part.replace("-", "+").replace("_", "/")] * bool({"-", "_"} & set(part))
+        spelt += [part[:-1] + end for end in loose] + [part.replace("-", "+").replace("_", "/")] * bool(
+            {"-", "_"} & set(part)
+        )
         found += [".".join([*parts[:at], text, *parts[at + 1 :]]) for text in spelt]
     return found
 
@@ -248,7 +254,9 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
         read_jwks(b'{"keys":[]}', "EdDSA")
 
 
-@pytest.mark.parametrize("source", ["http://127.0.0.1:9/", "ftp://id.test/", "https://u:p@id.test/", "https://127.0.0.1:9/"])
+@pytest.mark.parametrize(
+    "source", ["http://127.0.0.1:9/", "ftp://id.test/", "https://u:p@id.test/", "https://127.0.0.1:9/"]
+)
 async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: pytest.LogCaptureFixture) -> None:
     ring = Keyring(Config().using(AuthSettings(algorithm="EdDSA", jwks=source)))
     ring.set_keys("default", {"a": "the last good one"})

@@ -58,7 +58,9 @@ async def alice(daemon: Daemon) -> AsyncIterator[Account]:
         ("a.webm", b"\x1a\x45\xdf\xa3" + HTML),
     ],
 )
-async def test_f1_it_is_bytes_to_be_saved_and_nothing_else(daemon: Daemon, alice: Account, name: str, data: bytes) -> None:
+async def test_f1_it_is_bytes_to_be_saved_and_nothing_else(
+    daemon: Daemon, alice: Account, name: str, data: bytes
+) -> None:
     body = form(part(data, name, headers=b"Content-Type: text/html\r\n"))
     answer = await daemon.rest("POST", "/v1/uploads", body, alice.access_token, Content_Type=FORM)
     assert answer.body["mime"] == "application/octet-stream"
@@ -122,7 +124,11 @@ def hollow_png(width: int, height: int) -> bytes:
 async def test_f2_too_many_pixels_are_refused_by_the_header(
     daemon: Daemon, alice: Account, before: set[Path], size: tuple[int, int]
 ) -> None:
-    data = hollow_png(*size) if size[0] < 2**20 else hollow_png(8, 8)[:16] + struct.pack(">II", *size) + hollow_png(8, 8)[24:]
+    data = (
+        hollow_png(*size)
+        if size[0] < 2**20
+        else hollow_png(8, 8)[:16] + struct.pack(">II", *size) + hollow_png(8, 8)[24:]
+    )
     assert len(data) < 40_000
     answer = await upload(daemon, alice.access_token, data)
     assert (answer.status, answer.body["code"]) == (413, "too_large")
@@ -171,7 +177,9 @@ async def test_f3_a_name_is_a_label(daemon: Daemon, alice: Account, before: set[
 async def test_f3_a_name_cannot_break_out_of_its_header(daemon: Daemon, alice: Account) -> None:
     for name in (b'x"\r\nX-Evil: 1', b"x\r\n\r\n<script>", b"\xff\xfe.png", b"x\ry"):
         body = (
-            b'--boundary\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n\r\nabc\r\n--boundary--\r\n'
+            b'--boundary\r\nContent-Disposition: form-data; name="file"; filename="'
+            + name
+            + b'"\r\n\r\nabc\r\n--boundary--\r\n'
         )
         answer = await daemon.rest("POST", "/v1/uploads", body, alice.access_token, Content_Type=FORM)
         assert answer.status in (200, 400)
@@ -185,7 +193,12 @@ async def test_f3_a_name_cannot_break_out_of_its_header(daemon: Daemon, alice: A
 
 
 def head_of(account: Account, *lines: str) -> bytes:
-    fields = ("POST /v1/uploads HTTP/1.1", "Host: x", f"Authorization: Bearer {account.access_token}", f"Content-Type: {FORM}")
+    fields = (
+        "POST /v1/uploads HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {account.access_token}",
+        f"Content-Type: {FORM}",
+    )
     return "\r\n".join([*fields, *lines, "", ""]).encode()
 
 
@@ -242,7 +255,9 @@ def chunked(data: bytes) -> bytes:
 async def test_f4_less_or_more_than_was_declared(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
     body = form(part(PDF))
-    short = await Door.of(narrow).send(head_of(account, f"Content-Length: {len(body) - 40}", "Connection: close") + body)
+    short = await Door.of(narrow).send(
+        head_of(account, f"Content-Length: {len(body) - 40}", "Connection: close") + body
+    )
     assert Answer.read(short).status == 400
     async with Door.of(narrow).connected() as stream:
         await stream.send_all(head_of(account, f"Content-Length: {len(body) + 40}") + body)
@@ -367,21 +382,26 @@ BOMB = bomb(200)
 HARD = {
     "ten thousand frames": many_frames(10_000),
     "a hundred thousand blocks": many_frames(1)[:-1] + b"\x21\xfe" + b"\x01x" * 150_000 + b"\x00;",
-    "a frame larger than the screen": many_frames(1)[:-1] + b"\x2c\xff\xff\xff\xff\xff\xff\xff\xff\x00\x02\x02\x44\x01\x00;",
+    "a frame larger than the screen": many_frames(1)[:-1]
+    + b"\x2c\xff\xff\xff\xff\xff\xff\xff\xff\x00\x02\x02\x44\x01\x00;",
     "a thousand passes": many_scans(1000),
     "a million chunks": picture()[:33] + chunk(b"teXt", b"") * 150_000 + picture()[33:],
     "compressed text": with_chunk(picture(), b"zTXt", b"Comment\x00\x00" + BOMB),
     "a compressed profile": with_chunk(picture(), b"iCCP", b"x\x00\x00" + BOMB),
     "compressed pixels": picture()[:33] + chunk(b"IDAT", BOMB) + chunk(b"IEND", b""),
     "a webp that says more than it is": b"RIFF" + struct.pack("<I", 2**31) + picture("WEBP")[8:],
-    "two headers": picture("JPEG")[:2] + picture("JPEG", (9, 9))[2:-2].replace(b"\xff\xda", b"\xff\xfe", 1) + picture("JPEG")[2:],
+    "two headers": picture("JPEG")[:2]
+    + picture("JPEG", (9, 9))[2:-2].replace(b"\xff\xda", b"\xff\xfe", 1)
+    + picture("JPEG")[2:],
     "an empty gif": b"GIF89a\x01\x00\x01\x00\x00\x00\x00;",
     "no pixels": picture()[:16] + b"\x00" * 8 + picture()[24:],
 }
 
 
 @pytest.mark.parametrize("name", HARD)
-async def test_f6_it_is_refused_or_taken_without_its_burden(daemon: Daemon, alice: Account, before: set[Path], name: str) -> None:
+async def test_f6_it_is_refused_or_taken_without_its_burden(
+    daemon: Daemon, alice: Account, before: set[Path], name: str
+) -> None:
     answer = await upload(daemon, alice.access_token, HARD[name])
     if answer.status == 200:
         assert name in ("compressed text", "a compressed profile", "compressed pixels")

@@ -1,7 +1,7 @@
 """Things of users for `test_ids`: a function for each name of a field that holds an id.
 
-A new kind of id fails `test_every_kind_of_id_can_be_made` until FACTORIES has its name. If a user can lose the thing (leave,
-delete, unpair), add it to GONE too.
+A new kind of id fails `test_every_kind_of_id_can_be_made` until FACTORIES has its name. If a user can lose the thing
+(leave, delete, unpair), add it to GONE too.
 """
 
 import time

@@ -244,13 +244,17 @@ async def test_a_sign_up_that_fails_writes_nothing(daemon: Daemon, store: Postgr
 
 
 @pytest.mark.parametrize("event", ["update", "delete"])
-async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(config: Config, store: Postgres, event: str) -> None:
+async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(
+    config: Config, store: Postgres, event: str
+) -> None:
     async with running(config.using(replace(config.get(AccountLimits), logins_per_user=1))) as daemon:
         fields = {"device": "a device with a secret"}
         for _ in range(3):
             await sign_up(daemon, **fields)
         await store.run("update logins set ended_at = 1 where ended_at is not null")
-        await store.run(f"{REFUSE}; create trigger refuse before {event} on logins for each row execute function refuse()")
+        await store.run(
+            f"{REFUSE}; create trigger refuse before {event} on logins for each row execute function refuse()"
+        )
         before = await rows(store)
         assert (await daemon.rest("POST", "/v1/auth/anonymous", {**fields, "name": "another"})).status == 500
         assert await rows(store) == before
@@ -259,7 +263,9 @@ async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(config: Con
 
 async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Postgres) -> None:
     token = (await sign_up(daemon))["refresh_token"]
-    await store.run(f"{REFUSE}; create trigger refuse before insert on refresh_tokens for each row execute function refuse()")
+    await store.run(
+        f"{REFUSE}; create trigger refuse before insert on refresh_tokens for each row execute function refuse()"
+    )
     assert await rotate(daemon, token) == 500
     await store.run("drop trigger refuse on refresh_tokens")
     assert await rotate(daemon, token) == 200
@@ -283,7 +289,9 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
     now, count = now_ms(), 35
     user, login = uuid7(now), uuid7(now)
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
-    await db.run("insert into logins (tenant, id, user_id, created_at) values ('default', $1, $2, $3)", login, user, now)
+    await db.run(
+        "insert into logins (tenant, id, user_id, created_at) values ('default', $1, $2, $3)", login, user, now
+    )
     await db.run(
         "insert into refresh_tokens (hash, tenant, login, expires_at)"
         " select int4send(n), 'default', $1, $2 from generate_series(1, $3::int) n",
@@ -294,7 +302,9 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
         " select 'default', n::text, $1 from generate_series(1, $2::int) n",
         now - 6000, count,
     )  # fmt: skip
-    await db.run("insert into revoked_tokens (tenant, token_id, expires_at) values ('default', 'accepted', $1)", now - 4000)
+    await db.run(
+        "insert into revoked_tokens (tenant, token_id, expires_at) values ('default', 'accepted', $1)", now - 4000
+    )
     await db.run(
         "insert into logins (tenant, id, user_id, created_at, ended_at)"
         " select 'default', gen_random_uuid(), $1, 0, 0 from generate_series(1, $2::int) n",

@@ -69,7 +69,9 @@ async def test_tokens_of_an_issuer_are_accepted_from_the_beginning(
 @covers("auth.logout")
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256"])
 @pytest.mark.parametrize("jti", ["one for each", "none", "empty"])
-async def test_a_logout_with_a_token_of_another_issuer(config: Config, tmp_path: Path, algorithm: str, jti: str) -> None:
+async def test_a_logout_with_a_token_of_another_issuer(
+    config: Config, tmp_path: Path, algorithm: str, jti: str
+) -> None:
     tenant, sign = issuer(algorithm, tmp_path)
     user = str(uuid4())
 

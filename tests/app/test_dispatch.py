@@ -34,12 +34,15 @@ async def answers_of(effects: Effects, guard: Guard = Guard.USER) -> Sequence[st
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), services=services, get=services.get, cluster=None)
     who = Principal("t", "u", token_id="", login="", scope="", expires_at=0)
-    await run_command(Row(Act, Ok, act, guard, 1, (), "", True, False), Ctx(node, who, "", "", 0, answers.append), Act())
+    await run_command(
+        Row(Act, Ok, act, guard, 1, (), "", True, False), Ctx(node, who, "", "", 0, answers.append), Act()
+    )
     return [one.code if isinstance(one, Error) else "ok" for one in answers]
 
 
 @pytest.mark.parametrize(
-    ("guard", "answer"), [(Guard.NOTHING, "ok"), (Guard.USER, "ok"), (Guard.MEMBER, "internal"), (Guard.ADMIN, "unauthenticated")]
+    ("guard", "answer"),
+    [(Guard.NOTHING, "ok"), (Guard.USER, "ok"), (Guard.MEMBER, "internal"), (Guard.ADMIN, "unauthenticated")],
 )
 async def test_without_a_check_a_guard_lets_nothing_pass(guard: Guard, answer: str) -> None:
     """No subsystem is open that checks memberships."""
@@ -47,7 +50,9 @@ async def test_without_a_check_a_guard_lets_nothing_pass(guard: Guard, answer: s
 
 
 async def test_effects_are_delivered_in_their_order_up_to_a_refusal() -> None:
-    """A handler closes the sessions of a stolen login, and refuses the command: the one does not keep it from the other."""
+    """A handler closes the sessions of a stolen login, and refuses the command: the one does not keep it from the
+    other.
+    """
     delivered = list[int]()
 
     class Note(Effect, frozen=True):

@@ -67,8 +67,9 @@ async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem
                 while await counts(daemon) != {"notes": 2, "archived": 2, "counted": 2}:
                     await trio.sleep(0.02)
             metrics = await daemon.rest("GET", "/metrics", Host="localhost")
-            assert "# HELP chatd_notes_total Notes of all nodes.\n# TYPE chatd_notes_total counter\nchatd_notes_total 2.0" in (
-                metrics.body.decode()
+            assert (
+                "# HELP chatd_notes_total Notes of all nodes.\n# TYPE chatd_notes_total counter\nchatd_notes_total 2.0"
+                in (metrics.body.decode())
             )
 
 

@@ -209,7 +209,9 @@ def test_each_name_is_a_user_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "content", [b"", b"5", b"[1]", b"[[1, 2]]", b'"ab"', b"null", b"\xff", b"{", b'{"user": 5, "device": []}']
 )
-def test_an_identity_that_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+def test_an_identity_that_cannot_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     save_state("alice", {})
     state_file("alice").write_bytes(content)

@@ -85,7 +85,9 @@ async def test_bans(chatd) -> None:  # type: ignore[no-untyped-def]
     assert [chatd("bans", "lift", id_).returncode for id_ in (evil, ban)] == [0, 0]
     assert chatd("bans", "lift", ban).returncode == 1
     assert len(json.loads(chatd("bans", "list", "--json").stdout)) == 1
-    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift"] * 2 + ["ban.add"] * 3 + ["user.add"]
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["ban.lift"] * 2 + ["ban.add"] * 3 + [
+        "user.add"
+    ]
     for arguments in ((), ("x",), (user, "--address", "1.2.3.4"), (user, "--for", "soon")):
         assert chatd("bans", "add", *arguments).returncode == 2
     for arguments in (("--address", "10.0.0.0/7"), (NOBODY,), ("--address", "203.0.113.1", "--tenant", "none")):
@@ -105,7 +107,14 @@ async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore
     assert chatd("users", "unshadow", user).returncode == 0
     assert await db.value("select shadow from users where id = $1", user) is False
     acts = await db.all("select act from audit_log order by act")
-    assert [row["act"] for row in acts] == ["ban.add", "strike.add", "strike.add", "user.add", "user.shadow", "user.unshadow"]
+    assert [row["act"] for row in acts] == [
+        "ban.add",
+        "strike.add",
+        "strike.add",
+        "user.add",
+        "user.shadow",
+        "user.unshadow",
+    ]
     done = chatd("users", "strike", NOBODY, "--reason", "x")
     assert (done.returncode, "no such user" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert chatd("users", "shadow", "nobody").returncode == 2
@@ -178,7 +187,11 @@ async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # t
     for variable, value, why in (
         ("CHATD_POSTGRES__DSN", "postgresql://u@127.0.0.1:1/x", "Connect call failed"),
         ("CHATD_POSTGRES__DSN", re.sub(r"/\w+\?", "/nobody_made_it?", dsn, count=1), "does not exist"),
-        ("CHATD_POSTGRES__DSN", f"{dsn}&search_path=nowhere", "run `chatd migrate` or `chatd serve` to create the tables"),
+        (
+            "CHATD_POSTGRES__DSN",
+            f"{dsn}&search_path=nowhere",
+            "run `chatd migrate` or `chatd serve` to create the tables",
+        ),
         ("CHATD_POSTGRES__DSN", "postgresql://u:se/cret@host/x", "postgres.dsn cannot be read"),
         ("CHATD_REDIS__URL", "redis://127.0.0.1:1", "connecting to 127.0.0.1:1"),
         ("CHATD_REDIS__URL", "redis://:se/cret@host", "redis.url cannot be read"),
@@ -235,7 +248,11 @@ async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: 
     assert "matched" in chatd("match", "replay", str(journal)).stdout
     journal.write_text("not a journal")
     wrong = chatd("match", "replay", str(journal))
-    assert (wrong.returncode, "is not a file written by" in wrong.stderr, "Traceback" in wrong.stderr) == (1, True, False)
+    assert (wrong.returncode, "is not a file written by" in wrong.stderr, "Traceback" in wrong.stderr) == (
+        1,
+        True,
+        False,
+    )
 
 
 async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
@@ -296,7 +313,11 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
     assert (row["user"], row["messages"], row["done_at"]) == (user, 0, None)
     shown = json.loads(chatd("users", "show", user, "--json").stdout)
     assert (shown["name"], shown["erased_at"] > 0) == (None, True)
-    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == ["user.erase", "user.export", "user.add"]
+    assert [act["act"] for act in json.loads(chatd("bans", "audit").stdout)] == [
+        "user.erase",
+        "user.export",
+        "user.add",
+    ]
     for nobody in ("nobody", "01890a5d-ac96-774b-bcce-b302099a8057"):
         for arguments in (("erase", nobody, "--yes"), ("export", nobody)):
             done = chatd("users", *arguments)
@@ -321,5 +342,7 @@ async def test_serve_refuses_bad_settings_before_it_starts_anything(
     done = chatd("serve", **{variable: value})
     assert done.returncode in (1, 2)
     assert named in done.stderr
-    assert ("Traceback" in done.stderr, done.stdout, (tmp_path / "chatd-data").exists()) == (False, "", False), done.stderr
+    assert ("Traceback" in done.stderr, done.stdout, (tmp_path / "chatd-data").exists()) == (False, "", False), (
+        done.stderr
+    )
     assert len(done.stderr.strip().splitlines()) <= 2

@@ -47,7 +47,11 @@ async def findings_of(config: Config) -> list[Finding]:
 
 async def wrong_in(config: Config) -> dict[str, Finding]:
     """What is wrong, by code. The disk of the machine that runs the tests is its own affair."""
-    return {finding.code: finding for finding in await findings_of(config) if not finding.ok and finding.code != "machine.disk"}
+    return {
+        finding.code: finding
+        for finding in await findings_of(config)
+        if not finding.ok and finding.code != "machine.disk"
+    }
 
 
 async def found_in_the_end(config: Config, code: str) -> Finding:
@@ -94,7 +98,9 @@ async def test_databases_that_are_away_hide_only_themselves(config: Config) -> N
     async with running(config):
         away = replace(config.postgres, dsn="postgresql://u@127.0.0.1:1/x")
         wrong = await only_found(replace(config, postgres=away), "postgres.server")
-        wrong |= await only_found(replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1")), "redis.server")
+        wrong |= await only_found(
+            replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1")), "redis.server"
+        )
         assert all(finding.fix for finding in wrong.values())
 
 
@@ -112,7 +118,11 @@ async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Po
         await moderator.run("drop index messages_rev")
         with pytest.raises(UniqueViolation):
             await moderator.run("create unique index concurrently only_one on users (tenant)")
-        found = [finding for finding in await findings_of(config) if not finding.ok and finding.code.startswith("postgres.index")]
+        found = [
+            finding
+            for finding in await findings_of(config)
+            if not finding.ok and finding.code.startswith("postgres.index")
+        ]
         missing, invalid = found
         assert (missing.code, missing.detail) == ("postgres.index.missing", "messages_rev is missing")
         assert (invalid.code, invalid.detail) == ("postgres.index.invalid", "only_one is invalid and not used")
@@ -133,7 +143,9 @@ async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Post
         assert await db.value(definition, name) == before
 
 
-async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transaction_that_is_left_open(
+    config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor_postgres, "MAX_IDLE_S", 0.2)
     async with running(config), trio.open_nursery() as nursery:
 
@@ -218,7 +230,9 @@ async def pretend(redis: Redis, change: Change) -> None:
     await write_as(redis, "stranger")
     number = 1
     while True:
-        for id_, fields in pairs(await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")):
+        for id_, fields in pairs(
+            await redis.call("XRANGE", redis.key("bus"), b"(" + last if last != b"$" else b"-", "+")
+        ):
             last = id_
             for order in DECODE(fields[b"b"]).messages:
                 question = control_messages.decoder().decode(order)
@@ -244,7 +258,9 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
     ],
 )
-async def test_a_node_that_is_not_as_the_others(config: Config, redis: Redis, code: str, detail: str, change: Change) -> None:
+async def test_a_node_that_is_not_as_the_others(
+    config: Config, redis: Redis, code: str, detail: str, change: Change
+) -> None:
     async with running(config), trio.open_nursery() as nursery:
         nursery.start_soon(pretend, redis, change)
         finding = await found_in_the_end(config, code)
@@ -287,7 +303,9 @@ def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:
 
 def test_a_gap_is_news_for_a_while() -> None:
     health = msgspec.structs.replace(WELL, bus_gaps=3, bus_gap_at=1000)
-    assert [next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.RECENT_MS)] == [
+    assert [
+        next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.RECENT_MS)
+    ] == [
         False,
         True,
     ]

@@ -60,9 +60,15 @@ def test_it_finds_what_is_not_there() -> None:
 
 
 def test_every_command_and_event_that_is_named_exists() -> None:
-    """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as an act."""
+    """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as
+    an act.
+    """
     registry = load_registry()
-    nouns = {tag.partition(".")[0] for tag in [*registry.events, *(row.tag for row in registry.commands.values())] if "." in tag}
+    nouns = {
+        tag.partition(".")[0]
+        for tag in [*registry.events, *(row.tag for row in registry.commands.values())]
+        if "." in tag
+    }
     source = "".join(path.read_text() for path in [*(ROOT / "chatd").rglob("*.py"), *(ROOT / "sql").glob("*/*.sql")])
     sections = {*setting_names().sections, *setting_names().families}
     unknown = {

@@ -89,7 +89,9 @@ async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Con
 async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        taken = replace(config, gateway=replace(config.gateway, port=port), http=replace(config.http, host="203.0.113.9"))
+        taken = replace(
+            config, gateway=replace(config.gateway, port=port), http=replace(config.http, host="203.0.113.9")
+        )
         gateway, http = await check.ports(taken, may_run=True)
     assert (gateway.ok, http.ok) == (False, False)
     assert "which is not chatd" in gateway.fix
@@ -133,7 +135,11 @@ async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
     assert "cannot be read" in found["postgres.server"].detail
     assert found["postgres.server"].fix
     assert not found["postgres.server"].ok
-    assert [line for line in check.faults(replace(config, postgres=replace(config.postgres, dsn=dsn))) if "postgres.dsn" in line]
+    assert [
+        line
+        for line in check.faults(replace(config, postgres=replace(config.postgres, dsn=dsn)))
+        if "postgres.dsn" in line
+    ]
 
 
 # --- keys, ports and buckets --------------------------------------------------------------------------------------
@@ -169,7 +175,13 @@ async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, 
         assert len(check.faults(changed)) == 1
         for of in ("check", "doctor"):
             assert fix in (await said(changed, of))[code].fix
-    for jwks in ("/nowhere", str(tmp_path), str(tmp_path / "empty"), "https://127.0.0.1:1/keys", "https://nobody.invalid/keys"):
+    for jwks in (
+        "/nowhere",
+        str(tmp_path),
+        str(tmp_path / "empty"),
+        "https://127.0.0.1:1/keys",
+        "https://nobody.invalid/keys",
+    ):
         found = (await said(config.using(replace(provider, jwks=jwks)), "check"))["settings.jwks"]
         assert (found.ok, "auth.jwks" in found.fix, jwks in found.detail) == (False, True, True), found
 
@@ -253,7 +265,9 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int
     )
     as_other = ["-u", "nobody"] if os.geteuid() == 0 else []
     os.chmod(file, 0o644)
-    with subprocess.Popen([program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [program, *as_other, str(file)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as process:
         try:
             with trio.fail_after(PATIENCE):
                 while not port_check.is_chatd("127.0.0.1", port, "/") and not is_open(port):
@@ -265,7 +279,9 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int
 
 @asynccontextmanager
 async def forwarded(path: str) -> AsyncIterator[int]:
-    """A port that leads to a Unix socket: pgbouncer does not run as root, and nobody else may enter the folder of the socket."""
+    """A port that leads to a Unix socket: pgbouncer does not run as root, and nobody else may enter the folder of the
+    socket.
+    """
 
     async def pipe(source: trio.abc.ReceiveStream, sink: trio.abc.Stream) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
@@ -302,7 +318,9 @@ PARAMETERS = "ignore_startup_parameters = " + ",".join(postgres_module.server_se
         ("transaction", "", "postgres.server"),
     ],
 )
-async def test_a_pooler_that_does_not_keep_sessions(tmp_path: Path, config: Config, mode: str, more: str, code: str) -> None:
+async def test_a_pooler_that_does_not_keep_sessions(
+    tmp_path: Path, config: Config, mode: str, more: str, code: str
+) -> None:
     for folder in (tmp_path, *tmp_path.parents[:3]):
         os.chmod(folder, 0o755)
     socket_path = f"{unquote(config.postgres.dsn.partition('?host=')[2])}/.s.PGSQL.5432"
@@ -379,7 +397,9 @@ def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("command", ["check", "doctor"])
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/chatd-data"])
-def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(tmp_path: Path, command: str, place: str) -> None:
+def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(
+    tmp_path: Path, command: str, place: str
+) -> None:
     (tmp_path / "file").write_text("")
     environment = {**os.environ, "CHATD_DATA__DIR": place, "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0"}
     done = run_chatd((command, "--json"), tmp_path, environment)
@@ -418,7 +438,11 @@ def test_what_is_not_known_is_not_compared() -> None:
 
 
 def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
-    findings = [Finding("a", True, "d"), Finding("b", True, "d", "look", "b", warn=True), Finding("c", False, "d", "mend", "c")]
+    findings = [
+        Finding("a", True, "d"),
+        Finding("b", True, "d", "look", "b", warn=True),
+        Finding("c", False, "d", "mend", "c"),
+    ]
     assert [finding.state for finding in findings] == ["ok", "warn", "fail"]
     assert doctor.summary(findings) == "1 of 3 checks failed, warnings: 1"
     assert doctor.summary(findings[:2]) == "all 2 checks passed, warnings: 1"
@@ -431,7 +455,11 @@ def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
     without = []
     for path in sorted((ROOT / "chatd").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Finding" and ast.unparse(node.args[1]) != "True":
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "Finding"
+                and ast.unparse(node.args[1]) != "True"
+            ):
                 fix = node.args[3] if len(node.args) > 3 else None
                 if fix is None or ast.unparse(fix) in ("''", "None"):
                     without.append(f"{path.name}:{node.lineno}")
@@ -439,7 +467,10 @@ def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
 
 
 def test_a_release_with_known_holes_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    old, new = check.release("Redis release", "redis", (6, 2, 1), "x"), check.release("Redis release", "redis", (8, 2, 9), "x")
+    old, new = (
+        check.release("Redis release", "redis", (6, 2, 1), "x"),
+        check.release("Redis release", "redis", (8, 2, 9), "x"),
+    )
     assert (old.state, old.ok, new.state) == ("warn", True, "ok")
     check.report([old, new], json=False)
     lines = capsys.readouterr().out.splitlines()

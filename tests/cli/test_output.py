@@ -97,7 +97,11 @@ async def test_no_command_prints_control_characters(chatd: Run, db: Postgres) ->
 @pytest.mark.parametrize("command", ["users", "restored"])
 def test_help_on_an_ascii_terminal(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "chatd", command, "--help"], env=os.environ | ASCII, capture_output=True, check=False, timeout=60
+        [sys.executable, "-m", "chatd", command, "--help"],
+        env=os.environ | ASCII,
+        capture_output=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
@@ -105,7 +109,12 @@ def test_help_on_an_ascii_terminal(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "redirect", "code"),
-    [("schema", "", 141), ("check --show --json", "", 141), ("check --show", ">/dev/full", 1), ("check --show", ">&-", 0)],
+    [
+        ("schema", "", 141),
+        ("check --show --json", "", 141),
+        ("check --show", ">/dev/full", 1),
+        ("check --show", ">&-", 0),
+    ],
 )
 def test_output_that_goes_nowhere(arguments: str, redirect: str, code: int, tmp_path: Path) -> None:
     command = f"{sys.executable} -m chatd {arguments} {redirect}"
@@ -122,6 +131,9 @@ def test_output_that_goes_nowhere(arguments: str, redirect: str, code: int, tmp_
 
 def test_an_argument_that_is_no_text() -> None:
     done = subprocess.run(
-        [sys.executable.encode(), b"-m", b"chatd", b"users", b"add", b"\xff"], capture_output=True, timeout=60, check=False
+        [sys.executable.encode(), b"-m", b"chatd", b"users", b"add", b"\xff"],
+        capture_output=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (2, b"chatd: an argument is not valid UTF-8\n")

@@ -24,7 +24,10 @@ STYLES = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 class Screen:
-    """A terminal with a process: `type` keys, `sees` waits until a text was written. `process` has not been waited for."""
+    """A terminal with a process: `type` keys, `sees` waits until a text was written.
+
+    `process` has not been waited for.
+    """
 
     def __init__(self, master: int, slave: int, process: subprocess.Popen[bytes]) -> None:
         self.master, self.slave, self.process = master, slave, process
@@ -75,9 +78,16 @@ async def screen(arguments: list[str], home: Path, **more: str) -> AsyncIterator
     termios.tcsetwinsize(slave, (24, COLUMNS))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     environment |= {"XDG_STATE_HOME": str(home), "TERM": "xterm", "NO_COLOR": "1"} | more
-    control = f"import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, {arguments!r})"
+    control = (
+        f"import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, {arguments!r})"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", control], stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        [sys.executable, "-c", control],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        start_new_session=True,
     )
     try:
         yield Screen(master, slave, process)
@@ -152,7 +162,9 @@ async def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, tmp_path:
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["ctrl-z", "kill"])
-async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(daemon: Daemon, tmp_path: Path, by_key: bool) -> None:
+async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(
+    daemon: Daemon, tmp_path: Path, by_key: bool
+) -> None:
     async with screen(command(daemon), tmp_path) as person:
         before = person.modes()
         await person.sees("> ")

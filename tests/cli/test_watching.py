@@ -159,7 +159,9 @@ def test_nothing_is_there_and_nothing_has_happened() -> None:
 def test_what_stands_in_redis_cannot_write_to_the_terminal() -> None:
     evil = "\x1b]0;owned\x07[red]x\r\n"
     assert plain(evil).plain == "?]0;owned?[red]x??"
-    node = snapshot("a", 1000, state=evil, numbers=numbers(match_owner=1, match_waiting_tickets=1), lines=[(evil, evil, 1)])
+    node = snapshot(
+        "a", 1000, state=evil, numbers=numbers(match_owner=1, match_waiting_tickets=1), lines=[(evil, evil, 1)]
+    )
     node.durations = commands(**{evil: noted(0.1)})
     text = drawn(view_of([], [node]))
     assert "\x1b]" not in text

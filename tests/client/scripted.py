@@ -15,7 +15,13 @@ HELLO = {
     "server_time": 0,
     "expires_at": 2**50,
     "heartbeat": 25,
-    "limits": {"max_message": 1000, "max_frames": 64, "max_text": 1000, "commands_per_second": 10.0, "commands_burst": 10},
+    "limits": {
+        "max_message": 1000,
+        "max_frames": 64,
+        "max_text": 1000,
+        "commands_per_second": 10.0,
+        "commands_burst": 10,
+    },
     "maintenance": False,
 }
 Answer = dict[str, Any] | None
@@ -124,7 +130,13 @@ def news(id_: str, number: int) -> dict[str, Any]:
 
 
 def changes(after: int, top: int) -> dict[str, Any]:
-    return {"t": "changes", "messages": [message(n) for n in range(after + 1, top + 1)], "members": [], "rev": top, "more": False}
+    return {
+        "t": "changes",
+        "messages": [message(n) for n in range(after + 1, top + 1)],
+        "members": [],
+        "rev": top,
+        "more": False,
+    }
 
 
 def error(code: str, **fields: Any) -> dict[str, Any]:

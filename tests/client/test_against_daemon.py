@@ -185,7 +185,9 @@ async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Confi
             await bob.call("ping", ts=0)
             session = bob.hello.session
             conversations = [(await alice.call("conversation.open", user=account.user)).conversation.id]
-            conversations.append((await alice.call("conversation.create", title="t", members=[account.user])).conversation.id)
+            conversations.append(
+                (await alice.call("conversation.create", title="t", members=[account.user])).conversation.id
+            )
             neighbour = (await alice.call("conversation.open", user=carol.user)).conversation.id
             line.stall()
             count = 0

@@ -49,7 +49,12 @@ async def test_what_becomes_of_messages_and_groups_is_told(daemon: Daemon) -> No
         await a.delete(group, first)
         kinds = ["conversation.update", "message.new", *["message.update"] * 3, "message.new", "conversation.update"]
         events = await told(b, *kinds, "message.new", "message.update")
-        assert [event.change for event in events if event.t == "message.update"] == ["edit", "reaction", "pin", "delete"]
+        assert [event.change for event in events if event.t == "message.update"] == [
+            "edit",
+            "reaction",
+            "pin",
+            "delete",
+        ]
         assert events[6].conversation.title == "all of us"
         revs = [event.rev for event in events[1:]]
         assert revs == list(range(revs[0], revs[0] + 8))

@@ -1,4 +1,7 @@
-"""When the client comes back, when it does not, and with what. Against a scripted server, in time that only seems to pass."""
+"""When the client comes back, when it does not, and with what.
+
+Against a scripted server, in time that only seems to pass.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -53,7 +53,11 @@ async def rows_without_triggers(config: Config, servers: Servers, path: Path) ->
     async with open_postgres(config.postgres.dsn, PostgresSection(timeout=30)) as db:
         await db.run(f"truncate {await db.value(TABLES)}")
     await tool(
-        "pg_restore", "--data-only", f"--dbname={config.postgres.dsn}", str(path), options="-c session_replication_role=replica"
+        "pg_restore",
+        "--data-only",
+        f"--dbname={config.postgres.dsn}",
+        str(path),
+        options="-c session_replication_role=replica",
     )
     await renew(config)
 

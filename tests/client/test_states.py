@@ -61,7 +61,11 @@ class Book:
         text = f"at {self.rev}"
         if step == "title":
             self.title = (self.rev, text)
-            return {"t": "conversation.update", "conversation": {"id": HERE, "seq": self.seq, "title": text}, "rev": self.rev}
+            return {
+                "t": "conversation.update",
+                "conversation": {"id": HERE, "seq": self.seq, "title": text},
+                "rev": self.rev,
+            }
         if step == "join":
             self.gone.pop(YOU, None)
             self.roles[YOU] = (self.rev, text)
@@ -84,10 +88,14 @@ class Book:
 
     def sync(self, after: int, limit: int) -> dict[str, Any]:
         """As conversation.sync answers, in pages."""
-        messages = sorted((self.message(seq) for seq in self.texts if self.texts[seq][0] > after), key=lambda one: one["rev"])
+        messages = sorted(
+            (self.message(seq) for seq in self.texts if self.texts[seq][0] > after), key=lambda one: one["rev"]
+        )
         edge = messages[limit - 1]["rev"] if len(messages) > limit else self.rev
         found = page(edge, more=len(messages) > limit, messages=messages[:limit])
-        found["members"] = [member(user, rev, role=role) for user, (rev, role) in self.roles.items() if after < rev <= edge]
+        found["members"] = [
+            member(user, rev, role=role) for user, (rev, role) in self.roles.items() if after < rev <= edge
+        ]
         found["departures"] = [departure(user, rev, user) for user, rev in self.gone.items() if after < rev <= edge]
         return found | ({"info": {"title": self.title[1]}} if self.title[0] > after else {})
 
@@ -96,7 +104,11 @@ class Book:
         return [self.message(seq) for seq in range(after + 1, min(after + limit, self.seq) + 1)]
 
     def whole(self) -> Any:
-        return [text for _, text in self.texts.values()], {user: role for user, (_, role) in self.roles.items()}, self.title[1]
+        return (
+            [text for _, text in self.texts.values()],
+            {user: role for user, (_, role) in self.roles.items()},
+            self.title[1],
+        )
 
 
 class App:
@@ -127,7 +139,9 @@ class App:
 
 
 CHANGES = ["new", "new", *EDITS, "join", "leave", "title"]
-STEPS = st.tuples(st.sampled_from(["live", "lost", "untold", "twice", "sync", "reconnect", "restart"]), st.sampled_from(CHANGES))
+STEPS = st.tuples(
+    st.sampled_from(["live", "lost", "untold", "twice", "sync", "reconnect", "restart"]), st.sampled_from(CHANGES)
+)
 
 
 @given(st.lists(STEPS, max_size=40), st.integers(1, 3))
@@ -250,7 +264,10 @@ def test_states_beside_live_events_take_nothing_back() -> None:
 def test_news_of_a_conversation_that_nobody_has_told_of_wait_for_its_state() -> None:
     timeline = at(3)
     event = {"t": "message.new", "conversation": "other", "rev": 80, "message": {"seq": 70, "rev": 80}}
-    assert timeline.take({"t": "conversation.update", "conversation": {"id": "other", "seq": 0, "rev": 79}, "rev": 79}) == []
+    assert (
+        timeline.take({"t": "conversation.update", "conversation": {"id": "other", "seq": 0, "rev": 79}, "rev": 79})
+        == []
+    )
     assert timeline.take(event) == []
     assert timeline.own_behind
     assert "other" not in timeline.places

@@ -24,10 +24,17 @@ def changes(after: int, top: int, limit: int) -> dict[str, Any]:
     found = list(range(after + 1, top + 1))
     more = len(found) > limit
     found = found[:limit]
-    return {"messages": [message(n) for n in found], "members": [], "rev": found[-1] if more else max(after, top), "more": more}
+    return {
+        "messages": [message(n) for n in found],
+        "members": [],
+        "rev": found[-1] if more else max(after, top),
+        "more": more,
+    }
 
 
-@given(st.lists(st.sampled_from(["live", "lost", "twice", "sync", "reconnect", "restart"]), max_size=40), st.integers(1, 3))
+@given(
+    st.lists(st.sampled_from(["live", "lost", "twice", "sync", "reconnect", "restart"]), max_size=40), st.integers(1, 3)
+)
 def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
     timeline = Timeline()
     timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])

@@ -36,7 +36,9 @@ async def ban(db: Postgres, config: Config, person: Person, until: int | None = 
     id_ = await bans.ban_user(db, operator(), person.user, "spam", until)
     async with open_redis(config.redis) as redis:
         await announce(
-            redis, id_, control_messages.encode(control_messages.CloseUserSessions("default", person.user, "banned", None))
+            redis,
+            id_,
+            control_messages.encode(control_messages.CloseUserSessions("default", person.user, "banned", None)),
         )
     return id_
 
@@ -56,7 +58,12 @@ async def handshake(daemon: Daemon, person: Person) -> tuple[int, str]:
 
 
 async def test_a_ban_closes_every_socket_on_every_node_at_once(config: Config, moderator: Postgres) -> None:
-    async with nodes(config) as (one, two), one.person() as here, two.connected(here.account) as there, two.person() as other:
+    async with (
+        nodes(config) as (one, two),
+        one.person() as here,
+        two.connected(here.account) as there,
+        two.person() as other,
+    ):
         await ban(moderator, config, here, now_ms() + HOUR)
         with trio.fail_after(2):
             assert [(await session.ended()).code for session in (here, there)] == [4403, 4403]
@@ -93,7 +100,9 @@ async def test_the_answer_says_until_when(daemon: Daemon, config: Config, modera
 async def test_a_device_and_a_range_of_addresses(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     http = daemon.addresses.http
     account = await sign_up(http, device="the-device-of-somebody")
-    devices = await moderator.in_transaction(lambda link: bans.insert_device_bans(link, operator(), account.user, "again", None))
+    devices = await moderator.in_transaction(
+        lambda link: bans.insert_device_bans(link, operator(), account.user, "again", None)
+    )
     assert devices == 1
     for device in ("the-device-of-somebody", None):
         if device is None:
@@ -126,7 +135,10 @@ async def test_without_redis_a_ban_is_found_in_postgres(
     config: Config, moderator: Postgres, own_redis: embedded_redis.Server
 ) -> None:
     """I15: within ten seconds."""
-    async with running(replace(config, redis=replace(config.redis, url=own_redis.url))) as daemon, daemon.person() as person:
+    async with (
+        running(replace(config, redis=replace(config.redis, url=own_redis.url))) as daemon,
+        daemon.person() as person,
+    ):
         await own_redis.stop()
         await bans.ban_user(moderator, operator(), person.user, "spam", None)
         assert (await person.ended(12.0)).code == 4403

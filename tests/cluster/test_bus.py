@@ -38,7 +38,10 @@ class Slow(Redis):
 
 async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
     """Also if the next heartbeat is due while the farewell is written: other nodes would wait for its acks."""
-    async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
+    async with (
+        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis,
+        trio.open_nursery() as nursery,
+    ):
         slow = Slow(redis._connect, redis._prefix)
         bus = Bus(slow, "leaving", heartbeat_s=0.02)
         nursery.start_soon(bus.write)
@@ -66,7 +69,10 @@ async def two_nodes(servers: Servers, **limits: Any) -> AsyncIterator[tuple[Bus,
     async def handle(message: bytes) -> None:
         received.append(control_messages.encode(control_messages.decoder().decode(message)))
 
-    async with open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis, trio.open_nursery() as nursery:
+    async with (
+        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis,
+        trio.open_nursery() as nursery,
+    ):
         one, other = Bus(redis, "one", **limits), Bus(redis, "other", **limits)
         for bus in (one, other):
             nursery.start_soon(bus.write)
@@ -122,7 +128,9 @@ UNREADABLE = [
     pytest.param(("b", msgspec.msgpack.encode({"node": "x"})), 1, id="no array"),
     pytest.param(("b", b"\x91" * 100_000), 1, id="deep"),
     pytest.param(("b", ENTRY + b"x"), 1, id="something after it"),
-    pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\x91\xa6future")]))), 1, id="a message of a newer version"),
+    pytest.param(
+        ("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\x91\xa6future")]))), 1, id="a message of a newer version"
+    ),
     pytest.param(("b", ENCODE(Entry("stranger", 1, [], [msgspec.Raw(b"\xa5wrong")]))), 1, id="a message that is none"),
     pytest.param(("b", b"\xdd\xff\xff\xff\xff"), 1, id="a length without a body"),
     *[pytest.param(("b", ENTRY[:end]), 1, id=f"cut at {end}") for end in (1, 5, len(ENTRY) // 2, len(ENTRY) - 1)],
@@ -130,7 +138,9 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("fields", "skipped"), UNREADABLE)
-async def test_unreadable_entries_are_skipped_and_counted(servers: Servers, loop: None, fields: Any, skipped: int) -> None:
+async def test_unreadable_entries_are_skipped_and_counted(
+    servers: Servers, loop: None, fields: Any, skipped: int
+) -> None:
     # Both nodes read it.
     async with two_nodes(servers) as (bus, redis, received):
         await redis.call("XADD", redis.key("bus"), "*", *fields)

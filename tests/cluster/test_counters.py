@@ -11,7 +11,11 @@ from tests.cluster.test_two_nodes import nodes, pair_on
 
 
 async def test_a_device_on_another_node_gets_the_unread_counters(config: Config) -> None:
-    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation), one.connected(bob.account) as tablet:
+    async with (
+        nodes(config) as (one, two),
+        pair_on(one, two) as (alice, bob, conversation),
+        one.connected(bob.account) as tablet,
+    ):
         for _ in range(3):
             await alice.send(conversation)
         await bob.call("receipt.read", conversation=conversation, seq=2)
@@ -21,7 +25,11 @@ async def test_a_device_on_another_node_gets_the_unread_counters(config: Config)
 
 async def test_unread_counters_reach_devices_in_large_groups(config: Config) -> None:
     few = config.using(replace(config.get(MessageSettings), receipts_up_to=1))
-    async with nodes(few) as (one, two), pair_on(one, two) as (alice, bob, conversation), one.connected(bob.account) as tablet:
+    async with (
+        nodes(few) as (one, two),
+        pair_on(one, two) as (alice, bob, conversation),
+        one.connected(bob.account) as tablet,
+    ):
         said = [await alice.send(conversation) for _ in range(20)]
         async with trio.open_nursery() as nursery:
             for seq in range(1, 21):

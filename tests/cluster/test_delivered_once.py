@@ -1,4 +1,6 @@
-"""No session gets an event of one `rev` twice, whatever happens to nodes, connections, the bus and commits at the same time."""
+"""No session gets an event of one `rev` twice, whatever happens to nodes, connections, the bus and commits at the same
+time.
+"""
 
 import os
 import random
@@ -38,7 +40,9 @@ class Log:
         self.entries: list[tuple[str, int]] = []
 
     def note(self, body: dict[str, Any]) -> None:
-        if body["t"] in ("message.new", "behind", "message.ack", "message.update", "member.update") and not body.get("duplicate"):
+        if body["t"] in ("message.new", "behind", "message.ack", "message.update", "member.update") and not body.get(
+            "duplicate"
+        ):
             self.entries.append((body["t"], body["rev"]))
 
     def faults(self) -> list[str]:
@@ -70,7 +74,12 @@ class Room:
             with trio.move_on_after(self.rng.random() ** 3 * 3):
                 while True:
                     if self.rng.random() < 0.05:
-                        send = {"t": "message.send", "conversation": self.conversation, "client_id": str(uuid4()), "text": "w"}
+                        send = {
+                            "t": "message.send",
+                            "conversation": self.conversation,
+                            "client_id": str(uuid4()),
+                            "text": "w",
+                        }
                         await raw.send(Raw.frame_of(format_.encode([7, send]), 1 if codec == "json" else 2))
                     first, payload = await raw.frame()
                     if first in (0x81, 0x82):
@@ -101,7 +110,12 @@ async def for_ever(work: Callable[[], Awaitable[None]]) -> None:
 
 async def test_no_session_gets_a_rev_twice(config: Config, own_redis: redis.Server, store: Postgres) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
-    async with nodes(shared) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("cat") as cat:
+    async with (
+        nodes(shared) as (one, two),
+        one.person("ann") as ann,
+        two.person("ben") as ben,
+        two.person("cat") as cat,
+    ):
         made = await ann.call("conversation.create", title="x", members=[ben.user, cat.user])
         room = Room([one, two], [ann, ben, cat], made.conversation.id)
 

@@ -133,7 +133,11 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 async def test_a_user_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """After many checks no match has ended."""
     monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
-    async with nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three), two.person() as ann, three.person() as ben:
+    async with (
+        nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three),
+        two.person() as ann,
+        three.person() as ben,
+    ):
         conversation = await meet(ann, ben)
         await trio.sleep(6)
         await ann.send(conversation, "still here")
@@ -279,5 +283,7 @@ async def ask(person: Person) -> None:
 
 
 async def active_matches(db: Postgres) -> dict[str, int]:
-    rows = await db.all("select user_id::text as user, count(*) from match_members where ended_at is null group by user_id")
+    rows = await db.all(
+        "select user_id::text as user, count(*) from match_members where ended_at is null group by user_id"
+    )
     return {row["user"]: row["count"] for row in rows}

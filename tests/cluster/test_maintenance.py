@@ -90,7 +90,9 @@ async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> No
             await eventually(lambda: client.state == "waiting")
 
 
-async def test_a_node_that_leaves_is_not_ready_before_anything_else(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_node_that_leaves_is_not_ready_before_anything_else(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its pool takes seconds to hand over if Redis is slow; no client is admitted in that time."""
     handing_over, done = trio.Event(), trio.Event()
 

@@ -86,7 +86,9 @@ class Stranger:
         headers = [(b"Authorization", b"Bearer " + self.account.access_token.encode())]
         with suppress(OSError, HandshakeError, ConnectionClosed, Disconnected, trio.TooSlowError, Refused):
             with trio.fail_after(PATIENCE):
-                socket = await connect_websocket_url(nursery, node.socket, subprotocols=["chatd.v1.json"], extra_headers=headers)
+                socket = await connect_websocket_url(
+                    nursery, node.socket, subprotocols=["chatd.v1.json"], extra_headers=headers
+                )
                 link = Link(socket)
                 await link.receive()
             self.told.clear()
@@ -189,7 +191,8 @@ async def judge_journal(redis: Any, store: Postgres) -> None:
         while wrong:
             await trio.sleep(0.5)
             ended = {
-                row["id"]: row["over"] for row in await store.all("select id::text, ended_at is not null as over from matches")
+                row["id"]: row["over"]
+                for row in await store.all("select id::text, ended_at is not null as over from matches")
             }
             wrong = faults_of(await EventLogReader(redis, PoolLogSettings().stream_key).everything(), ended)
     assert len(ended) > PEOPLE
@@ -202,6 +205,8 @@ def faults_of(lines: Sequence[Any], ended: dict[str, bool]) -> list[str]:
     over = Counter(step.match for step in steps if isinstance(step, Ended))
     first = {step.match: at for at, step in reversed(list(enumerate(steps))) if type(step) is Paired}
     wrong = [f"{match} was paired {paired[match]} times" for match in ended if paired[match] != 1]
-    wrong += [f"{match} ended {over[match]} times: {is_over}" for match, is_over in ended.items() if over[match] != is_over]
+    wrong += [
+        f"{match} ended {over[match]} times: {is_over}" for match, is_over in ended.items() if over[match] != is_over
+    ]
     late = [step.match for at, step in enumerate(steps) if isinstance(step, Ended) and first.get(step.match, 0) > at]
     return wrong + [f"{match} was paired after its end" for match in late]

@@ -58,14 +58,18 @@ async def chatd(config: Config, *arguments: str) -> "CompletedProcess[str]":
     return await trio.to_thread.run_sync(run_chatd, arguments, Path.cwd(), environment_of(config))
 
 
-async def listed(config: Config, user: str | None = None, tenant: str = "default", limit: int = 100) -> list[dict[str, Any]]:
+async def listed(
+    config: Config, user: str | None = None, tenant: str = "default", limit: int = 100
+) -> list[dict[str, Any]]:
     """The output of `chatd sessions list`, without a process."""
     return sessions.rows_of(await sessions.find(config, tenant, user, limit))
 
 
 async def kicked(config: Config, *, user: str | None = None, session: str | None = None, reason: str = "") -> list[str]:
     """`chatd sessions kick`; return the ids of the sessions."""
-    return [row["id"] for row in sessions.rows_of(await sessions.kick_sessions(config, "default", user, session, reason))]
+    return [
+        row["id"] for row in sessions.rows_of(await sessions.kick_sessions(config, "default", user, session, reason))
+    ]
 
 
 async def followed(config: Config, message: str) -> Any:
@@ -94,7 +98,12 @@ async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
         by_user = {row["user"]: row for row in found["sessions"]}
         assert (found["total"], found["silent"], set(by_user)) == (2, {}, {alice.user, bob.user})
         ann, ben = by_user[alice.user], by_user[bob.user]
-        assert (ann["codec"], ben["codec"], ann["id"], ann["queued_frames"]) == ("json", "msgpack", alice.hello["session"], 0)
+        assert (ann["codec"], ben["codec"], ann["id"], ann["queued_frames"]) == (
+            "json",
+            "msgpack",
+            alice.hello["session"],
+            0,
+        )
         assert ann["node"] != ben["node"]
         now = now_ms()
         for row in (ann, ben):
@@ -112,7 +121,11 @@ async def test_the_sessions_of_all_nodes_are_listed(config: Config) -> None:
 
 async def test_the_queue_of_a_slow_reader_is_shown(config: Config) -> None:
     gateway = replace(config.gateway, outbox_bytes=2**26, outbox_frames=10**6)
-    async with running(replace(config, gateway=gateway)) as daemon, daemon.person() as writer, trio.open_nursery() as nursery:
+    async with (
+        running(replace(config, gateway=gateway)) as daemon,
+        daemon.person() as writer,
+        trio.open_nursery() as nursery,
+    ):
         account = await sign_up(daemon.addresses.http)
         headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
         connection = await connect_websocket_url(
@@ -135,8 +148,15 @@ async def test_the_queue_of_a_slow_reader_is_shown(config: Config) -> None:
 # --- kick ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(config: Config, moderator: Postgres) -> None:
-    async with nodes(config) as (one, two), one.person() as here, two.connected(here.account) as there, two.person() as other:
+async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(
+    config: Config, moderator: Postgres
+) -> None:
+    async with (
+        nodes(config) as (one, two),
+        one.person() as here,
+        two.connected(here.account) as there,
+        two.person() as other,
+    ):
         done = await chatd(config, "sessions", "kick", there.hello["session"], "--reason", "stuck", "--json")
         assert [row["id"] for row in json.loads(done.stdout)["kicked"]] == [there.hello["session"]]
         closed = await there.ended()
@@ -148,7 +168,11 @@ async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back
         async with one.connected(here.account) as again:
             assert await again.is_served()
         second, first = await audit_log.page(moderator, "default")
-        assert (first["act"], first["actor"], first["subject"]) == ("session.kick", getpass.getuser(), there.hello["session"])
+        assert (first["act"], first["actor"], first["subject"]) == (
+            "session.kick",
+            getpass.getuser(),
+            there.hello["session"],
+        )
         assert first["details"] == {"users": [here.user], "sessions": [there.hello["session"]], "reason": "stuck"}
         assert (second["subject"], second["details"]["sessions"]) == (here.user, [here.hello["session"]])
 
@@ -234,7 +258,9 @@ async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
         assert path["reached"] == {"members": 1, "delivered": 1, "read": 1}
         assert (path["sender"], path["conversation"], path["seq"], path["silent"]) == (alice.user, conversation, 1, {})
         text = shown.stdout
-        assert all(word in text for word in ("accepted", "committed", "published", "written", "delivered", "read", second))
+        assert all(
+            word in text for word in ("accepted", "committed", "published", "written", "delivered", "read", second)
+        )
         assert "secret" not in text + json.dumps(path)
 
 
@@ -256,7 +282,10 @@ async def test_a_trace_without_nodes_comes_from_postgres(config: Config) -> None
         await bob.call("receipt.delivered", conversation=conversation, seq=1)
     async with running(config):
         path = await followed(config, ack["message"])
-        assert [(stage["stage"], stage.get("node", "")) for stage in path["stages"]] == [("accepted", ""), ("committed", "")]
+        assert [(stage["stage"], stage.get("node", "")) for stage in path["stages"]] == [
+            ("accepted", ""),
+            ("committed", ""),
+        ]
         assert path["stages"][1]["at"] == ack["created_at"]
         assert (path["members"][0]["delivered"], path["members"][0]["delivered_at"], path["members"][0]["read"]) == (
             True,
@@ -286,7 +315,12 @@ async def haunt(redis: Redis) -> None:
 
 
 async def test_nodes_that_do_not_answer_are_named(config: Config) -> None:
-    async with running(config) as daemon, daemon.person(), open_redis(config.redis) as redis, trio.open_nursery() as nursery:
+    async with (
+        running(config) as daemon,
+        daemon.person(),
+        open_redis(config.redis) as redis,
+        trio.open_nursery() as nursery,
+    ):
         nursery.start_soon(haunt, redis)
         found = await sessions.find(config, "default", None, 10)
         assert (len(found.nodes), found.silent) == (1, {"ghost": "no answer within 2 seconds"})

@@ -90,7 +90,11 @@ async def test_users_of_a_dead_node_go_offline(quick: Config) -> None:
             async with two.connected(eve.account):
                 assert await seen(ann, ben, eve) == ["online", "online"]
                 update = await ann.event("presence.update", DEAD)
-                assert (update["user"], update["status"], update["last_seen"] is not None) == (ben.user, "offline", True)
+                assert (update["user"], update["status"], update["last_seen"] is not None) == (
+                    ben.user,
+                    "offline",
+                    True,
+                )
                 assert await seen(ann, ben, eve) == ["offline", "online"]
                 assert not updates(ann)
 

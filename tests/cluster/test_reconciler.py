@@ -24,12 +24,16 @@ ROOM, ANN, BEN = (uuid7(number) for number in range(3))
 @pytest.fixture
 async def room(db: Postgres) -> Postgres:
     """A group of two."""
-    await db.run("insert into users (tenant, id, created_at) select 'default', u, 0 from unnest($1::uuid[]) u", [ANN, BEN])
+    await db.run(
+        "insert into users (tenant, id, created_at) select 'default', u, 0 from unnest($1::uuid[]) u", [ANN, BEN]
+    )
     columns = "tenant, id, kind, rev, members, created_at, active_at"
     await db.run(f"insert into conversations ({columns}) values ('default', $1, 'group', 5, 2, 0, 0)", ROOM)
     for user in (ANN, BEN):
         await db.run(
-            "insert into members (tenant, conversation, user_id, joined_at, rev) values ('default', $1, $2, 0, 1)", ROOM, user
+            "insert into members (tenant, conversation, user_id, joined_at, rev) values ('default', $1, $2, 0, 1)",
+            ROOM,
+            user,
         )
     return db
 
@@ -102,7 +106,9 @@ async def test_sessions_end_with_their_login_and_with_their_token(room: Postgres
     reconciler = reconciler_of(hub, room)
     await reconciler.begin()
     await reconciler.resync()
-    assert {name: bool(session.closed) for name, session in sessions.items()} == {name: case[2] for name, case in cases.items()}
+    assert {name: bool(session.closed) for name, session in sessions.items()} == {
+        name: case[2] for name, case in cases.items()
+    }
 
 
 async def test_the_check_of_logins_does_not_grow_with_ended_ones(room: Postgres) -> None:
@@ -111,9 +117,7 @@ async def test_the_check_of_logins_does_not_grow_with_ended_ones(room: Postgres)
         " select 'default', gen_random_uuid(), $1, 0, 1 from generate_series(1, 3000)",
         ANN,
     )
-    touched = (
-        "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'logins'"
-    )
+    touched = "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'logins'"
 
     async def work(connection: Any) -> int:
         async with connection.transaction():

@@ -79,9 +79,13 @@ def split(servers: Replicas) -> None:
 
 
 @pytest.mark.parametrize("fail_over", [demoted, demoted_alone, split], ids=lambda one: str(one.__name__))
-async def test_no_node_is_silent_for_long(config: Config, tmp_path: Path, fail_over: Callable[[Replicas], None]) -> None:
+async def test_no_node_is_silent_for_long(
+    config: Config, tmp_path: Path, fail_over: Callable[[Replicas], None]
+) -> None:
     async with open_replicas(tmp_path / "redis") as servers:
-        one, two = (replace(config, redis=replace(config.redis, url=f"redis://127.0.0.1:{way.port}")) for way in servers.ways)
+        one, two = (
+            replace(config, redis=replace(config.redis, url=f"redis://127.0.0.1:{way.port}")) for way in servers.ways
+        )
         async with (
             running(one) as first,
             running(two) as second,

@@ -50,7 +50,9 @@ async def test_acked_messages_arrive(
         last = await send_until_it_is_live(alice, bob, conversation)
         await eventually(lambda: last in seen(bob, conversation))
         changes = await bob.call("conversation.sync", conversation=conversation, rev=0)
-        assert [message["text"] for message in changes["messages"]][: number + 1] == [str(sent) for sent in range(number + 1)]
+        assert [message["text"] for message in changes["messages"]][: number + 1] == [
+            str(sent) for sent in range(number + 1)
+        ]
 
 
 async def send_until_it_is_live(alice: Person, bob: Person, conversation: str) -> int:

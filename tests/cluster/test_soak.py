@@ -81,7 +81,9 @@ def sent(seq: int, text: str, *, refused: str = "") -> Sent:
         ([row(1, "a"), row(2, "b", "ben")], [sent(1, "a")], ["I6"]),
     ],
 )
-def test_postgres_is_compared_with_the_sent_messages(rows: list[dict[str, Any]], messages: list[Sent], kinds: list[str]) -> None:
+def test_postgres_is_compared_with_the_sent_messages(
+    rows: list[dict[str, Any]], messages: list[Sent], kinds: list[str]
+) -> None:
     assert [problem[:2] for problem in checker.judge_rows({"c": rows}, messages)] == kinds
 
 
@@ -141,7 +143,9 @@ def test_an_edited_message_may_have_been_delivered_before_the_edit() -> None:
         assert checker.is_same({"id": "id1", "sender": "ann", "text": text}, row(1, "a, edited"), "ann", edited) is same
 
 
-@pytest.mark.parametrize(("last", "violations"), [(new(2, "b", "message.update", 3), 0), (new(2, "b", "message.update", 4), 1)])
+@pytest.mark.parametrize(
+    ("last", "violations"), [(new(2, "b", "message.update", 3), 0), (new(2, "b", "message.update", 4), 1)]
+)
 def test_a_last_state_that_never_came_is_seen(last: Frame, violations: int) -> None:
     synced = Frame(0, ANSWER, Reply(t="changes", messages=[{"seq": 1, "rev": 1}]), {"conversation": "c"})
     rows = [row(1, "a") | {"rev": 1}, row(2, "b") | {"rev": 3}]

@@ -166,7 +166,9 @@ async def test_a_reconnect_to_another_node_keeps_the_match(quick: Config) -> Non
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
-async def test_without_redis_a_reconnect_to_another_node_keeps_the_match(quick: Config, own_redis: redis.Server) -> None:
+async def test_without_redis_a_reconnect_to_another_node_keeps_the_match(
+    quick: Config, own_redis: redis.Server
+) -> None:
     """The node that they left cannot ask the others, and does not take silence as an answer."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), two.person("ben") as ben:

@@ -136,7 +136,9 @@ async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis:
         assert [message["seq"] for message in history["items"]] == list(range(1, 62))
 
 
-async def test_without_redis_messages_are_acked_and_others_learn_of_them(config: Config, own_redis: redis.Server) -> None:
+async def test_without_redis_messages_are_acked_and_others_learn_of_them(
+    config: Config, own_redis: redis.Server
+) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         await own_redis.stop()

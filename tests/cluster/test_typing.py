@@ -14,7 +14,9 @@ __all__ = ["quick"]
 
 def typed(person: Person) -> list[tuple[str, str]]:
     """Conversations and users in the order of delivery."""
-    return [(body["conversation"], body["user"]) for _, body in person.log if body["t"] in ("typing.start", "typing.stop")]
+    return [
+        (body["conversation"], body["user"]) for _, body in person.log if body["t"] in ("typing.start", "typing.stop")
+    ]
 
 
 async def keep_typing(person: Person, conversation: str, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
@@ -76,7 +78,9 @@ async def test_a_removed_member_neither_types_nor_sees_others_type(quick: Config
                 scope.cancel()
         assert not [body for body in after(ben, "member.left") if body["t"] in ("typing.start", "typing.stop")]
         assert typed(eve)
-        assert not [body for body in after(eve, "member.left") if body["t"] == "typing.start" and body["user"] == ben.user][2:]
+        assert not [
+            body for body in after(eve, "member.left") if body["t"] == "typing.start" and body["user"] == ben.user
+        ][2:]
         for command in ("typing.start", "typing.stop"):
             assert (await ben.refused(command, conversation=group)).code == "not_found"
 

@@ -18,7 +18,10 @@ from chatd.gateway.listener import Listener
 from chatd.wire.frames import BINARY, TEXT, encode_frame
 
 GENEROUS = Limits(
-    connections_per_address=100_000, pending_per_address=100_000, accepts_per_second=100_000, accepts_per_address=100_000
+    connections_per_address=100_000,
+    pending_per_address=100_000,
+    accepts_per_second=100_000,
+    accepts_per_address=100_000,
 )
 
 
@@ -34,7 +37,9 @@ class Echo:
     def choose_subprotocol(self, handshake: Handshake) -> None:
         """Choose none."""
 
-    async def serve(self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: None) -> None:
+    async def serve(
+        self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: None
+    ) -> None:
         async def receive(opcode: int, payload: bytes) -> None:
             if connection.closed is None:
                 stream.send_nowait(encode_frame(opcode, payload))
@@ -43,12 +48,16 @@ class Echo:
             raise AssertionError(f"the limit of {close} is lifted here")
 
         settings, control = self._settings, TokenBucket(float("inf"), float("inf"))
-        stream.open(FrameRules(receive, exceeded, {TEXT, BINARY}, settings.max_message_bytes, settings.max_frames, control))
+        stream.open(
+            FrameRules(receive, exceeded, {TEXT, BINARY}, settings.max_message_bytes, settings.max_frames, control)
+        )
         await stream.run_slow_path(connection)
 
 
 async def main(port: int, max_message: int = 16 * 2**20) -> None:
-    settings = Gateway(path="/", max_message_bytes=max_message, max_frames=10**9, outbox_bytes=2**30, outbox_frames=10**9)
+    settings = Gateway(
+        path="/", max_message_bytes=max_message, max_frames=10**9, outbox_bytes=2**30, outbox_frames=10**9
+    )
     sock = open_listener("127.0.0.1", port, settings.backlog)
     print(f"echo at ws://127.0.0.1:{sock.getsockname()[1]}/", flush=True)
     await Listener(sock, settings, Admission(GENEROUS), Echo(settings)).run()

@@ -36,7 +36,9 @@ async def test_the_blocked_one_cannot_write_type_or_open(daemon: Daemon) -> None
         before = len(bob.log)
         refused = await alice.refused("message.send", conversation=conversation, client_id="x", text="hello?")
         assert refused.code == "blocked"
-        assert (await bob.refused("message.send", conversation=conversation, client_id="y", text="no")).code == "blocked"
+        assert (
+            await bob.refused("message.send", conversation=conversation, client_id="y", text="no")
+        ).code == "blocked"
         await alice.call("typing.start", conversation=conversation)
         assert (await alice.refused("conversation.open", user=bob.user)).code == "blocked"
         assert (await bob.call("conversation.open", user=alice.user))["created"] is False
@@ -63,7 +65,9 @@ async def test_when_both_have_blocked_both_have_to_take_it_back(daemon: Daemon) 
         await alice.call("user.block", user=bob.user)
         await bob.call("user.block", user=alice.user)
         await alice.call("user.unblock", user=bob.user)
-        assert (await alice.refused("message.send", conversation=conversation, client_id="x", text="hi")).code == "blocked"
+        assert (
+            await alice.refused("message.send", conversation=conversation, client_id="x", text="hi")
+        ).code == "blocked"
         await bob.call("user.unblock", user=alice.user)
         await alice.send(conversation, "friends")
 
@@ -140,7 +144,10 @@ async def test_what_was_said_before_can_be_taken_back_and_not_be_used_to_say_mor
 
 
 async def test_blocking_and_unblocking_at_once_leaves_it_as_the_blocks_say(daemon: Daemon) -> None:
-    async with daemon.pair() as (alice, bob, conversation), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+    async with (
+        daemon.pair() as (alice, bob, conversation),
+        open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db,
+    ):
         for number in range(12):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(try_it, alice, "user.block" if number % 2 else "user.unblock", bob.user)
@@ -181,8 +188,12 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 async def all_answers(
     person: Person, daemon: Daemon, conversation: str, other: str, messages: list[str], place: Reply
 ) -> list[Any]:
-    """Everything that a member can learn of a conversation and the other one in it, by socket, REST, sync and export."""
-    found: list[Any] = [await person.call(command, conversation=conversation, **fields) for command, fields in QUESTIONS]
+    """Everything that a member can learn of a conversation and the other one in it, by socket, REST, sync and
+    export.
+    """
+    found: list[Any] = [
+        await person.call(command, conversation=conversation, **fields) for command, fields in QUESTIONS
+    ]
     found += [await person.call("message.receipts", conversation=conversation, message=message) for message in messages]
     found.append((await person.call("conversation.list"))["items"])
     found.append(await person.call("conversation.sync", conversation=conversation, rev=place["rev"]))
@@ -197,7 +208,9 @@ async def all_answers(
 
 @pytest.mark.parametrize("by_blocked", [False, True])
 async def test_under_a_block_receipts_are_each_ones_own(config: Config, by_blocked: bool) -> None:
-    """Whoever of the two has blocked the other, neither learns how far the other has read, on no node and by no question."""
+    """Whoever of the two has blocked the other, neither learns how far the other has read, on no node and by no
+    question.
+    """
     async with nodes(config) as (one, two), one.person("reader") as reader, two.person("asker", "msgpack") as asker:
         conversation = (await asker.call("conversation.open", user=reader.user))["conversation"]["id"]
         messages = [(await asker.send(conversation, f"{number}"))["message"] for number in range(4)]

@@ -105,7 +105,9 @@ async def test_a_conversation_that_moves_between_two_pages_is_on_one(daemon: Dae
         for limit in (1, 2, 3):
             seen, cursor, pages = list[str](), None, 0
             while pages == 0 or cursor is not None:
-                page = await alice.call("conversation.list", limit=limit, **({} if cursor is None else {"cursor": cursor}))
+                page = await alice.call(
+                    "conversation.list", limit=limit, **({} if cursor is None else {"cursor": cursor})
+                )
                 seen += [item["id"] for item in page["items"]]
                 cursor, pages = page["cursor"], pages + 1
                 if pages < 4:

@@ -1,4 +1,6 @@
-"""Lists that are read page by page while their rows move, go, come and change: what stays is on one page, and on one only."""
+"""Lists that are read page by page while their rows move, go, come and change: what stays is on one page, and on one
+only.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -12,7 +12,9 @@ daemon = shared
 async def test_an_edit_reaches_everybody_and_its_history_is_kept(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "helo")
-        edited = (await alice.call("message.edit", conversation=conversation, message=first.message, text="hello")).message
+        edited = (
+            await alice.call("message.edit", conversation=conversation, message=first.message, text="hello")
+        ).message
         event = await bob.event("message.update")
         assert (event["message"], event["change"], event["by"]) == (edited, "edit", alice.user)
         assert (edited.text, edited.seq, edited.rev, edited.edited_at > 0) == ("hello", 1, first.rev + 1, True)
@@ -47,7 +49,9 @@ async def test_nobody_puts_words_into_the_mouth_of_whom_they_have_forwarded(daem
         said = (await alice.send(conversation, "no")).message
         place = {"conversation": conversation, "source": conversation, "message": said}
         mine = (await bob.call("message.forward", client_id="f", **place)).message
-        assert (await bob.refused("message.edit", conversation=conversation, message=mine, text="yes")).code == "forbidden"
+        assert (
+            await bob.refused("message.edit", conversation=conversation, message=mine, text="yes")
+        ).code == "forbidden"
         (shown,) = (await alice.call("message.history", conversation=conversation, limit=1))["items"]
         assert (shown["text"], shown["forwarded"]["sender"]) == ("no", alice.user)
 

@@ -12,7 +12,24 @@ def test_emoji(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "hello", "1", "👍a", "a👍", " 👍", "👍\n", ":UP:", "::", ":a b:", "\u200d", "\ufe0f", "한", "👍" * 33, "<b>"],
+    [
+        "",
+        "a",
+        "hello",
+        "1",
+        "👍a",
+        "a👍",
+        " 👍",
+        "👍\n",
+        ":UP:",
+        "::",
+        ":a b:",
+        "\u200d",
+        "\ufe0f",
+        "한",
+        "👍" * 33,
+        "<b>",
+    ],
 )
 def test_not_emoji(text: str) -> None:
     assert not is_emoji(text)

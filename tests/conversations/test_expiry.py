@@ -85,7 +85,9 @@ async def test_nothing_of_it_is_left(daemon: Daemon, store: Postgres) -> None:
         assert (state["unread"], state["mentions"]) == (0, 0)
 
 
-async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(daemon: Daemon, unswept: None, store: Postgres) -> None:
+async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(
+    daemon: Daemon, unswept: None, store: Postgres
+) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         fields = await rich(alice, bob, conversation)
         before = await bob.call("conversation.get", conversation=conversation)
@@ -199,7 +201,9 @@ async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Pos
 
 async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres, eager: None) -> None:
     async with running(config) as daemon, daemon.people(3) as (alice, bob, carol):
-        kept, short = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in (bob, carol)]
+        kept, short = [
+            (await alice.call("conversation.open", user=other.user)).conversation.id for other in (bob, carol)
+        ]
         for id_ in (kept, short):
             await alice.send(id_, "old")
             await age(store, id_, 4000, 1)
@@ -209,7 +213,9 @@ async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres
         assert await swept(alice, kept) == [False]
 
 
-async def test_only_one_node_looks_through_everything(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_one_node_looks_through_everything(
+    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_often(monkeypatch, 0.5)
     async with nodes(config):
         with trio.fail_after(PATIENCE):
@@ -221,6 +227,8 @@ async def test_only_one_node_looks_through_everything(config: Config, store: Pos
 
 async def test_days_by_tenant(config: Config) -> None:
     retention = {"a": TenantRetention(), "b": TenantRetention(retention_days=0), "c": TenantRetention(retention_days=7)}
-    tenants = config.using_named(TenantSettings, dict.fromkeys("abc", TenantSettings())).using_named(TenantRetention, retention)
+    tenants = config.using_named(TenantSettings, dict.fromkeys("abc", TenantSettings())).using_named(
+        TenantRetention, retention
+    )
     days = deletion.days_of(tenants.using(RetentionSettings(days=30)))
     assert days == {"default": 30, "a": 30, "b": 0, "c": 7}

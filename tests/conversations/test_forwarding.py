@@ -92,9 +92,13 @@ async def test_a_file_of_somebody_else_is_not_attached(daemon: Daemon) -> None:
         fields = {"conversation": conversation, "text": "look", "attachments": [{"upload": upload}]}
         assert (await bob.refused("message.send", client_id="x", **fields)).code == "not_found"
         for wrong in ({"upload": 1}, {"upload": "x"}):
-            assert (await bob.refused("message.send", client_id="y", **{**fields, "attachments": [wrong]})).code == "bad_request"
+            assert (
+                await bob.refused("message.send", client_id="y", **{**fields, "attachments": [wrong]})
+            ).code == "bad_request"
         sent = await alice.call("message.send", client_id="z", **fields)
-        assert await db.value("select count(*) from upload_uses where upload = $1 and seq = $2", upload, sent["seq"]) == 1
+        assert (
+            await db.value("select count(*) from upload_uses where upload = $1 and seq = $2", upload, sent["seq"]) == 1
+        )
         await bob.call("message.send", client_id="x2", **fields)
         await alice.call("message.delete", conversation=conversation, message=sent["message"])
         assert await db.value("select count(*) from upload_uses where upload = $1", upload) == 1

@@ -13,7 +13,11 @@ async def test_a_new_title_reaches_everybody_and_who_was_away(daemon: Daemon) ->
         answer = await ann.call("conversation.edit", conversation=id_, title="We", description="All of us")
         assert (answer.conversation.title, answer.conversation.description) == ("We", "All of us")
         update = await ben.event("conversation.update")
-        assert (update["conversation"]["title"], update["rev"], "unread" in update["conversation"]) == ("We", rev + 1, False)
+        assert (update["conversation"]["title"], update["rev"], "unread" in update["conversation"]) == (
+            "We",
+            rev + 1,
+            False,
+        )
         assert (await ben.event("message.new"))["message"]["system"] == {"act": "conversation.edited", "title": "We"}
         changes = await ben.call("conversation.sync", conversation=id_, rev=rev)
         assert (changes["info"]["title"], changes["info"]["member_count"]) == ("We", 3)
@@ -45,7 +49,9 @@ async def test_everybody_learns_for_how_long_messages_are_kept(daemon: Daemon) -
         assert (await bob.event("message.new"))["message"]["system"] == {"act": "conversation.edited", "keep_days": 7}
         assert (await bob.call("conversation.sync", conversation=id_, rev=rev))["info"]["keep_days"] == 7
         (state,) = (await bob.call("session.sync"))["conversations"]
-        assert state["keep_days"] == (await bob.call("conversation.get", conversation=id_)).conversation["keep_days"] == 7
+        assert (
+            state["keep_days"] == (await bob.call("conversation.get", conversation=id_)).conversation["keep_days"] == 7
+        )
         assert (await bob.call("conversation.edit", conversation=id_, keep_days=0)).conversation["keep_days"] is None
 
 

@@ -78,7 +78,11 @@ async def test_who_may_not_add(daemon: Daemon) -> None:
 @covers("join.decide", "too_large")
 async def test_a_full_group(config: Config) -> None:
     small = config.using(replace(config.get(ConversationLimits), members=3))
-    async with running(small) as daemon, group(daemon, joining="open") as (id_, (ann, *_)), daemon.people(2) as (eve, sam):
+    async with (
+        running(small) as daemon,
+        group(daemon, joining="open") as (id_, (ann, *_)),
+        daemon.people(2) as (eve, sam),
+    ):
         assert (await ann.refused("member.add", conversation=id_, users=[eve.user])).code == "too_large"
         assert (await eve.refused("conversation.join", conversation=id_)).code == "too_large"
         await ann.call("conversation.edit", conversation=id_, joining="request")
@@ -112,7 +116,9 @@ async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
         assert (await ann.refused("member.remove", conversation=id_, user=ann.user)).code == "forbidden"
 
 
-async def test_who_is_removed_while_the_adding_is_told_does_not_stay(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_removed_while_the_adding_is_told_does_not_stay(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
         deliver = AnnounceMembers.deliver
 
@@ -183,7 +189,12 @@ async def test_roles_are_given_by_those_above(daemon: Daemon) -> None:
         assert made["member"]["role"] == "admin"
         assert (await sam.event("member.update"))["member"]["role"] == "admin"
         await ben.call("member.role", conversation=id_, user=eve.user, role="moderator")
-        for person, user, role in ((ben, eve, "admin"), (ben, ann, "member"), (eve, sam, "moderator"), (sam, sam, "admin")):
+        for person, user, role in (
+            (ben, eve, "admin"),
+            (ben, ann, "member"),
+            (eve, sam, "moderator"),
+            (sam, sam, "admin"),
+        ):
             refused = await person.refused("member.role", conversation=id_, user=user.user, role=role)
             assert refused.code == "forbidden"
         assert (await ann.refused("member.role", conversation=id_, user=NOBODY, role="admin")).code == "not_found"
@@ -256,8 +267,13 @@ async def test_who_joins_late_is_not_told_of_changes_of_what_was_said_before(dae
             pass
         assert "private" not in str(eve.log)
         history = (await eve.call("message.history", conversation=id_))["items"]
-        assert [("quote" in item, item["text"]) for item in history if item["text"]] == [(False, "an answer"), (False, "the end")]
-        answer = next(item for item in (await ben.call("message.history", conversation=id_))["items"] if item["reply_to"])
+        assert [("quote" in item, item["text"]) for item in history if item["text"]] == [
+            (False, "an answer"),
+            (False, "the end"),
+        ]
+        answer = next(
+            item for item in (await ben.call("message.history", conversation=id_))["items"] if item["reply_to"]
+        )
         assert answer["quote"]["text"] == "still private"
 
 
@@ -320,7 +336,9 @@ async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in
         await sam.call("join.decide", **decision)
 
 
-async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(joining, "MAX_OWN_REQUESTS", 1)
     async with daemon.people(2) as (ann, ben):
         secrets = []

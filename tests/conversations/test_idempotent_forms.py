@@ -29,7 +29,8 @@ FORMS_OF_TEXT: list[Form] = [
     tokenizer.fold, link_filter.canonical_host, link_filter.readable, printing.printable, prose_on_a_terminal, settings.one_line,
     log.printable,
 ]  # fmt: skip
-# Controls, spaces and what looks like them, marks (one that NFC takes apart), jamo, what cannot be seen, halves of flags, digits.
+# Controls, spaces and what looks like them, marks (one that NFC takes apart), jamo, what cannot be seen, halves of
+# flags, digits.
 SPECIAL = (
     "\x00\t\n\x0b\r\x1b\x1c\x1f \x7f\x85\xa0\xad\u0300\u0301\u0327\u0338\u0344\u034f\u0958\u1100\u1161\u11a8\u115f\u2000\u200b"
     "\u200c\u200d\u200e\u2026\u2028\u2029\u202e\u2060\u20e3\u2800\u3000\u3164\u320e\ufb1d\ufe0f\ufeff\uffff\U0001d15e\U0001f3f4"

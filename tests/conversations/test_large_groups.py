@@ -29,7 +29,9 @@ async def group_of(daemon: Daemon, db: Postgres, people: list[Person], count: in
     await db.run(NOBODIES, count)
     others = [person.user for person in people[1:]]
     members = [*others, *(nobody(number) for number in range(1, count - len(others)))]
-    answer = await daemon.rest("POST", "/v1/conversations", {"members": members, "title": "all"}, people[0].account.access_token)
+    answer = await daemon.rest(
+        "POST", "/v1/conversations", {"members": members, "title": "all"}, people[0].account.access_token
+    )
     assert answer.status == 200, answer.body
     return {"conversation": answer.body["conversation"]["id"]}
 
@@ -87,7 +89,9 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
     await db.run(NOBODIES, MANY)
     group = uuid7(0)
     members = [nobody(number) for number in range(1, MANY + 1)]
-    await db.run(queries.load("conversations/conversations").create_group, "default", group, "all", members[0], members, 0)
+    await db.run(
+        queries.load("conversations/conversations").create_group, "default", group, "all", members[0], members, 0
+    )
     await db.run("analyze")
     journal = queries.load("conversations/log")
     message = ["default"], [group], [members[5]], ["c"], [uuid7(1)], ["hello"], None, None, None, None, 0
@@ -102,7 +106,9 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
         async with connection.transaction():
             return [
                 await touched(connection, journal.append_messages, *message),
-                await touched(connection, journal.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]),
+                await touched(
+                    connection, journal.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]
+                ),
             ]
 
     assert all(0 < count < 20 for count in await db.run_on_connection(work))
@@ -125,14 +131,18 @@ async def test_many_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
         assert (new["joined_seq"], new["joined_rev"], "members" in new) == (said["seq"], said["rev"], False)
         assert [(await eve.event("member.update"))["rev"] for _ in many] == [member["rev"] for member in added["items"]]
         assert (await eve.event("message.new"))["message"]["system"]["count"] == 200
-        assert (await ann.refused("member.add", **here, users=[nobody(number) for number in range(1, 202)])).code == "bad_request"
+        assert (
+            await ann.refused("member.add", **here, users=[nobody(number) for number in range(1, 202)])
+        ).code == "bad_request"
 
 
 @pytest.mark.parametrize("reads", [{"seq": 1}, {"seq": 3}])
 async def test_the_first_receipt_after_a_group_has_shrunk_shows_what_was_read_before(
     config: Config, reads: dict[str, int]
 ) -> None:
-    """Positions that moved while the others were not told; what they were told before and after is what `member.list` says."""
+    """Positions that moved while the others were not told; what they were told before and after is what `member.list`
+    says.
+    """
     few = config.using(replace(config.get(MessageSettings), receipts_up_to=3))
     async with running(few) as daemon, daemon.people(4) as (ann, ben, cat, dan):
         made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")
@@ -148,7 +158,12 @@ async def test_the_first_receipt_after_a_group_has_shrunk_shows_what_was_read_be
         await dan.call("conversation.leave", **here)
         await ben.call("receipt.delivered", **here, seq=4)
         told = await ann.event("message.read")
-        assert (told["user"], told["seq"], told["delivered"], told["unread"]) == (ben.user, reads["seq"], 4, 4 - reads["seq"])
+        assert (told["user"], told["seq"], told["delivered"], told["unread"]) == (
+            ben.user,
+            reads["seq"],
+            4,
+            4 - reads["seq"],
+        )
         await cat.call("receipt.delivered", **here, seq=3)
         assert (await ann.event("message.delivered"))["seq"] == 3
         await cat.call("receipt.read", **here, seq=3)

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from chatd.conversations.messages.link_filter import MAX_HOSTS, READABLE, LinkFilter, canonical_host, hosts, hosts_in
 
-NONE, GOOD, NOT_EVIL = LinkFilter([]), LinkFilter(["good.com", "10.0.0.1"]), LinkFilter(None, ["evil.com", "127.0.0.1", "::1"])
+NONE, GOOD, NOT_EVIL = (
+    LinkFilter([]),
+    LinkFilter(["good.com", "10.0.0.1"]),
+    LinkFilter(None, ["evil.com", "127.0.0.1", "::1"]),
+)
 
 EVIL = [
     "https://evil.com", "HTTPS://EVIL.COM/", "see http://www.evil.com:8080/x?y", "evil.com", "go to evil.com.", "a.b.evil.com/x",
@@ -60,7 +64,8 @@ def test_a_good_link(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://evilgood.com", "https://good.com.evil.org", "https://gооd.com", "https://good.co", "good.com evil.org"]
+    "text",
+    ["https://evilgood.com", "https://good.com.evil.org", "https://gооd.com", "https://good.co", "good.com evil.org"],
 )
 def test_what_only_looks_like_a_good_one(text: str) -> None:
     """The third has Cyrillic letters."""
@@ -75,7 +80,9 @@ def test_one_name_has_one_form() -> None:
     assert LinkFilter(None, ["xn--bcher-kva.de"]).refuses("siehe bücher.de")
 
 
-UNKNOWN = LinkFilter(None, ["evil.test", "wiki.internal", "bücher.beispiel", "a.тест", "intranet", "10.1.2.3", "2001:db8::1"])
+UNKNOWN = LinkFilter(
+    None, ["evil.test", "wiki.internal", "bücher.beispiel", "a.тест", "intranet", "10.1.2.3", "2001:db8::1"]
+)
 LIKE_DENIED = [
     "evil.test", "see evil.test.", "(evil.test)", "EVIL.Test", "sub.evil.test", "evil.test:80", "evil.test/x", "evil.test?x",
     "me@evil.test", "evil%2etest", "evil。test", "ｅｖｉｌ．ｔｅｓｔ", "e\u200bvil.te\u00adst", "请看evil.test谢谢",

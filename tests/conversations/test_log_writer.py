@@ -33,7 +33,9 @@ class LosesAnAnswer:
 
 async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_same(db: Postgres) -> None:
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)", ALICE, BOB)
-    await db.run(queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0)
+    await db.run(
+        queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0
+    )
     await db.run("update conversations set seq = 5, rev = rev + 5 where id = $1", GROUP)
     gaps, told = [], []
 

@@ -45,7 +45,10 @@ async def test_sending_again_gives_the_same_ack_and_no_second_message(daemon: Da
         again = await alice.send(conversation, "hi", client_id="one")
         assert again == {**first, "duplicate": True}
         over_rest = await daemon.rest(
-            "POST", f"/v1/conversations/{conversation}/messages", {"client_id": "one", "text": "hi"}, alice.account.access_token
+            "POST",
+            f"/v1/conversations/{conversation}/messages",
+            {"client_id": "one", "text": "hi"},
+            alice.account.access_token,
         )
         assert over_rest.body == again
         await alice.send(conversation, "next")
@@ -53,7 +56,9 @@ async def test_sending_again_gives_the_same_ack_and_no_second_message(daemon: Da
         assert len((await bob.call("message.history", conversation=conversation))["items"]) == 2
 
 
-async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_what_it_names_is_gone(daemon: Daemon) -> None:
+async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_what_it_names_is_gone(
+    daemon: Daemon,
+) -> None:
     """I6: whoever has lost the ack and hears `not_found` would believe that it was never sent."""
     async with group(daemon) as (id_, (ann, ben, eve)):
         token = ben.account.access_token
@@ -62,7 +67,10 @@ async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_
         direct = (await ben.call("conversation.open", user=eve.user)).conversation.id
         commands: list[tuple[str, dict[str, Any]]] = [
             ("message.send", {"conversation": id_, "client_id": "r", "text": "yes", "reply_to": quoted}),
-            ("message.send", {"conversation": id_, "client_id": "u", "text": "look", "attachments": [{"upload": upload}]}),
+            (
+                "message.send",
+                {"conversation": id_, "client_id": "u", "text": "look", "attachments": [{"upload": upload}]},
+            ),
             ("message.forward", {"conversation": direct, "client_id": "f", "source": id_, "message": quoted}),
         ]
         first = [await ben.call(name, **fields) for name, fields in commands]
@@ -95,7 +103,9 @@ async def test_who_is_no_member_learns_nothing(daemon: Daemon) -> None:
             send = await stranger.refused("message.send", conversation=id_, client_id="x", text="hi")
             read = await stranger.refused("message.history", conversation=id_)
             assert (send.code, read.code) == ("not_found", "not_found")
-        reply = await alice.refused("message.send", conversation=conversation, client_id="y", text="hi", reply_to=NOBODY)
+        reply = await alice.refused(
+            "message.send", conversation=conversation, client_id="y", text="hi", reply_to=NOBODY
+        )
         assert reply.code == "not_found"
 
 
@@ -185,7 +195,9 @@ async def test_pages_go_both_ways(daemon: Daemon) -> None:
         assert await page(before=2) == ([1], False)
         assert await page(after=0) == ([1, 2, 3], True)
         assert await page(after=6) == ([7], False)
-        assert (await alice.refused("message.history", conversation=conversation, before=3, after=1)).code == "bad_request"
+        assert (
+            await alice.refused("message.history", conversation=conversation, before=3, after=1)
+        ).code == "bad_request"
 
 
 async def test_any_script_comes_back_byte_for_byte(daemon: Daemon) -> None:

@@ -17,7 +17,10 @@ async def test_a_pin_is_for_all(daemon: Daemon) -> None:
             await bob.call("message.pin", **fields)
         event = await alice.event("message.update")
         assert (event["change"], event["by"], event["on"]) == ("pin", bob.user, True)
-        assert (await alice.event("message.new"))["message"]["system"] == {"act": "message.pinned", "message": first.message}
+        assert (await alice.event("message.new"))["message"]["system"] == {
+            "act": "message.pinned",
+            "message": first.message,
+        }
         (pinned,) = (await alice.call("message.pins", conversation=conversation))["items"]
         assert (pinned["text"], pinned["pinned_at"] > 0) == ("keep this", True)
         for _ in range(2):

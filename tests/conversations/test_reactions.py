@@ -64,7 +64,11 @@ async def test_reactions_that_are_refused(daemon: Daemon) -> None:
         fields = {"conversation": conversation, "message": first.message}
         for wrong in ("", "no", "👍👍" * 20, "\u202e"):
             assert (await bob.refused("reaction.add", emoji=wrong, **fields)).code == "bad_request"
-        for command, more in (("reaction.add", {"emoji": "👍"}), ("reaction.remove", {"emoji": "👍"}), ("reaction.list", {})):
+        for command, more in (
+            ("reaction.add", {"emoji": "👍"}),
+            ("reaction.remove", {"emoji": "👍"}),
+            ("reaction.list", {}),
+        ):
             assert (await eve.refused(command, **fields, **more)).code == "not_found"
         unknown = {"conversation": conversation, "message": NOBODY, "emoji": "👍"}
         assert (await bob.refused("reaction.add", **unknown)).code == "not_found"

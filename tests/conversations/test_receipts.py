@@ -84,7 +84,13 @@ async def test_another_device_of_the_reader_is_told_how_the_conversation_stands(
         told = await tablet.event("conversation.update")
         assert "rev" not in told
         mine = told["conversation"]
-        assert (mine["id"], mine["read_seq"], mine["unread"], mine["mentions"], mine["role"]) == (conversation, 2, 1, 0, "member")
+        assert (mine["id"], mine["read_seq"], mine["unread"], mine["mentions"], mine["role"]) == (
+            conversation,
+            2,
+            1,
+            0,
+            "member",
+        )
         assert "members" not in mine
         await bob.is_served()
         await alice.is_served()
@@ -177,7 +183,11 @@ async def test_who_has_read_a_message(daemon: Daemon) -> None:
         await cat.call("receipt.delivered", **place, seq=2)
         first = await dan.call("message.receipts", **place, message=one["message"])
         assert {member["user"] for member in first["read"]} == {ben.user, cat.user}
-        assert (first["delivered"], first["counts"], first["cursor"]) == ([], {"members": 3, "read": 2, "delivered": 0}, None)
+        assert (first["delivered"], first["counts"], first["cursor"]) == (
+            [],
+            {"members": 3, "read": 2, "delivered": 0},
+            None,
+        )
         second = await ann.call("message.receipts", **place, message=two["message"])
         assert [member["name"] for member in second["read"]] == ["p1"]
         assert [member["user"] for member in second["delivered"]] == [cat.user]

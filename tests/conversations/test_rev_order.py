@@ -1,4 +1,6 @@
-"""The order of `rev` on each connection of one node, under any interleaving of commits, events of other nodes, and repairs."""
+"""The order of `rev` on each connection of one node, under any interleaving of commits, events of other nodes, and
+repairs.
+"""
 
 import random
 from dataclasses import dataclass, field
@@ -72,7 +74,9 @@ class OneConversation:
         self._ids = count(1)
         self._hub = Hub(writes_per_turn=writes_per_turn)
         self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
-        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._publisher.began((tenant, conversation))
+        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._publisher.began(
+            (tenant, conversation)
+        )
 
     async def run(self) -> None:
         with trio.move_on_after(LENGTH_S):
@@ -169,8 +173,8 @@ class OneConversation:
     async def _joins(self) -> None:
         """Orders that let users hear the conversation, at a rev that is long past or yet to come.
 
-        The users may be connected and hear it already, also where their membership begins (`anew`): another node removed and
-        added them again while an ack of theirs waits for its place in the order.
+        The users may be connected and hear it already, also where their membership begins (`anew`): another node
+        removed and added them again while an ack of theirs waits for its place in the order.
         """
         while True:
             await self._pause()
@@ -217,7 +221,9 @@ async def test_revs_rise_by_one_or_after_behind(autojump_clock: MockClock, seed:
 
 
 async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
-    """Removed and added again by another node, while an own message of before the removal waits for an event that is late."""
+    """Removed and added again by another node, while an own message of before the removal waits for an event that is
+    late.
+    """
     hub = Hub()
     sender, other = Connection("1", "a"), Connection("2", "b")
     for connection in (sender, other):
@@ -249,7 +255,9 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
 @pytest.mark.parametrize("known_by", ["join", "sign-in", "look-up"])
 @pytest.mark.parametrize("ended_by", ["event", "gap", "members"])
 async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(known_by: str, ended_by: str) -> None:
-    """Removed at rev 5 and added again at 6 by other nodes. The removal arrives last, or from a look-up before it was undone."""
+    """Removed at rev 5 and added again at 6 by other nodes. The removal arrives last, or from a look-up before it was
+    undone.
+    """
     hub = Hub()
     connection = Connection("1", "a")
     pending = hub.connections.pending.begin("t", "a")
@@ -282,7 +290,9 @@ async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(k
 
 
 async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
-    """The removal is found in Postgres while an own message of before is being committed; nothing after it is delivered."""
+    """The removal is found in Postgres while an own message of before is being committed; nothing after it is
+    delivered.
+    """
     hub = Hub()
     sender, other = Connection("1", "a"), Connection("2", "b")
     for connection in (sender, other):

@@ -25,7 +25,9 @@ def later(milliseconds: int = HOUR) -> int:
     return time.time_ns() // 1_000_000 + milliseconds
 
 
-async def plan(person: Person, conversation: str, text: str = "later", at: int | None = None, **fields: object) -> Reply:
+async def plan(
+    person: Person, conversation: str, text: str = "later", at: int | None = None, **fields: object
+) -> Reply:
     body = {"conversation": conversation, "client_id": str(uuid4()), "text": text, "at": at or later(), **fields}
     return await person.call("message.schedule", **body)
 
@@ -60,13 +62,22 @@ async def test_it_is_sent_when_its_time_has_come(daemon: Daemon) -> None:
         first = await alice.send(conversation, "now")
         at = later(1500)
         done = await plan(
-            alice, conversation, "then", at, client_id="then", reply_to=first.message, mentions=[bob.user], meta={"mood": 1}
+            alice,
+            conversation,
+            "then",
+            at,
+            client_id="then",
+            reply_to=first.message,
+            mentions=[bob.user],
+            meta={"mood": 1},
         )
         assert (done["t"], done["at"]) == ("message.scheduled", at)
         await tablet.event("session.behind")
         (item,) = await planned(tablet)
         assert (item["id"], item["at"], item["text"], item["failed"]) == (done["id"], at, "then", None)
-        assert [one["text"] for one in (await bob.call("message.history", conversation=conversation))["items"]] == ["now"]
+        assert [one["text"] for one in (await bob.call("message.history", conversation=conversation))["items"]] == [
+            "now"
+        ]
         assert await planned(bob) == []
         for person in (alice, tablet, bob):
             while (message := (await person.event("message.new"))["message"])["text"] != "then":
@@ -273,6 +284,8 @@ async def test_the_same_over_rest(daemon: Daemon) -> None:
         assert (made.status, made.body["at"]) == (200, body["at"])
         path = f"/v1/scheduled/{made.body['id']}"
         assert (await daemon.rest("PATCH", path, {"text": "ho"}, token)).body["scheduled"]["text"] == "ho"
-        assert [item["text"] for item in (await daemon.rest("GET", "/v1/scheduled", token=token)).body["items"]] == ["ho"]
+        assert [item["text"] for item in (await daemon.rest("GET", "/v1/scheduled", token=token)).body["items"]] == [
+            "ho"
+        ]
         assert (await daemon.rest("DELETE", path, token=token)).status == 200
         assert await planned(alice) == []

@@ -45,10 +45,14 @@ async def texts_of(person: Person, conversation: str) -> list[str]:
 async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Config) -> None:
     filters = FilterSettings(words=["darn", "verysecretword"], links="listed", link_hosts=["good.com"])
     async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, conversation):
-        refused = await alice.refused("message.send", conversation=conversation, client_id="a", text="Well, D\u0430RN it")
+        refused = await alice.refused(
+            "message.send", conversation=conversation, client_id="a", text="Well, D\u0430RN it"
+        )
         assert (refused.code, refused.row.retryable, refused.details) == ("forbidden", False, {"filter": "words"})
         assert "secret" not in str(refused)
-        refused = await alice.refused("message.send", conversation=conversation, client_id="a", text="https://good.com@evil.com")
+        refused = await alice.refused(
+            "message.send", conversation=conversation, client_id="a", text="https://good.com@evil.com"
+        )
         assert (refused.code, refused.details) == ("forbidden", {"filter": "links"})
         assert (await alice.call("message.send", conversation=conversation, client_id="a", text="good.com"))["seq"] == 1
         assert await texts_of(bob, conversation) == ["good.com"]
@@ -64,10 +68,14 @@ async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -
 
 
 async def test_a_tenant_with_filters_of_its_own(config: Config) -> None:
-    own = config.using(FilterSettings(words=["darn"])).using_named(FilterSettings, {"default": FilterSettings(links="none")})
+    own = config.using(FilterSettings(words=["darn"])).using_named(
+        FilterSettings, {"default": FilterSettings(links="none")}
+    )
     async with running(own) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "darn")
-        assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")).code == "forbidden"
+        assert (
+            await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")
+        ).code == "forbidden"
 
 
 async def test_what_was_stored_before_there_was_a_filter_is_acked_again(config: Config) -> None:
@@ -77,11 +85,16 @@ async def test_what_was_stored_before_there_was_a_filter_is_acked_again(config: 
     async with running(config.using(FilterSettings(words=["darn"]))) as daemon, daemon.connected(account) as alice:
         again = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         assert (again["duplicate"], again["message"], again["seq"]) == (True, first["message"], first["seq"])
-        assert (await alice.refused("message.send", conversation=conversation, client_id="d", text="darn")).code == "forbidden"
+        assert (
+            await alice.refused("message.send", conversation=conversation, client_id="d", text="darn")
+        ).code == "forbidden"
 
 
 async def test_an_attachment_needs_no_text(config: Config) -> None:
-    async with running(config.using(FilterSettings(words=["darn"]))) as daemon, daemon.pair() as (alice, _, conversation):
+    async with (
+        running(config.using(FilterSettings(words=["darn"]))) as daemon,
+        daemon.pair() as (alice, _, conversation),
+    ):
         sent = await alice.call(
             "message.send", conversation=conversation, client_id="a", attachments=[{"url": "https://x.test/a"}]
         )
@@ -146,14 +159,20 @@ async def test_its_verdict_counts(config: Config) -> None:
 async def test_filters_come_first_and_the_hook_sees_what_they_leave(config: Config) -> None:
     masked = config.using(FilterSettings(words=["darn"], links="none", action="mask"))
     async with hooked(masked, allow) as (daemon, server), daemon.pair() as (alice, _, conversation):
-        assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")).code == "forbidden"
+        assert (
+            await alice.refused("message.send", conversation=conversation, client_id="a", text="a.com")
+        ).code == "forbidden"
         assert server.asked == []
         await alice.send(conversation, "darn it")
         assert server.asked[0].json["text"] == "**** it"
 
 
 async def test_what_is_stored_is_not_asked_about_again_and_strangers_ask_nothing(config: Config) -> None:
-    async with hooked(config, allow) as (daemon, server), daemon.pair() as (alice, _, conversation), daemon.person() as stranger:
+    async with (
+        hooked(config, allow) as (daemon, server),
+        daemon.pair() as (alice, _, conversation),
+        daemon.person() as stranger,
+    ):
         first = await alice.call("message.send", conversation=conversation, client_id="c", text="x")
         again = await alice.call("message.send", conversation=conversation, client_id="c", text="x")
         assert (again["duplicate"], again["message"], again["rev"]) == (True, first["message"], first["rev"])
@@ -239,7 +258,10 @@ async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
 
     monkeypatch.setattr(circuit_breaker.Circuit.__init__, "__defaults__", (5, 1.1))
     with caplog.at_level(logging.INFO):
-        async with hooked(config, down_at_first, on_failure="allow") as (daemon, server), daemon.pair() as (alice, _, room):
+        async with (
+            hooked(config, down_at_first, on_failure="allow") as (daemon, server),
+            daemon.pair() as (alice, _, room),
+        ):
             for number in range(20):
                 await alice.send(room, f"private {number}")
             assert len(server.asked) == 5
@@ -247,7 +269,9 @@ async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
             await trio.sleep(1.2)
             await alice.send(room, "private 1")
             assert len(server.asked) == 6
-    told = [(record.getMessage(), vars(record).get("cause")) for record in caplog.records if "hook" in record.getMessage()]
+    told = [
+        (record.getMessage(), vars(record).get("cause")) for record in caplog.records if "hook" in record.getMessage()
+    ]
     assert [message for message, _ in told] == ["moderation hook fails", "moderation hook is well again"]
     assert told[0][1]
     said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
@@ -296,7 +320,9 @@ async def test_only_so_many_wait_for_it(config: Config) -> None:
             nursery.start_soon(alice.send, conversation, "one")
             while not server.asked:
                 await trio.sleep(0.01)
-            assert (await bob.refused("message.send", conversation=conversation, client_id="b", text="x")).code == "unavailable"
+            assert (
+                await bob.refused("message.send", conversation=conversation, client_id="b", text="x")
+            ).code == "unavailable"
             release.set()
         assert (await bob.send(conversation))["seq"] == 2
 

@@ -51,7 +51,9 @@ async def test_who_may_set_it(daemon: Daemon) -> None:
         direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
         assert (await alice.refused("conversation.edit", conversation=direct, slow_seconds=5)).code == "forbidden"
         for seconds in (-1, 3601, 1.5, True, "5"):
-            assert (await alice.refused("conversation.edit", conversation=id_, slow_seconds=seconds)).code == "bad_request"
+            assert (
+                await alice.refused("conversation.edit", conversation=id_, slow_seconds=seconds)
+            ).code == "bad_request"
         assert (await alice.call("conversation.get", conversation=id_)).conversation.slow_seconds == 0
 
 
@@ -61,7 +63,9 @@ async def test_moderators_need_not_wait(daemon: Daemon) -> None:
         for _ in range(2):
             await bob.send(id_)
         await alice.send(id_)
-        assert (await alice.refused("message.send", conversation=id_, client_id="two", text="two")).code == "rate_limited"
+        assert (
+            await alice.refused("message.send", conversation=id_, client_id="two", text="two")
+        ).code == "rate_limited"
         await bob.call("member.role", conversation=id_, user=alice.user, role="moderator")
         await alice.send(id_)
 
@@ -77,7 +81,11 @@ async def test_who_is_too_early_is_told_when_to_come_again(daemon: Daemon, db: P
         other = await group(alice, bob)
         await alice.send(other, "elsewhere")
         await rewind(db, 59_000)
-        assert 0 < ((await alice.refused("message.send", conversation=id_, client_id="two", text="two")).retry_after or 0) <= 1
+        assert (
+            0
+            < ((await alice.refused("message.send", conversation=id_, client_id="two", text="two")).retry_after or 0)
+            <= 1
+        )
         await rewind(db, 1_000)
         assert (await alice.call("message.send", conversation=id_, client_id="two", text="two"))["seq"] == 3
         await bob.call("conversation.edit", conversation=id_, slow_seconds=0)
@@ -99,7 +107,9 @@ async def test_the_same_message_again_is_never_too_early(daemon: Daemon) -> None
         again = await alice.call("message.send", conversation=id_, client_id="c", text="one")
         assert (again["duplicate"], again["message"], again["seq"]) == (True, first["message"], 1)
         async with daemon.person() as stranger:
-            assert (await stranger.refused("message.send", conversation=id_, client_id="c", text="x")).code == "not_found"
+            assert (
+                await stranger.refused("message.send", conversation=id_, client_id="c", text="x")
+            ).code == "not_found"
         other = await group(alice, bob)
         assert (await alice.refused("message.send", conversation=other, client_id="c", text="x")).code == "conflict"
         assert (await alice.refused("message.send", conversation=id_, client_id="d", text="x")).code == "rate_limited"
@@ -107,7 +117,9 @@ async def test_the_same_message_again_is_never_too_early(daemon: Daemon) -> None
 
 @pytest.mark.parametrize("same", [False, True])
 async def test_many_at_once_on_two_nodes_and_one_goes(config: Config, db: Postgres, same: bool) -> None:
-    """Twenty of one member at once, each over a connection of its own, in one batch and in several; three rounds of it."""
+    """Twenty of one member at once, each over a connection of its own, in one batch and in several; three rounds of
+    it.
+    """
     async with nodes(config) as (one, two), one.person("alice") as alice, two.person("bob") as bob:
         id_ = await group(alice, bob, seconds=60)
         acks: list[bool] = []

@@ -85,4 +85,6 @@ async def test_stars_of_a_user_are_bounded(config: Config) -> None:
         assert len(starred) == 2
         await alice.call("message.star", conversation=conversation, message=starred[0])
         await alice.call("message.unstar", conversation=conversation, message=starred[0])
-        await alice.call("message.star", conversation=conversation, message=sent[0] if sent[0] != starred[1] else sent[1])
+        await alice.call(
+            "message.star", conversation=conversation, message=sent[0] if sent[0] != starred[1] else sent[1]
+        )

@@ -96,7 +96,9 @@ async def test_a_sync_amid_writers_misses_nothing(daemon: Daemon) -> None:
         async def read_once(cursor: str | None) -> str:
             changed, cursor = await states(reader, cursor)
             for state in changed:
-                page = await reader.call("conversation.sync", conversation=state["id"], rev=known[state["id"]], limit=200)
+                page = await reader.call(
+                    "conversation.sync", conversation=state["id"], rev=known[state["id"]], limit=200
+                )
                 seen[state["id"]] += [message["seq"] for message in page["messages"]]
                 known[state["id"]] = page["rev"]
             return cursor
@@ -116,7 +118,9 @@ async def test_a_sync_amid_writers_misses_nothing(daemon: Daemon) -> None:
                     inner.start_soon(write, writer)
             done.set()
         counts = [28, 28, 24]
-        assert {id_: seen[id_] for id_ in ids} == {id_: list(range(1, n + 1)) for id_, n in zip(ids, counts, strict=True)}
+        assert {id_: seen[id_] for id_ in ids} == {
+            id_: list(range(1, n + 1)) for id_, n in zip(ids, counts, strict=True)
+        }
 
 
 async def test_a_sync_amid_receipts_names_every_member(daemon: Daemon) -> None:

@@ -43,7 +43,12 @@ INVISIBLE = (
 async def test_messages_of_invisible_characters_are_refused(daemon: Daemon) -> None:
     """Of every kind, alone and together, in both codecs; beside an attachment, any text is accepted."""
     kinds = {unicodedata.category(char): char for char in map(chr, range(1, 0x110000)) if not is_seen(char)}
-    texts = [*INVISIBLE, *(char * 3 for kind, char in kinds.items() if kind != "Cs"), "\u200b" * 5000, "".join(INVISIBLE)]
+    texts = [
+        *INVISIBLE,
+        *(char * 3 for kind, char in kinds.items() if kind != "Cs"),
+        "\u200b" * 5000,
+        "".join(INVISIBLE),
+    ]
     assert {"Zs", "Zl", "Zp", "Cc", "Cf", "Cn", "Mn", "Me", "Mc"} <= kinds.keys()
     async with daemon.pair() as (alice, bob, conversation):
         sent = await alice.send(conversation, "seen")
@@ -102,9 +107,13 @@ async def test_no_road_lets_unwanted_words_and_links_through(config: Config) -> 
             answer = await upload(daemon, ann.account.access_token, PDF, name=f"{bad.rpartition('/')[2]}.pdf")
             assert answer.status == (200 if "/" in bad or bad == "evil.com" else 403), bad
         links = [{"url": "https://evil.com/a"}, {"upload": file}]
-        assert (await ann.refused("message.send", **here, client_id="a", attachments=links)).details == {"filter": "links"}
+        assert (await ann.refused("message.send", **here, client_id="a", attachments=links)).details == {
+            "filter": "links"
+        }
         links = [{"upload": file}, {"url": "https://good.com/darn"}]
-        assert (await ann.refused("message.send", **here, client_id="a", attachments=links)).details == {"filter": "words"}
+        assert (await ann.refused("message.send", **here, client_id="a", attachments=links)).details == {
+            "filter": "words"
+        }
         assert (await ann.refused("reaction.add", **here, message=sent["message"], emoji=":darn:")).code == "forbidden"
         assert [one["text"] for one in (await ben.call("message.history", **here))["items"] if one["text"]] == ["fine"]
 
@@ -118,7 +127,9 @@ async def test_texts_are_masked_and_keys_are_refused(config: Config) -> None:
         assert info["description"] == "a ****\nb"
         file = await stored(daemon, ann.account.access_token, PDF, "darn.pdf")
         assert file["name"] == "****.pdf"
-        await ann.call("message.send", **here, client_id="a", text="x", meta={"a": ["darn", {"b": "darn it"}], "n": 1.5})
+        await ann.call(
+            "message.send", **here, client_id="a", text="x", meta={"a": ["darn", {"b": "darn it"}], "n": 1.5}
+        )
         said = (await ann.call("message.history", **here))["items"][-1]
         assert said["meta"] == {"a": ["****", {"b": "**** it"}], "n": 1.5}
         for fields in ({"tags": ["darn"]}, {"attributes": {"a": "darn"}}):

@@ -36,7 +36,9 @@ def test_every_emoji_is_found_in_a_text() -> None:
         assert highlights(f"see {emoji} there", [term]), emoji
 
 
-@pytest.mark.parametrize("text", ["\U0001fa7f", "\U0001fadf\U0001f3fd", "\U0001f9d1\u200d\U0001fa7e", "🇽🇽", "🐈\u200d👤"])
+@pytest.mark.parametrize(
+    "text", ["\U0001fa7f", "\U0001fadf\U0001f3fd", "\U0001f9d1\u200d\U0001fa7e", "🇽🇽", "🐈\u200d👤"]
+)
 def test_emoji_younger_than_the_list(text: str) -> None:
     assert is_emoji(text)
 
@@ -60,7 +62,10 @@ PIECES = [
     *"ab01 \t\n\u00a0\u2003\u2800\u0301\u0327\u0323\u1161\u11a8\u1100",
     *"\u200b\u200c\u200d\u2060\u202e\u00ad\ufeff\x01\x85\ufe0e\ufe0f",
 ]
-PIECES += [*"\u3164\u034f\u2764\u2126\u212b\u0958#\u20e3", *"\U0001f3fd\U0001f3f4\U000e0067\U000e007f\U0001f1e9\U0001f600"]
+PIECES += [
+    *"\u3164\u034f\u2764\u2126\u212b\u0958#\u20e3",
+    *"\U0001f3fd\U0001f3f4\U000e0067\U000e007f\U0001f1e9\U0001f600",
+]
 PIECES += ["e\u0301", "1\ufe0f\u20e3"]
 
 
@@ -80,7 +85,19 @@ def test_a_form_has_no_other_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["\u0301\u0327", "\u200d", "a\u200d", "\U000e0067", "\U0001f3f4\U000e0067", " ", "e\u0301", "\u3164", "\u202e", "\n"]
+    "part",
+    [
+        "\u0301\u0327",
+        "\u200d",
+        "a\u200d",
+        "\U000e0067",
+        "\U0001f3f4\U000e0067",
+        " ",
+        "e\u0301",
+        "\u3164",
+        "\u202e",
+        "\n",
+    ],
 )
 def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
     """Far longer ones than are let in; quadratic time would be minutes."""
@@ -92,7 +109,19 @@ def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["раураӏ", "ΡΑYΡΑL", "ｐａｙｐａｌ", "𝓅𝒶𝓎𝓅𝒶𝓁", "ꓑꓮꓬꓑꓮꓡ", "ᏢᎪᎩᏢᎪᏞ", "ⲣаyⲣаl", "p\u0430yp\u0251l", "🅿🅰🆈🅿🅰🅻", "🅟🅐🅨🅟🅐🅛"]
+    "text",
+    [
+        "раураӏ",
+        "ΡΑYΡΑL",
+        "ｐａｙｐａｌ",
+        "𝓅𝒶𝓎𝓅𝒶𝓁",
+        "ꓑꓮꓬꓑꓮꓡ",
+        "ᏢᎪᎩᏢᎪᏞ",
+        "ⲣаyⲣаl",
+        "p\u0430yp\u0251l",
+        "🅿🅰🆈🅿🅰🅻",
+        "🅟🅐🅨🅟🅐🅛",
+    ],
 )
 def test_letters_that_look_alike(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")

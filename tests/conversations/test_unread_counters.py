@@ -32,7 +32,13 @@ async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) 
     for number, id_ in enumerate(ids):
         members = [sender.user, reader.user]
         await db.run(
-            queries.load("conversations/conversations").create_group, "default", id_, "many", members[0], members, number
+            queries.load("conversations/conversations").create_group,
+            "default",
+            id_,
+            "many",
+            members[0],
+            members,
+            number,
         )
     await db.run(WRITE, ids, sender.user, EACH)
     await db.run("update conversations set seq = $2, rev = rev + $2 where id = any($1::uuid[])", ids, seq)

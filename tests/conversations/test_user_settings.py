@@ -15,9 +15,21 @@ async def test_what_one_sets_is_on_all_own_devices_and_nobody_elses(daemon: Daem
     async with daemon.pair() as (alice, bob, id_), daemon.connected(alice.account) as tablet, daemon.person() as eve:
         cursor = (await alice.call("session.sync"))["cursor"]
         before = len(bob.log)
-        given = {"muted_until": 2**53 - 1, "archived": True, "pinned": True, "draft": "I was about to", "notify": "mentions"}
+        given = {
+            "muted_until": 2**53 - 1,
+            "archived": True,
+            "pinned": True,
+            "draft": "I was about to",
+            "notify": "mentions",
+        }
         mine = (await alice.call("conversation.settings", conversation=id_, **given))["conversation"]["settings"]
-        assert mine == {**mine, "muted_until": 2**53 - 1, "archived": True, "draft": "I was about to", "notify": "mentions"}
+        assert mine == {
+            **mine,
+            "muted_until": 2**53 - 1,
+            "archived": True,
+            "draft": "I was about to",
+            "notify": "mentions",
+        }
         assert (mine["pinned_at"] > 0, mine["draft_at"] > 0, mine["hidden"]) == (True, True, False)
         await tablet.event("session.behind")
         (state,) = (await tablet.call("session.sync", cursor=cursor))["conversations"]
@@ -58,7 +70,11 @@ async def test_settings_for_all_conversations(daemon: Daemon) -> None:
         assert (await alice.call("session.sync", cursor=cursor))["own"] is True
         assert (await tablet.call("user.settings"))["quiet"] == quiet
         assert (await alice.call("user.settings", loud=True))["quiet"] is None
-        for wrong in ({"from": "25:00", "to": "07:00", "zone": "UTC"}, {"from": "22:00", "to": "07:00", "zone": "../etc"}, {}):
+        for wrong in (
+            {"from": "25:00", "to": "07:00", "zone": "UTC"},
+            {"from": "22:00", "to": "07:00", "zone": "../etc"},
+            {},
+        ):
             assert (await alice.refused("user.settings", quiet=wrong)).code == "bad_request"
 
 

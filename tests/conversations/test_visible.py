@@ -25,7 +25,8 @@ async def test_who_came_later_sees_nothing_of_before_in_updates_and_quotes(daemo
         await ann.call("reaction.add", conversation=id_, message=quoting["id"], emoji="👍")
         assert "quote" not in (await eve.event("message.update"))["message"]
         assert all(
-            ("secret" not in repr(body) and body["t"] != "message.update") or "as I said" in repr(body) for _, body in eve.log
+            ("secret" not in repr(body) and body["t"] != "message.update") or "as I said" in repr(body)
+            for _, body in eve.log
         )
         assert [message.get("quote") for message in (await synced(eve, id_))["messages"] if message["text"]] == [None]
         (reply,) = [message for message in (await synced(ben, id_))["messages"] if message["text"] == "as I said"]

@@ -9,7 +9,22 @@ from hypothesis import strategies as st
 from chatd.conversations.messages.text_folding import LOOSE, MAX_KNOWN
 from chatd.conversations.messages.word_filter import MAX_WORD_LENGTH, WordFilter
 
-WORDS = ["ass", "asshole", "shit", "kill yourself", "1488", "傻逼", "ควย", "씨발", "가", "か", "сука", "कुत्ता", "🖕", "Straße"]
+WORDS = [
+    "ass",
+    "asshole",
+    "shit",
+    "kill yourself",
+    "1488",
+    "傻逼",
+    "ควย",
+    "씨발",
+    "가",
+    "か",
+    "сука",
+    "कुत्ता",
+    "🖕",
+    "Straße",
+]
 FILTER = WordFilter(WORDS)
 
 
@@ -38,7 +53,9 @@ def test_no_words_are_in_nothing() -> None:
     assert not WordFilter([]).is_in("anything")
 
 
-PARTS = st.sampled_from([*WORDS, " ", "\u200b", "ß", "ﬁ", "\ufdfa", "\u0301", "5", "a", "가", "\u11a8", "\n", "*", "\U0001f3fd"])
+PARTS = st.sampled_from(
+    [*WORDS, " ", "\u200b", "ß", "ﬁ", "\ufdfa", "\u0301", "5", "a", "가", "\u11a8", "\n", "*", "\U0001f3fd"]
+)
 TEXTS = st.lists(st.one_of(PARTS, st.text(max_size=5))).map("".join)
 
 
@@ -80,7 +97,9 @@ LONG = {
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in LONG.items()])
 def test_a_long_text_takes_no_time(text: str) -> None:
     """16 KB, and words that are each other's beginnings: it takes milliseconds; what is not linear takes seconds."""
-    nested = WordFilter([*WORDS, *("a" * length for length in range(1, 101)), *("傻" * length for length in range(1, 101))])
+    nested = WordFilter(
+        [*WORDS, *("a" * length for length in range(1, 101)), *("傻" * length for length in range(1, 101))]
+    )
     for words in (FILTER, nested):
         before = time.thread_time()
         words.is_in(text)

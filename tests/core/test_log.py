@@ -64,7 +64,8 @@ def test_no_part_of_a_long_credential_stays(form: str, length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}", "Bearer {}", "ws?token={}", "ws?ticket=ct_{}", "cr_{}", "'ci_{}"]
+    "form",
+    ["token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}", "Bearer {}", "ws?token={}", "ws?ticket=ct_{}", "cr_{}", "'ci_{}"],
 )
 def test_no_part_of_a_credential_that_is_cut_stays(form: str) -> None:
     """By the limit of a line, wherever that falls, and by the caller before."""

@@ -11,7 +11,9 @@ STEPS = st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 5)), max_size=60)
 
 
 @given(st.floats(0.1, 100), st.floats(1, 100), STEPS)
-def test_never_more_than_the_burst_and_the_rate_allow(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
+def test_never_more_than_the_burst_and_the_rate_allow(
+    rate: float, burst: float, steps: list[tuple[float, float]]
+) -> None:
     bucket, now, taken = TokenBucket(rate, burst), 0.0, 0.0
     for passed, cost in steps:
         now += passed

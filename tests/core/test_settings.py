@@ -75,7 +75,12 @@ def test_what_is_no_configuration(tmp_path: Path, text: str) -> None:
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     loaded = load(
-        None, {"CHATD_AUTH__SECRET": SECRET, "CHATD_POSTGRES__DSN": "postgresql://u:pw@h/d", "CHATD_TENANTS__A__SECRET": SECRET}
+        None,
+        {
+            "CHATD_AUTH__SECRET": SECRET,
+            "CHATD_POSTGRES__DSN": "postgresql://u:pw@h/d",
+            "CHATD_TENANTS__A__SECRET": SECRET,
+        },
     )
     text = "".join(f"{key}{value}{source}" for key, value, source in effective(loaded))
     assert SECRET not in text
@@ -116,8 +121,12 @@ def test_who_only_looks_writes_no_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["secret", "installation_secret"])
-@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")])
-def test_a_kept_secret_that_cannot_be_used_is_named(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")]
+)
+def test_a_kept_secret_that_cannot_be_used_is_named(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
     ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config)
     path = tmp_path / name
     path.unlink()
@@ -195,7 +204,9 @@ def test_a_value_that_makes_a_useless_daemon_is_refused(setting: str) -> None:
     ],
 )  # fmt: skip
 def test_an_address_of_redis_with_an_unknown_option_is_refused_before_the_start(url: str) -> None:
-    found = [line for line in faults(load(None, {"CHATD_REDIS__URL": url}).config) if "redis.url cannot be read" in line]
+    found = [
+        line for line in faults(load(None, {"CHATD_REDIS__URL": url}).config) if "redis.url cannot be read" in line
+    ]
     assert len(found) == 1
 
 
@@ -209,7 +220,9 @@ def test_sections_whose_names_belong_to_nothing_are_named(tmp_path: Path) -> Non
     )
     said = "; ".join(faults(load(path, {}).config))
     assert said.isprintable()
-    assert [name in said for name in ("[tenants.default]", "[tenant_filters.acme]", "[queues.A B]", "[queues.x?]")] == [True] * 4
+    assert [name in said for name in ("[tenants.default]", "[tenant_filters.acme]", "[queues.A B]", "[queues.x?]")] == [
+        True
+    ] * 4
     assert "good" not in said
 
 
@@ -220,7 +233,9 @@ def every_setting() -> list[str]:
 
 @pytest.mark.parametrize("key", every_setting())
 def test_a_bad_value_of_any_setting_is_one_line_that_names_it(key: str, tmp_path: Path) -> None:
-    """From a variable and from the file; what is not refused can be shown, and judged like all settings before a start."""
+    """From a variable and from the file; what is not refused can be shown, and judged like all settings before a
+    start.
+    """
     section, _, name = key.rpartition(".")
     for number, value in enumerate(BAD):
         path = tmp_path / f"{number}.toml"
@@ -246,7 +261,9 @@ def test_a_variable_takes_what_the_file_takes(key: str, tmp_path: Path) -> None:
     kind = NAMES.kind_of(key)
     assert kind is not None
     written = [toml(getattr(kind(), name))] if getattr(kind(), name) is not None else []
-    written += {float: ["3", "3.0", "4e1"], int: ["3", "0x10", "1_0"], bool: ["true", "false"]}.get(NAMES.type_of(key), [])
+    written += {float: ["3", "3.0", "4e1"], int: ["3", "0x10", "1_0"], bool: ["true", "false"]}.get(
+        NAMES.type_of(key), []
+    )
     written += ["3"] if NAMES.type_of(key) == float | None else []
     for value in written:
         path = tmp_path / "chatd.toml"
@@ -367,7 +384,11 @@ def test_variables_of_others_are_let_be() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["https://a.test, http://b.test:81", '["https://a.test", "http://b.test:81"]', "['https://a.test','http://b.test:81',]"],
+    [
+        "https://a.test, http://b.test:81",
+        '["https://a.test", "http://b.test:81"]',
+        "['https://a.test','http://b.test:81',]",
+    ],
 )
 def test_a_list_in_a_variable(text: str) -> None:
     assert load(None, {"CHATD_GATEWAY__ORIGINS": text}).config.gateway.origins == ["https://a.test", "http://b.test:81"]
@@ -398,7 +419,11 @@ def test_what_is_unwise_is_said(tmp_path: Path) -> None:
     for file, text in ((secret, SECRET), (path, f"[hook]\nsecret = '{SECRET}'\n")):
         file.write_text(text)
         file.chmod(0o640)
-    environment = {"CHATD_AUTH__SECRET_FILE": str(secret), "CHATD_GATEWAY__ORIGINS": "*", "CHATD_HTTP__CORS_ORIGINS": "*"}
+    environment = {
+        "CHATD_AUTH__SECRET_FILE": str(secret),
+        "CHATD_GATEWAY__ORIGINS": "*",
+        "CHATD_HTTP__CORS_ORIGINS": "*",
+    }
     said = load(path, environment).warnings
     assert [
         word
@@ -411,7 +436,9 @@ def test_what_is_unwise_is_said(tmp_path: Path) -> None:
 
 
 def test_settings_are_found_by_their_class() -> None:
-    config = Config().using(AuthSettings(secret=SECRET)).using_named(TenantSettings, {"acme": TenantSettings(issuer="i")})
+    config = (
+        Config().using(AuthSettings(secret=SECRET)).using_named(TenantSettings, {"acme": TenantSettings(issuer="i")})
+    )
     assert (config.get(AuthSettings).secret, config.get(FilterSettings)) == (SECRET, FilterSettings())
     assert (config.named(TenantSettings)["acme"].issuer, config.named(FilterSettings)) == ("i", {})
     with pytest.raises(TypeError, match=r"using\(Limits\)"):

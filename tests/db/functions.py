@@ -1,7 +1,7 @@
 """The statements inside the functions of the database, each by itself, so that their plans can be looked at.
 
-`explain` shows a function as one step, and auto_explain is for superusers only. Postgres plans each of these statements as it
-plans a prepared one: with the arguments, variables and the row of a trigger as parameters.
+`explain` shows a function as one step, and auto_explain is for superusers only. Postgres plans each of these statements
+as it plans a prepared one: with the arguments, variables and the row of a trigger as parameters.
 """
 
 import re

@@ -45,10 +45,23 @@ class SystemPostgres:
         if account is not None:
             give(self.folder, account)
         data = ["-D", str(self.folder)]
-        initdb = [str(self._programs / "initdb"), *data, "-U", "postgres", "-E", "UTF8", "-A", "trust", "-N", *self._locale]
+        initdb = [
+            str(self._programs / "initdb"),
+            *data,
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "-A",
+            "trust",
+            "-N",
+            *self._locale,
+        ]
         await run_tool(initdb, self.folder, account)
         server = str(self._programs / "postgres")
-        await run_tool([server, "--single", *data, "-c", "exit_on_error=on", "postgres"], self.folder, account, "\n".join(CREATE))
+        await run_tool(
+            [server, "--single", *data, "-c", "exit_on_error=on", "postgres"], self.folder, account, "\n".join(CREATE)
+        )
         options = [text for key, value in self._settings.items() for text in ("-c", f"{key}={value}")]
         process = launch([server, *data, *options], self.folder, self.log, account)
         with trio.move_on_after(START_TIMEOUT_S):

@@ -58,7 +58,9 @@ def public() -> Iterator[Path]:
 
 def psql(dsn: str, statement: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     tool = embedded_postgres.binaries() / "psql"
-    return subprocess.run([tool, "-Atc", statement, dsn], capture_output=True, text=True, cwd="/", check=False, **options)
+    return subprocess.run(
+        [tool, "-Atc", statement, dsn], capture_output=True, text=True, cwd="/", check=False, **options
+    )
 
 
 def status_of(pid: int) -> dict[str, str]:
@@ -76,7 +78,11 @@ async def test_nobody_but_the_daemon_gets_in(public: Path) -> None:
         rights = "rolsuper, rolcreaterole, rolreplication, rolbypassrls"
         role = f"select current_user, {rights} from pg_roles where rolname = current_user"
         assert psql(postgres.dsn, role).stdout == "chatd|f|f|f|f\n"
-        for statement in ("copy (select 1) to program 'true'", "select pg_read_file('/etc/passwd')", "create role x superuser"):
+        for statement in (
+            "copy (select 1) to program 'true'",
+            "select pg_read_file('/etc/passwd')",
+            "create role x superuser",
+        ):
             assert psql(postgres.dsn, statement).returncode == 1, statement
         as_superuser = postgres.dsn.replace("chatd@", "postgres@")
         assert psql(as_superuser, "select 1").returncode == 2
@@ -101,7 +107,9 @@ def test_a_user_without_rights_has_servers_of_the_same_user(public: Path) -> Non
     user = pwd.getpwnam("daemon")
     account = Account(user.pw_uid, user.pw_gid)
     os.chown(public, account.uid, account.gid)
-    python = next((path for path in (sys.executable, "/usr/bin/python3.11") if installs.can_run(Path(path), account)), None)
+    python = next(
+        (path for path in (sys.executable, "/usr/bin/python3.11") if installs.can_run(Path(path), account)), None
+    )
     if python is None:
         pytest.skip("no Python that another user can run")
     done = subprocess.run(
@@ -142,9 +150,13 @@ async def test_a_folder_of_the_first_layout_is_handed_over(public: Path) -> None
         try:
             async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection()) as db:
                 assert await db.value("select kind from seen") == "kept"
-                owners = "select pg_get_userbyid(relowner)::text from pg_class where relnamespace = 'public'::regnamespace"
+                owners = (
+                    "select pg_get_userbyid(relowner)::text from pg_class where relnamespace = 'public'::regnamespace"
+                )
                 assert {row[0] for row in await db.all(owners)} == {"chatd"}
-                await db.run("alter table parts add column more int; create or replace function two() returns int return 3")
+                await db.run(
+                    "alter table parts add column more int; create or replace function two() returns int return 3"
+                )
                 await db.run(
                     "alter table parts drop column more; alter type mood add value if not exists 'b';drop sequence if exists free"
                 )
@@ -244,7 +256,9 @@ DENIED = (
 )
 
 
-async def test_redis_permits_the_commands_of_the_source_and_no_scripts(servers: Servers, loop: None, tmp_path: Path) -> None:
+async def test_redis_permits_the_commands_of_the_source_and_no_scripts(
+    servers: Servers, loop: None, tmp_path: Path
+) -> None:
     source = "".join(text for path in (ROOT / "chatd").rglob("*.py") if "redis" in (text := path.read_text()))
     async with open_redis(RedisSection(), servers.redis) as redis:
         known = {name.lower() for name in await redis.call("COMMAND")}
@@ -306,7 +320,12 @@ def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pyte
     (public / "folder" / "redis-server").mkdir(parents=True)
     monkeypatch.chdir(public / "here")
     monkeypatch.setattr(redis_servers, "SYSTEM_PATH", str(public / "older"))
-    order = ["", ".", "../here", *(str(public / name) for name in ("old", "broken", "silent", "folder", "missing", "new"))]
+    order = [
+        "",
+        ".",
+        "../here",
+        *(str(public / name) for name in ("old", "broken", "silent", "folder", "missing", "new")),
+    ]
     monkeypatch.setenv("PATH", ":".join(order))
     assert redis_servers.choose(None).path == public / "new" / "redis-server"
 

@@ -60,7 +60,9 @@ async def test_times_that_are_none_spoil_no_search(daemon: Daemon, store: Postgr
                 assert (await person.call("message.history", conversation=other))["items"]
 
 
-async def test_the_audit_log_is_read_whatever_other_programs_have_written_to_it(config: Config, store: Postgres) -> None:
+async def test_the_audit_log_is_read_whatever_other_programs_have_written_to_it(
+    config: Config, store: Postgres
+) -> None:
     async with running(administered(config)) as daemon:
         for text in ("null", "1", '"x"', "[]", '[{"a": 1}]', "1e400", '{"n": 1e400}', "{}"):
             await store.run("delete from audit_log")

@@ -24,7 +24,9 @@ class Names(HostnameResolver):
         self.answers = list(answers)
         self.asked = 0
 
-    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+    async def getaddrinfo(
+        self, host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
         addresses = self.answers[min(self.asked, len(self.answers) - 1)]
         self.asked += 1
         kind = socket.SOCK_STREAM
@@ -94,7 +96,10 @@ async def test_a_redirect_is_an_answer_and_no_order() -> None:
 
     async def elsewhere(asked: Asked) -> bytes:
         return answer(
-            b"", "302 Found", Location=f"http://127.0.0.1:{asked.headers['host'].rpartition(':')[2]}/inside", Set_Cookie="a=b"
+            b"",
+            "302 Found",
+            Location=f"http://127.0.0.1:{asked.headers['host'].rpartition(':')[2]}/inside",
+            Set_Cookie="a=b",
         )
 
     async with outside(elsewhere) as server, open_outbound(private=True, connections=1) as outbound:
@@ -159,7 +164,14 @@ async def test_who_says_nothing_is_not_waited_for() -> None:
 
 async def test_nobody_there() -> None:
     async with open_outbound(private=True, connections=1) as outbound:
-        for url in ("http://127.0.0.1:9/", "http://nobody.invalid/", "http:///", "file:///etc/passwd", "unix://x", "http://a b/"):
+        for url in (
+            "http://127.0.0.1:9/",
+            "http://nobody.invalid/",
+            "http:///",
+            "file:///etc/passwd",
+            "unix://x",
+            "http://a b/",
+        ):
             with pytest.raises(OutboundError):
                 await outbound.ask("GET", url, timeout=PATIENCE)
 

@@ -21,11 +21,35 @@ from tests.support import PATIENCE, Daemon, Person, covers
 from tests.wire.strategies import BIGINT, TEXT
 
 # Where jsonb, JSON and msgpack disagree about numbers.
-LARGE = [1e15, 1e16, 1e17, 2.0**53, 2.0**63, -(2.0**64), 1e20, -1e20, 1e22, 1e300, 1.7976931348623157e308, 123456789012345680.0]
+LARGE = [
+    1e15,
+    1e16,
+    1e17,
+    2.0**53,
+    2.0**63,
+    -(2.0**64),
+    1e20,
+    -1e20,
+    1e22,
+    1e300,
+    1.7976931348623157e308,
+    123456789012345680.0,
+]
 SMALL = [1.0, 0.0, -0.0, 0.1, 1e-5, 1e-7, 5e-324]
 FLOATS = st.sampled_from(LARGE + SMALL)
-NUMBERS = FLOATS | st.floats(allow_nan=False, allow_infinity=False) | BIGINT | st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)])
-SCALARS = NUMBERS | st.none() | st.booleans() | st.text(TEXT, max_size=8) | st.sampled_from(["1e20", '"', "\\u0000", "9" * 30])
+NUMBERS = (
+    FLOATS
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | BIGINT
+    | st.sampled_from([2**53 + 1, 2**63 - 1, -(2**63)])
+)
+SCALARS = (
+    NUMBERS
+    | st.none()
+    | st.booleans()
+    | st.text(TEXT, max_size=8)
+    | st.sampled_from(["1e20", '"', "\\u0000", "9" * 30])
+)
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(TEXT, max_size=5), inner, max_size=4),
@@ -157,7 +181,9 @@ class Room:
 @covers("message.schedule")
 async def test_what_is_accepted_is_read_back_by_everybody(config: Config) -> None:
     async with nodes(config) as daemons, AsyncExitStack() as stack:
-        people = [await stack.enter_async_context(one.person("p", codec)) for one in daemons for codec in ("json", "msgpack")]
+        people = [
+            await stack.enter_async_context(one.person("p", codec)) for one in daemons for codec in ("json", "msgpack")
+        ]
         group = await people[0].call("conversation.create", members=[person.user for person in people[1:]])
         room = Room(group["conversation"]["id"], people, daemons[1])
         await trio.to_thread.run_sync(check_room, room)
@@ -193,7 +219,9 @@ MISSHAPEN = (
 )
 
 
-async def test_an_attachment_of_another_form_spoils_no_page_and_stops_no_service(daemon: Daemon, store: Postgres) -> None:
+async def test_an_attachment_of_another_form_spoils_no_page_and_stops_no_service(
+    daemon: Daemon, store: Postgres
+) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "number 0")
         await alice.call("message.pin", conversation=conversation, message=first["message"])
@@ -247,7 +275,16 @@ async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(d
 
 
 async def test_attributes_of_a_match_come_equal(config: Config) -> None:
-    attributes = {"a": 1e20, "b": 1.0, "c": 2**63 - 1, "d": -0.0, "e": 1e-7, "f": 5e-324, "g": 1.7976931348623157e308, "h": True}
+    attributes = {
+        "a": 1e20,
+        "b": 1.0,
+        "c": 2**63 - 1,
+        "d": -0.0,
+        "e": 1e-7,
+        "f": 5e-324,
+        "g": 1.7976931348623157e308,
+        "h": True,
+    }
     async with nodes(config) as (one, two), one.person("a", "json") as a, two.person("b", "msgpack") as b:
         await a.call("match.find", attributes=dict(attributes))
         await b.call("match.find", attributes=dict(attributes))

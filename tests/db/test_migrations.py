@@ -58,9 +58,15 @@ async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("update schema_migrations set checksum = 'x' where subsystem = 'accounts'", "accounts/0001_baseline.sql was changed"),
+        (
+            "update schema_migrations set checksum = 'x' where subsystem = 'accounts'",
+            "accounts/0001_baseline.sql was changed",
+        ),
         ("insert into schema_migrations values ('push', '0001_baseline', 'x')", "push/0001_baseline, .*Upgrade chatd"),
-        ("insert into schema_migrations values ('accounts', '9999_future', 'x')", "accounts/9999_future, .*Upgrade chatd"),
+        (
+            "insert into schema_migrations values ('accounts', '9999_future', 'x')",
+            "accounts/9999_future, .*Upgrade chatd",
+        ),
         ("alter table schema_migrations drop column subsystem", "pre-release of chatd"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Plans that were made while the tables were empty do not stay once there are rows: every statement looks rows up by key."""
+"""Plans that were made while the tables were empty do not stay once there are rows: every statement looks rows up by
+key.
+"""
 
 import json
 import re
@@ -177,7 +179,8 @@ async def prepared_inner(connection: Any, *functions: str) -> dict[str, str]:
 async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> dict[str, str]:
     """By statement and table."""
     indexes = {
-        row["name"]: Index(row["on"], row["is_key"], row["columns"], row["is_unique"]) for row in await connection.fetch(INDEXES)
+        row["name"]: Index(row["on"], row["is_key"], row["columns"], row["is_unique"])
+        for row in await connection.fetch(INDEXES)
     }
     found = {}
     for statement, explain in explains.items():
@@ -192,7 +195,9 @@ async def faults(connection: Any, explains: dict[str, str], large: set[str]) -> 
 async def append(connection: Any) -> str:
     """One message with an upload, through append_messages."""
     message = ["default"], [id_of(15)], [id_of(150)], ["new"], [id_of(-1)], ["text"], [f'[{{"upload": "{id_of(5)}"}}]']
-    row = await connection.fetchrow(queries.load("conversations/log").append_messages, *message, [None], ["{}"], [None], 1)
+    row = await connection.fetchrow(
+        queries.load("conversations/log").append_messages, *message, [None], ["{}"], [None], 1
+    )
     return str(row["outcome"])
 
 

@@ -96,7 +96,10 @@ async def test_a_connection_that_leads_nowhere_is_given_up(dsn: str, tmp_path: P
     (tmp_path / "pg").mkdir()
 
     async def carry(near: trio.SocketStream) -> None:
-        async with await trio.open_unix_socket(f"{unquote(folder[1])}/.s.PGSQL.5432") as far, trio.open_nursery() as nursery:
+        async with (
+            await trio.open_unix_socket(f"{unquote(folder[1])}/.s.PGSQL.5432") as far,
+            trio.open_nursery() as nursery,
+        ):
             with trio.CancelScope() as scope:
                 scopes.append(scope)
                 nursery.start_soon(copy, near, far)
@@ -125,13 +128,18 @@ async def test_a_connection_that_leads_nowhere_is_given_up(dsn: str, tmp_path: P
         nursery.cancel_scope.cancel()
 
 
-async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_each_connection(dsn: str, empty_dsn: str) -> None:
+async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_each_connection(
+    dsn: str, empty_dsn: str
+) -> None:
     queries: list[str] = []
 
     async def read(connection: Any) -> list[Any]:
         queries.clear()
         with connection.query_logger(lambda record: queries.append(record.query)):
-            return [await connection.fetchval("select $1::int2[]", [1, None]), await connection.fetchval("select '{a}'::own[]")]
+            return [
+                await connection.fetchval("select $1::int2[]", [1, None]),
+                await connection.fetchval("select '{a}'::own[]"),
+            ]
 
     for address in (dsn, empty_dsn):
         async with open_postgres(address, SECTION) as db:

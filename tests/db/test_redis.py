@@ -50,7 +50,9 @@ async def test_no_update_is_lost(servers: Servers, loop: None) -> None:
     async def increment(redis: Redis) -> None:
         nonlocal done
         with trio.move_on_after(rng.choice((0.01 * rng.random(), 5))):
-            number = await redis.update([key], [("GET", key)], lambda old: (int(old or 0) + 1, [("SET", key, int(old or 0) + 1)]))
+            number = await redis.update(
+                [key], [("GET", key)], lambda old: (int(old or 0) + 1, [("SET", key, int(old or 0) + 1)])
+            )
             assert number > 0
             done += 1
 

@@ -92,7 +92,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "reports": (Deleted("moderation/reports.sweep"), Setting("moderation.keep_reports")),
     "revoked_tokens": (Deleted("accounts/auth.sweep_revoked_tokens"),),
     "rounds": (Documented(ARCHITECTURE, "`rounds` has a row for each job"),),
-    "scheduled_messages": (Within("users"), Deleted("conversations/scheduling.done"), Setting("messages.scheduled_per_user")),
+    "scheduled_messages": (
+        Within("users"),
+        Deleted("conversations/scheduling.done"),
+        Setting("messages.scheduled_per_user"),
+    ),
     "scheduled_uploads": (Within("scheduled_messages"),),
     "schema_functions": (Documented(ARCHITECTURE, "`schema_functions` one for each subsystem"),),
     "schema_migrations": (Documented(ARCHITECTURE, "`schema_migrations` one for each migration"),),
@@ -121,7 +125,9 @@ def deletes(statement: str, table: str) -> bool:
     sql = queries.load(path).statements[name]
     file = path.rpartition("/")[2]
     runs = re.compile(rf"\bSQL\.{name}\b|\b{file}\b.*\b{name}\b")
-    return f"delete from {table}" in sql and any(runs.search(path.read_text()) for path in (ROOT / "chatd").rglob("*.py"))
+    return f"delete from {table}" in sql and any(
+        runs.search(path.read_text()) for path in (ROOT / "chatd").rglob("*.py")
+    )
 
 
 async def holds(rule: Rule, table: str, store: Postgres, config: Config) -> bool:
@@ -141,5 +147,7 @@ async def holds(rule: Rule, table: str, store: Postgres, config: Config) -> bool
 async def test_each_table_has_a_rule_that_bounds_its_rows(store: Postgres, config: Config) -> None:
     tables = {row["relname"] for row in await store.all(TABLES)}
     assert tables == set(RULES)
-    missing = [(table, rule) for table, rules in RULES.items() for rule in rules if not await holds(rule, table, store, config)]
+    missing = [
+        (table, rule) for table, rules in RULES.items() for rule in rules if not await holds(rule, table, store, config)
+    ]
     assert missing == []

@@ -38,7 +38,8 @@ async def test_the_whole_path(server: SystemPostgres, config: Config) -> None:
         async with daemon.pair() as (alice, bob, conversation):
             sent = await alice.send(conversation, "TITANIC in İstanbul")
             once, again = [
-                await alice.call("message.send", conversation=conversation, client_id="I", text="twice") for _ in range(2)
+                await alice.call("message.send", conversation=conversation, client_id="I", text="twice")
+                for _ in range(2)
             ]
             assert once["seq"] == again["seq"]
             for emoji in ("👍", "❤️", "☠️", "1️⃣"):
@@ -66,4 +67,6 @@ async def test_indexes_of_another_library_are_found(server: SystemPostgres, conf
         assert [finding.code for finding in wrong if finding.code != "postgres.durability"] == ["postgres.collation"]
         assert "created with version 153.14" in wrong[-1].detail
         await db.run("alter database chatd refresh collation version")
-        assert "postgres.collation" not in [finding.code for finding in await check.postgres(db, config) if not finding.ok]
+        assert "postgres.collation" not in [
+            finding.code for finding in await check.postgres(db, config) if not finding.ok
+        ]

@@ -136,7 +136,9 @@ async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIte
 async def linked(daemon: Process, account: Account, codec: str = "json") -> AsyncIterator[Link]:
     """A connection for commands; events are ignored."""
     headers = [(b"Authorization", b"Bearer " + account.access_token.encode())]
-    async with open_websocket_url(daemon.socket, subprotocols=[f"chatd.v1.{codec}"], extra_headers=headers) as connection:
+    async with open_websocket_url(
+        daemon.socket, subprotocols=[f"chatd.v1.{codec}"], extra_headers=headers
+    ) as connection:
         link = Link(connection)
         await link.receive()
         async with trio.open_nursery() as nursery:

@@ -17,7 +17,9 @@ from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 
 @pytest.fixture
-async def own(tmp_path: Path, config: Config) -> AsyncIterator[tuple[Config, embedded_postgres.Server, embedded_redis.Server]]:
+async def own(
+    tmp_path: Path, config: Config
+) -> AsyncIterator[tuple[Config, embedded_postgres.Server, embedded_redis.Server]]:
     """Servers for this test alone."""
     postgres = embedded_postgres.Server(tmp_path / "postgres", {})
     redis = embedded_redis.Server(tmp_path / "redis", "+@all")
@@ -133,18 +135,21 @@ async def test_all_connections_of_postgres_are_cut_at_once(
 async def cut(dsn: str) -> None:
     """What an administrator, or a proxy, may do at any time."""
     tool = embedded_postgres.binaries() / "psql"
-    statement = (
-        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
-    )
+    statement = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
     await trio.run_process([str(tool), "-c", statement, dsn], capture_stdout=True, cwd="/")
 
 
-async def test_redis_goes_away_and_comes_back(own: tuple[Config, embedded_postgres.Server, embedded_redis.Server]) -> None:
+async def test_redis_goes_away_and_comes_back(
+    own: tuple[Config, embedded_postgres.Server, embedded_redis.Server],
+) -> None:
     config, _, redis = own
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await redis.stop()
         answer = await not_ready(daemon)
-        assert (answer.body["services"]["redis"]["status"], answer.body["services"]["postgres"]["status"]) == ("away", "ready")
+        assert (answer.body["services"]["redis"]["status"], answer.body["services"]["postgres"]["status"]) == (
+            "away",
+            "ready",
+        )
         assert (await alice.send(conversation)).seq == 1
         await bob.event("message.new")
         async with daemon.person() as carol:

@@ -90,7 +90,9 @@ async def test_pipelined_requests_have_one_deadline_when_postgres_is_silent(conf
         await scene(alice, bob)
         line.down.timeout = True
         began = trio.current_time()
-        answers = await pipelined(daemon, alice.account.access_token, ["/v1/unread", "/v1/sync", "/v1/conversations"] * 4)
+        answers = await pipelined(
+            daemon, alice.account.access_token, ["/v1/unread", "/v1/sync", "/v1/conversations"] * 4
+        )
         assert len(answers) == 12
         assert {status for status, _ in answers} <= {503, 504}
         assert trio.current_time() - began < MOST_S

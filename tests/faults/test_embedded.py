@@ -33,7 +33,12 @@ async def sent(link: Link, conversation: str, number: int) -> Any:
     with trio.fail_after(LONG):
         while True:
             try:
-                command = {"t": "message.send", "conversation": conversation, "client_id": f"c{number}", "text": f"{number}"}
+                command = {
+                    "t": "message.send",
+                    "conversation": conversation,
+                    "client_id": f"c{number}",
+                    "text": f"{number}",
+                }
                 return await link.call(command), refusals
             except Refused as refused:
                 assert refused.row.retryable
@@ -115,7 +120,9 @@ async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None
             await sent(link, conversation, 0)
             fill(small_disk)
             async with trio_asyncio.open_loop():
-                await trio_asyncio.aio_as_trio(write_until_it_ends)(postgres.Server(small_disk / "data/postgres", {}).dsn)
+                await trio_asyncio.aio_as_trio(write_until_it_ends)(
+                    postgres.Server(small_disk / "data/postgres", {}).dsn
+                )
             await until_logged(daemon, "embedded Postgres fails")
             command = {"t": "message.send", "conversation": conversation, "client_id": "full", "text": "full"}
             with pytest.raises(Refused) as refused:

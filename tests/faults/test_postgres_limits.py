@@ -89,7 +89,9 @@ async def test_the_table_of_messages_is_locked_for_a_while(own: Own) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(trio.run_process, psql, capture_stdout=True, cwd="/"))
             await trio.sleep(1)
-            refused = await alice.refused("message.send", conversation=conversation, client_id="refused", text="refused")
+            refused = await alice.refused(
+                "message.send", conversation=conversation, client_id="refused", text="refused"
+            )
             assert refused.code in FOR_NOW
             assert await alice.is_served()
         await check_recovered(daemon, alice, bob, conversation)

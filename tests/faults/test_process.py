@@ -38,7 +38,9 @@ async def burst(daemon: Process, account: Account, conversation: str, ledger: Le
 
 async def send_one(link: Link, conversation: str, client_id: str, ledger: Ledger) -> None:
     ledger.sent.append(client_id)
-    ack = await link.call({"t": "message.send", "conversation": conversation, "client_id": client_id, "text": client_id})
+    ack = await link.call(
+        {"t": "message.send", "conversation": conversation, "client_id": client_id, "text": client_id}
+    )
     ledger.acked[client_id] = (ack["message"], ack["seq"])
 
 
@@ -95,7 +97,9 @@ async def test_a_term_drains_and_everybody_is_told_when_to_come_back(tmp_path: P
     async with process(tmp_path) as daemon:
         person = await sign_up(daemon.http, name="a")
         headers = [(b"Authorization", b"Bearer " + person.access_token.encode())]
-        async with open_websocket_url(daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers) as connection:
+        async with open_websocket_url(
+            daemon.socket, subprotocols=["chatd.v1.json"], extra_headers=headers
+        ) as connection:
             link = Link(connection)
             await link.receive()
             daemon.signal(signal.SIGTERM)
@@ -116,7 +120,9 @@ async def test_a_second_term_hurries(tmp_path: Path) -> None:
         stream = await trio.open_tcp_stream(host, int(port))
         await stream.send_all(
             b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer " + person.access_token.encode() + b"\r\n\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer "
+            + person.access_token.encode()
+            + b"\r\n\r\n"
         )
         await stream.receive_some()
         daemon.signal(signal.SIGTERM)

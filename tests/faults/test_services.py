@@ -87,7 +87,9 @@ async def check_served(alice: Person, bob: Person, conversation: str) -> None:
         assert (await bob.event("message.new"))["message"]["text"] == text
 
 
-async def test_statements_that_fail(config: Config, moderator: Postgres, often: None, caplog: pytest.LogCaptureFixture) -> None:
+async def test_statements_that_fail(
+    config: Config, moderator: Postgres, often: None, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         for broken, _ in STATEMENTS.values():
@@ -159,7 +161,9 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
     failures: dict[str, int] = {}
     start = Health.start
 
-    def start_broken(self: Health, nursery: trio.Nursery, name: str, run: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def start_broken(
+        self: Health, nursery: trio.Nursery, name: str, run: Callable[..., Awaitable[None]], *args: Any
+    ) -> None:
         async def broken(*args: Any) -> None:
             if not failures.setdefault(name, 0):
                 failures[name] += 1
@@ -191,7 +195,12 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
 UNGUARDED = {
     "chatd/daemon.py": {"listener.run", "cancel_after", "cancel_on_second_signal"},
     "chatd/core/health.py": {"keep", "_recover_after"},
-    "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected", "end", "self._editor.stop_and_continue"},
+    "chatd/cli/chat.py": {
+        "self._show_events",
+        "self._complain_unless_connected",
+        "end",
+        "self._editor.stop_and_continue",
+    },
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"cancel_after", "self._hurry"},
     "chatd/gateway/listener.py": {"self._serve_guarded"},
@@ -218,4 +227,6 @@ def test_every_task_that_runs_for_ever_is_guarded() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "start_soon":
                 found.setdefault(name, set()).add(ast.unparse(node.args[0]))
-    assert {name: tasks - UNGUARDED.get(name, set()) for name, tasks in found.items()} == {name: set() for name in found}
+    assert {name: tasks - UNGUARDED.get(name, set()) for name, tasks in found.items()} == {
+        name: set() for name in found
+    }

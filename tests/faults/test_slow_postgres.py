@@ -53,7 +53,11 @@ def revs_of(person: Person) -> list[tuple[str, int]]:
     """The revs in the order of delivery. The ack of a duplicate repeats its first rev."""
     found = []
     for _, body in person.log:
-        if body["t"] == "message.new" or body["t"] == "behind" or (body["t"] == "message.ack" and not body["duplicate"]):
+        if (
+            body["t"] == "message.new"
+            or body["t"] == "behind"
+            or (body["t"] == "message.ack" and not body["duplicate"])
+        ):
             found.append((body["t"], body["rev"]))
     return found
 
@@ -143,7 +147,12 @@ LOCK_ROW = "select 1 from conversations where id = $1 for update"
 
 async def test_a_locked_conversation_does_not_hold_up_the_others(config: Config, store: Postgres) -> None:
     config = config.using(replace(config.get(JournalSettings), deadline=2.0))
-    async with running(config) as daemon, daemon.person("a") as alice, daemon.person("b") as bob, daemon.person("c") as carol:
+    async with (
+        running(config) as daemon,
+        daemon.person("a") as alice,
+        daemon.person("b") as bob,
+        daemon.person("c") as carol,
+    ):
         created = [await alice.call("conversation.create", members=[bob.user]) for _ in range(9)]
         stuck, *others = [one["conversation"]["id"] for one in created]
         async with locked(store, LOCK_ROW, stuck), trio.open_nursery() as nursery:

@@ -91,7 +91,9 @@ async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> N
         daemon.people(TALKERS) as people,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,
     ):
-        rooms = {person.user: (await person.call("conversation.create", members=[])).conversation.id for person in people}
+        rooms = {
+            person.user: (await person.call("conversation.create", members=[])).conversation.id for person in people
+        }
         before = await daemon_connections(db)
         async with trio.open_nursery() as nursery:
             for person in people:
@@ -125,7 +127,12 @@ async def hang_up_again_and_again(daemon: Daemon, person: Person, room: str, tim
     for number in range(times):
         async with Raw.to(daemon) as raw:
             await raw.send(upgrade(daemon, user=person.user))
-            body = {"t": "message.send", "conversation": room, "client_id": f"{room}-{number}", "text": f"of {person.user}"}
+            body = {
+                "t": "message.send",
+                "conversation": room,
+                "client_id": f"{room}-{number}",
+                "text": f"of {person.user}",
+            }
             asks = [body, {"t": "message.history", "conversation": room}, {"t": "session.sync"}]
             await raw.send(b"".join(Raw.frame_of(msgspec.json.encode([at + 1, ask])) for at, ask in enumerate(asks)))
             await trio.sleep(random.random() * 0.03)

@@ -40,7 +40,9 @@ async def test_a_kill_amid_an_erasure_and_amid_what_is_due(tmp_path: Path) -> No
             while not is_done(items := await history(daemon, ben, conversation), ann.user):
                 await trio.sleep(0.5)
         assert [item["seq"] for item in items] == list(range(1, len(items) + 1))
-        assert sorted(item["client_id"] for item in items if item["text"]) == sorted(f"p{number}" for number in range(80))
+        assert sorted(item["client_id"] for item in items if item["text"]) == sorted(
+            f"p{number}" for number in range(80)
+        )
 
 
 def is_done(items: list[dict[str, Any]], erased: str) -> bool:

@@ -152,14 +152,21 @@ async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytes
     with pytest.raises(HandshakeError):
         async with open_websocket_url(daemon.addresses.socket, extra_headers=[(b"Origin", b"https://evil.test")]):
             pass
-    async with daemon.person() as banned, daemon.person() as kicked, daemon.person() as leaver, daemon.person() as other:
+    async with (
+        daemon.person() as banned,
+        daemon.person() as kicked,
+        daemon.person() as leaver,
+        daemon.person() as other,
+    ):
         await banned.refused("conversation.get", conversation=other.user)
         await done(daemon, "ban", user=banned.user, reason="spam")
         await done(daemon, "kick", user=kicked.user)
         await daemon.rest("POST", "/v1/auth/logout", {}, leaver.account.access_token)
         for person in (banned, kicked, leaver):
             await person.ended()
-    records = [record for record in caplog.records if record.levelno >= logging.INFO and record.name.startswith("chatd")]
+    records = [
+        record for record in caplog.records if record.levelno >= logging.INFO and record.name.startswith("chatd")
+    ]
     fields = [vars(record) for record in records]
     assert "https://evil.test" in [one.get("origin") for one in fields]
     closed = {(one["close"], one["user"]) for one in fields if "close" in one}
@@ -168,7 +175,9 @@ async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytes
     assert {"connected", "closed", "refused", "a handshake was rejected"} <= quiet
 
 
-async def test_a_drain_says_who_ordered_it_and_when_it_ended(administered: Daemon, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_drain_says_who_ordered_it_and_when_it_ended(
+    administered: Daemon, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     assert (await administered.rest("POST", "/admin/drain", {"over": 0}, ANN)).status == 200
     with trio.fail_after(2 * PATIENCE):

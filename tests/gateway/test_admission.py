@@ -9,13 +9,23 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from chatd.core.config import Limits
-from chatd.gateway.admission import AUTH_SLOT_TIMEOUT_S, MAX_CONCURRENT_AUTH, MAX_RETRY_S, Admission, Overloaded, RetryScheduler
+from chatd.gateway.admission import (
+    AUTH_SLOT_TIMEOUT_S,
+    MAX_CONCURRENT_AUTH,
+    MAX_RETRY_S,
+    Admission,
+    Overloaded,
+    RetryScheduler,
+)
 
 LIMITS = replace(Limits(), accepts_per_second=100, accepts_per_address=100_000)
 
 
 async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock) -> None:
-    """F11: a sign-in that has begun ends in time, however many clients there are. Each takes 0.1 s here, so 160 per second."""
+    """F11: a sign-in that has begun ends in time, however many clients there are.
+
+    Each takes 0.1 s here, so 160 per second.
+    """
     admission, came, refused = Admission(Limits()), list[float](), list[tuple[float, int]]()
 
     async def visit() -> None:
@@ -30,7 +40,11 @@ async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock)
     async with trio.open_nursery() as nursery:
         for _ in range(2000):
             nursery.start_soon(visit)
-    assert MAX_CONCURRENT_AUTH / 0.1 * AUTH_SLOT_TIMEOUT_S <= len(came) <= MAX_CONCURRENT_AUTH / 0.1 * (AUTH_SLOT_TIMEOUT_S + 0.1)
+    assert (
+        MAX_CONCURRENT_AUTH / 0.1 * AUTH_SLOT_TIMEOUT_S
+        <= len(came)
+        <= MAX_CONCURRENT_AUTH / 0.1 * (AUTH_SLOT_TIMEOUT_S + 0.1)
+    )
     assert max(came) < AUTH_SLOT_TIMEOUT_S + 0.2
     assert all(at < AUTH_SLOT_TIMEOUT_S + 0.1 for at, _ in refused)
     assert len(came) + len(refused) == 2000

@@ -25,7 +25,9 @@ HEAD = (
 MOST = 300
 
 
-def frame(opcode: int, payload: bytes, *, final: bool = True, rsv: int = 0, masked: bool = True, wide: int = 0) -> bytes:
+def frame(
+    opcode: int, payload: bytes, *, final: bool = True, rsv: int = 0, masked: bool = True, wide: int = 0
+) -> bytes:
     """Any frame that a client can send, valid or not. `wide`: 2 or 8 bytes of length, needed or not."""
     first = (0x80 if final else 0) | rsv << 4 | opcode
     length = len(payload)
@@ -145,7 +147,9 @@ def read_back(data: bytes, seen: Seen) -> None:
             seen.close = int(received.payload[0])
 
 
-payloads = st.binary(max_size=140) | st.text(max_size=40).map(str.encode) | st.binary(min_size=MOST - 2, max_size=MOST + 3)
+payloads = (
+    st.binary(max_size=140) | st.text(max_size=40).map(str.encode) | st.binary(min_size=MOST - 2, max_size=MOST + 3)
+)
 good = st.builds(frame, st.sampled_from([TEXT, BINARY]), payloads)
 controls = st.builds(frame, st.sampled_from([PING, PONG, PING, PONG]), st.binary(max_size=20))
 closes = st.builds(
@@ -155,7 +159,11 @@ closes = st.builds(
 )
 fragments = st.lists(st.tuples(payloads, st.booleans()), min_size=2, max_size=4).map(
     lambda parts: b"".join(
-        frame(TEXT if number == 0 and as_text else BINARY if number == 0 else CONTINUATION, data, final=number == len(parts) - 1)
+        frame(
+            TEXT if number == 0 and as_text else BINARY if number == 0 else CONTINUATION,
+            data,
+            final=number == len(parts) - 1,
+        )
         + (frame(PING, b"between") if number == 0 else b"")
         for number, (data, as_text) in enumerate(parts)
     )
@@ -169,9 +177,9 @@ wrong = st.builds(
     masked=st.sampled_from([True, True, False]),
     wide=st.sampled_from([0, 0, 2, 8]),
 )
-streams = st.lists(st.one_of(good, good, good, controls, fragments, closes, wrong, st.binary(max_size=12)), max_size=8).map(
-    b"".join
-)
+streams = st.lists(
+    st.one_of(good, good, good, controls, fragments, closes, wrong, st.binary(max_size=12)), max_size=8
+).map(b"".join)
 
 
 @st.composite
@@ -182,11 +190,14 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(chunked())
-@settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck)
+)
 def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
     stream, alone = trio.run(observe, through_stream, chunks), trio.run(observe, plain, chunks)
     if stream.announced:
-        # The session closes by the length. trio-websocket alone reads the bytes first, and may find another fault in them.
+        # The session closes by the length. trio-websocket alone reads the bytes first, and may find another fault in
+        # them.
         assert stream.messages == alone.messages[: len(stream.messages)]
         assert alone.verdict in (None, 1002, 1007, 1009)
         return

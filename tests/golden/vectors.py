@@ -1,7 +1,7 @@
 """The agreed encoding of every type: one example each, in both codecs.
 
-`python -m tests.golden.vectors` writes the file. A changed vector is a change of the protocol, which installed clients will
-meet: add types and optional fields freely, and change nothing else without a reason.
+`python -m tests.golden.vectors` writes the file. A changed vector is a change of the protocol, which installed clients
+will meet: add types and optional fields freely, and change nothing else without a reason.
 """
 
 import json
@@ -23,7 +23,11 @@ ID = 7
 
 def groups_of(registry: Registry) -> dict[str, tuple[type[Struct], ...]]:
     results = dict.fromkeys([*(row.result for row in registry.commands.values()), Error])
-    return {"commands": tuple(registry.commands), "results": tuple(results), "events": tuple(all_events(registry.events))}
+    return {
+        "commands": tuple(registry.commands),
+        "results": tuple(results),
+        "events": tuple(all_events(registry.events)),
+    }
 
 
 COMMANDS, RESULTS, EVENTS = groups_of(REGISTRY).values()

@@ -104,7 +104,9 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(daemon: Daemon)
 
 
 async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
-    head = "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    head = (
+        "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    )
     answer = await Door.of(daemon).send(f"{head}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404")
     assert daemon.addresses.socket.encode() in answer
@@ -118,7 +120,9 @@ FOREIGN = ("https://evil.test", "null", "https://good.test.evil.test", "http://g
 
 async def test_a_foreign_page_is_granted_nothing(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
-        for head in (f"{method} /healthz HTTP/1.1\nOrigin: {origin}" for method in ("GET", "OPTIONS") for origin in FOREIGN):
+        for head in (
+            f"{method} /healthz HTTP/1.1\nOrigin: {origin}" for method in ("GET", "OPTIONS") for origin in FOREIGN
+        ):
             answer = await Door.of(daemon).ask(f"{head}\nAccess-Control-Request-Method: GET")
             assert not [name for name in answer.headers if name.startswith("access-control")]
             assert answer.headers["vary"] == "Origin"
@@ -132,7 +136,9 @@ async def test_a_named_page_may_call(config: Config) -> None:
         assert preflight.headers["access-control-allow-origin"] == ORIGIN
         assert "Authorization" in preflight.headers["access-control-allow-headers"]
         assert "access-control-allow-credentials" not in preflight.headers
-        answer = await door.ask(f"GET /v1/conversations HTTP/1.1\nOrigin: {ORIGIN}\nAuthorization: Bearer {daemon.token(NOBODY)}")
+        answer = await door.ask(
+            f"GET /v1/conversations HTTP/1.1\nOrigin: {ORIGIN}\nAuthorization: Bearer {daemon.token(NOBODY)}"
+        )
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, ORIGIN)
         assert (await door.ask("OPTIONS /v1/ping HTTP/1.1")).status == 200
 
@@ -144,7 +150,9 @@ async def test_any_page_may_call_where_that_is_set(config: Config) -> None:
 
 
 async def test_no_page_may_call_where_nothing_is_set(daemon: Daemon) -> None:
-    answer = await Door.of(daemon).ask(f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST")
+    answer = await Door.of(daemon).ask(
+        f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST"
+    )
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
@@ -171,7 +179,13 @@ def app_with(handler: Any) -> AsgiGuard:
     """An application with one command, which needs nobody."""
     row = Row(Try, Ok, handler, Guard.NOTHING, 1, (), "POST /v1/try", False, False)
     services = Services()
-    for service in (CommandMetrics(), Addresses("ws://x", "http://x"), Admins(Config()), GuardChecks(), CommandTimeout(5.0)):
+    for service in (
+        CommandMetrics(),
+        Addresses("ws://x", "http://x"),
+        Admins(Config()),
+        GuardChecks(),
+        CommandTimeout(5.0),
+    ):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
     return AsgiGuard(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")

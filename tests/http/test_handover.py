@@ -18,7 +18,9 @@ from tests.support import PATIENCE, Answer, eventually
 
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: chatd.test\r\n"
 BODY = b'{"name": "a"}'
-POST = b"POST /v1/auth/anonymous HTTP/1.1\r\nHost: chatd.test\r\nContent-Type: application/json\r\nContent-Length: 13\r\n"
+POST = (
+    b"POST /v1/auth/anonymous HTTP/1.1\r\nHost: chatd.test\r\nContent-Type: application/json\r\nContent-Length: 13\r\n"
+)
 LAST = b"Connection: close\r\n\r\n"
 CLIENTS_OF_A_KIND = 6
 # An overloaded machine may answer 504.
@@ -55,7 +57,9 @@ class Hammer:
                     nursery.start_soon(self._repeat, kind, self._http, pause_s)
                 nursery.start_soon(self._repeat, self.handshake, self._gateway, pause_s)
 
-    async def _repeat(self, kind: Callable[[trio.SocketStream, float], Awaitable[None]], port: int, pause_s: float) -> None:
+    async def _repeat(
+        self, kind: Callable[[trio.SocketStream, float], Awaitable[None]], port: int, pause_s: float
+    ) -> None:
         while True:
             with suppress(OSError):
                 stream = await trio.open_tcp_stream("127.0.0.1", port)
@@ -138,7 +142,10 @@ async def hammered(config: Config) -> AsyncIterator[tuple[Hammer, trio.Event]]:
         async with trio.open_nursery() as nursery:
             hammer = Hammer(gateway, http)
             nursery.start_soon(hammer.run)
-            ports = {"gateway": replace(config.gateway, port=gateway, reuse_port=True), "http": replace(config.http, port=http)}
+            ports = {
+                "gateway": replace(config.gateway, port=gateway, reuse_port=True),
+                "http": replace(config.http, port=http),
+            }
             nursery.start_soon(
                 serve,
                 replace(config, limits=limits, **ports).using(

@@ -72,7 +72,25 @@ def as_nginx_sees_it(path: bytes) -> bytes:
     return posixpath.normpath(decoded).removesuffix(b"/") + end if decoded.startswith(b"/") else decoded
 
 
-PIECES = ["/", "//", "/.", "/..", "%2e", "%2F", "%61", "a", "admin", "v1", "\\", "%5C", "%25", "%C3%A9", ";", "%00", "..."]
+PIECES = [
+    "/",
+    "//",
+    "/.",
+    "/..",
+    "%2e",
+    "%2F",
+    "%61",
+    "a",
+    "admin",
+    "v1",
+    "\\",
+    "%5C",
+    "%25",
+    "%C3%A9",
+    ";",
+    "%00",
+    "...",
+]
 
 
 def check(path: bytes) -> None:

@@ -48,7 +48,13 @@ def request_of(row: Row, **known: str) -> tuple[str, str, Any]:
 async def test_every_route_answers_with_its_result(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation)
-        known: dict[str, Any] = {"conversation": conversation, "user": bob.user, "members": [bob.user], "seq": 1, "rev": 0}
+        known: dict[str, Any] = {
+            "conversation": conversation,
+            "user": bob.user,
+            "members": [bob.user],
+            "seq": 1,
+            "rev": 0,
+        }
         known |= {"refresh_token": alice.account.refresh_token}
         known |= {"upload": (await stored(daemon, alice.account.access_token, PDF))["id"]}
         done = 0
@@ -233,7 +239,9 @@ async def test_refusals_have_their_status_and_when_to_come_back(config: Config) 
         assert 1 <= int(answers[1].headers["retry-after"]) <= 30
 
 
-@pytest.mark.parametrize(("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")])
+@pytest.mark.parametrize(
+    ("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")]
+)
 async def test_the_client_behind_a_proxy_is_who_the_proxy_says(config: Config, chain: str, client: str) -> None:
     """A12: only a proxy that the operator named is believed, and it is read from the right."""
     limits = replace(config.get(AccountLimits), signups_per_minute=1)
@@ -263,7 +271,9 @@ async def test_forwarded_twice_is_one_chain(config: Config) -> None:
 
 async def test_a_peer_that_hangs_up_ends_only_its_own_request(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        head = f"POST /v1/conversations/{conversation}/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = (
+            f"POST /v1/conversations/{conversation}/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        )
         head += f"Authorization: Bearer {alice.account.access_token}\r\nContent-Length: 32\r\n\r\n"
         async with trio.open_nursery() as nursery:
             for number in range(20):

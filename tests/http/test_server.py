@@ -202,7 +202,9 @@ async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> N
 
 async def test_as_many_headers_as_are_allowed(door: Door) -> None:
     for end in (b"\r\n", b"\n"):
-        answer = await door.send(end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""]))
+        answer = await door.send(
+            end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""])
+        )
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
@@ -355,9 +357,17 @@ async def test_one_address_has_so_many_places(hall: Hall) -> None:
             for stream in (first, second, third):
                 await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 await read_until(stream, b"hello")
-            for sent in (b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\nHost: a\r\n\r\n" + b"x" * 300_000):
+            for sent in (
+                b"",
+                b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"POST / HTTP/1.1\r\nHost: a\r\n\r\n" + b"x" * 300_000,
+            ):
                 answer = Answer.read(await door.send(sent))
-                assert (answer.status, answer.body["code"], answer.headers["connection"]) == (429, "rate_limited", "close")
+                assert (answer.status, answer.body["code"], answer.headers["connection"]) == (
+                    429,
+                    "rate_limited",
+                    "close",
+                )
                 assert int(answer.headers["retry-after"]) >= 1
         with trio.fail_after(PATIENCE):
             while not await is_let_in(door):
@@ -388,7 +398,9 @@ async def is_let_in(door: Door) -> bool:
     return (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
 
 
-@pytest.mark.parametrize("known", [{"gateway": Gateway(trusted_proxies=["127.0.0.0/8"])}, {"http": Http(backends=["127.0.0.1"])}])
+@pytest.mark.parametrize(
+    "known", [{"gateway": Gateway(trusted_proxies=["127.0.0.0/8"])}, {"http": Http(backends=["127.0.0.1"])}]
+)
 async def test_a_proxy_or_a_backend_is_many_people(hall: Hall, known: Any) -> None:
     config = Config(limits=Limits(connections_per_address=1), **known)
     async with served(hall.front, config) as door, door.connected(), door.connected():

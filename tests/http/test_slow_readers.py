@@ -26,7 +26,8 @@ from tests.support import PATIENCE, Daemon, eventually, running
 FILE = b"\x00\x01" * 3_500_000
 TEXT = "x" * 16_000
 MEBIBYTE = 1_048_576
-# Connections that stall, and what all of them together may cost: without a bound it is their number times the file or the list.
+# Connections that stall, and what all of them together may cost: without a bound it is their number times the file or
+# the list.
 STALLED = {"file": 40, "list": 20, "export": 20}
 MOST_GROWTH = 96 * MEBIBYTE
 # Lists that are asked for at the same moment, and what making them may cost.
@@ -83,7 +84,9 @@ async def test_who_does_not_read_costs_little_and_harms_nobody(tmp_path: Path) -
         async with AsyncExitStack() as stack:
             streams: list[trio.SocketStream] = []
             for name, count in STALLED.items():
-                streams += await stack.enter_async_context(stalled(Door.of(daemon), get(paths[name], alice.access_token), count))
+                streams += await stack.enter_async_context(
+                    stalled(Door.of(daemon), get(paths[name], alice.access_token), count)
+                )
             for _ in range(5):
                 assert (await daemon.rest("GET", own, token=bob.access_token)).body == FILE
                 await trio.sleep(0.1)

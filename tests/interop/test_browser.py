@@ -78,7 +78,14 @@ def whole(data: bytes) -> bool:
 
 @asynccontextmanager
 async def chromium(url: str, home: Path) -> AsyncIterator[None]:
-    command = [tool("chromium", "chromium"), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home}", url]
+    command = [
+        tool("chromium", "chromium"),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={home}",
+        url,
+    ]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield

@@ -72,7 +72,13 @@ async def test_ws_of_node(daemon: Daemon, tmp_path: Path) -> None:
     script.write_text(NODE)
     tool("wscat", "node-ws")
     async with daemon.person() as person:
-        command = [tool("node", "nodejs"), str(script), daemon.addresses.socket, daemon.token(str(uuid4())), person.user]
+        command = [
+            tool("node", "nodejs"),
+            str(script),
+            daemon.addresses.socket,
+            daemon.token(str(uuid4())),
+            person.user,
+        ]
         shown = await run(command, "", "closed 1000")
         assert '"message.ack"' in shown
         assert (await person.event("message.new"))["message"]["text"] == "héllo"

@@ -1,7 +1,8 @@
 """No answer and no event shows whether two aliases, or an alias and a user id, are of one person.
 
-The same commands run in two worlds. In one of them the asker shares a group with a friend, was matched with that friend, and is
-matched with them again right now; in the other one these are three people. What the asker gets is the same in both.
+The same commands run in two worlds. In one of them the asker shares a group with a friend, was matched with that
+friend, and is matched with them again right now; in the other one these are three people. What the asker gets is the
+same in both.
 """
 
 import os
@@ -141,7 +142,10 @@ def events_of(world: World) -> list[Any]:
     """Those of presence as the last one of each user: how many there are in between is a matter of time."""
     events = [body for kind, body in world.me.log if kind == "event"]
     last = {event["user"]: event["status"] for event in events if event["t"] == "presence.update"}
-    return [[event for event in events if event["t"] != "presence.update"], [last.get(id_) for id_ in world.ids.values()]]
+    return [
+        [event for event in events if event["t"] != "presence.update"],
+        [last.get(id_) for id_ in world.ids.values()],
+    ]
 
 
 def transcript(world: World) -> Any:
@@ -181,7 +185,9 @@ async def compare(daemon: Daemon, deeds: list[Deed]) -> None:
             await final_questions(one)
             found.append(transcript(one))
             strangers = {one.who[role].user for role in ("first", "second")} - {one.ids["friend"]}
-            assert not [body for _, body in one.me.log if any(user in msgspec.json.encode(body).decode() for user in strangers)]
+            assert not [
+                body for _, body in one.me.log if any(user in msgspec.json.encode(body).decode() for user in strangers)
+            ]
     for answers in zip(*found, strict=True):
         for in_one, in_other in zip(*answers, strict=True):
             assert differing(in_one, in_other) == []
@@ -193,7 +199,9 @@ def differing(one: Any, other: Any, path: str = "$") -> list[str]:
         names = sorted({*one, *other})
         return [line for name in names for line in differing(one.get(name), other.get(name), f"{path}.{name}")]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [line for at, both in enumerate(zip(one, other, strict=True)) for line in differing(*both, f"{path}[{at}]")]
+        return [
+            line for at, both in enumerate(zip(one, other, strict=True)) for line in differing(*both, f"{path}[{at}]")
+        ]
     return [] if one == other else [f"{path}: {one} is {other}"]
 
 
@@ -237,8 +245,15 @@ BY_ME = (
     deed("match.status"),
 )
 BY_OTHERS = (
-    deed("friend:message.send", conversation=st.just("group"), text=st.just("word of a friend"), mentions=st.just(["me"])),
-    deed("second:message.send", conversation=st.just("match2"), text=st.just("word of a stranger"), mentions=st.just(["mine2"])),
+    deed(
+        "friend:message.send", conversation=st.just("group"), text=st.just("word of a friend"), mentions=st.just(["me"])
+    ),
+    deed(
+        "second:message.send",
+        conversation=st.just("match2"),
+        text=st.just("word of a stranger"),
+        mentions=st.just(["mine2"]),
+    ),
     deed("second:typing.start", conversation=st.just("match2")),
     deed("second:reaction.add", conversation=st.just("match2"), message=st.integers(0, 3), emoji=st.just("👍")),
     deed("second:receipt.read", conversation=st.just("match2"), seq=st.just(1)),

@@ -143,7 +143,9 @@ async def everything_is_said(alice: Person, bob: Person, bobs: str, talk: str, m
     assert (await alice.event("message.read"))["user"] == bobs
     await bob.call("reaction.add", conversation=talk, message=message, emoji="👍")
     assert (await alice.event("message.update"))["by"] == bobs
-    answer = await bob.send(talk, "who are you?", reply_to=message, mentions=[await alice.alias(talk), alice.user, NOBODY])
+    answer = await bob.send(
+        talk, "who are you?", reply_to=message, mentions=[await alice.alias(talk), alice.user, NOBODY]
+    )
     said = (await alice.event("message.new"))["message"]
     alices = await alice.alias(talk)
     assert (said["sender"], said["quote"]["sender"], said["mentions"]) == (bobs, alices, [alices])
@@ -193,7 +195,13 @@ async def everything_is_asked(me: Person, mine: str, other: str, talk: str, mess
 
 
 async def over_rest(daemon: Daemon, alice: Person, bob: str, bobs: str, talk: str) -> None:
-    paths = ("conversations", f"conversations/{talk}", f"conversations/{talk}/members", f"conversations/{talk}/messages", "sync")
+    paths = (
+        "conversations",
+        f"conversations/{talk}",
+        f"conversations/{talk}/members",
+        f"conversations/{talk}/messages",
+        "sync",
+    )
     for path in paths:
         status, body = await rest(daemon, alice, "GET", f"/v1/{path}")
         assert (status, bob in body) == (200, False), path
@@ -277,7 +285,8 @@ async def test_a_kept_match_shows_user_ids_on_all_devices(quick: Config, tap: Ta
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))
         alice, bob = [
-            await stack.enter_async_context(node.person(codec=codec)) for node, codec in ((one, "json"), (two, "msgpack"))
+            await stack.enter_async_context(node.person(codec=codec))
+            for node, codec in ((one, "json"), (two, "msgpack"))
         ]
         async with two.connected(alice.account, "msgpack") as also_alice:
             of_bob, _ = await meet(alice, bob)
@@ -372,7 +381,9 @@ async def test_a_watcher_learns_at_once_that_an_alias_has_ended(server: Daemon) 
         assert [state["status"] for state in watched["items"]] == ["online", "online"]
         await bob.call("presence.set", status="away")
         both = [await alice.event("presence.update") for _ in range(2)]
-        assert sorted((event["user"], event["status"]) for event in both) == sorted([(bobs, "away"), (bob.user, "away")])
+        assert sorted((event["user"], event["status"]) for event in both) == sorted(
+            [(bobs, "away"), (bob.user, "away")]
+        )
         await bob.call("match.leave")
         ended = await alice.event("presence.update")
         assert (ended["user"], ended["status"], ended["last_seen"]) == (bobs, "offline", None)
@@ -391,9 +402,16 @@ async def test_reports_by_alias_and_by_user_id_are_different_ones(server: Daemon
         assert (await alice.call("report.create", user=bobs, reason="spam"))["report"] == by_alias["report"]
         by_message = await alice.call("report.create", conversation=talk, message=said["message"], reason="spam")
         for user in (bobs, None):
-            fields = {"conversation": talk, "message": said["message"], "reason": "spam", **({"user": user} if user else {})}
+            fields = {
+                "conversation": talk,
+                "message": said["message"],
+                "reason": "spam",
+                **({"user": user} if user else {}),
+            }
             assert (await alice.call("report.create", **fields))["report"] == by_message["report"]
-        rows = await db.all("select named::text, target::text as target, conversation::text as talk from reports order by id")
+        rows = await db.all(
+            "select named::text, target::text as target, conversation::text as talk from reports order by id"
+        )
         assert [(row["named"], row["target"], row["talk"]) for row in rows] == [
             (bobs, bob.user, talk), (bob.user, bob.user, direct), (bobs, bob.user, talk),
         ]  # fmt: skip

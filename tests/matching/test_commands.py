@@ -20,7 +20,9 @@ QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
 async def quick(config: Config) -> AsyncIterator[Daemon]:
     """A daemon with short times."""
     async with running(
-        config.using(QUICK).using_named(QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)})
+        config.using(QUICK).using_named(
+            QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)}
+        )
     ) as daemon:
         yield daemon
 
@@ -45,7 +47,11 @@ async def test_two_users_are_matched_and_write_to_each_other(daemon: Daemon) -> 
         of_bob = await alice.event("match.found")
         of_alice = await bob.event("match.found")
         assert of_bob["partner"] == {"id": of_alice["alias"], "name": "bob", "attributes": {}}
-        assert of_alice["partner"] == {"id": of_bob["alias"], "name": "alice", "attributes": {"language": "en", "age": 30}}
+        assert of_alice["partner"] == {
+            "id": of_bob["alias"],
+            "name": "alice",
+            "attributes": {"language": "en", "age": 30},
+        }
         assert (of_bob["matched_on"], of_bob["relaxed"], of_alice["matched_on"]) == (["chess"], [], ["chess"])
         await alice.send(of_bob["conversation"], "hello stranger")
         assert (await bob.event("message.new"))["message"]["text"] == "hello stranger"
@@ -124,7 +130,9 @@ async def test_after_the_end_no_event_reaches_the_partner(daemon: Daemon) -> Non
         for person in (alice, bob):
             for command in ("message.history", "typing.start"):
                 assert (await person.refused(command, conversation=conversation)).code == "not_found"
-            late = await person.refused("message.send", conversation=conversation, client_id="late", text="still there?")
+            late = await person.refused(
+                "message.send", conversation=conversation, client_id="late", text="still there?"
+            )
             assert late.code == "not_found"
             assert (await person.refused("match.leave")).code == "not_found"
 
@@ -302,7 +310,10 @@ async def test_a_kept_match_keeps_its_messages_with_or_without_a_direct_conversa
                     await vote_to_keep(alice, bob, together=together)
                     await assert_kept([alice, bob], match, conversation)
                     direct = await bob.call("conversation.open", user=alice.user)
-                    assert (direct["conversation"]["id"] == conversation, direct["created"]) == (settings is None, False)
+                    assert (direct["conversation"]["id"] == conversation, direct["created"]) == (
+                        settings is None,
+                        False,
+                    )
                     assert not [event for _, event in alice.log if event["t"] == "match.ended"]
 
 

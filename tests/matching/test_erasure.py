@@ -174,7 +174,13 @@ def test_pairs_whose_tickets_were_trimmed_are_redacted() -> None:
     def pair(*tickets: str) -> Paired:
         return Paired("m", list(tickets), 0, ["tea"], {})
 
-    events: list[PoolEvent] = [pair("gone", "lost"), Queued(ben), pair("gone", ben.id), Queued(cat), pair(ben.id, cat.id)]
+    events: list[PoolEvent] = [
+        pair("gone", "lost"),
+        Queued(ben),
+        pair("gone", ben.id),
+        Queued(cat),
+        pair(ben.id, cat.id),
+    ]
     events += [Reset(), Queued(ann), Queued(ben), pair(ann.id, ben.id), pair(cat.id, ben.id)]
     matched = [event.matched_on for event in map(redaction.redact, events) if isinstance(event, Paired)]
     assert matched == [[], [], ["tea"], [], ["tea"]]

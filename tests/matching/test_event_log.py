@@ -91,7 +91,10 @@ async def test_after_a_loss_a_snapshot_is_written_and_nothing_before_it(log: Poo
 
 
 async def test_an_entry_that_redis_executes_late_is_skipped(log: PoolEventLog, servers: Servers) -> None:
-    """Its sender has given it up and written a snapshot. Reading goes back as far as necessary, wherever the entry is."""
+    """Its sender has given it up and written a snapshot.
+
+    Reading goes back as far as necessary, wherever the entry is.
+    """
     log.append(queued(1))
     log.rewrite()
     log.append(queued(2))

@@ -13,7 +13,16 @@ from msgspec import json
 
 from chatd.matching.criteria import Accept, Ticket, accepts, fits, rebase_clock
 from chatd.matching.pool import Pool, replay
-from chatd.matching.pool_events import MatchCommitted, PairDissolved, Paired, PoolEvent, Queue, Queued, Reset, TicketRemoved
+from chatd.matching.pool_events import (
+    MatchCommitted,
+    PairDissolved,
+    Paired,
+    PoolEvent,
+    Queue,
+    Queued,
+    Reset,
+    TicketRemoved,
+)
 
 EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
 USERS = [f"u{number}" for number in range(8)]
@@ -293,7 +302,10 @@ def test_users_of_a_dissolved_pair_are_matched_by_the_next_owner() -> None:
 @pytest.mark.parametrize("who", ["a", "b", "both"])
 def test_a_blocked_pair_is_never_matched(who: str) -> None:
     """E3: even if all other criteria are relaxed, and under an owner that replays the event log."""
-    avoids = {"a": frozenset("b") if who in ("a", "both") else frozenset(), "b": frozenset("a") if who != "a" else frozenset()}
+    avoids = {
+        "a": frozenset("b") if who in ("a", "both") else frozenset(),
+        "b": frozenset("a") if who != "a" else frozenset(),
+    }
     pool, now = new_pool(), 0
     for number in range(10_000):
         name = "ab"[number % 2]
@@ -365,7 +377,9 @@ def test_cancelled_tickets_leave_nothing_behind() -> None:
     pool.find(Ticket("waits", "default", "u", "plain", 0, (), {"age": 1}, Accept(must={"age": 2})), 0)
     for number in range(500):
         for user in ("v", "w"):
-            ticket = Ticket(f"{user}{number}", "default", user, "plain", number, (), {"age": 1}, Accept(must={"age": 2}))
+            ticket = Ticket(
+                f"{user}{number}", "default", user, "plain", number, (), {"age": 1}, Accept(must={"age": 2})
+            )
             pool.find(ticket, number)
         for user in ("v", "w"):
             pool.leave(f"{user}{number}", "cancelled", number)

@@ -99,7 +99,9 @@ async def test_a_used_ticket_whose_match_has_ended_expires(started: Started) -> 
     assert matching.ticket_of(("default", people[0].user)) is None
 
 
-async def test_a_user_who_connects_during_the_look_up_keeps_the_ticket(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_who_connects_during_the_look_up_keeps_the_ticket(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer, that no node has a session of the user, was true when it was sent."""
     matching, _ = started
     asked, answer = trio.Event(), trio.Event()

@@ -63,7 +63,9 @@ async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) ->
 
 @covers("admin.ban")
 async def test_whoever_moves_about_in_their_range_stays_banned(config: Config) -> None:
-    """E8: rotating addresses of one /64. The address is never the only key: an account that was there goes by its own ban."""
+    """E8: rotating addresses of one /64. The address is never the only key: an account that was there goes by its
+    own ban.
+    """
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(administered(config), gateway=gateway)) as daemon:
         await done(daemon, "ban", address="2001:db8:1:2::/64", reason="flood")

@@ -13,7 +13,9 @@ from chatd.subsystems import setting_names
 ESCALATION = ["8:ever", "3:1d", "5:90m"]
 
 
-@pytest.mark.parametrize(("strikes", "seconds"), [(3, 86_400), (4, 86_400), (5, 5400), (7, 5400), (8, None), (1000, None)])
+@pytest.mark.parametrize(
+    ("strikes", "seconds"), [(3, 86_400), (4, 86_400), (5, 5400), (7, 5400), (8, None), (1000, None)]
+)
 def test_the_highest_rung_that_is_reached(strikes: int, seconds: int | None) -> None:
     step = step_for(ESCALATION, strikes)
     assert step is not None
@@ -26,10 +28,16 @@ def test_below_the_first() -> None:
 
 
 def test_the_default_can_be_read() -> None:
-    assert [parse_step(text) for text in ModerationSettings().strikes] == [Step(3, 86_400), Step(5, 604_800), Step(8, None)]
+    assert [parse_step(text) for text in ModerationSettings().strikes] == [
+        Step(3, 86_400),
+        Step(5, 604_800),
+        Step(8, None),
+    ]
 
 
-@pytest.mark.parametrize("text", ["3", "3:", ":1d", "0:1d", "3:1w", "3:-1d", "x:1d", "3:1d\n", "3:ever more", "1000:1d"])
+@pytest.mark.parametrize(
+    "text", ["3", "3:", ":1d", "0:1d", "3:1w", "3:-1d", "x:1d", "3:1d\n", "3:ever more", "1000:1d"]
+)
 def test_what_is_no_rung_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "chatd.toml"
     path.write_text(f"[moderation]\nstrikes = {json.dumps([text, '5:7d'])}\n")

@@ -1,4 +1,6 @@
-"""Who is reported cannot remove the evidence first: not by edits, not by deleting, not by a timer, not by removing the file."""
+"""Who is reported cannot remove the evidence first: not by edits, not by deleting, not by a timer, not by removing the
+file.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,9 @@ async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config:
         await edited(bob, message, *(str(n) * LONG for n in range(4)), "hi")
         entries = await transcript(daemon, await report(alice, **message))
         assert (entries[-1]["earlier"][0], len(entries[-1]["earlier"])) == ("b" * LONG, 2)
-        await edited(bob, {"conversation": conversation, "message": before["message"]}, *(str(n) * LONG for n in range(4)), "hm")
+        await edited(
+            bob, {"conversation": conversation, "message": before["message"]}, *(str(n) * LONG for n in range(4)), "hm"
+        )
         entries = await transcript(daemon, await report(alice, conversation=conversation, message=before["message"]))
         assert entries[0]["earlier"][0] == "context"
 
@@ -163,7 +167,9 @@ async def test_what_disappeared_can_be_reported(daemon: Daemon, store: Postgres)
         while (await bob.event("message.update"))["change"] != "expire":
             pass
         message = {"conversation": conversation, "message": sent["message"]}
-        entry = next(one for one in await transcript(daemon, await report(alice, **message)) if one["message"] == sent["message"])
+        entry = next(
+            one for one in await transcript(daemon, await report(alice, **message)) if one["message"] == sent["message"]
+        )
         assert (entry["text"], entry["removed_at"] > 0) == ("something bad", True)
 
 
@@ -277,9 +283,13 @@ async def test_a_member_who_was_removed_and_added_again_can_report_what_they_saw
             await ann.call("member.add", conversation=id_, users=[ben.user])
             history = await ben.call("message.history", conversation=id_)
             assert {message["id"] for message in history["items"]}.isdisjoint([*seen, *hidden])
-            assert (await ben.refused("report.create", reason="abuse", conversation=id_, message=hidden[-1])).code == "not_found"
+            assert (
+                await ben.refused("report.create", reason="abuse", conversation=id_, message=hidden[-1])
+            ).code == "not_found"
         for message in hidden:
-            assert (await ben.refused("report.create", reason="abuse", conversation=id_, message=message)).code == "not_found"
+            assert (
+                await ben.refused("report.create", reason="abuse", conversation=id_, message=message)
+            ).code == "not_found"
         for message in seen:
             entries = await transcript(daemon, await report(ben, conversation=id_, message=message))
             assert "something bad" in [entry["text"] for entry in entries]

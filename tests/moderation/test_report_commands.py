@@ -61,7 +61,12 @@ async def test_an_admin_opens_the_files_of_a_report_and_no_others(daemon: Daemon
             assert answer.headers["content-security-policy"].startswith("sandbox")
         files = [("ann", "report.file", made)] * 2
         assert await acts(daemon) == files
-        for report_id, upload_id in ((made, private["id"]), (plain, picture["id"]), (NOBODY, picture["id"]), (made, NOBODY)):
+        for report_id, upload_id in (
+            (made, private["id"]),
+            (plain, picture["id"]),
+            (NOBODY, picture["id"]),
+            (made, NOBODY),
+        ):
             assert (await opened(daemon, report_id, upload_id)).status == 404
         for token, fields in ((BEN, {}), (BEN, {"tenant": "acme"}), (ANN, {"tenant": "acme"})):
             assert (await opened(daemon, made, picture["id"], token, **fields)).status == 404

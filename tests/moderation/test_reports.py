@@ -116,7 +116,9 @@ async def test_who_was_thrown_out_can_report_for_a_day_what_was_said_until_then(
 
 @pytest.mark.parametrize("act", ["leave", "dissolve", "erase", "remove", "all leave"])
 async def test_who_has_gone_can_be_reported_for_a_day(daemon: Daemon, db: Postgres, act: str) -> None:
-    """By their name alone: nobody needs the id of a message to speak of who has left the group, or has ended it for all."""
+    """By their name alone: nobody needs the id of a message to speak of who has left the group, or has ended it for
+    all.
+    """
     async with group(daemon) as (id_, (ann, ben, eve)):
         await ann.send(id_, "something bad")
         if act == "dissolve":
@@ -206,7 +208,9 @@ async def test_the_same_again_is_the_same_report(daemon: Daemon, db: Postgres) -
                     found.add(await report(alice, user=bob.user))
                 else:
                     body = {"reason": "abuse", "user": bob.user}
-                    found.add((await daemon.rest("POST", "/v1/reports", body, alice.account.access_token)).body["report"])
+                    found.add(
+                        (await daemon.rest("POST", "/v1/reports", body, alice.account.access_token)).body["report"]
+                    )
 
         async with trio.open_nursery() as nursery:
             for number in range(1000):

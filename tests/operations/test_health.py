@@ -21,7 +21,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     return lambda: [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
-async def test_each_transition_is_logged_once_and_a_reminder_once_a_minute(autojump_clock: MockClock, lines: Lines) -> None:
+async def test_each_transition_is_logged_once_and_a_reminder_once_a_minute(
+    autojump_clock: MockClock, lines: Lines
+) -> None:
     condition = Condition("disk")
     condition.recover()
     for _ in range(6000):
@@ -67,7 +69,9 @@ async def test_what_alternates_is_one_failure(autojump_clock: MockClock, lines: 
     assert lines()[-1] == ("INFO", "writes is well again")
 
 
-async def test_a_service_that_fails_is_run_again_and_well_after_a_while(autojump_clock: MockClock, lines: Lines) -> None:
+async def test_a_service_that_fails_is_run_again_and_well_after_a_while(
+    autojump_clock: MockClock, lines: Lines
+) -> None:
     health, runs = Health(), []
 
     async def serve() -> None:

@@ -102,7 +102,9 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
         with trio.fail_after(PATIENCE):
             while (await until(daemon, "away"))["postgres"] != {"status": "read_only"}:
                 await trio.sleep(0.05)
-        assert (await alice.refused("message.send", conversation=conversation, client_id="a", text="a")).code == "unavailable"
+        assert (
+            await alice.refused("message.send", conversation=conversation, client_id="a", text="a")
+        ).code == "unavailable"
         await moderator.run(f"begin read write; alter database {name} reset default_transaction_read_only; commit")
         await moderator.run(CUT)
         await until(daemon, "ready", 2 * PATIENCE)
@@ -126,7 +128,11 @@ NO_PROBES: list[tuple[str, str, dict[str, str]]] = [
     ("GET", "/metrics", {}),
     ("GET", "/admin", {}),
     ("GET", "/healthz/", {}),
-    ("GET", "/v1/ws", {"Upgrade": "websocket", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}),
+    (
+        "GET",
+        "/v1/ws",
+        {"Upgrade": "websocket", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="},
+    ),
 ]
 
 

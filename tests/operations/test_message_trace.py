@@ -13,7 +13,11 @@ def test_a_message_is_found_stage_by_stage() -> None:
         traces.delivered(("c", number, 0.03, number))
     traces.delivered(("other", 2, 9.0, 9))
     found = traces.find("m2", "c", 2, 2)
-    assert (found.accepted, found.enqueued, found.delivered) == (Accepted("s", 10, 20, 2, 2), 102, Delivered(30, 2, behind=False))
+    assert (found.accepted, found.enqueued, found.delivered) == (
+        Accepted("s", 10, 20, 2, 2),
+        102,
+        Delivered(30, 2, behind=False),
+    )
     elsewhere = traces.find("unknown", "c", 7, 7)
     assert (elsewhere.accepted, elsewhere.enqueued, elsewhere.delivered, elsewhere.receipts) == (None, None, None, [])
 
@@ -72,4 +76,11 @@ async def test_the_sessions_of_a_tenant_of_a_user_or_one() -> None:
     for id_, user, tenant in (("1", "a", "t"), ("2", "a", "t"), ("3", "b", "t"), ("4", "a", "other")):
         attach(hub, Session(id_, user, tenant=tenant))
     asked = [("t", None, None), ("t", "a", None), ("t", None, "3"), ("t", None, "4"), ("t", "a", "3"), ("t", "c", None)]
-    assert ["".join(one.id for one in hub.connections.find(*question)) for question in asked] == ["123", "12", "3", "", "", ""]
+    assert ["".join(one.id for one in hub.connections.find(*question)) for question in asked] == [
+        "123",
+        "12",
+        "3",
+        "",
+        "",
+        "",
+    ]

@@ -69,7 +69,12 @@ async def test_what_happened_is_counted(daemon: Daemon) -> None:
 
 async def test_requests_that_are_no_commands_are_counted_too(config: Config) -> None:
     async with running(replace(config, admins={"ann": Admin(token="x" * 32)})) as daemon:
-        requests = [("GET", f"/v1/uploads/{NOBODY}"), ("POST", "/v1/uploads"), ("GET", "/v1/me/export"), ("POST", "/admin/user")]
+        requests = [
+            ("GET", f"/v1/uploads/{NOBODY}"),
+            ("POST", "/v1/uploads"),
+            ("GET", "/v1/me/export"),
+            ("POST", "/admin/user"),
+        ]
         assert {(await daemon.rest(method, path)).status for method, path in requests} == {401}
         assert (await scrape(daemon))[one("chatd_refusals_total", code="unauthenticated")] == len(requests)
 
@@ -161,7 +166,15 @@ async def test_a_token_opens_for_everybody_who_has_it(config: Config) -> None:
     async with running(with_token(config)) as daemon:
         for path in PATHS:
             assert (await daemon.rest("GET", path, token=TOKEN, **proxied)).status == 200
-            for token in (None, "x", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "\xe9" * 20, config.get(AuthSettings).secret):
+            for token in (
+                None,
+                "x",
+                TOKEN[:-1],
+                TOKEN + "x",
+                TOKEN.upper(),
+                "\xe9" * 20,
+                config.get(AuthSettings).secret,
+            ):
                 answer = await daemon.rest("GET", path, token=token, **proxied)
                 assert (answer.status, answer.body["code"], answer.headers["www-authenticate"]) == (
                     401, "unauthenticated", "Bearer",
@@ -200,10 +213,14 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(token: str) -> Non
 def test_the_token_comes_from_a_file_too(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
-    assert load(None, {"CHATD_METRICS__TOKEN_FILE": str(file)}, setting_names()).config.get(MetricsSettings).token == TOKEN
+    assert (
+        load(None, {"CHATD_METRICS__TOKEN_FILE": str(file)}, setting_names()).config.get(MetricsSettings).token == TOKEN
+    )
 
 
-@pytest.mark.parametrize(("host", "name"), [("", ""), ("x", "x"), ("x:1", "x"), ("[::1]:80", "::1"), ("[::1", ""), ("a:b:c", "")])
+@pytest.mark.parametrize(
+    ("host", "name"), [("", ""), ("x", "x"), ("x:1", "x"), ("[::1]:80", "::1"), ("[::1", ""), ("a:b:c", "")]
+)
 def test_names_of_hosts(host: str, name: str) -> None:
     assert name_of(host) == name
 

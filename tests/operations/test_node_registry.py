@@ -60,7 +60,12 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
         now = await until(redis, lambda snapshot: snapshot.number("chatd_refusals_total"))
         assert (now.identity.version, now.identity.http) == (__version__, daemon.addresses.http)
         number, commands = now.number, now.durations_of("chatd_command_seconds")
-        assert (now.state, number("chatd_sessions"), number("chatd_users"), number("chatd_connections")) == ("ready", 2, 2, 2)
+        assert (now.state, number("chatd_sessions"), number("chatd_users"), number("chatd_connections")) == (
+            "ready",
+            2,
+            2,
+            2,
+        )
         assert now.numbers["chatd_refusals_total"] == [(("not_found",), 1)]
         assert (number("chatd_handshakes_accepted_total"), number("chatd_pending_handshakes")) == (2, 0)
         assert number("chatd_handshakes_refused_total") == 0

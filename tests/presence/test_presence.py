@@ -249,7 +249,9 @@ async def test_the_count_reveals_no_hidden_presence(daemon: Daemon) -> None:
         assert (await stranger.refused("presence.count", conversation=id_)).code == "not_found"
 
 
-async def test_a_large_group_counts_members_who_are_visible_to_everybody(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_group_counts_members_who_are_visible_to_everybody(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(online_count, "MAX_SMALL_MEMBERS", 2)
     monkeypatch.setattr(online_count, "PAGE_SIZE", 2)
     async with group(daemon, 5) as (id_, (ann, ben, eve, *_)):

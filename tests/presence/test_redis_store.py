@@ -53,7 +53,11 @@ async def test_many_at_once(redis: Redis) -> None:
 
 
 async def test_one_node_removes_an_expired_one_once(redis: Redis) -> None:
-    expired, one, two = PresenceStore(redis, "dead", 0.05), PresenceStore(redis, "one", 10), PresenceStore(redis, "two", 10)
+    expired, one, two = (
+        PresenceStore(redis, "dead", 0.05),
+        PresenceStore(redis, "one", 10),
+        PresenceStore(redis, "two", 10),
+    )
     for store in (expired, one, two):
         await store.register([(BEN, 2)])
     await trio.sleep(0.1)
@@ -88,7 +92,9 @@ async def test_a_node_that_has_come_back_is_not_removed(redis: Redis) -> None:
 async def test_foreign_fields_are_skipped(redis: Redis) -> None:
     store = PresenceStore(redis, "one", 10)
     await store.register([(ANN, 2)])
-    await redis.call("HSET", redis.key("presence", "one"), "not/one of ours", 2, f"{ID(2)}/default", "x", b"\xff\xfe", 2)
+    await redis.call(
+        "HSET", redis.key("presence", "one"), "not/one of ours", 2, f"{ID(2)}/default", "x", b"\xff\xfe", 2
+    )
     assert await store.levels([ANN, ("default", ID(2)), ("one of ours", "not")]) == {
         "one": {ANN: 2, ("default", ID(2)): 0, ("one of ours", "not"): 2}
     }

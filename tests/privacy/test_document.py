@@ -25,8 +25,8 @@ join pg_class p on p.relname = c.table_name and p.relkind = 'r' and p.relnamespa
 where c.table_schema = 'public' and c.column_name <> 'tenant'
     and c.udt_name in ('uuid', 'text', 'json', 'jsonb', 'bytea', 'tsvector', '_uuid', '_text', 'inet', 'varchar')
 """
-# Columns of these types that hold nothing of users: ids of rows, references to what is documented, and words of the server.
-# A new column has to stand here or in the document.
+# Columns of these types that hold nothing of users: ids of rows, references to what is documented, and words of the
+# server. A new column has to stand here or in the document.
 ANYWHERE = {"id", "conversation"}
 NOTHING_OF_USERS = {
     ("conversations", "kind"), ("conversations", "joining"), ("conversations", "history"), ("match_members", "match"),
@@ -54,7 +54,9 @@ async def test_each_table_with_something_of_users_is_named_once_with_its_columns
     of_users = {(table, column) for table, column in columns - NOTHING_OF_USERS if column not in ANYWHERE}
     assert sorted(name for name, _ in TABLES) == sorted({table for table, _ in of_users} | {"logins", "upload_uses"})
     documented = dict(TABLES)
-    assert [(table, column) for table, column in sorted(of_users) if column not in NAME.findall(documented[table])] == []
+    assert [
+        (table, column) for table, column in sorted(of_users) if column not in NAME.findall(documented[table])
+    ] == []
     assert columns >= NOTHING_OF_USERS
 
 
@@ -73,7 +75,12 @@ async def holding(redis: Redis, user: str) -> set[str]:
 
 async def plain(redis: Redis, key: bytes) -> bytes:
     """What a key holds, as Redis gives it."""
-    kinds = {b"stream": ("XRANGE", "-", "+"), b"hash": ("HGETALL",), b"zset": ("ZRANGE", 0, -1), b"list": ("LRANGE", 0, -1)}
+    kinds = {
+        b"stream": ("XRANGE", "-", "+"),
+        b"hash": ("HGETALL",),
+        b"zset": ("ZRANGE", 0, -1),
+        b"list": ("LRANGE", 0, -1),
+    }
     command, *rest = kinds.get(await redis.call("TYPE", key), ("GET",))
     return repr(await redis.call(command, key, *rest)).encode()
 

@@ -1,4 +1,6 @@
-"""What is left of an erased user, in Postgres, Redis and the folder of uploads: their id, and only where it is documented."""
+"""What is left of an erased user, in Postgres, Redis and the folder of uploads: their id, and only where it is
+documented.
+"""
 
 from collections.abc import Iterable
 
@@ -59,11 +61,26 @@ async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]
     await alice.send(met["conversation"], word("stranger"))
     await alice.call("match.leave")
     await alice.call("match.find", queue="q", tags=[word("waiting")], accept={"should": {"x": word("wish")}})
-    return {"request", "text", "meta", "edited", "draft", "scheduled", "tag", "name", "attribute", "stranger", "waiting", "wish"}
+    return {
+        "request",
+        "text",
+        "meta",
+        "edited",
+        "draft",
+        "scheduled",
+        "tag",
+        "name",
+        "attribute",
+        "stranger",
+        "waiting",
+        "wish",
+    }
 
 
 async def in_the_database(store: Postgres) -> str:
-    tables = await store.all("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+    tables = await store.all(
+        "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+    )
     rows = [await store.all(f'select to_jsonb(t)::text as row from "{table["relname"]}" as t') for table in tables]
     return "\n".join(row["row"] for found in rows for row in found)
 
@@ -144,16 +161,29 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
 async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their device, their address, their file and its name; the id only where the documentation says so, in no form elsewhere."""
+    """Their device, their address, their file and its name; the id only where the documentation says so, in no form
+    elsewhere.
+    """
     run_often(monkeypatch, 0.5)
     device = "device-secret-" + "d" * 20
     settings = withholding_nothing(config)
-    async with running(settings) as daemon, daemon.person(word("alias"), device=device) as alice, daemon.person("bob") as bob:
+    async with (
+        running(settings) as daemon,
+        daemon.person(word("alias"), device=device) as alice,
+        daemon.person("bob") as bob,
+    ):
         await say_everywhere(alice, bob, daemon)
         await stored(daemon, alice.account.access_token, PDF, f"{word('file')}.pdf")
         key = commands.device_key("default", device).hex()
         hashes = [hash_of(daemon.config, bucket("127.0.0.1")).hex()]
-        secrets = (device, key, "127.0.0.1", *hashes, alice.account.refresh_token, digest(alice.account.refresh_token).hex())
+        secrets = (
+            device,
+            key,
+            "127.0.0.1",
+            *hashes,
+            alice.account.refresh_token,
+            digest(alice.account.refresh_token).hex(),
+        )
         before = await columns_with(store, (*secrets, *forms_of(alice.user), word("file")))
         assert {("devices", "key_hash"), ("address_uploads", "address_hash"), ("refresh_tokens", "hash")} < before
         assert {("uploads", "owner"), ("uploads", "name"), ("logins", "user_id")} < before

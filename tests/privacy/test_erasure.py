@@ -54,9 +54,7 @@ async def check_gone(store: Postgres, user: str) -> None:
     row = await store.one("select name, erased_at from users where id = $1", user)
     assert row is not None
     assert (row["name"], row["erased_at"] > 0) == (None, True)
-    roles = (
-        "select count(*) from members b join conversations c on c.id = b.conversation where b.user_id = $1 and kind <> 'direct'"
-    )
+    roles = "select count(*) from members b join conversations c on c.id = b.conversation where b.user_id = $1 and kind <> 'direct'"
     assert await store.value(roles, user) == 0
     await check_counts(store)
 
@@ -115,7 +113,10 @@ async def test_nothing_is_left_of_who_is_erased(daemon: Daemon, store: Postgres)
         for name, place in places.items():
             items = (await bob.call("message.history", conversation=place))["items"]
             spoken = [item for item in items if "system" not in item]
-            assert [(item["text"], "deleted_at" in item) for item in spoken] == [(None, True), (f"theirs {place}", False)]
+            assert [(item["text"], "deleted_at" in item) for item in spoken] == [
+                (None, True),
+                (f"theirs {place}", False),
+            ]
             assert (spoken[1]["reactions"], spoken[1]["mine"]) == ({"👍": 1}, ["👍"])
             assert (spoken[1]["quote"]["text"], spoken[1]["quote"]["deleted"]) == (None, True)
             members = {one["user"]: one for one in (await bob.call("member.list", conversation=place))["items"]}
@@ -136,7 +137,11 @@ async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
         await alice.call("me.erase", confirm=True)
         await done(store, alice.user)
         told: dict[str, list[Any]] = {}
-        while len(told.get("message.update", ())) < 9 or len(told.get("member.left", ())) < 2 or "member.update" not in told:
+        while (
+            len(told.get("message.update", ())) < 9
+            or len(told.get("member.left", ())) < 2
+            or "member.update" not in told
+        ):
             await eventually(lambda: bob.events)
             event = bob.events.popleft()
             told.setdefault(event["t"], []).append(event)
@@ -215,8 +220,12 @@ async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> Async
         yield daemon, inside
 
 
-async def test_an_erasure_that_is_cut_off_is_finished(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted wrong."""
+async def test_an_erasure_that_is_cut_off_is_finished(
+    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted
+    wrong.
+    """
     monkeypatch.setattr(conversations_erasure, "BATCH_SIZE", 4)
     async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
         places = await settle(alice, bob, carol)

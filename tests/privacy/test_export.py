@@ -26,7 +26,9 @@ Lines = list[dict[str, Any]]
 
 
 def download(daemon: Daemon, token: str) -> tuple[int, dict[str, str], bytes]:
-    asked = urllib.request.Request(f"{daemon.addresses.http}/v1/me/export", headers={"Authorization": f"Bearer {token}"})
+    asked = urllib.request.Request(
+        f"{daemon.addresses.http}/v1/me/export", headers={"Authorization": f"Bearer {token}"}
+    )
     try:
         with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             return answer.status, lower(answer.headers), answer.read()
@@ -54,11 +56,17 @@ def of(lines: Lines, kind: str) -> Lines:
 async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> tuple[str, str]:
     """Alice and the others have said and done things; what is not Alice's has SECRET in it."""
     direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
-    group = (await bob.call("conversation.create", title="SECRET title", members=[alice.user, carol.user])).conversation.id
+    group = (
+        await bob.call("conversation.create", title="SECRET title", members=[alice.user, carol.user])
+    ).conversation.id
     for place in (direct, group):
         mine = await alice.send(place, "my words", meta={"mood": 1}, mentions=[bob.user])
         theirs = await bob.send(
-            place, "SECRET words", reply_to=mine.message, meta={"SECRET": 1}, attachments=[{"url": "https://x.test/SECRET"}]
+            place,
+            "SECRET words",
+            reply_to=mine.message,
+            meta={"SECRET": 1},
+            attachments=[{"url": "https://x.test/SECRET"}],
         )
         await alice.call("message.edit", conversation=place, message=mine.message, text="better words")
         await alice.send(place, "an answer", reply_to=theirs.message)
@@ -97,7 +105,11 @@ async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store
         assert [line["user"] for line in of(lines, "block")] == [carol.user]
         places = {line["conversation"]: line for line in of(lines, "conversation")}
         assert set(places) == {direct, group}
-        assert (places[direct]["with_user"], places[direct]["draft"], places[group]["role"]) == (bob.user, "my draft", "member")
+        assert (places[direct]["with_user"], places[direct]["draft"], places[group]["role"]) == (
+            bob.user,
+            "my draft",
+            "member",
+        )
         said = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
         own = [
             ("an answer", direct),
@@ -120,7 +132,8 @@ async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store
 async def test_it_has_no_control_characters_and_comes_back_equal(daemon: Daemon, store: Postgres) -> None:
     """Whatever the text says, whoever prints the file sees only what is there."""
     odd = [
-        chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+        chr(code)
+        for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
     ]
     text = "a" + "".join(odd) + "é👍"
     async with daemon.pair() as (alice, _, conversation):
@@ -144,7 +157,11 @@ async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres, m
             await alice.call("message.star", conversation=place, message=sent.message)
         lines = await exported(daemon, alice)
         assert sorted(int(line["text"]) for line in of(lines, "message")) == list(range(10))
-        assert len({(line["message"], line["emoji"]) for line in of(lines, "reaction")}) == len(of(lines, "reaction")) == 20
+        assert (
+            len({(line["message"], line["emoji"]) for line in of(lines, "reaction")})
+            == len(of(lines, "reaction"))
+            == 20
+        )
         assert len({line["message"] for line in of(lines, "mark")}) == 10
         assert lines[-1]["rows"] == 41
 
@@ -209,7 +226,9 @@ async def test_slow_readers_do_not_keep_others_from_theirs(config: Config, store
             assert (await stream.receive_some(12)) == b"HTTP/1.1 200"
         for _ in range(2):
             assert (await daemon.rest("GET", "/v1/me/export", token=fast.account.access_token)).status == 200
-        again = await daemon.rest("GET", "/v1/me/export", token=slow[0].account.access_token, X_Forwarded_For="203.0.113.99")
+        again = await daemon.rest(
+            "GET", "/v1/me/export", token=slow[0].account.access_token, X_Forwarded_For="203.0.113.99"
+        )
         assert (again.status, again.body["message"]) == (429, "1 exports at a time")
         await stack.aclose()
         with trio.fail_after(PATIENCE):

@@ -1,7 +1,7 @@
 """Random commands of the messenger, with valid and invalid arguments, from a seeded generator.
 
-A deed is a function of the world and the acting device that returns a command: its name and its fields. It uses what the
-device knows (its mirror), and what the world knows: the ids of all users, all conversations, all secrets of links.
+A deed is a function of the world and the acting device that returns a command: its name and its fields. It uses what
+the device knows (its mirror), and what the world knows: the ids of all users, all conversations, all secrets of links.
 """
 
 import random
@@ -73,7 +73,11 @@ def send(world: World, device: Device) -> Command:
     rng, (id_, room) = world.rng, world.room(device)
     if world.sent and rng.random() < 0.05:
         return rng.choice(world.sent)
-    fields: Fields = {"conversation": id_, "client_id": world.client_id(), "text": rng.choice("abcdef") * rng.randint(1, 300)}
+    fields: Fields = {
+        "conversation": id_,
+        "client_id": world.client_id(),
+        "text": rng.choice("abcdef") * rng.randint(1, 300),
+    }
     if room.messages and rng.random() < 0.3:
         fields["reply_to"] = room.messages[rng.choice(sorted(room.messages))]["id"]
     if rng.random() < 0.3:
@@ -101,7 +105,12 @@ def reschedule(world: World, device: Device) -> Command:
 def forward(world: World, device: Device) -> Command:
     source = world.message(device)
     to, _ = world.room(device)
-    fields = {"conversation": to, "client_id": world.client_id(), "source": source["conversation"], "message": source["message"]}
+    fields = {
+        "conversation": to,
+        "client_id": world.client_id(),
+        "source": source["conversation"],
+        "message": source["message"],
+    }
     return "message.forward", fields
 
 
@@ -123,7 +132,11 @@ def unreact(world: World, device: Device) -> Command:
     if not mine:
         return "reaction.remove", {**world.message(device), "emoji": "👍"}
     id_, message = world.rng.choice(mine)
-    return "reaction.remove", {"conversation": id_, "message": message["id"], "emoji": world.rng.choice(message["mine"])}
+    return "reaction.remove", {
+        "conversation": id_,
+        "message": message["id"],
+        "emoji": world.rng.choice(message["mine"]),
+    }
 
 
 def pin(world: World, device: Device) -> Command:

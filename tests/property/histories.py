@@ -146,7 +146,9 @@ class History:
             while wrong and trio.current_time() < deadline:
                 await trio.sleep(0.1)
                 wrong = await self._difference(device)
-            self.report.wrong += [f"{device.name} {device.user} {line}" for line in [*wrong, *device.wrong, *device.wire.wrong]]
+            self.report.wrong += [
+                f"{device.name} {device.user} {line}" for line in [*wrong, *device.wrong, *device.wire.wrong]
+            ]
 
     async def _difference(self, device: Device) -> list[str]:
         await device.catch_up(self.world.rng.choice([2, 100]))

@@ -29,7 +29,8 @@ UNREAD = """(
                 and k.seq = m.seq and k.hidden)
 )"""
 OF_USER = (
-    COUNTS.replace("from unread u", f"from {UNREAD} u").replace("from unread)", f"from {UNREAD} u)") + " where b.user_id = $1"
+    COUNTS.replace("from unread u", f"from {UNREAD} u").replace("from unread)", f"from {UNREAD} u)")
+    + " where b.user_id = $1"
 )
 REACTIONS = """
 select conversation::text as id, seq, jsonb_object_agg(emoji, found) as counts
@@ -56,11 +57,18 @@ async def fresh_room(device: Device, state: Reply) -> Json:
     begun.learn(state)
     while begun.behind:
         rev = begun.rooms[state["id"]].rev
-        begun.take_changes(state["id"], await device.call("conversation.sync", conversation=state["id"], rev=rev, limit=100))
+        begun.take_changes(
+            state["id"], await device.call("conversation.sync", conversation=state["id"], rev=rev, limit=100)
+        )
     begun_room = begun.rooms[state["id"]]
-    assert {seq: normal(one) for seq, one in begun_room.messages.items()} == {seq: normal(one) for seq, one in history.items()}
+    assert {seq: normal(one) for seq, one in begun_room.messages.items()} == {
+        seq: normal(one) for seq, one in history.items()
+    }
     return {
-        **{name: state[name] for name in ("kind", "seq", "rev", "member_count", "role", "unread", "mentions", "settings")},
+        **{
+            name: state[name]
+            for name in ("kind", "seq", "rev", "member_count", "role", "unread", "mentions", "settings")
+        },
         "info": {name: state[name] for name in INFO},
         "read_seq": state["read_seq"],
         "delivered_seq": state["delivered_seq"],
@@ -128,7 +136,9 @@ async def compare_lists(device: Device) -> list[str]:
         last = (await device.call("conversation.get", conversation=id_))["conversation"].get("last_message")
         mine = normal(messages[max(messages)]) if messages else None
         wrong += differences(mine, normal(dict(last)) if last else None, f"last message of {id_}")
-    starred = {(one["conversation"], one["message"]["seq"]) for one in await pages(device, "message.starred", "items", limit=5)}
+    starred = {
+        (one["conversation"], one["message"]["seq"]) for one in await pages(device, "message.starred", "items", limit=5)
+    }
     stars = {
         (id_, seq)
         for id_, view in views.items()

@@ -1,7 +1,8 @@
-"""The state of a user's conversations in an app, and the rules that keep it equal to the server's. Pure: no network, no clock.
+"""The state of a user's conversations in an app, and the rules that keep it equal to the server's. Pure: no network, no
+clock.
 
-Authors of clients can read this as the rules of the protocol. The state is merged from three sources, so that old state and
-changes equal what a fresh client would read:
+Authors of clients can read this as the rules of the protocol. The state is merged from three sources, so that old state
+and changes equal what a fresh client would read:
 
 * `session.sync` from the last cursor: conversations that changed, conversations that are gone, and the user's own data
   (settings, stars, hidden messages, blocks).
@@ -10,25 +11,25 @@ changes equal what a fresh client would read:
 
 The rules:
 
-1. Every change that members share has the next `rev` of its conversation. Drop a rev that is not greater than the known one.
-   Apply the next one. A greater one shows a gap: drop it, and mark the conversation `behind`: call conversation.sync until it
-   has no `more`. The event `behind` does the same.
-2. The user's own data has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`, the
-   state is `stale`: call session.sync.
-3. Events wait while a sync is in flight, and are applied after it. Only one command or sync at a time. A connection begins
-   with a session.sync; if the last one ended between two pages, from the cursor of its last complete page.
+1. Every change that members share has the next `rev` of its conversation. Drop a rev that is not greater than the known
+   one. Apply the next one. A greater one shows a gap: drop it, and mark the conversation `behind`: call
+   conversation.sync until it has no `more`. The event `behind` does the same.
+2. The user's own data has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`,
+   the state is `stale`: call session.sync.
+3. Events wait while a sync is in flight, and are applied after it. Only one command or sync at a time. A connection
+   begins with a session.sync; if the last one ended between two pages, from the cursor of its last complete page.
 4. A new conversation needs both: its own data comes by session.sync, the rest by conversation.sync from rev 0.
-5. If `joined_at` or `first_seq` of the user's own membership changed, the user left and returned, perhaps to see less or more:
-   drop the conversation and start from rev 0.
-6. A quote is a view of a message, not a text of its own. If the message changes, so does the quote; a message that is hidden
-   or not visible has no quote.
+5. If `joined_at` or `first_seq` of the user's own membership changed, the user left and returned, perhaps to see less
+   or more: drop the conversation and start from rev 0.
+6. A quote is a view of a message, not a text of its own. If the message changes, so does the quote; a message that is
+   hidden or not visible has no quote.
 7. Events carry what all members share, never the user's own stars and reactions: keep these, except for the user's own
    reaction events.
 8. Drop an update of an unknown message: it is hidden, or has not been loaded.
 9. Unread messages are those of others after the user's `read_seq`, without system, deleted and hidden messages.
-10. The user's own positions come from four sources, and the highest one counts: events with a rev, `conversation.update`
-   without one, session.sync, and the answer `ok` to the user's own receipt. In a direct conversation with a block, and in
-   large groups, there is no event with a rev.
+10. The user's own positions come from four sources, and the highest one counts: events with a rev,
+    `conversation.update` without one, session.sync, and the answer `ok` to the user's own receipt. In a direct
+    conversation with a block, and in large groups, there is no event with a rev.
 """
 
 from dataclasses import replace
@@ -288,7 +289,9 @@ class Mirror:
             "settings": {**room.settings, "hidden": room.hidden_seq >= room.seq},
             "members": room.members,
             "departures": room.departures,
-            "messages": {seq: quoting(message, room.messages.values()) for seq, message in sorted(room.messages.items())},
+            "messages": {
+                seq: quoting(message, room.messages.values()) for seq, message in sorted(room.messages.items())
+            },
         }
 
     def _is_unread(self, message: Given, read_seq: int) -> bool:

@@ -61,7 +61,10 @@ def test_what_may_not_come_over_a_connection_is_seen(events: list[dict[str, Any]
 
 
 def test_differences_are_named_by_field() -> None:
-    assert differences({"a": {"b": 1, "c": [2]}}, {"a": {"b": 1, "c": [3]}, "d": 4}) == ["$.a.c: [2] is [3]", "$.d: None is 4"]
+    assert differences({"a": {"b": 1, "c": [2]}}, {"a": {"b": 1, "c": [3]}, "d": 4}) == [
+        "$.a.c: [2] is [3]",
+        "$.d: None is 4",
+    ]
 
 
 def known(*messages: dict[str, Any]) -> Mirror:

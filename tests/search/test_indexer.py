@@ -49,13 +49,17 @@ async def conversations(db: Postgres, count: int) -> list[str]:
 
 
 async def write(db: Postgres, conversation: str, text: str, rng: random.Random, *, seq: int | None = None) -> None:
-    """A message, or with `seq` another text for one ("" deletes it), as the journal does: numbers under the row lock."""
+    """A message, or with `seq` another text for one ("" deletes it), as the journal does: numbers under the row
+    lock.
+    """
 
     async def work(connection: Any) -> None:
         async with connection.transaction():
             step = int(seq is None)
             row = await connection.fetchrow(
-                "update conversations set seq = seq + $2, rev = rev + 1 where id = $1 returning seq, rev", conversation, step
+                "update conversations set seq = seq + $2, rev = rev + 1 where id = $1 returning seq, rev",
+                conversation,
+                step,
             )
             await connection.execute("select pg_sleep($1)", rng.random() * 0.003)
             if seq is None:
@@ -76,7 +80,9 @@ async def write(db: Postgres, conversation: str, text: str, rng: random.Random, 
 
 async def state(db: Postgres) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]:
     """What the index has, and what it should have."""
-    rows = await db.all("select conversation::text as c, seq, created_at, tsvector_to_array(words) as words from search_index")
+    rows = await db.all(
+        "select conversation::text as c, seq, created_at, tsvector_to_array(words) as words from search_index"
+    )
     there = {(row["c"], row["created_at"], row["seq"]): set(row["words"]) for row in rows}
     entries = [finish(entry_of(row)) for row in await db.all(ALL)]
     expected = {
@@ -132,7 +138,9 @@ async def at_work(*indexers: Indexer) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_was_there_before_is_indexed_in_any_number_of_batches(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_there_before_is_indexed_in_any_number_of_batches(
+    db: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "BATCH_MESSAGES", 7)
     monkeypatch.setattr(module, "BATCH_CONVERSATIONS", 3)
     monkeypatch.setattr(module, "BATCH_FRESH", 2)

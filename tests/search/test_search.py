@@ -81,7 +81,9 @@ async def test_filters_narrow_down(daemon: Daemon) -> None:
         image = (await stored(daemon, carol.account.access_token, picture()))["id"]
         await carol.send(there, "third plan", attachments=[{"upload": image}])
         document = (await stored(daemon, alice.account.access_token, PDF))["id"]
-        ack = await alice.send(there, "fourth plans", attachments=[{"upload": document}, {"url": "https://files.test/a.pdf"}])
+        ack = await alice.send(
+            there, "fourth plans", attachments=[{"upload": document}, {"url": "https://files.test/a.pdf"}]
+        )
         everything = ["fourth plans", "third plan", "plan second: https://example.org", "the first plan"]
         await found(alice, "plan", everything)
         assert await texts(alice, "pla plan") == []
@@ -164,7 +166,10 @@ async def test_only_what_one_may_see(daemon: Daemon) -> None:
         await ben.call("conversation.leave", conversation=id_)
         for gone in (ben, eve):
             assert (
-                await texts(gone, "needle") == await texts(gone, f"in:{id_} needle") == await texts(gone, sender=ann.user) == []
+                await texts(gone, "needle")
+                == await texts(gone, f"in:{id_} needle")
+                == await texts(gone, sender=ann.user)
+                == []
             )
         assert (await eve.call("message.search", query="needle", limit=1, cursor=page["cursor"]))["items"] == []
         assert len(await texts(ann, sender=ann.user)) == 2
@@ -194,9 +199,51 @@ async def test_another_tenant_finds_nothing(config: Config) -> None:
 
 
 HOSTILE = (
-    *("a & ", "'", ":*", "<->", '"', '"a', "a' | 'b", "!", "!!a", "(a", "a)", "\\", "\\'", "a\\", "%", "_", "*", "a:*", "a:ABCD"),
-    *("' or 1=1 --", "@c", "@dfile", "in:", "from:x", "before:9999-99-99", "before:0000-00-00", "after:99999999999999999999"),
-    *("has:", "has:%", "-", "--", '-"', "\u0301", "\u200d", "\ufdfa" * 100, "x" * 500, "a " * 250, "ab" * 250, "東" * 500),
+    *(
+        "a & ",
+        "'",
+        ":*",
+        "<->",
+        '"',
+        '"a',
+        "a' | 'b",
+        "!",
+        "!!a",
+        "(a",
+        "a)",
+        "\\",
+        "\\'",
+        "a\\",
+        "%",
+        "_",
+        "*",
+        "a:*",
+        "a:ABCD",
+    ),
+    *(
+        "' or 1=1 --",
+        "@c",
+        "@dfile",
+        "in:",
+        "from:x",
+        "before:9999-99-99",
+        "before:0000-00-00",
+        "after:99999999999999999999",
+    ),
+    *(
+        "has:",
+        "has:%",
+        "-",
+        "--",
+        '-"',
+        "\u0301",
+        "\u200d",
+        "\ufdfa" * 100,
+        "x" * 500,
+        "a " * 250,
+        "ab" * 250,
+        "東" * 500,
+    ),
     *(
         "👍" * 500,
         "<b>x</b>",
@@ -228,12 +275,21 @@ async def test_hostile_patterns(daemon: Daemon, transport: str) -> None:
 
 async def test_bounds_of_the_fields(daemon: Daemon) -> None:
     async with daemon.pair() as (_, bob, _):
-        for fields in ({"query": "x" * 501}, {"limit": 0}, {"limit": -1}, {"limit": 10**9}, {"has": "sort"}, {"sort": "x"}):
+        for fields in (
+            {"query": "x" * 501},
+            {"limit": 0},
+            {"limit": -1},
+            {"limit": 10**9},
+            {"has": "sort"},
+            {"sort": "x"},
+        ):
             assert (await bob.refused("message.search", **fields)).code == "bad_request"
         for path in ("limit=-1", "limit=1e9", "cursor=1;drop", "sort=x", "query=" + "x" * 501, "conversation=%25"):
             answer = await daemon.rest("GET", f"/v1/search?{path}", token=bob.account.access_token)
             assert answer.status == 400
-        assert (await daemon.rest("GET", "/v1/search?query=" + "x" * 100_000, token=bob.account.access_token)).status in (
+        assert (
+            await daemon.rest("GET", "/v1/search?query=" + "x" * 100_000, token=bob.account.access_token)
+        ).status in (
             400,
             414,
             431,

@@ -21,7 +21,8 @@ from chatd.search.tokenizer import (
     tokens,
 )
 
-# What is hard: marks, joiners, Hangul in parts, half-width kana, ligatures, scripts without spaces, things that fold to several.
+# What is hard: marks, joiners, Hangul in parts, half-width kana, ligatures, scripts without spaces, things that fold to
+# several.
 HARD = (
     "aBß İıéÅ\u0301\u0327\u200d\ufe0f\u1100\u1161\u11a8각ｶﾞガ゙か\u3099ﷺ㈱½ﬃกำี้ລາວခြမြန်ខ្មែរ"
     "東京都に👍🏽🇩🇪हिं\u0640م\u064f_-'\"@.\n\t\x00"
@@ -79,7 +80,9 @@ def test_what_stands_in_a_text_is_found_in_it(text: str, data: st.DataObject) ->
 
 @given(st.text(st.characters(codec="utf-8", categories=("L", "Nd", "Zs")), max_size=40))
 def test_composed_or_not_it_is_the_same(text: str) -> None:
-    assert fold(unicodedata.normalize("NFC", text)) == fold(unicodedata.normalize("NFC", unicodedata.normalize("NFD", text)))
+    assert fold(unicodedata.normalize("NFC", text)) == fold(
+        unicodedata.normalize("NFC", unicodedata.normalize("NFD", text))
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ import trio
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.http.slots import Owner
-from chatd.uploads.admission import ADDRESS_DIVISOR, MAX_BYTES, MAX_FILES, MAX_FILES_PER_ADDRESS, MAX_FILES_PER_USER, UploadSlots
+from chatd.uploads.admission import (
+    ADDRESS_DIVISOR,
+    MAX_BYTES,
+    MAX_FILES,
+    MAX_FILES_PER_ADDRESS,
+    MAX_FILES_PER_USER,
+    UploadSlots,
+)
 from chatd.uploads.settings import UploadSettings
 
 
@@ -25,7 +32,9 @@ async def test_slots_are_released() -> None:
     for _ in range(3):
         with ExitStack() as stack:
             for number in range(MAX_FILES):
-                stack.enter_context(slots.reserve(somebody(number // MAX_FILES_PER_USER), owner(number // MAX_FILES_PER_USER)))
+                stack.enter_context(
+                    slots.reserve(somebody(number // MAX_FILES_PER_USER), owner(number // MAX_FILES_PER_USER))
+                )
             for number, code in ((0, "rate_limited"), (MAX_FILES, "unavailable")):
                 with pytest.raises(Refused) as caught:
                     stack.enter_context(slots.reserve(somebody(number), owner(number)))

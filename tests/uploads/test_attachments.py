@@ -85,7 +85,12 @@ async def uploaded(daemon: Daemon, person: Person, data: bytes, name: str | None
 def facts(upload: dict[str, Any], type_: str) -> dict[str, Any]:
     """What others must be shown of an upload."""
     sizes = {name: upload[name] for name in ("width", "height") if upload[name] is not None}
-    return {"type": type_, "upload": upload["id"], **{name: upload[name] for name in ("url", "mime", "size", "name")}, **sizes}
+    return {
+        "type": type_,
+        "upload": upload["id"],
+        **{name: upload[name] for name in ("url", "mime", "size", "name")},
+        **sizes,
+    }
 
 
 @covers("message.send")
@@ -93,7 +98,12 @@ async def test_only_an_upload_or_a_web_link_is_an_attachment(daemon: Daemon) -> 
     async with daemon.pair() as (alice, bob, conversation):
         for number, wrong in enumerate(FORGED):
             for command, more in (("message.send", {}), ("message.schedule", {"at": 2**42})):
-                fields = {"conversation": conversation, "client_id": f"{command}{number}", "attachments": [wrong], **more}
+                fields = {
+                    "conversation": conversation,
+                    "client_id": f"{command}{number}",
+                    "attachments": [wrong],
+                    **more,
+                }
                 assert (await alice.refused(command, **fields, text="look")).code == "bad_request", wrong
         upload = (await uploaded(daemon, alice, picture()))["id"]
         own = {"type": "image", "upload": upload}
@@ -110,7 +120,8 @@ async def test_only_an_upload_or_a_web_link_is_an_attachment(daemon: Daemon) -> 
 async def test_others_are_shown_the_facts_of_the_upload_everywhere(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         image, film, pdf = [
-            await uploaded(daemon, alice, data, name) for data, name in ((picture(), "cat.png"), (MP4, None), (PDF, "a.pdf"))
+            await uploaded(daemon, alice, data, name)
+            for data, name in ((picture(), "cat.png"), (MP4, None), (PDF, "a.pdf"))
         ]
         link = {"type": "link", "url": "https://x.test/a?b=c#d"}
         given = [
@@ -146,7 +157,9 @@ async def shown_everywhere(
         found = (await person.call("message.search", query="look has:image"))["items"]
         await trio.sleep(0.05)
     assert found[0]["message"]["attachments"] == expected
-    await person.call("message.forward", conversation=conversation, client_id="again", source=conversation, message=message)
+    await person.call(
+        "message.forward", conversation=conversation, client_id="again", source=conversation, message=message
+    )
     assert (await person.call("message.history", **place))["items"][-1]["attachments"] == expected
 
 

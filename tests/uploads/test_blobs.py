@@ -1,4 +1,6 @@
-"""What every store of uploads does: the same tests for a folder and for a bucket (moto's server in a process of its own)."""
+"""What every store of uploads does: the same tests for a folder and for a bucket (moto's server in a process of its
+own).
+"""
 
 import os
 import socket
@@ -25,7 +27,9 @@ from chatd.uploads.settings import UploadSettings
 from tests.http.raw import served
 from tests.support import PATIENCE
 
-BUCKET = UploadSettings(s3_bucket="chatd-files", s3_key="AKIATEST", s3_secret="secret-of-the-bucket", s3_region="eu-central-1")
+BUCKET = UploadSettings(
+    s3_bucket="chatd-files", s3_key="AKIATEST", s3_secret="secret-of-the-bucket", s3_region="eu-central-1"
+)
 
 
 def free_port() -> int:

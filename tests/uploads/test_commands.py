@@ -82,7 +82,9 @@ async def add(db: Postgres, folder: Folder, key: str, age: int, *, used: bool = 
             conversation,
         )
         await db.run(
-            "insert into upload_uses (tenant, upload, conversation, seq) values ('default', $1, $2, 1)", id_, conversation
+            "insert into upload_uses (tenant, upload, conversation, seq) values ('default', $1, $2, 1)",
+            id_,
+            conversation,
         )
     return id_
 

@@ -14,7 +14,11 @@ from chatd.uploads.images import reencode
 from tests.files import MP4, PDF, film, picture
 
 KINDS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-SAMPLES = [picture(kind) for kind in KINDS.values()] + [film("GIF", 3), film("WEBP", 3), picture("JPEG", progressive=True)]
+SAMPLES = [picture(kind) for kind in KINDS.values()] + [
+    film("GIF", 3),
+    film("WEBP", 3),
+    picture("JPEG", progressive=True),
+]
 MODES = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB", "CMYK"),
@@ -29,7 +33,10 @@ MODES = {
         *[(picture(kind), mime) for mime, kind in KINDS.items()],
         (MP4, "video/mp4"),
         (PDF, "application/pdf"),
-        (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm", "video/webm"),
+        (
+            b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm",
+            "video/webm",
+        ),
         (b"\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska", UNKNOWN),
         (b"ID3\x04\x00", "audio/mpeg"),
         (b"\xff\xfb\x90\x00", "audio/mpeg"),

@@ -30,7 +30,9 @@ def values_of(form: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.UnionType():
             return st.one_of([values_of(part) for part in form.types])
         case inspect.ListType():
-            return st.lists(values_of(form.item_type), min_size=form.min_length or 0, max_size=min(form.max_length or 4, 4))
+            return st.lists(
+                values_of(form.item_type), min_size=form.min_length or 0, max_size=min(form.max_length or 4, 4)
+            )
         case inspect.DictType():
             return st.dictionaries(values_of(form.key_type), values_of(form.value_type), max_size=4)
         case inspect.IntType():

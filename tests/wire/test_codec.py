@@ -64,7 +64,9 @@ def test_every_command_is_read_as_it_was_written(codec: Codec, kind: type[Comman
 
 @pytest.mark.parametrize(
     ("group", "kind"),
-    [("commands", kind) for kind in COMMANDS] + [("results", kind) for kind in RESULTS] + [("events", kind) for kind in EVENTS],
+    [("commands", kind) for kind in COMMANDS]
+    + [("results", kind) for kind in RESULTS]
+    + [("events", kind) for kind in EVENTS],
     ids=lambda part: part if isinstance(part, str) else tag_of(part),
 )
 def test_the_wire_is_as_it_was_agreed_on(group: str, kind: type[Struct]) -> None:
@@ -73,7 +75,9 @@ def test_the_wire_is_as_it_was_agreed_on(group: str, kind: type[Struct]) -> None
 
 
 def test_nothing_that_was_agreed_on_is_gone() -> None:
-    assert {group: set(tags) for group, tags in agreed().items()} == {group: set(tags) for group, tags in vectors().items()}
+    assert {group: set(tags) for group, tags in agreed().items()} == {
+        group: set(tags) for group, tags in vectors().items()
+    }
 
 
 @pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
@@ -212,7 +216,9 @@ def test_nul_is_found_wherever_text_can_be(codec: Codec) -> None:
     assert decode(codec, encode(codec, [ID, {"t": "odd", "text": "\\u0000", "count": 0}])) == Odd(text="\\u0000")
 
 
-@pytest.mark.parametrize("text", [rb"\ud800", rb"\udc00", rb"\ud800\ud800", rb"\ud83d x", b"\xed\xa0\x80", b"\xff", b"\xc0\xaf"])
+@pytest.mark.parametrize(
+    "text", [rb"\ud800", rb"\udc00", rb"\ud800\ud800", rb"\ud83d x", b"\xed\xa0\x80", b"\xff", b"\xc0\xaf"]
+)
 def test_half_a_character_is_no_text(text: bytes) -> None:
     with pytest.raises((NotAFrame, Refused)):
         decode(ODD["chatd.v1.json"], b'[7,{"t":"odd","text":"%s"}]' % text)

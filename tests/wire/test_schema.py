@@ -87,14 +87,23 @@ def test_the_order_of_the_features_does_not_matter() -> None:
 def test_every_route_is_in_openapi() -> None:
     declared = {row.tag: row for row in ROWS if row.http}
     described = {
-        operation["operationId"]: (method, path) for path, at in OPENAPI["paths"].items() for method, operation in at.items()
+        operation["operationId"]: (method, path)
+        for path, at in OPENAPI["paths"].items()
+        for method, operation in at.items()
     }
     # What is no command has been written by hand.
     by_hand = {operation["operationId"] for at in DESCRIPTION.routes.values() for operation in at.values()}
     for tag in by_hand:
         method, path = described.pop(tag)
         assert OPENAPI["paths"][path][method] == DESCRIPTION.routes[path][method]
-    assert {"upload.create", "upload.get", "me.export", "admin.report.file", "server.readyz", "server.metrics"} <= by_hand
+    assert {
+        "upload.create",
+        "upload.get",
+        "me.export",
+        "admin.report.file",
+        "server.readyz",
+        "server.metrics",
+    } <= by_hand
     assert {tag: f"{method.upper()} {path}" for tag, (method, path) in described.items()} == {
         t: r.http for t, r in declared.items()
     }
@@ -190,7 +199,9 @@ def test_the_reference_has_both_tables_and_no_dead_link() -> None:
     for close in CLOSES.values():
         assert f"| {close.code} | {close.name} |" in TEXT
     headings = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-") for line in TEXT.splitlines() if line.startswith("##")
+        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
+        for line in TEXT.splitlines()
+        if line.startswith("##")
     }
     anchors = headings | set(re.findall(r'<a id="(\w+)">', TEXT))
     assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) - anchors == set()

@@ -70,7 +70,11 @@ def test_what_others_read_is_known() -> None:
 def named_as_a_time(field: inspect.Field) -> bool:
     """By its name, or by what is said of it."""
     schema = str(field.type)
-    return field.encode_name in ("at", "until") or field.encode_name.endswith(("_at", "_until")) or "Milliseconds since" in schema
+    return (
+        field.encode_name in ("at", "until")
+        or field.encode_name.endswith(("_at", "_until"))
+        or "Milliseconds since" in schema
+    )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))

@@ -1,12 +1,12 @@
 """Blocking of users.
 
-A blocked user cannot open a conversation with the blocker, write to them in their direct conversation, see them typing or
-online, or be matched with them. The blocked user is not notified. Earlier messages stay, and both stay in their common groups.
-In their direct conversation, receipts are private.
+A blocked user cannot open a conversation with the blocker, write to them in their direct conversation, see them typing
+or online, or be matched with them. The blocked user is not notified. Earlier messages stay, and both stay in their
+common groups. In their direct conversation, receipts are private.
 
-A block applies to the id by which it was made. A block by an alias ends that match and prevents another one; it changes nothing
-between the two where they know each other by user id, and a block by user id does not end a running match. Otherwise it would
-show that the two ids belong to one user.
+A block applies to the id by which it was made. A block by an alias ends that match and prevents another one; it changes
+nothing between the two where they know each other by user id, and a block by user id does not end a running match.
+Otherwise it would show that the two ids belong to one user.
 """
 
 from typing import Any
@@ -34,8 +34,8 @@ SQL = queries.load("conversations/blocking")
 class BlockUser(Command, tag="user.block"):
     """Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing.
 
-    Each id is a block of its own. A block by alias ends that match, and the two are never matched again; nothing else changes
-    between users who know each other elsewhere. That takes a block by user id, which does not end a match.
+    Each id is a block of its own. A block by alias ends that match, and the two are never matched again; nothing else
+    changes between users who know each other elsewhere. That takes a block by user id, which does not end a match.
     """
 
     user: Id
@@ -62,14 +62,20 @@ def unknown_user() -> Refused:
 
 
 class BlockChange(Struct, frozen=True):
-    """A block was added or removed. `conversation`: the direct conversation of the two, if any; `is_blocked`: its state now."""
+    """A block was added or removed.
+
+    `conversation`: the direct conversation of the two, if any; `is_blocked`: its state now.
+    """
 
     conversation: str | None
     is_blocked: bool
 
 
 async def set_block(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> BlockChange | None:
-    """Block or unblock a user, and close or reopen the direct conversation, if it is by user id. None if nothing was changed."""
+    """Block or unblock a user, and close or reopen the direct conversation, if it is by user id.
+
+    None if nothing was changed.
+    """
 
     async def work(tx: Tx) -> BlockChange | None:
         await lock_pair(tx, ctx.tenant, ctx.user, user)

@@ -56,8 +56,8 @@ class ConversationResult(Result, tag="conversation"):
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
-    """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is in
-    too many conversations (`limits.conversations_per_user`).
+    """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is
+    in too many conversations (`limits.conversations_per_user`).
     """
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: expected another user than yourself")
@@ -102,8 +102,8 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     http="POST /v1/conversations",
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
-    """`not_found`: a member does not exist. `blocked`: a member has blocked the requester. `too_large`: there are too many
-    members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
+    """`not_found`: a member does not exist. `blocked`: a member has blocked the requester. `too_large`: there are too
+    many members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
     """
     users = sorted({ctx.user, *cmd.members})
     most = ctx.node.config.get(ConversationLimits).members
@@ -135,7 +135,9 @@ class GetConversation(Command, tag="conversation.get"):
     conversation: Id
 
 
-@command(GetConversation, result=ConversationResult, refuses=("not_found",), http="GET /v1/conversations/{conversation}")
+@command(
+    GetConversation, result=ConversationResult, refuses=("not_found",), http="GET /v1/conversations/{conversation}"
+)
 async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
     found = await conversation_for(ctx, ctx.user, cmd.conversation)
     return [Reply(ConversationResult(conversation=found, created=False))]
@@ -144,8 +146,8 @@ async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
 class ListConversations(Command, tag="conversation.list"):
     """List the conversations of the requester, the most recently active first.
 
-    `cursor`: from the page before. A conversation that becomes active while the client pages may appear again on one of the last
-    pages; none is left out.
+    `cursor`: from the page before. A conversation that becomes active while the client pages may appear again on one of
+    the last pages; none is left out.
     """
 
     cursor: Cursor | None = None
@@ -167,7 +169,8 @@ async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
 
 
 class Position(Struct, frozen=True):
-    """The position of a list. `top`: the first conversation of the first page; those that become more active are listed last.
+    """The position of a list. `top`: the first conversation of the first page; those that become more active are listed
+    last.
 
     `last`: the conversation before the next page; None once everything below `top` is listed, then `top` moves up.
     """

@@ -29,13 +29,13 @@ ANNOUNCED = ("title", "picture", "announce", "disappear", "keep_days")
 class EditConversation(Command, tag="conversation.edit"):
     """Change the given fields of a conversation. An empty text clears the field.
 
-    `title`, `description` and `picture` (an uploaded image) need the right to change the info; the other fields need the right
-    to change the rules. In a direct conversation both members have it.
+    `title`, `description` and `picture` (an uploaded image) need the right to change the info; the other fields need
+    the right to change the rules. In a direct conversation both members have it.
 
     `announce`: only moderators and above may write. `disappear`: seconds after which new messages disappear; 0: never.
-    `joining`: how users may join without being added. `history`: whether new members see earlier messages. `keep_days`: days
-    after which messages are deleted; 0: the setting of the server. `slow_seconds`: a member may send one message in this many
-    seconds, and is refused with `rate_limited` before; 0: no limit.
+    `joining`: how users may join without being added. `history`: whether new members see earlier messages. `keep_days`:
+    days after which messages are deleted; 0: the setting of the server. `slow_seconds`: a member may send one message
+    in this many seconds, and is refused with `rate_limited` before; 0: no limit.
     """
 
     conversation: Id
@@ -65,8 +65,9 @@ class ConversationInfo(Result, tag="conversation.info"):
     uncancellable=True,
 )
 async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
-    """`forbidden`: the requester lacks the right, the field does not apply to this kind of conversation, or a filter refuses
-    a text. `not_found`: there is no such conversation, or the picture is not an image that the requester has uploaded.
+    """`forbidden`: the requester lacks the right, the field does not apply to this kind of conversation, or a filter
+    refuses a text. `not_found`: there is no such conversation, or the picture is not an image that the requester has
+    uploaded.
     """
     given = {name: getattr(cmd, name) for name in INFO + RULES if getattr(cmd, name) is not None}
     if not given:
@@ -79,7 +80,9 @@ async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
         if cmd.picture is not None:
             await tx.run(SQL.use_picture, cmd.picture)
         said = [
-            await tx.add_system_message({"act": "conversation.edited", name: given[name]}) for name in ANNOUNCED if name in given
+            await tx.add_system_message({"act": "conversation.edited", name: given[name]})
+            for name in ANNOUNCED
+            if name in given
         ]
         return Edited(rev, said)
 

@@ -58,8 +58,9 @@ class Members(Result, tag="members"):
     uncancellable=True,
 )
 async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
-    """Answers with the new members only. `not_found`: a user does not exist. `forbidden`: the requester may not add members.
-    `blocked`: a user has blocked the requester. `too_large`: the group is full, or a user is in too many conversations.
+    """Answers with the new members only. `not_found`: a user does not exist. `forbidden`: the requester may not add
+    members. `blocked`: a user has blocked the requester. `too_large`: the group is full, or a user is in too many
+    conversations.
     """
     users = list(dict.fromkeys(cmd.users))
     await check_not_blocked(ctx, users)
@@ -104,8 +105,8 @@ async def member_remove(ctx: Ctx, cmd: RemoveMember) -> Effects:
 
 
 class LeaveConversation(Command, tag="conversation.leave"):
-    """Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, becomes
-    the owner.
+    """Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership,
+    becomes the owner.
     """
 
     conversation: Id
@@ -125,7 +126,9 @@ async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
 
     async def work(tx: ConversationTx) -> MemberGone:
         if tx.locked.kind != "group":
-            raise Refused("forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave")
+            raise Refused(
+                "forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave"
+            )
         return await leave_group(tx)
 
     return [*departure_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work)), Reply(Ok())]
@@ -202,9 +205,14 @@ async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     async def work(tx: ConversationTx) -> RolesChanged:
         await member_in(tx, cmd.user)
         members = [await give_role(tx, ctx.user, "admin"), await give_role(tx, cmd.user, "owner")]
-        return RolesChanged(members, await tx.add_system_message(system_payload("conversation.transferred", [cmd.user])))
+        return RolesChanged(
+            members, await tx.add_system_message(system_payload("conversation.transferred", [cmd.user]))
+        )
 
-    return [*role_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.OWN)), Reply(Ok())]
+    return [
+        *role_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.OWN)),
+        Reply(Ok()),
+    ]
 
 
 class DissolveConversation(Command, tag="conversation.dissolve"):

@@ -1,8 +1,8 @@
 """Invite links of groups.
 
-A link holds a secret of 128 bits, of which the database keeps a hash. If `joining` of the group is `invite` or `open`, the link
-lets users join; if it is `request`, it lets them ask. Unknown, used up, expired and revoked links are all `not_found`, so that
-an answer does not reveal the state of a link.
+A link holds a secret of 128 bits, of which the database keeps a hash. If `joining` of the group is `invite` or `open`,
+the link lets users join; if it is `request`, it lets them ask. Unknown, used up, expired and revoked links are all
+`not_found`, so that an answer does not reveal the state of a link.
 """
 
 import secrets
@@ -28,8 +28,8 @@ Secret = Annotated[str, Meta(min_length=16, max_length=64, extra=PRIVATE)]
 
 
 class CreateInvite(Command, tag="invite.create"):
-    """Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them there
-    is no limit.
+    """Create an invite link of a group. `expires_in`: in seconds; `uses`: how many users may join by it. Without them
+    there is no limit.
     """
 
     conversation: Id
@@ -60,7 +60,9 @@ async def create_invite(ctx: Ctx, cmd: CreateInvite) -> Effects:
     async def work(tx: ConversationTx) -> None:
         found = await tx.one(SQL.count, tx.now)
         if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
-            raise Refused("conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first")
+            raise Refused(
+                "conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first"
+            )
         await tx.run(SQL.add, id_, digest(secret), tx.user, tx.now, ends, cmd.uses)
 
     await change_conversation(ctx, cmd.conversation, work, Right.ADD)
@@ -89,7 +91,9 @@ class Invites(Result, tag="invites"):
     items: list[Invite]
 
 
-@command(ListInvites, result=Invites, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/invites")
+@command(
+    ListInvites, result=Invites, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/invites"
+)
 async def list_invites(ctx: Ctx, cmd: ListInvites) -> Effects:
     async def work(tx: ConversationTx) -> list[Invite]:
         return [Invite(**dict(row)) for row in await tx.all(SQL.page, tx.now, MAX_INVITES)]

@@ -54,8 +54,9 @@ class Joined(Result, tag="conversation.joined"):
     uncancellable=True,
 )
 async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
-    """`not_found`: there is no such group or link, or it does not let users join. `forbidden`: the requester was removed from
-    the group. `too_large`: the group is full, the requester is in too many conversations, or there are too many requests.
+    """`not_found`: there is no such group or link, or it does not let users join. `forbidden`: the requester was
+    removed from the group. `too_large`: the group is full, the requester is in too many conversations, or there are
+    too many requests.
     """
     if (cmd.conversation is None) == (cmd.secret is None):
         raise Refused("bad_request", "$: expected either conversation or secret")
@@ -71,7 +72,10 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
                 await use_secret(tx, cmd.secret)
             return requested
         await use_secret(tx, cmd.secret)
-        return await add_members(tx, [tx.user], ctx.node.config.get(ConversationLimits), "member.joined") or AlreadyMember()
+        return (
+            await add_members(tx, [tx.user], ctx.node.config.get(ConversationLimits), "member.joined")
+            or AlreadyMember()
+        )
 
     welcome = WithConversation(id_, lambda view: [Reply(Joined(conversation=view, requested=False))])
     match await change_conversation(ctx, id_, work, allow_non_member=True):
@@ -164,7 +168,12 @@ class Requests(Result, tag="join.requests"):
     items: list[Request]
 
 
-@command(ListRequests, result=Requests, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/requests")
+@command(
+    ListRequests,
+    result=Requests,
+    refuses=("not_found", "forbidden"),
+    http="GET /v1/conversations/{conversation}/requests",
+)
 async def list_requests(ctx: Ctx, cmd: ListRequests) -> Effects:
     async def work(tx: ConversationTx) -> list[Request]:
         return [Request(**dict(row)) for row in await tx.all(SQL.requests, 200)]
@@ -188,14 +197,19 @@ class DecideRequest(Command, tag="join.decide"):
     uncancellable=True,
 )
 async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
-    """`not_found`: this user has not asked to join. `too_large`: the group is full, or the user is in too many conversations."""
+    """`not_found`: this user has not asked to join. `too_large`: the group is full, or the user is in too many
+    conversations.
+    """
 
     async def work(tx: ConversationTx) -> MembersAdded | AlreadyMember | Declined:
         if await tx.one(SQL.decline, cmd.user) is None:
             raise Refused("not_found", "$.user: this user has not asked to join")
         if not cmd.approve:
             return Declined()
-        return await add_members(tx, [cmd.user], ctx.node.config.get(ConversationLimits), "member.approved") or AlreadyMember()
+        return (
+            await add_members(tx, [cmd.user], ctx.node.config.get(ConversationLimits), "member.approved")
+            or AlreadyMember()
+        )
 
     match await change_conversation(ctx, cmd.conversation, work, Right.ADD):
         case MembersAdded() as added:

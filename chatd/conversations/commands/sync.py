@@ -1,13 +1,13 @@
 """Synchronization of clients that were offline, as states.
 
-`session.sync` answers which conversations changed, `conversation.sync` what changed in one of them. The cursor of the first is
-the horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is at or above it may
-be new, and everything else is known. Unlike a timestamp or a sequence, it misses no transaction that was in progress while it was
-taken; it may repeat a state, which does no harm.
+`session.sync` answers which conversations changed, `conversation.sync` what changed in one of them. The cursor of the
+first is the horizon of a database snapshot: every transaction below it was visible, so a row whose last transaction is
+at or above it may be new, and everything else is known. Unlike a timestamp or a sequence, it misses no transaction that
+was in progress while it was taken; it may repeat a state, which does no harm.
 
-A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a cursor of
-another epoch the answer is the whole state, marked `reset`: messages that were acknowledged after the backup are gone, and their
-numbers may have been given again.
+A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a
+cursor of another epoch the answer is the whole state, marked `reset`: messages that were acknowledged after the backup
+are gone, and their numbers may have been given again.
 """
 
 import re
@@ -33,8 +33,8 @@ MAX_COUNTED_PER_PAGE = 250_000
 class SyncSession(Command, tag="session.sync"):
     """Get the conversations that changed since `cursor`; without a cursor, all of them.
 
-    While `more` is true, call again with the new cursor: a page may be shorter than `limit`. After the database was restored
-    from a backup, the answer is the whole state, with `reset`.
+    While `more` is true, call again with the new cursor: a page may be shorter than `limit`. After the database was
+    restored from a backup, the answer is the whole state, with `reset`.
     """
 
     cursor: Cursor | None = None
@@ -54,12 +54,12 @@ class Mark(Struct, kw_only=True, frozen=True):
 class SessionState(Result, tag="session.state"):
     """States of conversations. Keep `cursor` for the next call.
 
-    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has starred, hidden,
-    or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or scheduled messages of the
-    requester may have changed: call user.settings.get, block.list and schedule.list.
+    `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
+    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or
+    scheduled messages of the requester may have changed: call user.settings.get, block.list and schedule.list.
 
-    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever its rev:
-    messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone.
+    `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
+    its rev: messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone.
     """
 
     conversations: list[Counters]
@@ -75,7 +75,14 @@ class SessionState(Result, tag="session.state"):
 async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     position = Position.read(cmd.cursor)
     rows = await ctx.node.db.all(
-        SQL.session, ctx.tenant, ctx.user, position.epoch, position.since, position.after, cmd.limit + 1, MAX_COUNTED_PER_PAGE
+        SQL.session,
+        ctx.tenant,
+        ctx.user,
+        position.epoch,
+        position.since,
+        position.after,
+        cmd.limit + 1,
+        MAX_COUNTED_PER_PAGE,
     )
     head = rows[0]
     page = [counters_of(row) for row in rows if row["id"] is not None][: cmd.limit]
@@ -99,8 +106,8 @@ FORM = re.compile(rf"([0-9a-f.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{
 
 
 class Position(Struct, frozen=True):
-    """The position of a session.sync: everything before `since` is known and, in a sync of several pages, all conversations up
-    to `after`.
+    """The position of a session.sync: everything before `since` is known and, in a sync of several pages, all
+    conversations up to `after`.
 
     `until` is the horizon of the first page; it becomes `since` after the last one.
     """
@@ -142,9 +149,9 @@ class SyncConversation(Command, tag="conversation.sync"):
 class Changes(Result, tag="changes"):
     """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
 
-    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed. `reset`: the
-    conversation has not reached the requested `rev`, because the database was restored from a backup. Discard the known state;
-    this answer starts from the beginning.
+    `departures`: users who are no longer members. `info`: the shared settings of the conversation, if they changed.
+    `reset`: the conversation has not reached the requested `rev`, because the database was restored from a backup.
+    Discard the known state; this answer starts from the beginning.
     """
 
     messages: list[Message]

@@ -31,8 +31,8 @@ MAX_UNREAD_CONVERSATIONS = 200
 class SetConversation(Command, tag="conversation.settings"):
     """Change the given settings of a conversation for the requester.
 
-    `muted_until`: in milliseconds; 0: not muted, 2^53-1: for ever. `hidden` lasts until the next message. `draft`: "" deletes
-    it. `notify`: "" means the setting for all conversations.
+    `muted_until`: in milliseconds; 0: not muted, 2^53-1: for ever. `hidden` lasts until the next message. `draft`: ""
+    deletes it. `notify`: "" means the setting for all conversations.
     """
 
     conversation: Id
@@ -70,8 +70,8 @@ async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
 
 
 class SetUser(Command, tag="user.settings"):
-    """Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the current
-    settings are returned.
+    """Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the
+    current settings are returned.
 
     `loud`: true removes the quiet hours.
     """
@@ -84,8 +84,8 @@ class SetUser(Command, tag="user.settings"):
 
 
 class UserSettings(Result, tag="user.settings"):
-    """The settings of the requester for notifications and presence. Contacts are the users the requester started a direct
-    conversation with or replied to in one.
+    """The settings of the requester for notifications and presence. Contacts are the users the requester started a
+    direct conversation with or replied to in one.
     """
 
     notify: Notify
@@ -133,8 +133,8 @@ def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
 
 
 class Unread(Struct, kw_only=True, frozen=True):
-    """Unread messages of others in conversations that are neither muted nor archived, the number of these conversations, and
-    the unread mentions in all conversations.
+    """Unread messages of others in conversations that are neither muted nor archived, the number of these
+    conversations, and the unread mentions in all conversations.
     """
 
     unread: int
@@ -147,8 +147,8 @@ class AskUnread(Command, tag="unread.total"):
 
 
 class UnreadTotal(Result, tag="unread.total"):
-    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread conversations
-    count.
+    """The counts. A conversation counts for at most 1000 messages, and only the 200 most recently active unread
+    conversations count.
     """
 
     total: Unread
@@ -159,5 +159,7 @@ async def unread_total(ctx: Ctx, cmd: AskUnread) -> Effects:
     rows = await ctx.node.db.all(SQL.unread, ctx.tenant, ctx.user, ctx.now, MAX_UNREAD_CONVERSATIONS)
     total = Counter[str]()
     for part in slices(rows, COUNTED_PER_STATEMENT):
-        total.update(dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *to_unnest_arrays(map(tuple, part), 2)) or {}))
+        total.update(
+            dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *to_unnest_arrays(map(tuple, part), 2)) or {})
+        )
     return [Reply(UnreadTotal(total=Unread(**{name: total[name] for name in Unread.__struct_fields__})))]

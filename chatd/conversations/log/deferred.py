@@ -1,8 +1,9 @@
-"""Conversations of a shard that cannot be committed together with the others. Each is tried alone while the others go on.
+"""Conversations of a shard that cannot be committed together with the others. Each is tried alone while the others go
+on.
 
-A conversation is deferred when its row stays locked, when one of its entries fails by a bug, and when it is unknown whether an
-entry was committed. Its later entries follow it, so that nothing overtakes; it returns when all of them are settled and nothing
-is uncertain.
+A conversation is deferred when its row stays locked, when one of its entries fails by a bug, and when it is unknown
+whether an entry was committed. Its later entries follow it, so that nothing overtakes; it returns when all of them are
+settled and nothing is uncertain.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,8 @@ RETRY_S = 0.2
 class DeferredConversation(Struct, eq=False):
     """`began`: when an entry was first sent that may have been committed; infinity if none may.
 
-    `uncertain`: an entry may have been committed whose sender got `unavailable`. `one_by_one`: commit one entry at a time.
+    `uncertain`: an entry may have been committed whose sender got `unavailable`. `one_by_one`: commit one entry at a
+    time.
     """
 
     entries: list[Entry] = []
@@ -121,7 +123,9 @@ class DeferredConversations:
             results = await self._results(conversation, statement, entries)
             await self._publisher.put(flight, results)
 
-    async def _results(self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]) -> list[Result]:
+    async def _results(
+        self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]
+    ) -> list[Result]:
         began = trio.current_time()
         try:
             results = await statement(self._connection, entries)

@@ -14,8 +14,8 @@ from chatd.wire.base import Result
 class Append(Effect, frozen=True):
     """Commit a message, send `event` of it to the other sessions of the members, and answer the sender with `ack`.
 
-    Both are pure functions that the log calls after the commit. A duplicate is acknowledged and not sent again. Raises Refused:
-    `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`, or `unavailable` at the deadline.
+    Both are pure functions that the log calls after the commit. A duplicate is acknowledged and not sent again. Raises
+    Refused: `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`, or `unavailable` at the deadline.
     """
 
     message: NewMessage
@@ -36,7 +36,10 @@ class Append(Effect, frozen=True):
 
 
 class Advance(Effect, frozen=True):
-    """Move the positions of a member forward, and carry out `effects` of it. Raises Refused: `not_found`, `unavailable`."""
+    """Move the positions of a member forward, and carry out `effects` of it.
+
+    Raises Refused: `not_found`, `unavailable`.
+    """
 
     receipt: Receipt
     effects: Callable[[Advanced], Effects]

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 
 class NewMessage(Struct, frozen=True):
-    """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON texts.
+    """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON
+    texts.
 
     `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`.
     """
@@ -43,7 +44,8 @@ class Receipt(Struct, frozen=True):
 class Appended(Struct, frozen=True):
     """A committed message. `duplicate`: it had been committed before, and this is the first result again.
 
-    `committed_at` is when this node learned of the commit, `batch` the messages in it. `alias`: the sender's in a match.
+    `committed_at` is when this node learned of the commit, `batch` the messages in it. `alias`: the sender's in a
+    match.
     """
 
     id: str
@@ -60,8 +62,8 @@ class Appended(Struct, frozen=True):
 class Advanced(Struct, frozen=True):
     """A committed receipt. `rev` is None if there is nothing to send to the others.
 
-    `unread` and `mentions` are None if `read` did not move. `uncertain`: this is a second attempt, and what the first one moved
-    may not have been sent to the other devices of the member. `alias`: the member's, in a match.
+    `unread` and `mentions` are None if `read` did not move. `uncertain`: this is a second attempt, and what the first
+    one moved may not have been sent to the other devices of the member. `alias`: the member's, in a match.
     """
 
     delivered_seq: int
@@ -82,8 +84,8 @@ Publish = Callable[[Any], Awaitable[None]]
 
 
 class Entry(Struct, eq=False):
-    """One item and the tasks that wait for it. `deadline` in trio's time. `decided`: it is committed or refused, and the
-    deadline is over.
+    """One item and the tasks that wait for it. `deadline` in trio's time. `decided`: it is committed or refused, and
+    the deadline is over.
     """
 
     item: Item

@@ -53,7 +53,9 @@ class Publisher:
 
     def began(self, key: Key) -> float:
         """When the oldest commit with this conversation began; infinity if there is none."""
-        return min((flight.began for flight in self._flights if any(entry.key == key for entry in flight.entries)), default=inf)
+        return min(
+            (flight.began for flight in self._flights if any(entry.key == key for entry in flight.entries)), default=inf
+        )
 
     def entries(self) -> list[Entry]:
         """All entries in flight."""

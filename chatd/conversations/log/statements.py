@@ -1,4 +1,6 @@
-"""The two statements of the log: entries go in, and the result of each comes back, in the order in which it is published."""
+"""The two statements of the log: entries go in, and the result of each comes back, in the order in which it is
+published.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -17,7 +19,8 @@ SQL = queries.load("conversations/log")
 LOCK_WAIT_MS = 250
 # One plan through indexes, whatever the statistics of the tables were when it was made.
 NESTED = (
-    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off; set "
+    "enable_mergejoin = off; "
     f"set lock_timeout = {LOCK_WAIT_MS}"
 )
 RULES = {
@@ -67,7 +70,9 @@ async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> 
 def advanced(row: Any) -> Advanced | str:
     if row["outcome"] == "not_found":
         return "not_found"
-    return Advanced(row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"], row["mentions"], row["alias"])
+    return Advanced(
+        row["delivered_seq"], row["read_seq"], row["rev"], row["seq"], row["unread"], row["mentions"], row["alias"]
+    )
 
 
 def transposed(items: Sequence[Item]) -> list[list[Any] | None]:

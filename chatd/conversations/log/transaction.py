@@ -1,8 +1,8 @@
 """Changes of a conversation other than messages and receipts: edits, roles, members, titles, pins.
 
-`change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation are given
-one after the other. Then `work` reads, decides and writes, taking a `rev` for each row it changes; then the counters are written
-and everything is committed. The effects that `work` returns are delivered afterwards.
+`change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation
+are given one after the other. Then `work` reads, decides and writes, taking a `rev` for each row it changes; then the
+counters are written and everything is committed. The effects that `work` returns are delivered afterwards.
 """
 
 from collections.abc import Awaitable, Callable
@@ -126,7 +126,8 @@ class ConversationTx:
     async def check_may_send(self) -> None:
         """For a change that shows new text of the requester to others.
 
-        Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow mode.
+        Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow
+        mode.
         """
         row = await self.one(SQL.may_say, self.user, f"change-{uuid7(self.now)}")
         if row is None or row["denied"] is not None:
@@ -152,12 +153,12 @@ async def change_conversation(
 ) -> T:
     """Run `work` on the locked conversation as one transaction, and return its result.
 
-    `right`: what the requester must be allowed to do. `allow_non_member` and `allow_blocked` waive the rules that the requester
-    is a member, and that neither of two members has blocked the other.
-    `work` runs in asyncio: it awaits only methods of the transaction.
+    `right`: what the requester must be allowed to do. `allow_non_member` and `allow_blocked` waive the rules that the
+    requester is a member, and that neither of two members has blocked the other. `work` runs in asyncio: it awaits only
+    methods of the transaction.
 
-    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `work` raises; then nothing is changed. If the outcome of the
-    commit is unknown, the members get `behind`.
+    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `work` raises; then nothing is changed. If the outcome
+    of the commit is unknown, the members get `behind`.
     """
     tenant = ctx.tenant
 
@@ -179,7 +180,9 @@ async def change_conversation(
         raise
 
 
-def require_access(locked: LockedConversation | None, *, allow_non_member: bool, allow_blocked: bool) -> LockedConversation:
+def require_access(
+    locked: LockedConversation | None, *, allow_non_member: bool, allow_blocked: bool
+) -> LockedConversation:
     """The conversation, if the requester may change it. Raises Refused: `not_found`, `blocked`."""
     if locked is None or (locked.role is None and not allow_non_member):
         raise Refused("not_found", "no such conversation")

@@ -1,22 +1,23 @@
-"""The log of messages: group commit of many messages and receipts in one statement, published in the order of their numbers.
+"""The log of messages: group commit of many messages and receipts in one statement, published in the order of their
+numbers.
 
-What is appended during a commit goes into the next one; on an idle system a batch is one entry. Each shard (a hash of the
-conversation) has its own connection, so that entries of one conversation never overtake each other.
+What is appended during a commit goes into the next one; on an idle system a batch is one entry. Each shard (a hash of
+the conversation) has its own connection, so that entries of one conversation never overtake each other.
 
 Five promises, and how they are kept:
 
 * Acknowledged means committed: `publish` runs only after the statement has committed.
-* One order: one task per shard publishes what was committed, in the order of `rev`. The ack of the sender is a part of it, and
-  is therefore not written by the task that waits in `append`.
-* No silent gap: when the outcome of a commit is unknown (its sender got `unavailable`), the members get `behind` in the place
-  of what may have been committed.
-* Visible exactly once: a batch whose connection broke is sent again. The message table knows the `client_id`: what had been
-  committed comes back under the id that this node made, and is published as new.
-* One deadline: a sender waits `deadline` seconds, whatever the database does. A conversation whose row is locked is set aside
-  (see `conversations/log/deferred.py`) and does not delay the others of its shard.
+* One order: one task per shard publishes what was committed, in the order of `rev`. The ack of the sender is a part of
+  it, and is therefore not written by the task that waits in `append`.
+* No silent gap: when the outcome of a commit is unknown (its sender got `unavailable`), the members get `behind` in the
+  place of what may have been committed.
+* Visible exactly once: a batch whose connection broke is sent again. The message table knows the `client_id`: what had
+  been committed comes back under the id that this node made, and is published as new.
+* One deadline: a sender waits `deadline` seconds, whatever the database does. A conversation whose row is locked is set
+  aside (see `conversations/log/deferred.py`) and does not delay the others of its shard.
 
-Publishing continues while the next batch commits, at most one batch ahead: a huge audience slows its shard down instead of
-filling the memory. An entry outlives the task that waits for it: a sender that disconnects does not remove it.
+Publishing continues while the next batch commits, at most one batch ahead: a huge audience slows its shard down instead
+of filling the memory. An entry outlives the task that waits for it: a sender that disconnects does not remove it.
 """
 
 from collections.abc import AsyncIterator
@@ -59,10 +60,11 @@ class MessageLog:
     @overload
     async def append(self, item: Receipt, publish: Publish, began: float) -> Advanced: ...
     async def append(self, item: Item, publish: Publish, began: float) -> Any:
-        """Commit one item and publish it in its order; returns after both. `began`: since when its sender waits, in trio's time.
+        """Commit one item and publish it in its order; returns after both. `began`: since when its sender waits, in
+        trio's time.
 
-        Raises Refused: `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`; or `unavailable` at the deadline: then it
-        is unknown whether the item is committed, and it is not published.
+        Raises Refused: `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`; or `unavailable` at the
+        deadline: then it is unknown whether the item is committed, and it is not published.
         """
         if self.waiting >= self._settings.waiting:
             raise Refused("unavailable", "too many messages wait for the database", retry_after=1)
@@ -75,8 +77,8 @@ class MessageLog:
         return self._shards[crc32(conversation.encode()) % len(self._shards)]
 
     def began(self, tenant: str, conversation: str) -> float:
-        """When the oldest commit began that may have numbered something in the conversation and is not published; infinity:
-        none.
+        """When the oldest commit began that may have numbered something in the conversation and is not published;
+        infinity: none.
         """
         return self._shard(conversation).began(tenant, conversation)
 
@@ -222,7 +224,9 @@ async def open_message_log(
     `on_gap(tenant, conversation, rev)`: something up to `rev` may have been committed and was not published.
     """
     shards = [
-        Shard(db.connection(f"journal-{number}", NESTED), db.connection(f"aside-{number}", NESTED), settings.batch, on_gap)
+        Shard(
+            db.connection(f"journal-{number}", NESTED), db.connection(f"aside-{number}", NESTED), settings.batch, on_gap
+        )
         for number in range(settings.flushers)
     ]
     message_log = MessageLog(shards, settings)

@@ -1,7 +1,7 @@
 """Attachments, from what a client names to what is stored and what is shown.
 
-Stored are the type and the facts of the upload, copied when the message is accepted. The address is not stored: it depends on
-the public URL of this server, and is added when the message is read.
+Stored are the type and the facts of the upload, copied when the message is accepted. The address is not stored: it
+depends on the public URL of this server, and is added when the message is read.
 """
 
 import re
@@ -18,7 +18,8 @@ from chatd.db.postgres import Row
 from chatd.uploads.events import PATH
 
 SQL = queries.load("conversations/attachments")
-# A scheme, an authority, and no character that ends a link or hides its target: spaces, controls, backslashes, quotes, brackets.
+# A scheme, an authority, and no character that ends a link or hides its target: spaces, controls, backslashes, quotes,
+# brackets.
 WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
 # An IPv6 address in brackets, or a name; then the port.
 PLACE = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\[\]:%!$&'()*+,;=]+))(?::([0-9]{0,5}))?", re.IGNORECASE)
@@ -69,7 +70,9 @@ def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> 
     row = facts[given.upload]
     type_ = given.type or usual_type(row["mime"])
     if not fits(type_, row["mime"]):
-        raise Refused("bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file")
+        raise Refused(
+            "bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file"
+        )
     form = {"type": type_, "upload": given.upload, "mime": row["mime"], "size": row["size"], "name": row["name"]}
     if row["width"] is not None:
         form |= {"width": row["width"], "height": row["height"]}

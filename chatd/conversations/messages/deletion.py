@@ -1,10 +1,11 @@
 """Deletion of messages: by users, after their time, and by retention.
 
-A deleted message leaves a tombstone, never a gap: `seq` stays without gaps, and clients that were offline get it by its `rev`.
-Its content is gone for every reader, and files that nothing else uses are released; reports can still take it up for a while.
+A deleted message leaves a tombstone, never a gap: `seq` stays without gaps, and clients that were offline get it by its
+`rev`. Its content is gone for every reader, and files that nothing else uses are released; reports can still take it up
+for a while.
 
-Any node may sweep, several at the same time: a message is deleted under the lock of its conversation. The clock is that of the
-database, for sweeps as for reads: readers do not see a message after its time, whether it was swept or not.
+Any node may sweep, several at the same time: a message is deleted under the lock of its conversation. The clock is that
+of the database, for sweeps as for reads: readers do not see a message after its time, whether it was swept or not.
 """
 
 from collections.abc import Sequence
@@ -76,7 +77,11 @@ async def delete_expired_in(node: Node, tenant: str, conversation: str, seqs: Se
 def days_of(config: Config) -> dict[str, int]:
     """The days for which each tenant keeps messages; 0: for ever."""
     usual = config.get(RetentionSettings).days
-    own = {name: tenant.retention_days for name, tenant in config.named(TenantRetention).items() if tenant.retention_days >= 0}
+    own = {
+        name: tenant.retention_days
+        for name, tenant in config.named(TenantRetention).items()
+        if tenant.retention_days >= 0
+    }
     return {DEFAULT_TENANT: usual, **dict.fromkeys(config.named(TenantSettings), usual), **own}
 
 

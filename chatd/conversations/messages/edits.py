@@ -1,7 +1,7 @@
 """Edits with their history, and deletion: for all members, or for the requester only.
 
-A deleted message leaves a tombstone: its place in the order stays, and its content is removed, earlier versions included.
-Clients that come back later get the tombstone as its state.
+A deleted message leaves a tombstone: its place in the order stays, and its content is removed, earlier versions
+included. Clients that come back later get the tombstone as its state.
 """
 
 import re
@@ -130,8 +130,8 @@ class DeleteMessage(Command, tag="message.delete"):
     uncancellable=True,
 )
 async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
-    """`forbidden`: another user has sent the message, and the requester may not delete messages of others. Deleting a deleted
-    message changes nothing.
+    """`forbidden`: another user has sent the message, and the requester may not delete messages of others. Deleting a
+    deleted message changes nothing.
     """
     if cmd.scope == "me":
         return await hide(ctx, cmd)

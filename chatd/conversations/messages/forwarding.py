@@ -56,7 +56,10 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
 
 
 async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
-    """The content to forward; empty if it was forwarded before, because the message may be gone by now. Raises Refused."""
+    """The content to forward; empty if it was forwarded before, because the message may be gone by now.
+
+    Raises Refused.
+    """
     row = await ctx.node.db.one(SQL.original, ctx.tenant, cmd.source, ctx.user, cmd.message)
     if row is not None and row["deleted_at"] is None and row["system"] is None:
         sender = ctx.user if row["author"] == ctx.user else row["sender"]

@@ -1,8 +1,8 @@
 """Links in a text, and the hosts that they lead to, in any disguise.
 
-Programs do not agree on what a link is, nor on where an odd one leads (`https://good.com\\@evil.com`). So whatever one of them
-may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of them are, and
-denied if one is. Everything here is linear in the length of the text.
+Programs do not agree on what a link is, nor on where an odd one leads (`https://good.com\\@evil.com`). So whatever one
+of them may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of
+them are, and denied if one is. Everything here is linear in the length of the text.
 """
 
 import re
@@ -16,7 +16,8 @@ from chatd.conversations.messages.text_folding import UNSPACED, Table
 from chatd.conversations.messages.word_filter import as_pattern
 from chatd.core.slices import Sliced, finish
 
-# Without a scheme, only a name with a known ending is a link: a country, or one of these. Clients that show links do the same.
+# Without a scheme, only a name with a known ending is a link: a country, or one of these. Clients that show links do
+# the same.
 WORDS = (
     "academy|aero|agency|app|art|asia|biz|blog|bot|bar|best|bid|buzz|cafe|cam|casa|cash|cat|cc|cfd|chat|city|click|cloud|club"
     "|codes|com|company|coop|date|day|deals|design|dev|digital|directory|download|edu|email|energy|events|exchange|expert|fans"
@@ -37,7 +38,8 @@ WITH_SCHEME = re.compile(
     r"""|/(?<![:/\\]/)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@))|\\(?<![:/\\]\\)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@)))"""
     r"""([^\s/?#<>"'`]{1,512})"""
 )
-# What a host without a scheme is made of: letters, also decomposed ones, digits, and marks between them. And where it may begin.
+# What a host without a scheme is made of: letters, also decomposed ones, digits, and marks between them. And where it
+# may begin.
 RUN = r"[\w\u0300-\u036f.%-]"
 START = rf"(?<!{RUN})[._%-]*+(?=[^\W_])"
 # Characters that cannot follow an address: it would be another one.
@@ -46,11 +48,14 @@ END = r"(?![\w:%-]|\.\w)"
 
 def ending_in(endings: str) -> str:
     """The pattern of a run of letters, digits and dots up to the last of these endings."""
-    return rf"({RUN}*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{endings})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
+    return (
+        rf"({RUN}*\.(?![0-9]|[a-z0-9_-]*+\.[a-z0-9])(?:{endings})(?:(?=[._%-]*+(?![\w.%-]))|(?![a-z0-9_-]|\.[a-z0-9])))"
+    )
 
 
-# A run of letters, digits and dots that is a host without a scheme: up to its last known ending, or beginning with www, or before
-# a path. The pattern itself skips other runs: only a host costs Python code, and a text has at most MAX_HOSTS of them.
+# A run of letters, digits and dots that is a host without a scheme: up to its last known ending, or beginning with www,
+# or before a path. The pattern itself skips other runs: only a host costs Python code, and a text has at most MAX_HOSTS
+# of them.
 BARE = re.compile(
     rf"{START}(?:{ending_in(ENDINGS)}"
     rf"|(www\.{RUN}*[^\W_])"
@@ -70,7 +75,10 @@ MAX_HOSTS = 100
 
 
 class LinkFilter:
-    """`only`: the hosts that links may lead to, None for any. `denied`: those they must not. Subdomains are included."""
+    """`only`: the hosts that links may lead to, None for any.
+
+    `denied`: those they must not. Subdomains are included.
+    """
 
     def __init__(self, only: Iterable[str] | None, denied: Iterable[str] = ()) -> None:
         self._only = None if only is None else frozenset(map(checked_host, only))
@@ -96,7 +104,9 @@ class LinkFilter:
         return False
 
     def _judged(self, piece: str) -> Iterator[Iterable[bool]]:
-        """Whether each host is refused, by the pattern that finds it: of links, and of names that are links only if denied."""
+        """Whether each host is refused, by the pattern that finds it: of links, and of names that are links only if
+        denied.
+        """
         for found in hosts_in(piece):
             yield map(self._refuses, found)
         if self._like_denied is not None:

@@ -65,7 +65,10 @@ async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Eff
         update = ToConversation(conversation, event)
         if not on:
             return [update]
-        return [update, message_event(conversation, await tx.add_system_message({"act": "message.pinned", "message": message}))]
+        return [
+            update,
+            message_event(conversation, await tx.add_system_message({"act": "message.pinned", "message": message})),
+        ]
 
     return await change_conversation(ctx, conversation, work, Right.PIN, allow_blocked=not on)
 

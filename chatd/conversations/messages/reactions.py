@@ -1,4 +1,7 @@
-"""Reactions to messages. A user has one or several on a message, as configured; the counts lie in the message itself."""
+"""Reactions to messages.
+
+A user has one or several on a message, as configured; the counts lie in the message itself.
+"""
 
 from typing import Annotated
 
@@ -26,7 +29,8 @@ NamedEmoji = Annotated[str, Meta(min_length=1, max_length=MAX_LENGTH, extra=LOOK
 
 
 class AddReaction(Command, tag="reaction.add"):
-    """React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the requester.
+    """React to a message with an emoji. If `messages.reactions` is `one`, it replaces the previous reaction of the
+    requester.
 
     Adding the same reaction again changes nothing.
     """
@@ -44,8 +48,8 @@ class AddReaction(Command, tag="reaction.add"):
     uncancellable=True,
 )
 async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
-    """`conflict`: the message was deleted. `too_large`: the message has too many different reactions, or too many of the
-    requester. `forbidden`: a filter refuses the emoji.
+    """`conflict`: the message was deleted. `too_large`: the message has too many different reactions, or too many of
+    the requester. `forbidden`: a filter refuses the emoji.
     """
     if not is_emoji(cmd.emoji):
         raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")

@@ -47,8 +47,8 @@ class MessageDelivered(Event, tag="message.delivered"):
 
 
 class MessageRead(Event, tag="message.read"):
-    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` is a part
-    of it.
+    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions`
+    is a part of it.
 
     `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
     `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get
@@ -131,7 +131,9 @@ class Recipient(Struct, kw_only=True, frozen=True):
 
 
 class ReceiptCounts(Struct, kw_only=True, frozen=True):
-    """Of the `members` that received the message, how many have read it, and how many have it delivered but not read."""
+    """Of the `members` that received the message, how many have read it, and how many have it delivered but not
+    read.
+    """
 
     members: int
     read: int
@@ -139,8 +141,8 @@ class ReceiptCounts(Struct, kw_only=True, frozen=True):
 
 
 class Receipts(Result, tag="message.receipts"):
-    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts` covers all
-    of them.
+    """The recipients who have read a message, and those who have it delivered but not read, ordered by id. `counts`
+    covers all of them.
 
     The recipients are the members at the time of sending, except the sender. `cursor` is null on the last page.
     """

@@ -1,8 +1,8 @@
 """Scheduled messages: planning them, and sending them at their time.
 
-A node takes a few due messages for 20 seconds, sends them as any other message, and removes them. If the node dies in between,
-another node takes them afterwards and sends them with the same client_id: a committed message is recognized by it and not sent
-twice.
+A node takes a few due messages for 20 seconds, sends them as any other message, and removes them. If the node dies in
+between, another node takes them afterwards and sends them with the same client_id: a committed message is recognized by
+it and not sent twice.
 """
 
 from contextlib import suppress
@@ -32,11 +32,14 @@ from chatd.wire.times import TIME
 LOG = log.get(__name__)
 SQL = queries.load("conversations/scheduling")
 MAX_AHEAD_MS = 366 * 86_400_000
-At = Annotated[int, Meta(ge=0, le=2**53 - 1, extra=TIME, description="Milliseconds since 1970 UTC, at most a year ahead")]
+At = Annotated[
+    int, Meta(ge=0, le=2**53 - 1, extra=TIME, description="Milliseconds since 1970 UTC, at most a year ahead")
+]
 
 
 class ScheduleMessage(MessageInput, tag="message.schedule", kw_only=True):
-    """Send a message at a later time. The fields are those of message.send; the permission to send is checked at that time.
+    """Send a message at a later time. The fields are those of message.send; the permission to send is checked at that
+    time.
 
     It is sent exactly once, under this `client_id`. Scheduling it again gives the same answer and no second message.
     """
@@ -60,8 +63,8 @@ class Scheduled(Result, tag="message.scheduled"):
     http="POST /v1/conversations/{conversation}/scheduled",
 )
 async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
-    """`conflict`: a message with this client_id was sent already. `too_large`: the text is too long, or too many messages are
-    scheduled (`messages.scheduled_per_user`).
+    """`conflict`: a message with this client_id was sent already. `too_large`: the text is too long, or too many
+    messages are scheduled (`messages.scheduled_per_user`).
     """
     known = await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, cmd.client_id)
     if known is None:
@@ -74,7 +77,9 @@ async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
 def check_time(ctx: Ctx, at: int) -> None:
     """Raises Refused: `bad_request`."""
     if not ctx.now < at <= ctx.now + MAX_AHEAD_MS:
-        raise Refused("bad_request", "$.at: expected a time in the future, at most a year ahead, in milliseconds since 1970")
+        raise Refused(
+            "bad_request", "$.at: expected a time in the future, at most a year ahead, in milliseconds since 1970"
+        )
 
 
 def scheduled_reply(row: Row) -> Reply:

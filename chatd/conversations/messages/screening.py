@@ -1,10 +1,10 @@
 """Screening of messages: the filters of the tenant, then the moderation hook. It is not open if neither is configured.
 
-Screened are the text, the names of files, the URLs of links, and every text in `meta`. Other texts (names, titles, tags) pass
-the filters in `chatd/app/command_texts.py`.
+Screened are the text, the names of files, the URLs of links, and every text in `meta`. Other texts (names, titles,
+tags) pass the filters in `chatd/app/command_texts.py`.
 
-A message that is stored already is not screened again, so that sending it again repeats the first ack, whatever the filters say
-by now.
+A message that is stored already is not screened again, so that sending it again repeats the first ack, whatever the
+filters say by now.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -72,7 +72,9 @@ class Filter:
         if self._masks and may_mask:
             return (yield from self._words.mask_in_slices(text))
         if (yield from self._words.is_in_slices(text)):
-            raise Refused("forbidden", f"{path}: the text contains a word that is not allowed here", details={"filter": "words"})
+            raise Refused(
+                "forbidden", f"{path}: the text contains a word that is not allowed here", details={"filter": "words"}
+            )
         return text
 
     def apply_to(self, to_screen: MessageToScreen) -> Sliced[MessageToScreen]:
@@ -89,7 +91,11 @@ class Filter:
     def _attachment(self, stored: dict[str, Any], path: str) -> Sliced[dict[str, Any]]:
         if stored["type"] == "link":
             yield from self.apply(stored["url"], f"{path}.url", may_mask=False)
-        return {**stored, "name": (yield from self.apply(stored["name"], f"{path}.name"))} if stored.get("name") else stored
+        return (
+            {**stored, "name": (yield from self.apply(stored["name"], f"{path}.name"))}
+            if stored.get("name")
+            else stored
+        )
 
     def _free_form(self, value: Any, path: str) -> Sliced[Any]:
         if isinstance(value, str):
@@ -141,7 +147,9 @@ class Screening:
             raise
 
     async def _look(self, to_screen: MessageToScreen) -> Row:
-        row = await self._db.one(SQL.look, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id)
+        row = await self._db.one(
+            SQL.look, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id
+        )
         assert row is not None
         return row
 

@@ -44,7 +44,9 @@ class MessageInput(Command):
     conversation: Id
     client_id: ClientId
     text: MessageText | None = None
-    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = msgspec.field(default_factory=list)
+    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = msgspec.field(
+        default_factory=list
+    )
     reply_to: Id | None = None
     meta: MessageMeta | None = None
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
@@ -99,7 +101,8 @@ def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None,
 
 
 async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None) -> Append:
-    """The effect that sends a message, checked and screened. `kind`: the type of the ack for the sender, None for no ack.
+    """The effect that sends a message, checked and screened. `kind`: the type of the ack for the sender, None for no
+    ack.
 
     Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `unavailable`.
     """
@@ -114,7 +117,9 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
         )
-        content = msgspec.structs.replace(content, text=screened.text, attachments=screened.attachments, meta=screened.meta)
+        content = msgspec.structs.replace(
+            content, text=screened.text, attachments=screened.attachments, meta=screened.meta
+        )
     ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
     return append(ctx, out.conversation, out.client_id, content, ack)
 
@@ -167,7 +172,10 @@ def check_payload(config: Config, out: MessageInput) -> None:
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
-    """The quote that all members get; UNSET if some of them may not see the quoted message. Raises Refused: `not_found`."""
+    """The quote that all members get; UNSET if some of them may not see the quoted message.
+
+    Raises Refused: `not_found`.
+    """
     row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
     if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
@@ -175,7 +183,9 @@ async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetTy
     return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
 
 
-def append(ctx: Ctx, conversation: str, client_id: str, content: Content, ack: Callable[[Appended], Result] | None) -> Append:
+def append(
+    ctx: Ctx, conversation: str, client_id: str, content: Content, ack: Callable[[Appended], Result] | None
+) -> Append:
     """The effect that commits and sends a message."""
     message = NewMessage(
         ctx.tenant,
@@ -232,18 +242,18 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
 class SendMessage(MessageInput, tag="message.send"):
     """Send a message. It needs a text or an attachment.
 
-    Sending it again with the same `client_id` gives the same ack and no second message, for ever. An attachment names an
-    `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of others are ignored.
-    `everybody`: mention all members; in a group this needs a right.
+    Sending it again with the same `client_id` gives the same ack and no second message, for ever. An attachment names
+    an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of others are
+    ignored. `everybody`: mention all members; in a group this needs a right.
     """
 
 
 class MessageAck(SentAck, tag="message.ack"):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
 
-    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of a
-    duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if a filter
-    has changed it. Neither comes with a duplicate.
+    Acks and events of a conversation reach a connection in the order of `rev`, also after a `behind`. Only the `rev` of
+    a duplicate may be lower than an earlier one. `expires_at`: when the message disappears. `text`: the stored text, if
+    a filter has changed it. Neither comes with a duplicate.
     """
 
     EXAMPLE: ClassVar = examples.Example(message=examples.MESSAGE)
@@ -257,16 +267,16 @@ class MessageAck(SentAck, tag="message.ack"):
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
-    `client_id` was used in another conversation. `too_large`: the text is too long, or `meta` and `attachments` have more
-    than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the message, or only
-    moderators and above may write or mention everybody.
+    `client_id` was used in another conversation. `too_large`: the text is too long, or `meta` and `attachments` have
+    more than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the
+    message, or only moderators and above may write or mention everybody.
     """
     return [await prepare(ctx, cmd, MessageAck)]
 
 
 class MessageHistory(Command, tag="message.history"):
-    """Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is that of
-    `seq`.
+    """Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is
+    that of `seq`.
     """
 
     conversation: Id

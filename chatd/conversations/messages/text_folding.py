@@ -1,8 +1,9 @@
 """Folding of characters that look alike or are written in several ways, for comparing words, never for showing them.
 
-Each character is folded by itself, so that folding takes linear time whatever the text (sorting the marks of a normal form does
-not: 16,000 of them in a bad order take a third of a second), and the place of each folded character in the text stays known.
-A character becomes NFKD, without case, accents and invisible characters, then the Latin letter that it looks like.
+Each character is folded by itself, so that folding takes linear time whatever the text (sorting the marks of a normal
+form does not: 16,000 of them in a bad order take a third of a second), and the place of each folded character in the
+text stays known. A character becomes NFKD, without case, accents and invisible characters, then the Latin letter that
+it looks like.
 """
 
 import re
@@ -21,22 +22,26 @@ MAX_KNOWN = 50_000
 # Accents, invisible characters, variation selectors, skin tones, and the vowel points of Arabic and Hebrew.
 DROPPED = frozenset(
     chain(
-        range(0x0300, 0x0370), range(0x0591, 0x05C8), range(0x0610, 0x061B), range(0x064B, 0x0653), range(0x1AB0, 0x1B00),
-        range(0x1DC0, 0x1E00), range(0x200B, 0x2010), range(0x202A, 0x202F), range(0x2060, 0x2070), range(0x20D0, 0x2100),
+        range(0x0300, 0x0370), range(0x0591, 0x05C8), range(0x0610, 0x061B), range(0x064B, 0x0653),
+        range(0x1AB0, 0x1B00),
+        range(0x1DC0, 0x1E00), range(0x200B, 0x2010), range(0x202A, 0x202F), range(0x2060, 0x2070),
+        range(0x20D0, 0x2100),
         range(0xFE00, 0xFE10), range(0x1F3FB, 0x1F400), range(0xE0000, 0xE0200),
         (0x00AD, 0x0640, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0),
     )
 )  # fmt: skip
-# Small letters of other alphabets, and the Latin ones that they look like. They take precedence over the data of Unicode.
+# Small letters of other alphabets, and the Latin ones that they look like. They take precedence over the data of
+# Unicode.
 CHOSEN = str.maketrans(
     "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜɵᗩᗯ",
     "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbghoaw",
 )
-# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics, Coptic, runes,
-# Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL.
-# Hebrew and Arabic are not included: a word with a letter that looks like an l is not taken for Latin there.
+# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics, Coptic,
+# runes, Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL. Hebrew and
+# Arabic are not included: a word with a letter that looks like an l is not taken for Latin there.
 ALPHABETS = (
-    (0x80, 0x590), (0x13A0, 0x1680), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2200, 0x2400), (0x2C60, 0x2D00), (0x2D30, 0x2D80),
+    (0x80, 0x590), (0x13A0, 0x1680), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2200, 0x2400), (0x2C60, 0x2D00),
+    (0x2D30, 0x2D80),
     (0xA4D0, 0xA500), (0xA640, 0xA6A0), (0xA720, 0xA800), (0xAB30, 0xABC0), (0x10280, 0x10500), (0x118A0, 0x118E0),
 )  # fmt: skip
 
@@ -57,7 +62,8 @@ def unicode_look_alikes() -> dict[int, str]:
 
 # Where Unicode has Latin letters with strokes and hooks, and small capitals.
 LATIN_BLOCKS = (
-    (0x100, 0x300), (0x1D00, 0x1E00), (0x1E00, 0x1F00), (0x2C60, 0x2C80), (0xA720, 0xA800), (0xAB30, 0xAB70), (0x1DF00, 0x1E000),
+    (0x100, 0x300), (0x1D00, 0x1E00), (0x1E00, 0x1F00), (0x2C60, 0x2C80), (0xA720, 0xA800), (0xAB30, 0xAB70),
+    (0x1DF00, 0x1E000),
 )  # fmt: skip
 NAME_OF_LETTER = re.compile(
     "LATIN (?:(?:SMALL|CAPITAL) LETTER ([A-Z]) WITH (?!SMALL|CAPITAL).*|LETTER SMALL CAPITAL ([A-Z])( WITH .*)?)"
@@ -65,7 +71,10 @@ NAME_OF_LETTER = re.compile(
 
 
 def letters_with_strokes() -> dict[int, str]:
-    """Letters that are by their names an ASCII letter with something on it, or a small capital one. NFKD leaves them whole."""
+    """Letters that are by their names an ASCII letter with something on it, or a small capital one.
+
+    NFKD leaves them whole.
+    """
     points = chain.from_iterable(range(low, high) for low, high in LATIN_BLOCKS)
     names = ((point, NAME_OF_LETTER.fullmatch(unicodedata.name(chr(point), ""))) for point in points)
     return {point: (match[1] or match[2]).lower() for point, match in names if match}
@@ -76,7 +85,8 @@ APOSTROPHES = frozenset(
     "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
     "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
 )
-# Letters that NFKD does not take apart, or takes for another text: white on black (as emoji too), (a), the lunate sigma.
+# Letters that NFKD does not take apart, or takes for another text: white on black (as emoji too), (a), the lunate
+# sigma.
 WHITE_ON_BLACK = {start + place: chr(97 + place) for start in (0x1F150, 0x1F170) for place in range(26)}
 PARENTHESIZED = {start + place: chr(97 + place) for start in (0x249C, 0x1F110) for place in range(26)}
 BEFORE: dict[int, str] = {**WHITE_ON_BLACK, **PARENTHESIZED, 0x3F2: "c", 0x3F9: "c", 0x1F1A5: "d"}
@@ -88,7 +98,8 @@ LOOK_ALIKES: dict[int, str | int] = {
 }
 LEET: dict[int, str | int | None] = dict(str.maketrans("0134578@$€", "oieastbase"))
 
-# Scripts without spaces between words, for the brackets of a pattern: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.
+# Scripts without spaces between words, for the brackets of a pattern: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han,
+# Hangul.
 UNSPACED = (
     "\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fff\u3005-\u30ff\u3130-\u318f\u3400-\u9fff"
     "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -100,10 +111,11 @@ SEPARATOR = "\0"
 
 
 class Table:
-    """Conversion of a text character by character, with a cache. `convert` takes characters with separators between them.
+    """Conversion of a text character by character, with a cache. `convert` takes characters with separators between
+    them.
 
-    All characters of a text that are not in the cache are converted in one call, so that a text of thousands of different
-    characters is fast, too.
+    All characters of a text that are not in the cache are converted in one call, so that a text of thousands of
+    different characters is fast, too.
     """
 
     def __init__(self, convert: Callable[[str], str]) -> None:

@@ -26,7 +26,9 @@ SQL = queries.load("conversations/typing")
 
 
 class TypingStart(Command, tag="typing.start"):
-    """Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no effect."""
+    """Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no
+    effect.
+    """
 
     conversation: Id
 
@@ -103,7 +105,10 @@ async def end_typing(node: Node, signal: SessionClosed) -> None:
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
-    """Ask the database, once until a membership begins or ends. Raises Refused: `not_found` if the requester is not a member."""
+    """Ask the database, once until a membership begins or ends.
+
+    Raises Refused: `not_found` if the requester is not a member.
+    """
     row = await ctx.node.db.one(SQL.members, ctx.tenant, conversation, ctx.user)
     if row is None:
         raise Refused("not_found", "no such conversation")

@@ -1,11 +1,11 @@
 """Unwanted words in a text, in any spelling: in linear time, whatever the text and the number of words.
 
-All words are one pattern: a trie of escaped literals, in which no two branches begin alike, so that one branch is tried at each
-position, no further than the longest word. Words of the operator and texts of users are never used as patterns.
+All words are one pattern: a trie of escaped literals, in which no two branches begin alike, so that one branch is tried
+at each position, no further than the longest word. Words of the operator and texts of users are never used as patterns.
 
-In scripts with spaces between words, a word matches as a whole ("class" is not "ass"); in those without (Chinese, Japanese,
-Korean, Thai and others) it matches anywhere. Any punctuation may stand between the words of a phrase. A word without a letter
-matches only as it is written ("455" is not "ass").
+In scripts with spaces between words, a word matches as a whole ("class" is not "ass"); in those without (Chinese,
+Japanese, Korean, Thai and others) it matches anywhere. Any punctuation may stand between the words of a phrase. A word
+without a letter matches only as it is written ("455" is not "ass").
 """
 
 import re
@@ -16,7 +16,8 @@ from chatd.conversations.messages.text_folding import UNSPACED, Folded, fold, fo
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
 
 MAX_WORD_LENGTH = 100
-# Characters within a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not include.
+# Characters within a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not
+# include.
 INSIDE_BEFORE = rf"(?<![^\W_{UNSPACED}])(?<![\u0900-\u0963\u0966-\u0dff])"
 INSIDE_AFTER = rf"(?![^\W_{UNSPACED}])(?![\u0900-\u0963\u0966-\u0dff])"
 # Final consonants and voice marks belong to the character before them, which is another one then.
@@ -35,7 +36,9 @@ class WordFilter:
         given = list(words)
         self._pattern = re.compile(pattern_of({checked(word) for word in given}))
         # Characters of the longest match, and the one after it.
-        self._longest = max((len(word) + word.count(" ") * (MAX_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
+        self._longest = (
+            max((len(word) + word.count(" ") * (MAX_BETWEEN - 1) for word in map(checked, given)), default=0) + 1
+        )
         # Words without a letter are compared as they are written.
         self._literal = {fold(word.strip()) for word in given if not has_letter(word)}
 
@@ -112,7 +115,9 @@ def checked(word: str) -> str:
     """A word in the form that is compared, with one space between the words of a phrase. Raises ValueError."""
     folded = " ".join(fold_loosely(word).split())
     if not folded or max(len(word), len(folded)) > MAX_WORD_LENGTH:
-        raise ValueError(f"not a valid word: {word[:MAX_WORD_LENGTH]!r}; expected 1 to {MAX_WORD_LENGTH} visible characters")
+        raise ValueError(
+            f"not a valid word: {word[:MAX_WORD_LENGTH]!r}; expected 1 to {MAX_WORD_LENGTH} visible characters"
+        )
     return folded
 
 

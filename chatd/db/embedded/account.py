@@ -1,8 +1,8 @@
 """The operating-system account of the embedded servers.
 
-A daemon that is not root runs them under its own account. Started by root, they get the system account `chatd`: Postgres refuses
-to run as root, and a fault in a server must not reach further than its own data. The account has no capability. It cannot enter
-the data folder by path; its servers start with their own folder as the working directory.
+A daemon that is not root runs them under its own account. Started by root, they get the system account `chatd`:
+Postgres refuses to run as root, and a fault in a server must not reach further than its own data. The account has no
+capability. It cannot enter the data folder by path; its servers start with their own folder as the working directory.
 """
 
 import os
@@ -34,7 +34,8 @@ class Account:
 
 
 def account_for(folder: Path) -> Account | None:
-    """The account of the server on `folder`, which need not exist yet; None: that of this process. Raises EmbeddedError.
+    """The account of the server on `folder`, which need not exist yet; None: that of this process. Raises
+    EmbeddedError.
 
     As root: the owner of the folder. `nobody`, which many unrelated processes share, and root itself are replaced.
     """
@@ -44,7 +45,9 @@ def account_for(folder: Path) -> Account | None:
         raise EmbeddedError(f"{folder} is no folder. Remove it, or choose another folder with data.dir.")
     if ours != ROOT:
         if found is not None and found.st_uid != ours:
-            raise EmbeddedError(f"{folder} belongs to {name_of(found.st_uid)}: run chatd as that user, or set data.dir.")
+            raise EmbeddedError(
+                f"{folder} belongs to {name_of(found.st_uid)}: run chatd as that user, or set data.dir."
+            )
         return None
     if found is not None and found.st_uid not in (ROOT, NOBODY):
         return Account(found.st_uid, found.st_gid)
@@ -67,7 +70,9 @@ def system_account() -> Account:
                 "Make it, run chatd as another user, or set postgres.dsn and redis.url."
             )
     if found.uid in (ROOT, NOBODY):
-        raise EmbeddedError(f"the account {NAME} has the uid {found.uid}. Give it one of its own, or run chatd as another user.")
+        raise EmbeddedError(
+            f"the account {NAME} has the uid {found.uid}. Give it one of its own, or run chatd as another user."
+        )
     return found
 
 
@@ -88,12 +93,17 @@ def name_of(uid: int) -> str:
 
 
 def give(folder: Path, account: Account) -> None:
-    """Make the account own a folder with all that is in it. Follows no link. Raises EmbeddedError for a file with two names."""
+    """Make the account own a folder with all that is in it.
+
+    Follows no link. Raises EmbeddedError for a file with two names.
+    """
     os.chown(folder, ROOT, ROOT, follow_symlinks=False)
     for path, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
         os.fchown(descriptor, account.uid, account.gid)
         for name in names:
             found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
-                raise EmbeddedError(f"{Path(path) / name} has a second name elsewhere and is not given to {NAME}. Remove one.")
+                raise EmbeddedError(
+                    f"{Path(path) / name} has a second name elsewhere and is not given to {NAME}. Remove one."
+                )
             os.chown(name, account.uid, account.gid, dir_fd=descriptor, follow_symlinks=False)

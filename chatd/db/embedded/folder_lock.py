@@ -1,8 +1,8 @@
 """The folder of the Postgres and the Redis that chatd brings, for a machine that has neither.
 
-Both are ordinary servers in sessions of their own: neither ^C nor `kill -9` of the daemon reaches them. A normal stop stops
-them too; after a `kill -9` the next start finds them running and goes on with them. One daemon at a time has a folder: it holds
-a lock that the kernel lets go when the process ends, however it ends.
+Both are ordinary servers in sessions of their own: neither ^C nor `kill -9` of the daemon reaches them. A normal stop
+stops them too; after a `kill -9` the next start finds them running and goes on with them. One daemon at a time has a
+folder: it holds a lock that the kernel lets go when the process ends, however it ends.
 """
 
 import fcntl
@@ -41,7 +41,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def make_private(folder: Path) -> None:
-    """Close a data folder to other users. A folder with foreign content keeps its mode and is refused. Raises EmbeddedError."""
+    """Close a data folder to other users.
+
+    A folder with foreign content keeps its mode and is refused. Raises EmbeddedError.
+    """
     found = folder.stat()
     if found.st_uid != os.geteuid():
         if os.geteuid() == 0 or found.st_uid != 0 or found.st_mode & stat.S_IWOTH:
@@ -66,7 +69,8 @@ def take(descriptor: int, folder: Path) -> None:
     except BlockingIOError:
         holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
         raise EmbeddedError(
-            f"{folder} is in use by another chatd (process {holder}). Stop that one, or choose another folder with data.dir."
+            f"{folder} is in use by another chatd (process {holder}). Stop that one, or choose another folder "
+            "with data.dir."
         ) from None
 
 

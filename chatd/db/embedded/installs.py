@@ -1,7 +1,7 @@
 """The programs of the embedded servers, where the account that runs them can reach them.
 
-The environment of a root user often lies below a folder that is closed to others, such as /root. Then the server's files are
-copied to /var/lib/chatd, which root owns: the account reads and runs them, and cannot change them.
+The environment of a root user often lies below a folder that is closed to others, such as /root. Then the server's
+files are copied to /var/lib/chatd, which root owns: the account reads and runs them, and cannot change them.
 """
 
 import os
@@ -20,7 +20,10 @@ LIBRARY = Path("/var/lib/chatd")
 
 
 def reachable(package: str, home: Path, program: str, account: Account | None) -> Path:
-    """`home`, a folder of the installed package, or a copy from which the account can run `program`. Raises EmbeddedError."""
+    """`home`, a folder of the installed package, or a copy from which the account can run `program`.
+
+    Raises EmbeddedError.
+    """
     if account is None or can_run(home / program, account):
         return home
     found = distribution(package)
@@ -32,9 +35,13 @@ def reachable(package: str, home: Path, program: str, account: Account | None) -
         if not copy.exists():
             make_copy(site, parts, copy)
     except OSError as error:
-        raise EmbeddedError(f"{home} is closed to the account of the server, and cannot be copied to {copy}: {error}") from error
+        raise EmbeddedError(
+            f"{home} is closed to the account of the server, and cannot be copied to {copy}: {error}"
+        ) from error
     if not can_run(copy / inside / program, account):
-        raise EmbeddedError(f"another account can run neither {home} nor {copy}. Install chatd in /opt, or set postgres.dsn.")
+        raise EmbeddedError(
+            f"another account can run neither {home} nor {copy}. Install chatd in /opt, or set postgres.dsn."
+        )
     return copy / inside
 
 

@@ -1,8 +1,8 @@
 """The embedded Postgres: initdb once, then postgres. It listens on a socket in its own folder only, and nowhere else.
 
-Access is by peer authentication: the kernel says which account connects, and only the one that runs chatd is the role `chatd`,
-which owns the database and is no superuser. The superuser cannot log in; single-user mode, while the server is stopped, is the
-only way to be one.
+Access is by peer authentication: the kernel says which account connects, and only the one that runs chatd is the role
+`chatd`, which owns the database and is no superuser. The superuser cannot log in; single-user mode, while the server is
+stopped, is the only way to be one.
 """
 
 import importlib.util
@@ -148,7 +148,9 @@ class Server:
         await self._administer(self.folder, account, [SQL.hand_over], DATABASE)
         allow_access(self.folder, account)
 
-    async def _administer(self, folder: Path, account: Account | None, statements: Sequence[str], database: str) -> None:
+    async def _administer(
+        self, folder: Path, account: Account | None, statements: Sequence[str], database: str
+    ) -> None:
         """In single-user mode a line is a statement."""
         lines = "".join(" ".join(statement.split()) + "\n" for statement in statements)
         command = [str(tools(account) / "postgres"), "--single", "-D", data_folder(folder, account)]
@@ -156,7 +158,8 @@ class Server:
 
     async def _start(self, account: Account | None) -> None:
         sockets = make_socket_folder(self.folder, SOCKET, account)
-        # Relative to its working directory: the folder, whose path the account need not be able to walk, nor Postgres to parse.
+        # Relative to its working directory: the folder, whose path the account need not be able to walk, nor Postgres
+        # to parse.
         settings = self._settings | {"unix_socket_directories": "." if sockets == self.folder else str(sockets)}
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         command = [str(tools(account) / "postgres"), "-D", data_folder(self.folder, account), *options]
@@ -208,5 +211,7 @@ def tools(account: Account | None) -> Path:
     """The same, where the account can run them. Raises EmbeddedError."""
     folder = reachable(PACKAGE, binaries().parent, "bin/initdb", account) / "bin"
     if UNSAFE_IN_SHELL & set(str(folder)):
-        raise EmbeddedError(f"initdb cannot be run from {str(folder)!r}: install chatd under a path without quotes, $, ` and \\.")
+        raise EmbeddedError(
+            f"initdb cannot be run from {str(folder)!r}: install chatd under a path without quotes, $, ` and \\."
+        )
     return folder

@@ -1,7 +1,7 @@
 """The embedded Redis (or Valkey): one process, a socket in its own folder, an append-only file.
 
-Its only user may give the commands that chatd uses, and no others: a test compares them with the source. Scripts are not
-among them.
+Its only user may give the commands that chatd uses, and no others: a test compares them with the source. Scripts are
+not among them.
 """
 
 import shutil
@@ -127,7 +127,8 @@ class Server:
             kind = version = ""
         if kind and not program.reads_files_of(kind, parse_version(version)):
             LOG.warning(
-                "the files of the embedded Redis are from another server; it begins empty", extra={"writer": f"{kind} {version}"}
+                "the files of the embedded Redis are from another server; it begins empty",
+                extra={"writer": f"{kind} {version}"},
             )
             for path in self.folder.glob("appendonly*"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

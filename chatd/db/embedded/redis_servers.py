@@ -39,12 +39,19 @@ class Program:
 
 def choose(account: Account | None) -> Program:
     """The newest one of this machine that is not too old, else the one in the wheel. Raises EmbeddedError."""
-    found = [one for one in installed() if not is_old(one.kind, one.version) and (account is None or can_run(one.path, account))]
+    found = [
+        one
+        for one in installed()
+        if not is_old(one.kind, one.version) and (account is None or can_run(one.path, account))
+    ]
     return max(found, key=lambda program: program.version) if found else bundled(account)
 
 
 def installed() -> Iterator[Program]:
-    """Those of the system, in every folder of the path. What a package has put into the environment of this Python is none."""
+    """Those of the system, in every folder of the path.
+
+    What a package has put into the environment of this Python is none.
+    """
     own = os.path.realpath(os.path.join(sys.prefix, "bin"))
     named = (*os.get_exec_path(), *SYSTEM_PATH.split(":"))
     folders = dict.fromkeys(os.path.realpath(part) for part in named if os.path.isabs(part))
@@ -62,7 +69,9 @@ def bundled(account: Account | None = None) -> Program:
     homes = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     program = homes and probe(reachable(PACKAGE, homes[0].parent, homes[0].name, account) / homes[0].name)
     if not program:
-        raise EmbeddedError("no embedded Redis for this system. Install redis-server or valkey-server, or set redis.url.")
+        raise EmbeddedError(
+            "no embedded Redis for this system. Install redis-server or valkey-server, or set redis.url."
+        )
     return program
 
 

@@ -36,8 +36,8 @@ async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
 async def join_servers(config: Config, *, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
     """For a command beside a daemon: the servers that it runs, or for the time of the command our own.
 
-    A folder of new ones is made only to `begin` with: whoever asks in the wrong place would take an empty database for theirs.
-    Raises EmbeddedError.
+    A folder of new ones is made only to `begin` with: whoever asks in the wrong place would take an empty database for
+    theirs. Raises EmbeddedError.
     """
     folder = Path(config.data.dir)
     embedded = uses_embedded_postgres(config) or uses_embedded_redis(config)

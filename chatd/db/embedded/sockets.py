@@ -25,7 +25,10 @@ def socket_folder(folder: Path, name: str) -> Path:
 
 
 def make_socket_folder(folder: Path, name: str, account: Account | None) -> Path:
-    """The same, made when it is missing. Its name cannot be guessed; a link beside `folder` leads there. Raises EmbeddedError."""
+    """The same, made when it is missing.
+
+    Its name cannot be guessed; a link beside `folder` leads there. Raises EmbeddedError.
+    """
     if fits(folder / name):
         return folder
     found = substitute(folder)
@@ -37,7 +40,9 @@ def make_socket_folder(folder: Path, name: str, account: Account | None) -> Path
             link_of(folder).unlink()
         link_of(folder).symlink_to(found)
     if not fits(found / name):
-        raise EmbeddedError(f"the path {found} is too long for a socket. Choose a shorter data.dir, or a shorter TMPDIR.")
+        raise EmbeddedError(
+            f"the path {found} is too long for a socket. Choose a shorter data.dir, or a shorter TMPDIR."
+        )
     return found
 
 
@@ -62,7 +67,9 @@ def substitute(folder: Path) -> Path | None:
 
 
 def listener(path: Path) -> int | None:
-    """The process that listens on a socket: None when there is none, or when it is not the owner of the socket's folder."""
+    """The process that listens on a socket: None when there is none, or when it is not the owner of the socket's
+    folder.
+    """
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(CONNECT_TIMEOUT_S)
         try:

@@ -1,7 +1,7 @@
 """Conditions that field types cannot declare, as JSON Schema. Subsystems declare them, see `Subsystem.conditions`.
 
-`components` adds them to the schema of the command, `openapi` to that of the request body. Text contains no NUL and integers fit
-into 64 bits (see `validation`), which `bounded` adds to every field without a condition of its own.
+`components` adds them to the schema of the command, `openapi` to that of the request body. Text contains no NUL and
+integers fit into 64 bits (see `validation`), which `bounded` adds to every field without a condition of its own.
 """
 
 from typing import Any
@@ -53,7 +53,9 @@ def add_condition(schemas: dict[str, Schema], condition: Condition) -> None:
     """Add a condition to the schema of its type, if that is among them."""
     schema = schemas.get(condition.kind.__name__)
     if schema is not None:
-        schema["properties"] |= {name: with_part(schema["properties"][name], part) for name, part in condition.fields.items()}
+        schema["properties"] |= {
+            name: with_part(schema["properties"][name], part) for name, part in condition.fields.items()
+        }
         schema.update(condition.schema)
 
 

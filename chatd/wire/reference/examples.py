@@ -1,6 +1,7 @@
 """Deterministic examples of every type of the protocol, for the reference and the golden vectors.
 
-A new type needs no entry here; entries only make its example more readable. A type that needs more declares an `EXAMPLE`.
+A new type needs no entry here; entries only make its example more readable. A type that needs more declares an
+`EXAMPLE`.
 """
 
 from typing import Any, TypeVar
@@ -91,11 +92,12 @@ MILLIS = 1_770_000_000_000
 
 
 class Example:
-    """What the example of a type shows. The type declares it as its class attribute `EXAMPLE`; subclasses do not inherit it.
+    """What the example of a type shows. The type declares it as its class attribute `EXAMPLE`; subclasses do not
+    inherit it.
 
     `values`: fields whose general value in `VALUES` does not fit. `shown`: optional fields in the example of a command.
-    `left_out`: fields that exclude another one, and are absent. `absent_if_missed`: fields that an event lacks if the Python
-    client makes it of a state that it synced (`chatd/client/states.py`).
+    `left_out`: fields that exclude another one, and are absent. `absent_if_missed`: fields that an event lacks if the
+    Python client makes it of a state that it synced (`chatd/client/states.py`).
     """
 
     def __init__(

@@ -95,7 +95,9 @@ def routes_text(routes: Routes) -> str:
     lines = ["| route | requires | description |", "|---|---|---|"]
     for path, operations in sorted(routes.items()):
         for method, about in operations.items():
-            needs = " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
+            needs = (
+                " or ".join(name or "nothing" for one in about["security"] for name in (one or {"": []})) or "nothing"
+            )
             lines.append(f"| `{method.upper()} {path}` | {needs} | {about['summary']} {about.get('description', '')} |")
     return "\n".join(lines) + "\n"
 
@@ -196,12 +198,17 @@ def default_of(schema: dict[str, Any]) -> str:
 
 
 def refusals() -> str:
-    rows = [f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |" for row in REFUSALS.values()]
+    rows = [
+        f"| `{row.code}` | {row.status} | {'yes' if row.retryable else 'no'} | {row.meaning} |"
+        for row in REFUSALS.values()
+    ]
     head = f"## Refusals\n\nAny command can be refused with {', '.join(f'`{code}`' for code in ANY)}.\n"
     return "\n".join([head, "| code | HTTP | retry? | meaning |", "|---|---|---|---|", *rows, ""])
 
 
 def closes() -> str:
-    rows = [f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()]
+    rows = [
+        f"| {row.code} | {row.name} | {'yes' if row.may_return else 'no'} | {row.meaning} |" for row in CLOSES.values()
+    ]
     rows[:0] = PROTOCOL_CLOSES
     return "\n".join([CLOSES_HEAD, "| code | name | reconnect? | meaning |", "|---|---|---|---|", *rows, ""])

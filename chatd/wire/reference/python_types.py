@@ -1,4 +1,5 @@
-"""The types of the protocol as Python, for the client: a struct for every answer and event, and a signature for every command.
+"""The types of the protocol as Python, for the client: a struct for every answer and event, and a signature for every
+command.
 
 The client imports nothing of the server, so it can talk to servers of other versions: it ignores unknown fields, and
 leaves limits and lists of allowed values to the server.
@@ -42,7 +43,8 @@ REQUEST = '''\
 
         Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
-        return await self.request(command, {name.rstrip("_"): value for name, value in fields.items() if value is not None})
+        given = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
+        return await self.request(command, given)
 
     async def request(self, command: str, fields: dict[str, Any]) -> Any:
         """Send a command and wait for its answer."""
@@ -152,7 +154,9 @@ def attribute(field: str, kind: dict[str, Any], *, is_required: bool) -> str:
 
 def absent_if_missed(name: str) -> set[str]:
     """The fields of the type of this name that it declares so."""
-    return {field for kind in classes_below(Struct) if kind.__name__ == name for field in example_of(kind).absent_if_missed}
+    return {
+        field for kind in classes_below(Struct) if kind.__name__ == name for field in example_of(kind).absent_if_missed
+    }
 
 
 def python_name(field: str) -> str:

@@ -32,4 +32,11 @@ def probe(name: str, summary: str, properties: dict[str, Any], *, unready: str =
     responses: dict[str, Any] = {"200": {"description": summary, "content": content}}
     if unready:
         responses["503"] = {"description": unready, "content": content}
-    return {"operationId": name, "tags": ["server"], "summary": summary, "parameters": [], "responses": responses, "security": []}
+    return {
+        "operationId": name,
+        "tags": ["server"],
+        "summary": summary,
+        "parameters": [],
+        "responses": responses,
+        "security": [],
+    }

@@ -64,4 +64,6 @@ def in_typescript(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"Array<{in_typescript(schema.get('items', {}))}>"
     simple = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
-    return simple.get(schema.get("type", ANY), "Record<string, unknown>" if schema.get("type") == "object" else "unknown")
+    return simple.get(
+        schema.get("type", ANY), "Record<string, unknown>" if schema.get("type") == "object" else "unknown"
+    )

@@ -35,7 +35,8 @@ def typescript(described: Description) -> str:
         + "/** The result of each command that is not refused. */\n"
         + f"export interface ResultOf {{\n{results}}}\n\n"
         + tail
-        + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, ServerEvent];\n"
+        + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, "
+        "ServerEvent];\n"
     )
 
 

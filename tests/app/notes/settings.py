@@ -20,7 +20,9 @@ SETTINGS = (Settings("notes", NoteSettings),)
 def check_settings(config: Config) -> Iterator[Finding]:
     most = config.get(NoteSettings).max_notes
     detail = f"at most {most} notes of one sender"
-    yield Finding("notes", most <= MAX_SENSIBLE_NOTES, detail, f"set notes.max_notes to at most {MAX_SENSIBLE_NOTES}", "notes")
+    yield Finding(
+        "notes", most <= MAX_SENSIBLE_NOTES, detail, f"set notes.max_notes to at most {MAX_SENSIBLE_NOTES}", "notes"
+    )
 
 
 async def check(config: Config) -> Iterable[Finding]:

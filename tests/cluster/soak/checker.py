@@ -1,7 +1,7 @@
 """Check the log of each client against Postgres; each function returns the violations.
 
-The numbers are those of the list of invariants: I1 acknowledged messages exist, I2 once, I3 every member got them,
-I4 in order and without a silent gap, I5 the same for all, I6 refused messages do not exist, I7 later messages have later
+The numbers are those of the list of invariants: I1 acknowledged messages exist, I2 once, I3 every member got them, I4
+in order and without a silent gap, I5 the same for all, I6 refused messages do not exist, I7 later messages have later
 positions, I8 cursors only advance, I10 few events are delivered twice. I9 is in `outcasts`, I11 in `checker_sync`, I13
 and I14 in `checker_matches`.
 """
@@ -48,7 +48,9 @@ async def judge(db: Postgres, people: Sequence[Person], groups: Sequence[Group])
     for person in people:
         wrong += judge_wire(person.client.wire) + judge_told(person, rows, by_id) + judge_cursors(person)
     for group in groups:
-        wrong += [problem for member in group.members for problem in judge_whole(member, group.id, rows.get(group.id, []))]
+        wrong += [
+            problem for member in group.members for problem in judge_whole(member, group.id, rows.get(group.id, []))
+        ]
     return wrong + judge_repeats(people)
 
 
@@ -107,7 +109,9 @@ def judge_wire(wire: Sequence[Frame]) -> list[str]:
         elif rev > said.get(conversation, 0):
             before = last.get(conversation, rev - 1)
             if rev != before + 1:
-                wrong.append(f"I4: {rev} after {before} in {conversation}; the last of it: {last_of(wire, frame, conversation)}")
+                wrong.append(
+                    f"I4: {rev} after {before} in {conversation}; the last of it: {last_of(wire, frame, conversation)}"
+                )
             last[conversation] = rev
     return wrong
 

@@ -21,11 +21,16 @@ def judge_known(groups: Iterable[Group], weather: Weather) -> list[str]:
     for group in groups:
         for member in group.members:
             connections = [
-                (since, until, knowledge_of(frames, group.id)) for since, until, frames in connections_of(member.client.wire)
+                (since, until, knowledge_of(frames, group.id))
+                for since, until, frames in connections_of(member.client.wire)
             ]
             for sent in (sent for other in group.members if other is not member for sent in other.sent):
                 if sent.conversation == group.id and sent.acked:
-                    wrong += [f"E5: {member.user} did not know of {sent}" for one in connections if not knows(one, sent, weather)]
+                    wrong += [
+                        f"E5: {member.user} did not know of {sent}"
+                        for one in connections
+                        if not knows(one, sent, weather)
+                    ]
     return wrong
 
 

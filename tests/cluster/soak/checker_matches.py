@@ -128,7 +128,11 @@ def is_late(stranger: Stranger, talk: Talk, theirs: Talk, weather: Weather) -> b
         return False
     known = talk.over or 1e12
     start = max(theirs.over, weather.last_end(theirs.over))
-    return known > start + END and weather.is_calm(start, start + END) and was_connected(stranger, theirs.over, start + END)
+    return (
+        known > start + END
+        and weather.is_calm(start, start + END)
+        and was_connected(stranger, theirs.over, start + END)
+    )
 
 
 def unanswered(waits: Iterable[Wait]) -> int:

@@ -12,7 +12,9 @@ from tests.cluster.soak.people import ANSWER, Frame, Group, Person
 States = set[tuple[int, int, str, str | None]]
 
 
-async def judge_sync(groups: Sequence[Group], rows: dict[str, list[Any]], rng: random.Random, positions: int) -> list[str]:
+async def judge_sync(
+    groups: Sequence[Group], rows: dict[str, list[Any]], rng: random.Random, positions: int
+) -> list[str]:
     """Sync each member of each group from random `positions`."""
     wrong = []
     for group in groups:
@@ -27,7 +29,11 @@ def judge_seen(person: Person, conversation: str, rows: Sequence[Any]) -> list[s
     """The device received the last state of every message, live or by a sync."""
     seen = {place for frame in person.client.wire for place in places_in(frame, conversation)}
     missing = [row for row in rows if (row["seq"], row["rev"]) not in seen]
-    return [f"I11: {person.user} never saw the last state of {len(missing)} messages, such as {missing[0]}"] if missing else []
+    return (
+        [f"I11: {person.user} never saw the last state of {len(missing)} messages, such as {missing[0]}"]
+        if missing
+        else []
+    )
 
 
 def places_in(frame: Frame, conversation: str) -> Iterable[tuple[int, int]]:
@@ -38,7 +44,9 @@ def places_in(frame: Frame, conversation: str) -> Iterable[tuple[int, int]]:
     if frame.kind == ANSWER and body["t"] == "message.ack":
         return [(body["seq"], body["rev"])]
     messages = (
-        [body["message"]] if body["t"] in ("message.new", "message.update") else body.get("messages", body.get("items", ()))
+        [body["message"]]
+        if body["t"] in ("message.new", "message.update")
+        else body.get("messages", body.get("items", ()))
     )
     return [(message["seq"], message["rev"]) for message in messages if "seq" in message]
 
@@ -54,7 +62,9 @@ async def judge_from_anywhere(
         expected = {state for state in states if state[1] > start}
         got = await changes_since(client, conversation, start)
         if got != expected:
-            wrong.append(f"I11: from {start} in {conversation}: missing {expected - got}, too much {got - expected}"[:600])
+            wrong.append(
+                f"I11: from {start} in {conversation}: missing {expected - got}, too much {got - expected}"[:600]
+            )
     return wrong
 
 

@@ -127,7 +127,11 @@ class Person:
 
     async def change_something(self, conversation: str, rng: random.Random) -> None:
         """Edit, delete or react to one of the last messages; any outcome is fine."""
-        mine = [sent for sent in self.sent[-LAST:] if sent.conversation == conversation and sent.acked and None not in sent.later]
+        mine = [
+            sent
+            for sent in self.sent[-LAST:]
+            if sent.conversation == conversation and sent.acked and None not in sent.later
+        ]
         if not mine:
             return
         sent, way = rng.choice(mine), rng.randrange(3)
@@ -146,7 +150,11 @@ class Person:
     def shown(self, conversation: str) -> dict[int, str | None]:
         """The texts by `seq` that an app shows which knows only the received events."""
         told = [event for event in self.told if event["t"] in ("message.new", "message.update")]
-        return {event["message"]["seq"]: event["message"].get("text") for event in told if event["conversation"] == conversation}
+        return {
+            event["message"]["seq"]: event["message"].get("text")
+            for event in told
+            if event["conversation"] == conversation
+        }
 
     def messages(self, conversation: str) -> list[Reply]:
         """The messages received, in order."""
@@ -181,7 +189,9 @@ async def connected(person: Person) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def come(fleet: Fleet, kind: type[Person], account: Account | None = None, *, task_status: trio.TaskStatus[Person]) -> None:
+async def come(
+    fleet: Fleet, kind: type[Person], account: Account | None = None, *, task_status: trio.TaskStatus[Person]
+) -> None:
     """Connect a user who stays until the end."""
     account = account or await sign_up(fleet.http)
     person = kind(account, Recorder(fleet, account))

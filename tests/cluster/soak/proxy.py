@@ -1,7 +1,7 @@
 """A proxy between a node and a server that fails like a network: in one direction or both, silently or with a reset.
 
-Data held back while a direction is broken is delivered when it is repaired, as retransmitted packets are, even if the sender has
-given up.
+Data held back while a direction is broken is delivered when it is repaired, as retransmitted packets are, even if the
+sender has given up.
 """
 
 from collections.abc import AsyncIterator, Iterator

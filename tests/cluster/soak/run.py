@@ -32,8 +32,8 @@ SETTLE, SEE, MEET = 40.0, 12.0, 10.0
 class Scenario:
     """`faults` at random for `seconds`; without them the fixed scenario, however long it takes.
 
-    `pause`: the maximum seconds between two messages of one user in one group. `calm`: seconds without faults at the end.
-    `positions`: the number of positions from which each member syncs each group.
+    `pause`: the maximum seconds between two messages of one user in one group. `calm`: seconds without faults at the
+    end. `positions`: the number of positions from which each member syncs each group.
     """
 
     nodes: int = 3
@@ -100,7 +100,12 @@ async def soak(folder: Path, seed: int, scenario: Scenario) -> Report:
 
 
 def report_of(
-    seed: int, everybody: list[Person], strangers: list[Stranger], parties: list[Party], weather: Weather, wrong: list[str]
+    seed: int,
+    everybody: list[Person],
+    strangers: list[Stranger],
+    parties: list[Party],
+    weather: Weather,
+    wrong: list[str],
 ) -> Report:
     raw, twice = checker.repeats(everybody)
     return Report(
@@ -120,7 +125,12 @@ def report_of(
 
 
 async def live(
-    fleet: Fleet, weather: Weather, scenario: Scenario, groups: list[Group], strangers: list[Stranger], parties: list[Party]
+    fleet: Fleet,
+    weather: Weather,
+    scenario: Scenario,
+    groups: list[Group],
+    strangers: list[Stranger],
+    parties: list[Party],
 ) -> None:
     """Run until the faults are over and all sent messages are settled. Raises TooSlowError."""
     over = trio.Event()
@@ -175,7 +185,9 @@ async def see_all(db: Postgres, groups: Sequence[Group]) -> None:
     """Wait until every client has received everything; the checks decide whether it has."""
     rows = await checker.rows_of(db)
     with trio.move_on_after(SEE):
-        while any(checker.judge_whole(one, group.id, rows.get(group.id, [])) for group in groups for one in group.members):
+        while any(
+            checker.judge_whole(one, group.id, rows.get(group.id, [])) for group in groups for one in group.members
+        ):
             await trio.sleep(0.2)
 
 

@@ -89,7 +89,7 @@ class Stranger(Person):
             if talk.match == match and not talk.over:
                 talk.over, talk.how = trio.current_time(), how
 
-    # --- the loop --------------------------------------------------------------------------------------------------------
+    # --- the loop -------------------------------------------------------------------------------------------------
 
     async def live(self, rng: random.Random) -> None:
         while True:
