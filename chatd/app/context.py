@@ -41,7 +41,7 @@ class Node:
 
     def get(self, kind: type[T]) -> T:
         """See `Services.get`."""
-        return self.services.get(kind)
+        return self.services.by_class[kind]  # type: ignore[no-any-return]
 
 
 def no_session(_: Principal) -> None:

@@ -12,11 +12,18 @@ class NotOpen(LookupError):
     """The subsystem of the service is not open: the node is starting or stopping, or runs without it."""
 
 
+class ByClass(dict[type[Any], Any]):
+    """Objects by their class. Raises NotOpen for a missing one."""
+
+    def __missing__(self, kind: type[Any]) -> Any:
+        raise NotOpen(f"no {kind.__name__} is open")
+
+
 class Services:
-    """One object for each class."""
+    """One object for each class. `by_class` is for look-ups on the hot path."""
 
     def __init__(self) -> None:
-        self._by_class: dict[type[Any], Any] = {}
+        self.by_class = ByClass()
 
     def add(self, service: T, kind: type[Any] | None = None) -> T:
         """Make the object available under `kind`, or else its own class, and return it.
@@ -24,18 +31,15 @@ class Services:
         Raises ValueError for a second one.
         """
         kind = kind or type(service)
-        if kind in self._by_class:
+        if kind in self.by_class:
             raise ValueError(f"there is a {kind.__name__} already")
-        self._by_class[kind] = service
+        self.by_class[kind] = service
         return service
 
     def get(self, kind: type[T]) -> T:
         """The object of this class. Raises NotOpen when its subsystem is not open."""
-        try:
-            return self._by_class[kind]  # type: ignore[no-any-return]
-        except KeyError:
-            raise NotOpen(f"no {kind.__name__} is open") from None
+        return self.by_class[kind]  # type: ignore[no-any-return]
 
     def find(self, kind: type[T]) -> T | None:
         """The object of this class, or None when there is none."""
-        return self._by_class.get(kind)
+        return self.by_class.get(kind)

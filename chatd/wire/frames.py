@@ -54,7 +54,10 @@ class Header(NamedTuple):
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
     """Encode a frame of the server: final, not masked."""
-    return frame_head(opcode, len(payload)) + payload
+    length = len(payload)
+    if length < 126:
+        return bytes((FINAL | opcode, length)) + payload
+    return frame_head(opcode, length) + payload
 
 
 def frame_head(opcode: int, length: int) -> bytes:
