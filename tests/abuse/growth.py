@@ -6,6 +6,7 @@ from typing import TypeVar
 
 # Four times the input may take at most eight times as long. Shorter times than this are not judged.
 GROWTH, LEAST_S = 8, 0.0005
+PAIRS = 8
 SIZES = [4**power for power in range(1, 7)]
 Input = TypeVar("Input")
 
@@ -18,15 +19,9 @@ def seconds(use: Callable[[Input], object], given: Input) -> float:
 
 def grows(use: Callable[[Input], object], make: Callable[[int], Input], sizes: list[int] = SIZES) -> bool:
     """Whether an input takes disproportionately longer than a quarter of it."""
-    first, *others = sizes
-    before = seconds(use, make(first))
-    for size in others:
-        limit = max(LEAST_S, GROWTH * before)
-        took = seconds(use, make(size))
-        for _ in range(3):
-            # Another process may have evicted the caches: one good attempt suffices.
-            took = took if took <= limit else min(took, seconds(use, make(size)))
-        if took > limit:
-            return True
-        before = took
-    return False
+    return any(is_disproportionate(use, make(size), make(size * 4)) for size in sizes[:-1])
+
+
+def is_disproportionate(use: Callable[[Input], object], quarter: Input, whole: Input) -> bool:
+    """Measured in pairs: another process may slow down one of the two, or evict the caches. One good pair suffices."""
+    return all(seconds(use, whole) > max(LEAST_S, GROWTH * seconds(use, quarter)) for _ in range(PAIRS))

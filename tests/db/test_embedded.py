@@ -341,3 +341,18 @@ async def test_files_that_this_redis_cannot_read_are_dropped(tmp_path: Path) -> 
                 assert await redis.call("EXISTS", "a") == kept, writer
             await redis.call("SET", "a", 1)
         await server.stop()
+
+
+async def test_the_server_executes_commands_once_it_has_started(tmp_path: Path) -> None:
+    """However long it loads its file."""
+    server = embedded_redis.Server(tmp_path / "redis", "+@all")
+    for loaded in (0, 1, 1):
+        await server.start()
+        async with trio_asyncio.open_loop(), open_redis(RedisSection(), server.url) as redis:
+            assert await redis.call("EXISTS", "copy") == loaded
+            if not loaded:
+                # A short file that takes long to load: the server executes each command again.
+                await redis.call("SADD", "set", *map(str, range(0, 20_000, 2)), "text")
+                for _ in range(300):
+                    await redis.call("SUNIONSTORE", "copy", "set")
+        await server.stop()

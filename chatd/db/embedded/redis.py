@@ -7,8 +7,9 @@ not among them.
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import Popen
 from urllib.parse import quote
 
 import trio
@@ -25,6 +26,8 @@ from chatd.db.releases import parse_version
 
 LOG = log.get(__name__)
 START_TIMEOUT_S = 60.0
+PING_TIMEOUT_S = 1.0
+MAX_REPLY_BYTES = 256
 SOCKET = "redis.sock"
 # The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
@@ -81,8 +84,13 @@ class Server:
         self.folder.chmod(0o700)
         if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
             give(self.folder, account)
-        if not self.running():
-            await self._start(account)
+        process = None if self.running() else self._launch(account)
+        with trio.move_on_after(START_TIMEOUT_S):
+            while process is None or process.poll() is None:
+                if await self._is_ready():
+                    return
+                await trio.sleep(POLL_S)
+        raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
 
     async def stop(self) -> None:
         """Save and end; wait until it is gone."""
@@ -90,11 +98,21 @@ class Server:
         if pid is not None:
             await end(pid, signal.SIGTERM)
 
+    async def _is_ready(self) -> bool:
+        """Whether it executes commands: it listens before it has loaded its file, and refuses commands until then."""
+        if not self.running():
+            return False
+        with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(PING_TIMEOUT_S):
+            async with await trio.open_unix_socket(self.socket) as stream:
+                await stream.send_all(b"PING\r\n")
+                return await stream.receive_some(MAX_REPLY_BYTES) == b"+PONG\r\n"
+        return False
+
     def _is_foreign(self, account: Account | None) -> bool:
         """Whether the folder is of the first layout, where the server ran as root."""
         return account is not None and self.folder.exists() and self.folder.lstat().st_uid == ROOT
 
-    async def _start(self, account: Account | None) -> None:
+    def _launch(self, account: Account | None) -> "Popen[bytes]":
         program = choose(account)
         self._drop_unreadable(program, account)
         sockets = make_socket_folder(self.folder, SOCKET, account)
@@ -111,13 +129,7 @@ class Server:
         }
         arguments = [text for key, value in options.items() for text in (f"--{key}", value)]
         arguments += ["--user", "default", "on", "nopass", "~*", "&*", *self._commands.split()]
-        process = launch([str(program.path), *arguments], self.folder, self.log, account)
-        with trio.move_on_after(START_TIMEOUT_S):
-            while process.poll() is None:
-                if listener(self.socket) == process.pid:
-                    return
-                await trio.sleep(POLL_S)
-        raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
+        return launch([str(program.path), *arguments], self.folder, self.log, account)
 
     def _drop_unreadable(self, program: Program, account: Account | None) -> None:
         """Begin empty where a newer, or another, server has written: nothing in a Redis of chatd has to last."""
