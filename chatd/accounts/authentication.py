@@ -74,7 +74,7 @@ class SignIn:
         """Check a user who connects, and load the state of the session. Raises Refused: `unauthenticated`, `banned`."""
         row = await self._look_up(SQL.enter, principal, address, now)
         pending.topics += zip(row["conversations"], row["revs"], strict=True)
-        pending.match, pending.match_delivered = row["match"], row["heard"]
+        pending.match, pending.match_delivered = row["match"], row["announced"]
         pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:

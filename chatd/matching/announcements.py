@@ -109,17 +109,17 @@ class Announcements:
         self.unconfirmed.discard(user)
         return unconfirmed
 
-    def on_session_opened(self, user: UserKey, match: str | None, heard: bool) -> None:
+    def on_session_opened(self, user: UserKey, match: str | None, announced: bool) -> None:
         """Note the match that a new session was sent with its state.
 
-        `heard`: the user received `match.found` before.
+        `announced`: the user received `match.found` before.
         """
         if match is None:
             return
         self.announced.setdefault(user, match)
-        if not heard:
+        if not announced:
             self.unconfirmed.add(user)
-        if not heard or self.announced[user] != match or match in self._ended:
+        if not announced or self.announced[user] != match or match in self._ended:
             self.unverified[user] = trio.current_time()
 
     def on_disconnect(self, user: UserKey) -> bool:
@@ -151,7 +151,7 @@ class Announcements:
             connected = [key for key in due if self._hub.connections.count(key[0], key[2])]
             with suppress(Refused):
                 if connected:
-                    await self._db.run(SQL.mark_heard, *to_unnest_arrays(connected, 3))
+                    await self._db.run(SQL.mark_announced, *to_unnest_arrays(connected, 3))
                 for key in due:
                     if self._deliveries[key] <= until:
                         del self._deliveries[key]

@@ -170,7 +170,7 @@ async def current_match(ctx: Ctx, ticket: str | None = None) -> tuple[Row, Crite
     row = await active(ctx)
     if row is None:
         raise no_match()
-    criteria = decode_criteria(row["asked"])
+    criteria = decode_criteria(row["criteria"])
     if ticket is not None and criteria.ticket not in ("", ticket):
         raise Refused("not_found", "you are in another match")
     return row, criteria

@@ -53,9 +53,9 @@ class Matches:
         Raises UniqueViolation if one of them is in a match already, ForeignKeyViolation for an unknown user, Refused.
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
-        users, asked = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
+        users, criteria = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
         rows = await self._db.all(
-            SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), asked
+            SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), criteria
         )
         return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
@@ -108,10 +108,10 @@ class Matches:
         )
         await self._announcements.announce(announcement(tenant, user, row["match"], found, began=True))
 
-    async def was_heard(self, tenant: str, match: str, user: str) -> bool | None:
+    async def was_announced(self, tenant: str, match: str, user: str) -> bool | None:
         """Whether the user has received `match.found`; None if the user is not in this match. Raises Refused."""
-        heard: bool | None = await self._db.value(SQL.heard, tenant, match, user)
-        return heard
+        announced: bool | None = await self._db.value(SQL.announced, tenant, match, user)
+        return announced
 
     async def end(
         self,

@@ -199,7 +199,7 @@ class Pairing:
     async def _carry_out(self, work: Work) -> None:
         match work:
             case Ticket():
-                await self._close_matched(work, heard=False)
+                await self._close_matched(work, announced=False)
             case Paired() if work.match not in self.pool.pairs:
                 return
             case Paired() if self.pool.is_confirmed(work.match):
@@ -306,26 +306,26 @@ class Pairing:
         """An earlier attempt, perhaps of the previous owner, has committed this match; or a user is in another
         match.
         """
-        heard = {
-            ticket.user: await self._matches.was_heard(ticket.tenant, pair.match, ticket.user) for ticket in tickets
+        announced = {
+            ticket.user: await self._matches.was_announced(ticket.tenant, pair.match, ticket.user) for ticket in tickets
         }
-        if None in heard.values() or pair.match not in self.pool.pairs:
+        if None in announced.values() or pair.match not in self.pool.pairs:
             await self._drop_matched(pair, tickets)
             return
         self._take(self.pool.commit(pair.match))
         for ticket in tickets:
-            await self._close_matched(ticket, heard=bool(heard[ticket.user]))
+            await self._close_matched(ticket, announced=bool(announced[ticket.user]))
 
-    async def _close_matched(self, ticket: Ticket, *, heard: bool) -> None:
+    async def _close_matched(self, ticket: Ticket, *, announced: bool) -> None:
         """Close a used ticket and announce its match.
 
-        `heard`: the user has received `match.found`, so its end is no news.
+        `announced`: the user has received `match.found`, so its end is no news.
         """
         row = await self._matches.active(ticket.tenant, ticket.user)
         self._close([(ticket.user_key, ticket.id)], row["match"] if row is not None else "")
         if row is not None:
             await self._matches.announce_again(ticket.tenant, ticket.user, row)
-        elif not heard:
+        elif not announced:
             await self._cluster.deliver_to_user(
                 ticket.tenant, ticket.user, MatchExpired(ticket=ticket.id, reason="over")
             )

@@ -52,7 +52,7 @@ async def erase_next(node: Node) -> bool:
     row = await node.db.one(SQL.take, LEASE_MS)
     if row is None:
         return False
-    erasure = Erasure(node, row["tenant"], row["user"], row["position"], row["buried_in_pass"])
+    erasure = Erasure(node, row["tenant"], row["user"], row["position"], row["erased_in_pass"])
     if await erasure.run():
         LOG.info("a user was erased", extra={"tenant": row["tenant"], "user": row["user"]})
     return True

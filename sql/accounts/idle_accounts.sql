@@ -4,7 +4,7 @@
 -- each account, never a join with the other table. Created before, position (created_at, id), limit.
 select u.tenant, u.id::text, u.created_at, not exists (
         select 1 from logins l join refresh_tokens t on t.tenant = l.tenant and t.login = l.id
-        where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null and t.used_at is null and t.expires_at > millis()
+        where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null and t.used_at is null and t.expires_at > now_ms()
         offset 0
     )
     and not exists (select 1 from messages m where m.tenant = u.tenant and m.sender = u.id offset 0)
@@ -29,9 +29,9 @@ with gone as (
     delete from invites i where i.ctid = any(
         array(
             select o.ctid from (
-                (select v.ctid from invites v where v.revoked_at <= millis() order by v.revoked_at limit $1)
+                (select v.ctid from invites v where v.revoked_at <= now_ms() order by v.revoked_at limit $1)
                 union (select v.ctid from invites v where v.uses_left = 0 limit $1)
-                union (select v.ctid from invites v where v.expires_at <= millis() order by v.expires_at limit $1)
+                union (select v.ctid from invites v where v.expires_at <= now_ms() order by v.expires_at limit $1)
             ) as o limit $1
         )
     )

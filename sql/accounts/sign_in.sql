@@ -20,7 +20,7 @@ select
     or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
-    stranger.match::text, stranger.heard,
+    stranger.match::text, stranger.announced,
     p.conversations, p.revs, p.blocked
 from (
     select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs,

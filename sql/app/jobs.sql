@@ -1,5 +1,5 @@
 -- name: claim
 -- Claim a run of a job: job, interval in milliseconds. No row if another node has claimed it within the interval.
-insert into rounds (job, at) values ($1, millis())
-on conflict (job) do update set at = millis() where rounds.at <= millis() - $2
+insert into job_runs (job, at) values ($1, now_ms())
+on conflict (job) do update set at = now_ms() where job_runs.at <= now_ms() - $2
 returning job

@@ -9,7 +9,7 @@ where u.tenant = $1 and u.id = any($3::uuid[]) and u.removed_at is null and (
         where s.tenant = u.tenant and s.upload = u.id and s.seq >= b.first_seq
             and not exists (
                 select 1 from messages m
-                where m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq and m.expires_at <= millis()
+                where m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq and m.expires_at <= now_ms()
             )
     )
 )

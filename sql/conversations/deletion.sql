@@ -44,7 +44,7 @@ select s.* from message_states s where s.tenant = $1 and s.conversation = $2 and
 select o.tenant, o.conversation::text, array_agg(o.seq order by o.seq) as seqs
 from (
     select m.tenant, m.conversation, m.seq from messages m
-    where m.expires_at is not null and m.expires_at <= millis()
+    where m.expires_at is not null and m.expires_at <= now_ms()
     order by m.expires_at limit $1
 ) as o
 group by o.tenant, o.conversation
@@ -52,7 +52,7 @@ group by o.tenant, o.conversation
 -- name: still_expired
 -- Those of these messages that are not deleted yet: tenant, conversation, seqs.
 select m.seq from messages m
-where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= millis() and m.deleted_at is null
+where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= now_ms() and m.deleted_at is null
 order by m.seq
 
 -- name: aged
@@ -64,7 +64,7 @@ from (
     where (c.id, c.tenant) > ($1::uuid, $2::text) order by c.id, c.tenant limit $5
 ) as p
 cross join lateral (
-    select millis() - least(p.keep_days, (
+    select now_ms() - least(p.keep_days, (
         select nullif(t.days, 0) from unnest($3::text[], $4::integer[]) as t (tenant, days) where t.tenant = p.tenant
     )) * 86400000::bigint as since
 ) as k

@@ -36,7 +36,7 @@ where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and
 -- Earlier texts of a message that is not deleted: tenant, conversation, message, after this rev, limit.
 select e.text, e.until, e.rev from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > millis()) and e.rev > $4
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > now_ms()) and e.rev > $4
 order by e.rev limit $5
 
 -- name: edited_so_far

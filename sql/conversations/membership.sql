@@ -24,7 +24,7 @@ with back as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
     returning user_id, seen
 ),
-asked as (
+requested as (
     delete from join_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
 )
 insert into members (

@@ -93,7 +93,7 @@ with planned as (
 avoided as (
     delete from blocks where tenant = $1 and blocker = $2
 ),
-asked as (
+requested as (
     delete from join_requests where tenant = $1 and user_id = $2
 ),
 links as (

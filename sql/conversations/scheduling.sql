@@ -39,7 +39,7 @@ order by s.id limit $4
 -- A scheduled message of a user, locked. `sent`: it is being sent, or was sent and is not deleted yet. Tenant, user,
 -- id.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at,
-    coalesce(s.taken_until > millis(), false) or exists (
+    coalesce(s.taken_until > now_ms(), false) or exists (
         select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
     ) as sent
 from scheduled_messages s
@@ -66,10 +66,10 @@ where tenant = $1 and sender = $2 and id = $3
 -- name: take
 -- Claim due scheduled messages that no other node has claimed: duration of the claim in milliseconds, limit.
 -- `banned`: the sender is banned.
-update scheduled_messages s set taken_until = millis() + $1
+update scheduled_messages s set taken_until = now_ms() + $1
 where s.ctid = any(array(
     select o.ctid from scheduled_messages o
-    where o.due_at <= millis() and o.failed is null and (o.taken_until is null or o.taken_until <= millis())
+    where o.due_at <= now_ms() and o.failed is null and (o.taken_until is null or o.taken_until <= now_ms())
     order by o.due_at limit $2
     for update skip locked
 ))
@@ -77,7 +77,7 @@ returning s.tenant, s.id::text, s.conversation::text, s.sender::text, s.client_i
     exists (
         select 1 from bans b
         where b.tenant = s.tenant and b.user_id = s.sender and b.lifted_at is null
-            and (b.expires_at is null or b.expires_at > millis())
+            and (b.expires_at is null or b.expires_at > now_ms())
         offset 0
     ) as banned
 
@@ -104,4 +104,4 @@ select 1 from kept
 
 -- name: retry_later
 -- Retry after some time, because it is not known whether it may be sent: tenant, id, milliseconds.
-update scheduled_messages set taken_until = millis() + $3 where tenant = $1 and id = $2
+update scheduled_messages set taken_until = now_ms() + $3 where tenant = $1 and id = $2

@@ -6,7 +6,7 @@
 with here as (
     select current_epoch() as epoch, pg_snapshot_xmin(pg_current_snapshot()) as horizon
 ),
-asked as (
+requested as (
     select epoch, horizon,
         case when epoch = $3::text then $4::text::xid8 else '0'::xid8 end as since,
         case when epoch = $3::text then $5::uuid else '00000000-0000-0000-0000-000000000000'::uuid end as after
@@ -31,7 +31,7 @@ select a.epoch, a.horizon::text as horizon, f.*,
         select 1 from user_settings s where s.tenant = $1 and s.user_id = $2 and s.changed >= a.since
     ) as own
 from (
-    select *, since > '0'::xid8 and after = '00000000-0000-0000-0000-000000000000' as again from asked
+    select *, since > '0'::xid8 and after = '00000000-0000-0000-0000-000000000000' as again from requested
 ) as a
 left join lateral (
     select v.*, p.is_cut

@@ -45,8 +45,8 @@ limit $4
 select coalesce(sum(u.unread), 0)::bigint as unread, count(*) filter (where u.unread > 0) as conversations,
     coalesce(sum(u.mentions), 0)::bigint as mentions
 from (
-    select case when w.counts then unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) end as unread,
-        mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions
+    select case when w.counts then count_unread(b.tenant, b.conversation, b.user_id, b.read_seq) end as unread,
+        count_unread_mentions(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions
     from unnest($3::uuid[], $4::boolean[]) as w (id, counts)
     join members b on b.tenant = $1 and b.conversation = w.id and b.user_id = $2
 ) as u

@@ -3,7 +3,7 @@
 -- criteria of each user. A unique index on active matches refuses a user who is in another one.
 with people as materialized (
     select p.*, row_number() over (order by p.alias) as rev
-    from (select u.id, u.asked, gen_random_uuid() as alias from unnest($5::uuid[], $7::json[]) as u (id, asked)) as p
+    from (select u.id, u.criteria, gen_random_uuid() as alias from unnest($5::uuid[], $7::json[]) as u (id, criteria)) as p
 ),
 new_conversation as (
     insert into conversations (tenant, id, kind, rev, members, created_at, active_at)
@@ -20,14 +20,14 @@ joined as (
     select n.tenant, n.id, u.id, $6, u.rev, u.alias from new_conversation n cross join people u
 ),
 paired as (
-    insert into match_members (tenant, match, user_id, created_at, asked)
-    select made.tenant, made.id, u.id, $6, u.asked from made cross join people u
+    insert into match_members (tenant, match, user_id, created_at, criteria)
+    select made.tenant, made.id, u.id, $6, u.criteria from made cross join people u
 )
 select p.id::text as user, p.name, u.alias::text from people u join users p on p.tenant = $1 and p.id = u.id
 
 -- name: active
 -- The match that a user is in, with their criteria, and the aliases of all by user: tenant, user.
-select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.asked,
+select m.id::text as match, m.conversation::text, m.queue, m.created_at, c.rev, b.criteria,
     (select jsonb_object_agg(o.user_id, o.alias) from members o
         join match_members p on p.tenant = m.tenant and p.match = m.id and p.user_id = o.user_id
         where o.tenant = c.tenant and o.conversation = c.id) as aliases
@@ -69,7 +69,7 @@ noted as (
     on conflict (conversation, user_id, tenant) do nothing
 ),
 freed as (
-    update match_members b set ended_at = $4, asked = null
+    update match_members b set ended_at = $4, criteria = null
     from ended where b.tenant = ended.tenant and b.match = ended.id
     returning b.user_id
 )
@@ -108,7 +108,7 @@ with ended as (
     ) then 'group' else 'direct' end as kind
 ),
 freed as (
-    update match_members b set ended_at = $3, asked = null from ended where b.tenant = ended.tenant and b.match = ended.id
+    update match_members b set ended_at = $3, criteria = null from ended where b.tenant = ended.tenant and b.match = ended.id
 ),
 ordinary as (
     update conversations c
@@ -130,9 +130,9 @@ shown as (
 )
 select id::text, kind, rev from ordinary
 
--- name: heard
+-- name: announced
 -- Whether a user has received `match.found`: tenant, match, user.
-select b.heard from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
+select b.announced from match_members b where b.tenant = $1 and b.match = $2 and b.user_id = $3
 
 -- name: missed
 -- Users who have missed an announcement: tenants, users, the match that each was sent (null: none), whether to send it

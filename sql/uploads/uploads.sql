@@ -49,7 +49,7 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
             where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3 and (x.seq = 0 or x.seq >= b.first_seq)
                 and not exists (
                     select 1 from messages m
-                    where m.tenant = x.tenant and m.conversation = x.conversation and m.seq = x.seq and m.expires_at <= millis()
+                    where m.tenant = x.tenant and m.conversation = x.conversation and m.seq = x.seq and m.expires_at <= now_ms()
                 )
         )
     )

@@ -289,12 +289,12 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 # Except whether a match was announced, which is written in the background seconds later.
-ROW = "(to_jsonb(t) - 'heard')::text"
+ROW = "(to_jsonb(t) - 'announced')::text"
 DIGEST = f"select '{{0}}', md5(coalesce(string_agg({ROW}, ',' order by {ROW}), '')) from {{0}} t"
 # Except what jobs change in the background: the search index, and when a job ran last.
 TABLES = """
     select tablename from pg_tables
-    where schemaname = 'public' and tablename not like 'search%' and tablename <> 'rounds' order by 1
+    where schemaname = 'public' and tablename not like 'search%' and tablename <> 'job_runs' order by 1
 """
 
 

@@ -204,7 +204,7 @@ async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # t
         done = chatd(command, CHATD_REDIS__URL="http://x")
         assert (done.returncode, "FAIL Redis: redis.url cannot" in done.stdout, done.stderr) == (1, True, "")
     lost = chatd("users", "show", NOBODY, CHATD_POSTGRES__DSN="", CHATD_REDIS__URL="")
-    assert (lost.returncode, "no servers were ever started in" in lost.stderr) == (1, True)
+    assert (lost.returncode, "there is no data folder at" in lost.stderr) == (1, True)
     assert not (tmp_path / "chatd-data" / "postgres").exists()
 
 

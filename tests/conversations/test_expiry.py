@@ -151,7 +151,7 @@ async def test_two_nodes_bury_each_one_once(config: Config, store: Postgres) -> 
 async def age(store: Postgres, conversation: str, days: int, most: int) -> None:
     """The first messages of a conversation are so old."""
     await store.run(
-        "update messages set created_at = millis() - $1 * 86400000::bigint where conversation = $2 and seq <= $3",
+        "update messages set created_at = now_ms() - $1 * 86400000::bigint where conversation = $2 and seq <= $3",
         days, conversation, most,
     )  # fmt: skip
 
@@ -219,7 +219,7 @@ async def test_only_one_node_looks_through_everything(
     run_often(monkeypatch, 0.5)
     async with nodes(config):
         with trio.fail_after(PATIENCE):
-            while await store.value("select count(*) from rounds where job = 'retention'") == 0:
+            while await store.value("select count(*) from job_runs where job = 'retention'") == 0:
                 await trio.sleep(0.05)
         assert not await is_due(store, "retention", deletion.RETENTION_EVERY_MS)
         assert await is_due(store, "retention", 0)

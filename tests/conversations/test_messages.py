@@ -155,7 +155,7 @@ async def test_a_reply_names_a_message_of_the_same_conversation(daemon: Daemon) 
 
 
 NOBODY_MAY_SAY = """
-create or replace function refusal_to_say(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean)
+create or replace function send_refusal(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean)
 returns text language sql immutable parallel safe as $$ select 'forbidden' $$
 """
 

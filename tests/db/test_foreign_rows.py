@@ -97,12 +97,12 @@ async def test_a_match_that_has_lost_its_people_ends_and_all_others_are_told(dae
             await person.call("match.find", queue="one")
         met = await ann.event("match.found")
         await store.run("delete from match_members where user_id = $1", ben.user)
-        await store.run("update match_members set asked = '[1]', heard = false")
+        await store.run("update match_members set criteria = '[1]', announced = false")
         async with daemon.connected(ann.account) as phone:
             assert (await phone.event("match.ended"))["match"] == met["match"]
             for person in (eve, dan):
                 await person.call("match.find", queue="two")
             found = await eve.event("match.found")
-            await store.run("update match_members set asked = '{\"tags\": 1}'")
+            await store.run("update match_members set criteria = '{\"tags\": 1}'")
             await eve.call("match.skip", ticket=None)
             assert (await dan.event("match.ended"))["match"] == found["match"]

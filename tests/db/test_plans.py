@@ -41,7 +41,7 @@ SHARED = {
     **dict.fromkeys(("user_id", "sender", "owner", "creator", "blocker", "reporter", "target"), "(g % 400)"),
 }
 # Functions that only the connections of the journal call.
-JOURNAL = ("append_messages", "advance_receipts", "slow_down")
+JOURNAL = ("append_messages", "advance_receipts", "apply_slow_mode")
 # Tables of one row, which describe the installation.
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
 # By statement and table: why it may read more than it returns.
@@ -269,7 +269,14 @@ async def test_a_statement_inside_of_a_function_is_looked_at_too(dsn: str, loop:
             return functions, await faults(connection, explains, large)
 
     functions, faulty = await trio_asyncio.aio_as_trio(found)()
-    assert {*JOURNAL, "unread_of", "mentions_of", "hides", "is_evidence", "remove_from_search"} < functions
+    assert {
+        *JOURNAL,
+        "count_unread",
+        "count_unread_mentions",
+        "is_hidden",
+        "is_evidence",
+        "remove_from_search",
+    } < functions
     assert faulty == {"bad() 1 messages": "reads all rows"}
 
 

@@ -91,7 +91,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "report_uploads": (Within("reports"),),
     "reports": (Deleted("moderation/reports.sweep"), Setting("moderation.keep_reports")),
     "revoked_tokens": (Deleted("accounts/auth.sweep_revoked_tokens"),),
-    "rounds": (Documented(ARCHITECTURE, "`rounds` has a row for each job"),),
+    "job_runs": (Documented(ARCHITECTURE, "`job_runs` has a row for each job"),),
     "scheduled_messages": (
         Within("users"),
         Deleted("conversations/scheduling.done"),

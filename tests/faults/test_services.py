@@ -38,7 +38,7 @@ STATEMENTS = {
         "alter table erasures rename column taken_until to elsewhere",
         "alter table erasures rename column elsewhere to taken_until",
     ),
-    "retention": ("alter table rounds rename to elsewhere", "alter table elsewhere rename to rounds"),
+    "retention": ("alter table job_runs rename to elsewhere", "alter table elsewhere rename to job_runs"),
     "range bans": (
         "alter table bans rename column address_hash to elsewhere",
         "alter table bans rename column elsewhere to address_hash",

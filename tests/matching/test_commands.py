@@ -215,7 +215,7 @@ async def test_the_status_changes_nothing(daemon: Daemon) -> None:
 
 
 async def test_the_criteria_are_deleted_when_the_match_ends(daemon: Daemon, db: Postgres) -> None:
-    kept = "select count(*) from match_members where asked is not null"
+    kept = "select count(*) from match_members where criteria is not null"
     async with matched(daemon, attributes={"size": 1e300}, tags=["tea"]) as (alice, bob, _, _):
         assert await db.value(kept) == 2
         await alice.call("match.skip")

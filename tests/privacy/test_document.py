@@ -32,7 +32,7 @@ NOTHING_OF_USERS = {
     ("conversations", "kind"), ("conversations", "joining"), ("conversations", "history"), ("match_members", "match"),
     ("messages", "reply_to"), ("report_uploads", "report"), ("reports", "message"), ("reports", "state"),
     ("scheduled_uploads", "scheduled"),
-    ("database_epoch", "value"), ("installation", "secret_fingerprint"), ("maintenance", "message"), ("rounds", "job"),
+    ("database_epoch", "value"), ("installation", "secret_fingerprint"), ("maintenance", "message"), ("job_runs", "job"),
     ("schema_migrations", "subsystem"), ("schema_migrations", "name"), ("schema_migrations", "checksum"),
     ("schema_functions", "subsystem"), ("schema_functions", "checksum"), ("schema_functions", "release"),
     ("search_round", "after"), ("search_round", "after_tenant"),

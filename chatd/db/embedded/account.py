@@ -1,8 +1,8 @@
 """The operating-system account of the embedded servers.
 
-A daemon that is not root runs them under its own account. Started by root, they get the system account `chatd`:
-Postgres refuses to run as root, and a fault in a server must not reach further than its own data. The account has no
-capability. It cannot enter the data folder by path; its servers start with their own folder as the working directory.
+A daemon that is not root runs them under its own account. A daemon of root runs them under the system account `chatd`:
+Postgres refuses to run as root, and a fault in a server must not reach beyond its own data. The account has no
+capabilities. It cannot enter the data folder by path; its servers start with their own folder as the working directory.
 """
 
 import os
@@ -23,7 +23,7 @@ CREATE = ("--system", "--user-group", "--no-create-home", "--home-dir", "/nonexi
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An unprivileged account that root gives a process to."""
+    """An unprivileged account for the processes of root."""
 
     uid: int
     gid: int
@@ -34,15 +34,16 @@ class Account:
 
 
 def account_for(folder: Path) -> Account | None:
-    """The account of the server on `folder`, which need not exist yet; None: that of this process. Raises
+    """The account of the server on `folder`, which need not exist yet; None: the account of this process. Raises
     EmbeddedError.
 
-    As root: the owner of the folder. `nobody`, which many unrelated processes share, and root itself are replaced.
+    For root: the owner of the folder, or the system account if that is root or `nobody`, which unrelated processes
+    share.
     """
     ours = os.geteuid()
     found = folder.lstat() if os.path.lexists(folder) else None
     if found is not None and not stat.S_ISDIR(found.st_mode):
-        raise EmbeddedError(f"{folder} is no folder. Remove it, or choose another folder with data.dir.")
+        raise EmbeddedError(f"{folder} is not a folder. Remove it, or set data.dir.")
     if ours != ROOT:
         if found is not None and found.st_uid != ours:
             raise EmbeddedError(
@@ -55,23 +56,23 @@ def account_for(folder: Path) -> Account | None:
 
 
 def system_account() -> Account:
-    """The account `chatd`; made when there is none. Raises EmbeddedError."""
+    """The account `chatd`, created if it does not exist. Raises EmbeddedError."""
     found = lookup()
     if found is None:
         tool = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-        said = "there is no useradd"
+        said = "useradd is not installed"
         if tool is not None:
             done = subprocess.run([tool, *CREATE, NAME], capture_output=True, check=False)  # noqa: S603
             said = done.stderr.decode(errors="replace").strip()
         found = lookup()
         if found is None:
             raise EmbeddedError(
-                f"the embedded servers do not run as root, and the system account {NAME} cannot be made ({said}). "
-                "Make it, run chatd as another user, or set postgres.dsn and redis.url."
+                f"the embedded servers do not run as root, and the system account {NAME} cannot be created ({said}). "
+                "Create it, run chatd as another user, or set postgres.dsn and redis.url."
             )
     if found.uid in (ROOT, NOBODY):
         raise EmbeddedError(
-            f"the account {NAME} has the uid {found.uid}. Give it one of its own, or run chatd as another user."
+            f"the account {NAME} has the uid {found.uid}. Give it its own uid, or run chatd as another user."
         )
     return found
 
@@ -85,7 +86,7 @@ def lookup() -> Account | None:
 
 
 def name_of(uid: int) -> str:
-    """The name of an account, for people."""
+    """The name of an account, for messages."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -93,9 +94,9 @@ def name_of(uid: int) -> str:
 
 
 def give(folder: Path, account: Account) -> None:
-    """Make the account own a folder with all that is in it.
+    """Make the account the owner of a folder and its content.
 
-    Follows no link. Raises EmbeddedError for a file with two names.
+    No link is followed. Raises EmbeddedError for a file with several hard links.
     """
     os.chown(folder, ROOT, ROOT, follow_symlinks=False)
     for path, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
@@ -104,6 +105,6 @@ def give(folder: Path, account: Account) -> None:
             found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
                 raise EmbeddedError(
-                    f"{Path(path) / name} has a second name elsewhere and is not given to {NAME}. Remove one."
+                    f"{Path(path) / name} has several hard links and is not given to {NAME}. Remove the other links."
                 )
             os.chown(name, account.uid, account.gid, dir_fd=descriptor, follow_symlinks=False)

@@ -1,6 +1,6 @@
 """Small files in the folder of an embedded server, read and written by a daemon that may be root.
 
-The account of the server owns the folder and could put a link there: none is followed.
+The account of the server owns the folder and could create a link in it, so no link is followed.
 """
 
 import os
@@ -13,7 +13,7 @@ MAX_FILE_CHARACTERS = 65_536
 
 
 def read(path: Path) -> str:
-    """The text of a file, as far as it is one of ours."""
+    """The text of a file, up to the size of our own files."""
     with open(
         os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf8", errors="replace"
     ) as file:

@@ -1,8 +1,8 @@
-"""The folder of the Postgres and the Redis that chatd brings, for a machine that has neither.
+"""The lock of the data folder, and its permissions.
 
-Both are ordinary servers in sessions of their own: neither ^C nor `kill -9` of the daemon reaches them. A normal stop
-stops them too; after a `kill -9` the next start finds them running and goes on with them. One daemon at a time has a
-folder: it holds a lock that the kernel lets go when the process ends, however it ends.
+The embedded Postgres and Redis are ordinary servers in sessions of their own: neither ^C nor `kill -9` of the daemon
+reaches them. A normal stop of the daemon stops them too; after a `kill -9` the next daemon finds them running and uses
+them. One daemon at a time uses a folder: it holds a lock that the kernel releases when the process ends.
 """
 
 import fcntl
@@ -15,18 +15,18 @@ from pathlib import Path
 from chatd.core.errors import OperatorError
 
 LOCK = "chatd.lock"
-# What chatd makes before it has locked a folder.
+# What chatd creates before it locks the folder.
 OURS = {"secret", "installation_secret", "uploads"}
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class EmbeddedError(OperatorError):
-    """An embedded server cannot be used; the text says why and what to do."""
+    """An embedded server cannot be used. The text says why, and what to do."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Have the folder to oneself; it is private (mode 0700). Raises EmbeddedError."""
+    """Lock the folder, and make it private (mode 0700). Raises EmbeddedError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     make_private(folder)
     path = folder / LOCK
@@ -41,9 +41,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def make_private(folder: Path) -> None:
-    """Close a data folder to other users.
+    """Remove the permissions of other users on a data folder.
 
-    A folder with foreign content keeps its mode and is refused. Raises EmbeddedError.
+    The mode of a folder with other content is not changed. Raises EmbeddedError.
     """
     found = folder.stat()
     if found.st_uid != os.geteuid():
@@ -59,7 +59,7 @@ def make_private(folder: Path) -> None:
         folder.chmod(0o700)
         return
     raise EmbeddedError(
-        f"{folder} is open to other users and is no data folder of chatd. Set data.dir, or run: chmod 700 {folder}"
+        f"{folder} is open to other users and is not a data folder of chatd. Set data.dir, or run: chmod 700 {folder}"
     )
 
 
@@ -69,13 +69,12 @@ def take(descriptor: int, folder: Path) -> None:
     except BlockingIOError:
         holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
         raise EmbeddedError(
-            f"{folder} is in use by another chatd (process {holder}). Stop that one, or choose another folder "
-            "with data.dir."
+            f"{folder} is in use by another chatd (process {holder}). Stop that process, or set data.dir."
         ) from None
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a daemon runs on this folder."""
+    """Whether a daemon uses this folder."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

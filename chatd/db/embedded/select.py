@@ -1,4 +1,4 @@
-"""Which servers to talk to: the configured ones, or the embedded ones, started where nobody has yet."""
+"""The choice between configured and embedded servers."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +19,10 @@ def uses_embedded_redis(config: Config) -> bool:
 
 @asynccontextmanager
 async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """For a daemon: the dsn of Postgres, and the url of Redis when it is embedded. Raises EmbeddedError."""
+    """For the daemon: start the embedded servers that are needed.
+
+    Yields the dsn of Postgres, and the url of the embedded Redis ("" if Redis is configured). Raises EmbeddedError.
+    """
     folder = Path(config.data.dir)
     async with AsyncExitStack() as stack:
         if uses_embedded_postgres(config) or uses_embedded_redis(config):
@@ -34,17 +37,17 @@ async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
 
 @asynccontextmanager
 async def join_servers(config: Config, *, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
-    """For a command beside a daemon: the servers that it runs, or for the time of the command our own.
+    """For other commands: use the embedded servers of a running daemon, or start them for the time of the command.
 
-    A folder of new ones is made only to `begin` with: whoever asks in the wrong place would take an empty database for
-    theirs. Raises EmbeddedError.
+    A new data folder is created only with `begin`: an operator in the wrong directory would mistake an empty database
+    for the real one. Yields like `open_servers`. Raises EmbeddedError.
     """
     folder = Path(config.data.dir)
     embedded = uses_embedded_postgres(config) or uses_embedded_redis(config)
     parts = [folder / "postgres"] * uses_embedded_postgres(config) + [folder / "redis"] * uses_embedded_redis(config)
     if not begin and not all(part.exists() for part in parts):
-        there = "give the command where `chatd serve` runs, or name its --config"
-        raise EmbeddedError(f"no servers were ever started in {folder.absolute()}: {there}")
+        there = "run the command in the directory of `chatd serve`, or pass its --config"
+        raise EmbeddedError(f"there is no data folder at {folder.absolute()}: {there}")
     if not (embedded and folder.exists() and is_locked(folder)):
         async with open_servers(config) as servers:
             yield servers

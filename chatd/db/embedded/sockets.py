@@ -1,4 +1,4 @@
-"""Where the sockets of the embedded servers are, and which process listens on one."""
+"""The paths of the sockets of the embedded servers, and the process that listens on one."""
 
 import os
 import socket
@@ -20,14 +20,14 @@ SOL_LOCAL, LOCAL_PEERPID = 0, 2
 
 
 def socket_folder(folder: Path, name: str) -> Path:
-    """The folder of the socket `name` of the server on `folder`: the same, or the short one that stands in for it."""
+    """The folder of the socket `name` of the server on `folder`: that folder, or a short one that replaces it."""
     return folder if fits(folder / name) else substitute(folder) or folder
 
 
 def make_socket_folder(folder: Path, name: str, account: Account | None) -> Path:
-    """The same, made when it is missing.
+    """Like `socket_folder`, created if it does not exist.
 
-    Its name cannot be guessed; a link beside `folder` leads there. Raises EmbeddedError.
+    The name of a short folder cannot be guessed; a link beside `folder` points to it. Raises EmbeddedError.
     """
     if fits(folder / name):
         return folder
@@ -40,14 +40,12 @@ def make_socket_folder(folder: Path, name: str, account: Account | None) -> Path
             link_of(folder).unlink()
         link_of(folder).symlink_to(found)
     if not fits(found / name):
-        raise EmbeddedError(
-            f"the path {found} is too long for a socket. Choose a shorter data.dir, or a shorter TMPDIR."
-        )
+        raise EmbeddedError(f"the path {found} is too long for a socket. Set a shorter data.dir or TMPDIR.")
     return found
 
 
 def fits(path: Path) -> bool:
-    """Whether clients can name a socket by this path. In the address of a database a comma separates hosts."""
+    """Whether this path can be the address of a socket. In the address of a database a comma separates hosts."""
     return len(os.fsencode(path)) <= MAX_SOCKET_BYTES and "," not in str(path)
 
 
@@ -56,7 +54,7 @@ def link_of(folder: Path) -> Path:
 
 
 def substitute(folder: Path) -> Path | None:
-    """The folder that stands in for one with a long path, as long as it is private."""
+    """The folder that replaces one with a long path, if it exists and is private."""
     try:
         target = Path(os.readlink(link_of(folder)))
         found, owners = target.lstat(), (os.geteuid(), folder.lstat().st_uid)
@@ -67,8 +65,8 @@ def substitute(folder: Path) -> Path | None:
 
 
 def listener(path: Path) -> int | None:
-    """The process that listens on a socket: None when there is none, or when it is not the owner of the socket's
-    folder.
+    """The process that listens on a socket; None if there is none, or if its user does not own the folder of the
+    socket.
     """
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(CONNECT_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Starts an embedded server again when it has died: killed, or ended by itself because its disk was full."""
+"""Restart an embedded server that has ended: killed, or because its disk was full."""
 
 import errno
 import socket
@@ -13,13 +13,13 @@ from chatd.core.health import Condition, keep
 from chatd.db.embedded.folder_lock import EmbeddedError
 
 CHECK_S = 1.0
-# Seconds between two attempts to start it: doubled with each failure in a row.
+# Time between two attempts to start it, doubled after each failure.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 LAST_BYTES = 2000
 
 
 class Server(Protocol):
-    """One data folder and the server on it, which writes a log."""
+    """A server and its data folder."""
 
     log: Path
 
@@ -31,7 +31,7 @@ class Server(Protocol):
 
 @asynccontextmanager
 async def kept_running(name: str, server: Server) -> AsyncIterator[None]:
-    """As long as the block lasts. It has to be stopped afterwards."""
+    """Restart the server when it has ended, within the block. The caller stops it afterwards."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(keep, Condition(f"watch of the {name}"), watch, Condition(name), server)
         yield
@@ -39,14 +39,14 @@ async def kept_running(name: str, server: Server) -> AsyncIterator[None]:
 
 
 async def watch(condition: Condition, server: Server) -> None:
-    """For ever: look whether it listens, and start it where it does not."""
+    """Check repeatedly whether the server listens, and start it if it does not."""
     pause_s = FIRST_PAUSE_S
     while True:
         await trio.sleep(CHECK_S)
         if listens(server.socket):
             continue
         if not condition.failing:
-            condition.fail(f"it has ended and is started again: {last_line(server.log)}")
+            condition.fail(f"it has ended and is restarted: {last_line(server.log)}")
         try:
             await server.start()
         except (EmbeddedError, OSError) as error:
@@ -59,7 +59,7 @@ async def watch(condition: Condition, server: Server) -> None:
 
 
 def listens(path: Path) -> bool:
-    """Whether a process listens on the socket. One whose queue is full does."""
+    """Whether a process listens on the socket, even if its queue is full."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.setblocking(False)
         try:
@@ -70,7 +70,7 @@ def listens(path: Path) -> bool:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log that names a failure, else the last line; empty where there is none."""
+    """The last line of a log that reports a failure, else the last line; "" if the log is empty."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LAST_BYTES))

@@ -32,7 +32,7 @@ create table maintenance (
 );
 
 -- When each periodic job last began. A node claims a job by updating its row, so that one node runs it at a time.
-create table rounds (
+create table job_runs (
     job text primary key,
     at bigint not null
 );

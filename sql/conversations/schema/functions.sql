@@ -4,7 +4,7 @@
 -- write.
 
 -- Whether a user has hidden a message from themselves.
-create or replace function hides(p_tenant text, p_conversation uuid, p_user uuid, p_seq bigint) returns boolean
+create or replace function is_hidden(p_tenant text, p_conversation uuid, p_user uuid, p_seq bigint) returns boolean
 language sql stable as $$
     select exists (
         select 1 from marks k
@@ -14,15 +14,15 @@ $$;
 
 -- The number of messages after a position that count as unread: those of others that are not deleted, expired, hidden
 -- or system messages. It counts up to 1000, in the next 5000 messages. Those are a range of `seq`, which has no gaps:
--- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of hides()
+-- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of is_hidden()
 -- for each message is ten times slower.
-create or replace function unread_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
+create or replace function count_unread(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
     select count(*) from (
         select 1 from messages x
         where x.conversation = p_conversation and x.tenant = p_tenant and x.seq > p_read and x.seq <= p_read + 5000
             and x.sender <> p_user and x.deleted_at is null and x.system is null
-            and (x.expires_at is null or x.expires_at > millis())
+            and (x.expires_at is null or x.expires_at > now_ms())
             and x.seq not in (
                 select k.seq from marks k
                 where k.user_id = p_user and k.conversation = p_conversation and k.seq > p_read and k.seq <= p_read + 5000
@@ -34,7 +34,7 @@ $$;
 
 -- The number of messages after a position that mention the user, or all members. Each message is looked up by itself:
 -- with a join, Postgres may read all of a large conversation for one mention.
-create or replace function mentions_of(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
+create or replace function count_unread_mentions(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
     select least(1000, count(distinct n.seq)) from (
         (
@@ -50,7 +50,7 @@ language sql stable as $$
         )
     ) as n
     where (
-        select x.sender <> p_user and (x.expires_at is null or x.expires_at > millis()) from messages x
+        select x.sender <> p_user and (x.expires_at is null or x.expires_at > now_ms()) from messages x
         where x.conversation = p_conversation and x.seq = n.seq and x.tenant = p_tenant limit 1
     ) and n.seq not in (
         select k.seq from marks k
@@ -65,8 +65,8 @@ select
     c.id::text as id, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.slow_seconds, c.joining, c.history,
     c.members as member_count, c.seq, c.rev, c.created_at, c.info_rev,
     b.role, b.first_seq, b.first_rev, b.read_seq, b.delivered_seq,
-    unread_of(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
-    mentions_of(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
+    count_unread(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
+    count_unread_mentions(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
     b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias
 from members b
@@ -139,13 +139,13 @@ select
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
             'sender', case when q.in_match then shown_as(q.tenant, q.conversation, q.sender) else q.sender end,
-            'text', case when q.expires_at is null or q.expires_at > millis() then left(q.text, 200) end,
-            'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= millis())
+            'text', case when q.expires_at is null or q.expires_at > now_ms() then left(q.text, 200) end,
+            'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= now_ms())
         )
         from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
     ) end as quote
 from messages m
-cross join lateral (select m.expires_at is not null and m.expires_at <= millis() as over) as x
+cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as over) as x
 cross join lateral (
     select (case when m.in_match then shown_as(m.tenant, m.conversation, m.sender) else m.sender end)::text as sender
 ) as w;
@@ -165,7 +165,7 @@ language sql stable as $$
         case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
-        ) and not hides(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
+        ) and not is_hidden(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
         k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
@@ -181,9 +181,9 @@ language sql stable as $$
 $$;
 
 -- The refusal code if a user may not send to a conversation now, else null. The only place of this rule:
--- append_messages() and message.edit use it. The role is null for a user who is not a member. slow_down() has the rule
+-- append_messages() and message.edit use it. The role is null for a user who is not a member. apply_slow_mode() has the rule
 -- of slow mode.
-create or replace function refusal_to_say(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean) returns text
+create or replace function send_refusal(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean) returns text
 language sql immutable parallel safe as $$
     select case
         when p_role is null then 'not_found'
@@ -196,13 +196,13 @@ $$;
 -- may be sent now, which is recorded. A message that is stored already is never early: it gets its first result. Of
 -- several new messages of one sender the first may be sent, with its repetitions. Times are of the database, because
 -- the clocks of nodes differ.
-create or replace function slow_down(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
+create or replace function apply_slow_mode(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
 language plpgsql volatile as $$
 declare
     p_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
     early bigint[];
 begin
-    with asked as materialized (
+    with requested as materialized (
         select s.*, c.slow_seconds * 1000 as pause, b.last_sent_at,
             c.slow_seconds is not null and b.is_member is not null and k.is_known is null as counts
         from unnest(p_tenant, p_conversation, p_sender, p_client_id)
@@ -225,7 +225,7 @@ begin
         select a.*, row_number() over same = 1 as leads, first_value(a.client_id) over same = a.client_id as is_first,
             -- At most the whole pause, even if the clock was set back.
             least(a.pause, coalesce(a.last_sent_at + a.pause - p_now, 0)) as rest
-        from asked a
+        from requested a
         window same as (partition by a.counts, a.tenant, a.conversation, a.sender order by a.ord)
     ),
     noted as (
@@ -263,7 +263,7 @@ language plpgsql volatile as $$
 #variable_conflict use_column
 declare
     slow boolean;
-    -- The milliseconds that each entry is early, see slow_down(); null if no conversation is in slow mode.
+    -- The milliseconds that each entry is early, see apply_slow_mode(); null if no conversation is in slow mode.
     early bigint[];
 begin
     select bool_or(l.slow_seconds > 0) into slow from (
@@ -273,7 +273,7 @@ begin
         for no key update
     ) as l;
     if slow then
-        early := slow_down(p_tenant, p_conversation, p_sender, p_client_id);
+        early := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
     end if;
 
     return query
@@ -298,7 +298,7 @@ begin
         ) as c on true
         cross join lateral (
             select coalesce(
-                refusal_to_say(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%'),
+                send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%'),
                 case when early[s.ord] is not null then 'slow' end
             ) as denied
         ) as d
@@ -398,7 +398,7 @@ begin
     for no key update;
 
     return query
-    with asked as materialized (
+    with requested as materialized (
         select u.*, c.seq as last_seq, c.rev as last_rev, c.blocked, c.members <= u.up_to and not c.blocked as shared,
             b.delivered_seq as old_delivered, b.read_seq as old_read, b.alias,
             case when b.read_unshared and c.members <= u.up_to and not c.blocked then 0 else b.read_seq end as told_read,
@@ -417,7 +417,7 @@ begin
         select a.*, a.valid and row_number() over (same order by a.ord) = 1 as leads,
             greatest(a.old_delivered, max(greatest(a.delivered, a.read)) over same) as new_delivered,
             greatest(a.old_read, max(a.read) over same) as new_read
-        from asked a
+        from requested a
         window same as (partition by a.valid, a.tenant, a.conversation, a.user_id)
     ),
     judged as materialized (
@@ -444,8 +444,8 @@ begin
     select t.ord,
         case when not t.valid then 'not_found' when not t.moves then 'same' when t.shared then 'new' else 'own' end,
         t.new_delivered, t.new_read, case when t.moves and t.shared then (t.last_rev + t.n)::bigint end, t.last_seq,
-        case when t.moves and t.new_read > t.told_read then unread_of(t.tenant, t.conversation, t.user_id, t.new_read) end,
-        case when t.moves and t.new_read > t.told_read then mentions_of(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        case when t.moves and t.new_read > t.told_read then count_unread(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        case when t.moves and t.new_read > t.told_read then count_unread_mentions(t.tenant, t.conversation, t.user_id, t.new_read) end,
         t.alias
     from numbered t
     order by t.last_rev + t.n, t.ord;

@@ -23,10 +23,10 @@ create table match_members (
     ended_at bigint,
     -- The criteria of the member's ticket, for the next search after a skip, on any node. Null once the match has
     -- ended. Not jsonb, which writes large numbers as integers that other JSON readers do not accept.
-    asked json,
+    criteria json,
     -- A connection of this user got the event about the match. Otherwise the user gets it when they reconnect: the node
     -- that was about to send it may have failed.
-    heard boolean not null default false,
+    announced boolean not null default false,
     primary key (match, user_id, tenant),
     foreign key (tenant, match) references matches (tenant, id) on delete cascade,
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade

@@ -7,8 +7,8 @@ create table erasures (
     -- The client_id up to which this pass has deleted the user's messages.
     position text not null default '',
     -- Messages deleted in this pass, and in all.
-    buried_in_pass bigint not null default 0,
-    buried bigint not null default 0,
+    erased_in_pass bigint not null default 0,
+    erased_messages bigint not null default 0,
     taken_until bigint,
     done_at bigint,
     primary key (user_id, tenant),
