@@ -264,7 +264,7 @@ async def eventually(holds: Callable[[], object], patience: float = PATIENCE) ->
 
 
 def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
-    """Run only these periodic jobs in daemons that start from now on."""
+    """Run only these periodic jobs, or none, in daemons that start from now on."""
     first, *others = SUBSYSTEMS
     subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
     monkeypatch.setattr(f"{__name__}.SUBSYSTEMS", subsystems)

@@ -201,7 +201,7 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
         pass
     assert stat.S_IMODE(foreign.stat().st_mode) == 0o755
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EmbeddedError, match="no folder"):
+    with pytest.raises(EmbeddedError, match="is not a folder"):
         account_for(tmp_path / "link")
 
 
@@ -221,7 +221,7 @@ def test_root_gives_nothing_away_through_a_link(tmp_path: Path) -> None:
     embedded_postgres.give(folder, Account(NOBODY, NOBODY))
     assert victim.stat().st_uid == 0
     os.link(victim, folder / "second")
-    with pytest.raises(EmbeddedError, match="second name"):
+    with pytest.raises(EmbeddedError, match="several hard links"):
         embedded_postgres.give(folder, Account(NOBODY, NOBODY))
     assert victim.stat().st_uid == 0
 
