@@ -37,7 +37,7 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     row = await db.one(SQL.connections)
     assert row is not None
     to_come = await pending(db, schemas_of())
-    needed = nodes * (config.postgres.pool + config.get(JournalSettings).flushers)
+    needed = nodes * connections_of_node(config)
     return [
         *judge_indexes(
             expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes
@@ -48,6 +48,11 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
         judge_replicas(await db.all(SQL.replicas)),
         await try_a_write(db),
     ]
+
+
+def connections_of_node(config: Config) -> int:
+    """The most connections of one node: the pool, two for each flusher of the log, and one of the search index."""
+    return config.postgres.pool + 2 * config.get(JournalSettings).flushers + 1
 
 
 async def try_a_write(db: Postgres) -> Finding:

@@ -17,7 +17,7 @@ class Gaps:
         self.since: dict[Topic, tuple[int, float]] = {}
         # The rev up to which something may be missing, and since when that is known.
         self._deferred: dict[Topic, tuple[int, float]] = {}
-        # When the oldest commit of this node in a topic began; infinity if none is under way. See `Journal.began`.
+        # When the oldest commit of this node in a topic began; infinity if none is under way. See `MessageLog.began`.
         self.commit_began: Callable[[str, str], float] = lambda tenant, name: inf
 
     def note(self, topic: Topic, rev: int) -> None:

@@ -23,7 +23,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.settings import Loaded
 from chatd.db.embedded import redis as embedded_redis
-from chatd.db.postgres import Postgres, UniqueViolation
+from chatd.db.postgres import Connection, Postgres, UniqueViolation
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.node_queries import AskHealth, put_answer
 from chatd.operations.node_query_types import Health
@@ -183,8 +183,22 @@ async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres, m
 async def test_more_nodes_than_connections(config: Config) -> None:
     async with running(config):
         greedy = replace(config, postgres=replace(config.postgres, pool=500))
-        assert "1 nodes may need 502" in (await wrong_in(greedy))["postgres.connections"].detail
+        assert "1 nodes may need 505" in (await wrong_in(greedy))["postgres.connections"].detail
     assert not doctor_postgres.judge_connections(95, 100, 10, 1).ok
+
+
+async def test_the_connections_of_a_node_are_all_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    dedicated, connection = list[str](), Postgres.connection
+
+    def counted(db: Postgres, name: str, prelude: str = "") -> Connection:
+        dedicated.append(name)
+        return connection(db, name, prelude)
+
+    monkeypatch.setattr(Postgres, "connection", counted)
+    async with running(config):
+        # The pool is bounded, and the checks close theirs.
+        lasting = [name for name in dedicated if name not in ("pool", "check", "statistics")]
+    assert config.postgres.pool + len(lasting) == doctor_postgres.connections_of_node(config)
 
 
 # --- Redis --------------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> N
         with trio.fail_after(PATIENCE):
             while (now := await daemon_connections(db)).get("idle in transaction", 0) or now.get("active", 0):
                 await trio.sleep(0.05)
-        # Those of the pool, of the log, and the one of the search index.
+        # Those of the pool, one of each flusher, and the one of the search index.
         assert sum(now.values()) <= max(sum(before.values()), generous.postgres.pool + JournalSettings().flushers + 1)
         # As many at once as the pool has: all of them exist.
         async with trio.open_nursery() as nursery:
