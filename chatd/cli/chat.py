@@ -75,7 +75,7 @@ def chat(
 
 
 class Terminal:
-    """One person at one terminal, or a pipe."""
+    """The user of a terminal, or of a pipe."""
 
     def __init__(self, name: str, to: str | None, http: str, url: str | None) -> None:
         self._name = name
@@ -93,7 +93,7 @@ class Terminal:
         self._connected = trio.Event()
 
     async def run(self) -> int | None:
-        """Until the end of the input, or a signal that ends the program: then the number of the signal."""
+        """Run until the end of the input, or until a signal ends the program. Returns the number of the signal."""
         account = await self._sign_in()
         self._user = account.user
         self._say(f"You are {self._name}, {account.user}")
@@ -127,7 +127,7 @@ class Terminal:
 
     @asynccontextmanager
     async def _patience(self, url: str) -> AsyncIterator[None]:
-        """Say so when no connection is opened for a while. The client tries again by itself."""
+        """Print a line if no connection opens for some time. The client retries by itself."""
         with alone():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._complain_unless_connected, url)
@@ -141,7 +141,7 @@ class Terminal:
         self._say(f"  {url} does not let us in yet; trying again ... Ctrl-C ends it")
 
     async def _sign_in(self) -> Account:
-        """The device id is what makes the same name the same user the next time."""
+        """Sign up with the stored device id, so that the same name is the same user the next time."""
         state = load_state(self._name)
         device = state.get("device") or secrets.token_urlsafe(24)
         account = await sign_up(self._http, name=self._name, device=device)
@@ -178,7 +178,7 @@ class Terminal:
         self._say(f"With {', '.join(self._names[member.user] for member in members)}. Write a line.")
 
     def _title(self, conversation: Conversation) -> str:
-        """The name of a conversation: its title, or the names of the others; kept for the lines that come from it."""
+        """The name of a conversation: its title, or the names of the other members. It is kept for later lines."""
         members = conversation.members or []
         for member in members:
             self._learn(member)
@@ -189,7 +189,7 @@ class Terminal:
         return title
 
     def _place(self, conversation: str) -> str:
-        """What a line begins with: the name of its conversation, once there is more than one."""
+        """The prefix of a line: the name of its conversation, if there are several."""
         if self._current:
             self._titles.setdefault(self._current, self._current[:8])
         title = self._titles.setdefault(conversation, conversation[:8])
@@ -286,7 +286,7 @@ class Terminal:
             self._print(styled((place, "dim"), (self._who(message.sender), "bold"), f": {line}"))
 
     def _preview(self, conversation: Conversation) -> str:
-        """The last message, for `/list`."""
+        """The last message of a conversation, for `/list`."""
         last = conversation.last_message
         if last is None:
             return ""
@@ -300,13 +300,13 @@ class Terminal:
         self._print(styled((text, "dim")))
 
     def _print(self, text: Text) -> None:
-        """Above the line that is being typed."""
+        """Print above the line that is being edited."""
         with self._editor.lifted() if self._editor else nullcontext():
             out.print(text)
 
 
 async def groups_called(client: Client, name: str) -> list[Conversation]:
-    """The groups with this title, or the one with this id. Raises Refused, Disconnected."""
+    """The groups with this title, or the group with this id. Raises Refused, Disconnected."""
     found, cursor = list[Conversation](), None
     while True:
         page = await client.call("conversation.list", limit=100, cursor=cursor)
@@ -317,7 +317,7 @@ async def groups_called(client: Client, name: str) -> list[Conversation]:
 
 
 def user_of(whom: str) -> str:
-    """The id behind an id, or a name. Raises Refused."""
+    """The id of a user, given by id or by name. Raises Refused."""
     user = str(load_state(whom).get("user", whom)).lower()
     if not is_uuid(user):
         raise Refused("not_found", f"{whom} is not a user id, a name used on this machine, or the title of a group")
@@ -325,7 +325,7 @@ def user_of(whom: str) -> str:
 
 
 def is_address(text: str, scheme: str) -> bool:
-    """Whether it is a URL of this scheme, with TLS or without, that names a host."""
+    """Whether this is a URL with this scheme, with or without TLS, and a host."""
     try:
         setting_rules.checked_url(text)
     except ValueError:

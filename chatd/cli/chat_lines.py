@@ -1,4 +1,4 @@
-"""What `chatd chat` says of an event, in one line. Pure."""
+"""The line that `chatd chat` prints for an event. Pure."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ ACTS = {
 
 
 def line_of(event: Event | Unknown, who: Who) -> str | None:
-    """None for what is not worth a line."""
+    """The line for an event; None if nothing is printed."""
     if isinstance(event, MessageUpdate):
         return update_line(event, who)
     form = None if isinstance(event, Unknown) else TOLD.get(event.t)
@@ -45,7 +45,7 @@ def line_of(event: Event | Unknown, who: Who) -> str | None:
 
 
 def update_line(event: MessageUpdate, who: Who) -> str | None:
-    """A missed change has no reason: then show the present state of the message."""
+    """The line for a change. A change that was missed has no reason; its line shows the current message."""
     message = event.message
     change = event.change or ("delete" if message.deleted_at else "edit")
     change = f"un{change}" if event.on is False else change

@@ -86,12 +86,12 @@ def report(findings: list[Finding], json: bool) -> None:
 
 
 def shown(finding: Finding) -> Any:
-    """As JSON. Scripts may rely on `ok`, `state` and `code`."""
+    """A finding as JSON. Scripts may rely on `ok`, `state` and `code`."""
     return to_builtins(finding) | {"state": finding.state, "fix": finding.fix if finding.state != "ok" else ""}
 
 
 def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
-    """Whether a server has known holes."""
+    """Check the release of a server for known vulnerabilities."""
     said = releases.warning(kind, version)
     detail = said or f"no known vulnerability in {kind} {'.'.join(map(str, version))}"
     return Finding(what, True, detail, f"update {kind}", code, warn=bool(said))
@@ -110,7 +110,7 @@ async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) 
 
 
 def source(loaded: Loaded) -> list[Finding]:
-    """Where the settings are from, and what is unwise in them."""
+    """The sources of the settings, and warnings about them."""
     where = Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
     return [where, *(Finding("settings", True, said, code="settings.unwise", warn=True) for said in loaded.warnings)]
 
@@ -142,7 +142,7 @@ async def check_subsystems(config: Config, subsystems: Sequence[Subsystem] = SUB
 
 
 def one_port(config: Config) -> bool:
-    """Whether both doors would listen on the same port."""
+    """Whether the gateway and the HTTP side would listen on the same port."""
     gateway, http = config.gateway, config.http
     return gateway.port == http.port != 0 and (
         gateway.host == http.host or not {gateway.host, http.host}.isdisjoint(ANY)
@@ -150,7 +150,7 @@ def one_port(config: Config) -> bool:
 
 
 def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[str]:
-    """Why a daemon must not start with these settings, before anything is started: a line each."""
+    """The reasons why a daemon cannot start with these settings, one line each."""
     found = [f"{finding.what}: {finding.detail}" for finding in check_settings(config, subsystems) if not finding.ok]
     try:
         if config.postgres.dsn:
@@ -203,7 +203,7 @@ async def databases(config: Config, subsystems: Sequence[Subsystem]) -> list[Fin
 
 
 def redis_address(config: Config) -> Finding | None:
-    """What is wrong with it, if anything."""
+    """The problem of the address of Redis, or None."""
     try:
         client_of(config.redis, config.redis.url)
     except BadAddress as error:

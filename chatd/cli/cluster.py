@@ -44,9 +44,7 @@ class Answers(Struct, Generic[T]):
 
 
 async def tell_nodes(config: Config, order: ControlMessage) -> None:
-    """Send a control message about something that is committed: a failure to send it is not a failure of the
-    command.
-    """
+    """Send a control message about a committed change. If it cannot be sent, the command does not fail."""
     async with redis_alone(config) as redis:
         try:
             await announce(redis, uuid7(now_ms()), control_messages.encode(order))
@@ -67,7 +65,7 @@ async def close_sessions(config: Config, tenant: str, user: str, close: str, at:
 
 
 async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:
-    """Query all nodes, and wait for those that were running `seconds` ago, or until the timeout.
+    """Query all nodes, and wait for the nodes that were running `seconds` ago, or until the timeout.
 
     Raises Refused.
     """
@@ -85,7 +83,7 @@ async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T],
 
 
 def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
-    """One answer. What cannot be read comes from another version, or from no node."""
+    """Read one answer. An answer that cannot be read comes from another version, or not from a node."""
     try:
         answer = msgspec.json.decode(data, type=Answer)
     except msgspec.DecodeError:
@@ -101,7 +99,7 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
 
 
 def check_nodes(found: Answers[T]) -> None:
-    """Warn of nodes that are missing from what was shown. Raises typer.Exit where there is no node at all."""
+    """Print a warning about nodes that did not answer. Raises typer.Exit if no node is running."""
     for node, why in found.silent.items():
         warn(f"node {node}: {why}")
     if not found.nodes and not found.silent:

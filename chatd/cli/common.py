@@ -46,8 +46,8 @@ AlwaysJson = Annotated[bool, typer.Option("--json", help="The output is always J
 def load_or_exit(path: Path | None, *, make: bool | None = None) -> Loaded:
     """Load the configuration and its secrets; exit with a message if it is invalid.
 
-    `make`: see `ensure_secrets`. None: where the data folder exists, so that a command in a wrong folder leaves nothing
-    there.
+    `make`: see `ensure_secrets`. None: only if the data folder exists, so that a command in the wrong directory creates
+    nothing.
     """
     with failures():
         loaded = load(path, os.environ, setting_names())

@@ -1,4 +1,4 @@
-"""Postgres and Redis for a command, embedded or not, whether a daemon runs beside it or not."""
+"""Postgres and Redis for a command, embedded or configured, with or without a running daemon."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ async def databases(config: Config) -> AsyncIterator[tuple[Postgres, Redis]]:
 
 @asynccontextmanager
 async def database(config: Config, *, begin: bool = False) -> AsyncIterator[Postgres]:
-    """Postgres alone. `begin`: see `join_servers`."""
+    """Postgres only. `begin`: see `join_servers`."""
     async with (
         join_servers(config, begin=begin) as (dsn, _),
         trio_asyncio.open_loop(),

@@ -59,7 +59,7 @@ def summary(findings: list[Finding]) -> str:
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
-    """All checks. A server that is not available hides only its own findings."""
+    """Run all checks. If a server is unavailable, only its own findings are missing."""
     config = loaded.config
     findings = [*check.source(loaded), *check.check_settings(config), *await check.check_subsystems(config)]
     findings += [*disk(Path(config.data.dir)), *check.data(config)]
@@ -136,7 +136,7 @@ def count(found: Answers[Health]) -> int:
 
 
 async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[str, Clock]:
-    """Raises Refused."""
+    """The clocks of Postgres and Redis. Raises Refused."""
     before = now_ms()
     seconds, micros = await redis.call("TIME")
     clocks = {"Redis": Clock(int(seconds) * 1000 + int(micros) // 1000, before, now_ms())}

@@ -1,4 +1,4 @@
-"""What can be wrong with nodes that run, from what they say of themselves. Pure: answers in, findings out."""
+"""Findings about the running nodes, from their answers. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -27,7 +27,7 @@ class Clock(Struct):
 
     @property
     def offset(self) -> int:
-        """By how much it certainly differs from ours."""
+        """The least difference between this clock and that of this machine."""
         return min(0, self.at - self.earliest) + max(0, self.at - self.latest)
 
 
@@ -41,7 +41,7 @@ class Ours(Struct, frozen=True):
 def judge(
     found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int, ours: Ours | None = None
 ) -> list[Finding]:
-    """All of it. `owner`: the node that has the lease of the match pool; `clocks` of Postgres and Redis."""
+    """All findings. `owner`: the node that holds the lease of the match pool; `clocks` of Postgres and Redis."""
     nodes = {name: heard.answer for name, heard in found.nodes.items()}
     own = {name: Clock(heard.answer.at, heard.asked_at, heard.heard_at) for name, heard in found.nodes.items()}
     findings = [judge_presence(found), judge_clocks({**clocks, **own})]
@@ -52,7 +52,7 @@ def judge(
 
 
 def judge_same(nodes: Mapping[str, Health], ours: Ours) -> Iterator[Finding]:
-    """Nodes, and this command, need the same keys and the same store of files."""
+    """All nodes and this command need the same keys and the same file store."""
     yield judge_equal(
         "secrets",
         {name: node.secrets for name, node in nodes.items()} | {THIS: ours.secrets},
@@ -68,7 +68,7 @@ def judge_same(nodes: Mapping[str, Health], ours: Ours) -> Iterator[Finding]:
 
 
 def judge_equal(what: str, values: Mapping[str, str], fix: str, code: str) -> Finding:
-    """Empty values are not known, and not compared."""
+    """Compare the values that are known; an empty value is unknown."""
     by_value: dict[str, list[str]] = {}
     for name, value in values.items():
         if value:
@@ -175,7 +175,7 @@ def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
 
 
 def judge_files(name: str, node: Health) -> Finding:
-    """The limit of the node itself, which may be another than that of this shell."""
+    """The limit of the node, which may differ from that of this shell."""
     enough = (
         node.descriptors + SPARE_DESCRIPTORS <= node.most_descriptors
         and node.descriptors < MAX_USED_SHARE * node.most_descriptors

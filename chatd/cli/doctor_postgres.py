@@ -1,4 +1,4 @@
-"""What can be wrong with a Postgres that answers. The judgements are pure: rows in, findings out."""
+"""Findings about a Postgres that answers. The `judge_` functions are pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ MAX_USED_SHARE = 0.9
 
 
 async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
-    """Raises Refused. `nodes`: how many run."""
+    """All findings. `nodes`: the number of running nodes. Raises Refused."""
     indexes = {row["name"]: row["valid"] for row in await db.all(SQL.indexes)}
     busy = await db.all(SQL.long_running, MAX_TRANSACTION_S, MAX_IDLE_S, MAX_SHOWN)
     row = await db.one(SQL.connections)
@@ -56,7 +56,7 @@ def connections_of_node(config: Config) -> int:
 
 
 async def try_a_write(db: Postgres) -> Finding:
-    """A row, written and read back."""
+    """Write a row and read it back."""
     began = monotonic()
     try:
         same = await probe(db, "doctor")
@@ -72,7 +72,7 @@ async def try_a_write(db: Postgres) -> Finding:
 
 
 def judge_replicas(rows: Sequence[Row]) -> Finding:
-    """Having none is allowed."""
+    """There may be no replicas."""
     late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MAX_LAG_BYTES]
     detail = "; ".join(
         f"{row['name'] or 'no name'}: {row['state'] or 'not shown to this role'}, {row['sync'] or 'unknown'}"
@@ -84,12 +84,12 @@ def judge_replicas(rows: Sequence[Row]) -> Finding:
 
 
 async def clock(db: Postgres) -> int:
-    """What time it is there, in milliseconds. Raises Refused."""
+    """The time of the server in milliseconds. Raises Refused."""
     return int(await db.value(SQL.clock))
 
 
 def expected(migrations: Iterable[Script]) -> dict[str, str]:
-    """The named indexes that the migrations make, and the statement that makes each again."""
+    """The indexes that the migrations create by name, and the statement that creates each."""
     found: dict[str, str] = {}
     for migration in migrations:
         for unique, name, rest in CREATED.findall(migration.sql):
@@ -129,7 +129,7 @@ def judge_connections(used: int, most: int, needed: int, nodes: int) -> Finding:
 
 
 def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
-    """Tables that grow although rows are gone."""
+    """Tables that grow because dead rows are not removed."""
     problems = [] if autovacuum else ["autovacuum is off"]
     problems += [f"autovacuum is off for {row['name']}" for row in tables if row["switched_off"]]
     for row in tables:

@@ -1,4 +1,4 @@
-"""What can be wrong with a Redis that answers. Nothing in it has to last, but the nodes meet there."""
+"""Findings about a Redis that answers. Its data need not be kept, but the nodes communicate through it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ MAX_USED_SHARE = 0.9
 
 
 async def look(redis: Redis) -> list[Finding]:
-    """Raises Refused."""
+    """All findings. Raises Refused."""
     info: dict[str, Any] = {}
     for section in ("memory", "stats", "persistence", "clients", "server"):
         info |= await redis.call("INFO", section)
@@ -40,7 +40,7 @@ def judge_memory(info: Info) -> Iterator[Finding]:
 
 
 def judge_persistence(info: Info) -> Finding:
-    """Not keeping anything is allowed; trying to and failing makes Redis refuse writes."""
+    """Persistence may be off. If it is on and fails, Redis refuses writes."""
     names = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
     failing = [name for name in names if info.get(name, "ok") != "ok"]
     kept = (

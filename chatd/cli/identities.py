@@ -23,13 +23,13 @@ def state_file(name: str) -> Path:
 
 
 def file_name(name: str) -> str:
-    """Another one for each name, on file systems that make no difference between small and capital letters as well."""
+    """A different file name for each name, also on file systems that ignore case."""
     quoted = "".join(char if char in PLAIN else f"%{char.encode().hex()}" for char in name)
     return quoted if len(quoted) <= MAX_FILE_NAME else f"{quoted[:MAX_FILE_NAME]}%{sha256(name.encode()).hexdigest()}"
 
 
 def load_state(name: str) -> dict[str, str]:
-    """`device` and `user`; nothing when there is no file, or none of this form."""
+    """`device` and `user`; empty if the file does not exist or is invalid."""
     try:
         return msgspec.json.decode(state_file(name).read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""A line that is edited at a terminal, kept below the lines that arrive in the meantime.
+"""A line editor for a terminal. The edited line stays below the lines that are printed.
 
 The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C and Ctrl-Z into signals.
 While the program is stopped the terminal has its own mode. The line takes one row: of a longer text the part around the
@@ -90,7 +90,7 @@ class LineEditor:
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
-        """Without the line, so that other lines can be printed; drawn again below them."""
+        """Erase the line within the block, so that other lines can be printed; draw it again below them."""
         erase_line()
         try:
             yield
@@ -98,13 +98,13 @@ class LineEditor:
             self.draw()
 
     def draw(self) -> None:
-        """The prompt and what fits of the text, with the cursor in its place."""
+        """Draw the prompt and the part of the text that fits, with the cursor."""
         room = max(shutil.get_terminal_size().columns - len(PROMPT) - 1, 1)
         before = fitting(encodable(self._before)[::-1], room)[::-1]
         draw_line(PROMPT + before, fitting(encodable(self._after), room - cell_len(before)))
 
     def take_terminal(self) -> None:
-        """Set cbreak mode and draw. In the background that would stop the program: then nothing."""
+        """Set cbreak mode and draw. Do nothing in the background, where this would stop the program."""
         if os.tcgetpgrp(self._descriptor) == os.getpgrp():
             self._modes = self._modes or termios.tcgetattr(self._descriptor)
             tty.setcbreak(self._descriptor, termios.TCSADRAIN)
@@ -116,7 +116,7 @@ class LineEditor:
             erase_line()
 
     async def stop_and_continue(self) -> None:
-        """Stop with Ctrl-Z and go on in the foreground. Runs until it is cancelled."""
+        """Stop with Ctrl-Z and continue in the foreground. Runs until it is cancelled."""
         with trio.open_signal_receiver(signal.SIGTSTP, signal.SIGCONT) as signals:
             async for number in signals:
                 if number == signal.SIGTSTP:
@@ -156,7 +156,7 @@ KEYS: dict[str, Callable[[str, str], tuple[str, str]]] = {
 
 
 def fitting(text: str, room: int) -> str:
-    """The beginning of a text that takes at most so many cells."""
+    """The beginning of a text, up to a width in cells."""
     end = 0
     for char in text:
         room -= cell_len(char)
@@ -168,8 +168,9 @@ def fitting(text: str, room: int) -> str:
 
 @contextmanager
 def editing() -> Iterator[LineEditor | None]:
-    """An editor on standard input, or None where that or standard output is no terminal. Restores the terminal in
-    the end.
+    """An editor on standard input, or None if standard input or output is not a terminal.
+
+    Restores the terminal at the end.
     """
     if not sys.stdin.isatty() or not has_rows():
         yield None

@@ -1,6 +1,6 @@
 """The `chatd` command. Each subcommand has a file, which is imported only when that subcommand runs.
 
-Importing all of them takes two seconds, and most of that only the daemon needs.
+Importing all of them takes two seconds, mostly for modules that only the daemon needs.
 """
 
 import sys
@@ -57,7 +57,7 @@ class Commands(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """The command of this name."""
+    """The command with this name."""
     module, _, attribute = COMMANDS[name].partition(":")
     found = getattr(import_module(f"chatd.cli.{module}"), attribute)
     shelf = typer.Typer(**RICH)
@@ -100,5 +100,5 @@ def main() -> None:
 
 
 def is_unicode(argument: str) -> bool:
-    """Python holds bytes that are no text as lone surrogates, which nothing can store or send."""
+    """Whether an argument is valid Unicode. Python decodes other bytes to lone surrogates, which cannot be stored."""
     return not any("\ud800" <= sign <= "\udfff" for sign in argument)

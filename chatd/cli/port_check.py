@@ -1,4 +1,4 @@
-"""Whether ports of this machine are free, and which program has them."""
+"""Check whether ports of this machine are free, and which program uses them."""
 
 import errno
 import socket
@@ -12,7 +12,7 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
 def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> Finding:
-    """Whether the port is free. `may_run`: a chatd that has it already is well."""
+    """Whether the port is free. `may_run`: a port that a running chatd uses is accepted."""
     code = f"machine.port.{name}"
     try:
         open_listener(host, port, 1).close()

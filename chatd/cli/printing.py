@@ -43,30 +43,30 @@ err = Terminal(stderr=True, soft_wrap=True)
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Lines for people and scripts, not styled and not folded."""
+    """Print lines without styles and without folding."""
     sys.stdout.write(printable(text, keep="\n") + end)
     sys.stdout.flush()
 
 
 def encodable(text: str) -> str:
-    """One line as standard output shows it: an encoding that lacks a character has an escape for it."""
+    """One line for standard output, with escapes for characters that its encoding lacks."""
     encoding = sys.stdout.encoding or "utf8"
     return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def has_rows() -> bool:
-    """Whether standard output is a terminal on which a row can be drawn anew."""
+    """Whether standard output is a terminal on which a row can be redrawn."""
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def erase_line() -> None:
-    """Empty the row of the cursor on a terminal, and go to its beginning."""
+    """Erase the row of the cursor, and move the cursor to its beginning."""
     sys.stdout.write("\r\x1b[K")
     sys.stdout.flush()
 
 
 def draw_line(before: str, after: str) -> None:
-    """Draw a row of a terminal anew, with the cursor between the two texts."""
+    """Redraw the row of the cursor, with the cursor between the two texts."""
     back = cell_len(encodable(after))
     sys.stdout.write("\r\x1b[K" + encodable(before) + encodable(after) + (f"\x1b[{back}D" if back else ""))
     sys.stdout.flush()

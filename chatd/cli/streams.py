@@ -38,9 +38,7 @@ class Output(io.TextIOWrapper):
 
 
 def guard_streams() -> None:
-    """A stream that was closed before the start is None: what is written to it is dropped, and nothing is read from
-    it.
-    """
+    """Replace standard streams that were closed before the start: writes are dropped, and reads return nothing."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf8")  # noqa: SIM115
     elif isinstance(sys.stdout, io.TextIOWrapper):

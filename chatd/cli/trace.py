@@ -28,13 +28,13 @@ from chatd.operations.node_queries import AskTrace
 from chatd.realtime.message_trace import ReceiptTimes, Trace
 
 SQL = queries.load("cli/trace")
-# Clocks of nodes may differ by as much when conversations are looked through.
+# The clocks of nodes differ by less than this, when a message is searched by its id alone.
 DAY_MS = 86_400_000
 MAX_MEMBERS = 100
 
 
 class Place(Struct, omit_defaults=True):
-    """One thing that happened: when (milliseconds, by the clock of the node), and on which node."""
+    """A stage of the message. `at` is in milliseconds, by the clock of `node`."""
 
     stage: str
     at: int | None
@@ -43,7 +43,7 @@ class Place(Struct, omit_defaults=True):
 
 
 class Member(Struct):
-    """How far the message has come for one member. Times are None if no node remembers them."""
+    """The receipts of one member. Times are None if no node remembers them."""
 
     user: str
     delivered: bool
@@ -112,9 +112,7 @@ async def find(db: Postgres, tenant: str, message: str, conversation: str | None
 
 
 async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
-    """Nodes know an event by its rev, and a message that was changed since has another one: then they are asked
-    again.
-    """
+    """Query all nodes. They know an event by its rev; if the message has changed since, they are queried again."""
 
     def question(rev: int) -> Any:
         return lambda reply: AskTrace(reply, message, row["conversation"], rev, row["seq"])
@@ -136,7 +134,7 @@ def path_of(message: str, row: Row, found: Answers[Trace], reached: dict[str, in
 
 
 def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
-    """In the order of time, within a node."""
+    """The stages on all nodes, in the order of time within a node."""
     stages: list[Place] = []
     for node, heard in found.nodes.items():
         came, told = heard.answer.accepted, heard.answer.delivered
@@ -161,7 +159,7 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
 
 
 def with_moments(members: list[Member], found: Answers[Trace]) -> list[Member]:
-    """The earliest moments that any node remembers."""
+    """Set the earliest times that any node remembers."""
     moved: list[ReceiptTimes] = [one for heard in found.nodes.values() for one in heard.answer.receipts]
     for member in members:
         own = [one for one in moved if one.user == member.user]
@@ -191,7 +189,7 @@ def show(path: Path) -> None:
 
 
 def moment(at: int | None) -> str:
-    """To the millisecond."""
+    """A local time with milliseconds."""
     return "" if at is None else f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(at / 1000))}.{at % 1000:03}"
 
 

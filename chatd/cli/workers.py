@@ -1,8 +1,8 @@
 """`chatd serve --workers N`: one process for each core, on the same two ports.
 
-The kernel shares out the connections (SO_REUSEPORT); the workers are nodes like any others, and talk over the bus. Here
-are only the embedded servers, the reservation of the ports, and the rule that a worker which dies is started again. A
-worker that loses its supervisor drains by itself: its standard input ends.
+The kernel distributes the connections (SO_REUSEPORT). The workers are ordinary nodes, which communicate over the bus.
+The supervisor runs the embedded servers, reserves the ports, and restarts workers that die. A worker whose supervisor
+dies drains by itself: its standard input ends.
 """
 
 import os
@@ -61,14 +61,14 @@ class Supervisor:
                     nursery.cancel_scope.cancel()
 
     async def _start_all(self, nursery: trio.Nursery, environment: dict[str, str]) -> None:
-        """One after the other: the first one brings the schema up to date."""
+        """Start the workers one after another: the first one applies the migrations."""
         for number in range(self._count):
             await nursery.start(self._keep, number, environment)
 
     async def _keep(
         self, number: int, environment: dict[str, str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """One worker, again and again until we leave."""
+        """Restart one worker until the supervisor stops."""
         condition = Condition(f"worker {number}")
         await self._launch(number, environment)
         task_status.started()
@@ -85,7 +85,7 @@ class Supervisor:
             await self._launch_again(number, environment, condition)
 
     async def _launch_again(self, number: int, environment: dict[str, str], condition: Condition) -> None:
-        """Where it cannot be started now, the next turn of `_keep` finds that it has ended, and tries again."""
+        """If it cannot be started, `_keep` tries again."""
         try:
             await self._launch(number, environment)
         except (CannotStart, OSError) as error:
@@ -140,14 +140,14 @@ class Supervisor:
         self._send(signal.SIGTERM)
 
     def _send(self, number: signal.Signals) -> None:
-        """To all workers that are still there."""
+        """Send a signal to all running workers."""
         for process in self._processes.values():
             if process.returncode is None:
                 process.send_signal(number)
 
 
 async def first_line(process: trio.Process) -> bytes:
-    """What a worker says first; nothing when it ends instead."""
+    """The first line of a worker; "" if it ends before."""
     assert process.stdout is not None
     line = b""
     async for part in process.stdout:
@@ -172,7 +172,7 @@ def port_of(sock: socket.socket) -> int:
 
 
 def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -> dict[str, str]:
-    """What a worker has to know that the file does not say."""
+    """The environment of a worker: what it needs besides the configuration file."""
     found = {
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),
