@@ -1,8 +1,8 @@
 """Free texts of commands: normalization, and filters for the texts that other users read.
 
-Dispatch calls this for every command, and the types of fields decide what is done. The content of messages passes the
-same filters in `conversations/messages/screening.py`, where the moderation hook is asked and messages that are stored
-already are not judged again.
+Dispatch calls this for every command; the types of its fields decide what is done. The content of messages passes the
+same filters in `conversations/messages/screening.py`, which also calls the moderation hook and skips messages that are
+already stored.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from chatd.wire.texts import Fields, TextKind, text_fields
 
 
 class TextFilter(Protocol):
-    """What a tenant does not want in texts that other users read."""
+    """The filter of a tenant for texts that other users read."""
 
     def apply(self, text: str, path: str, *, may_mask: bool) -> Sliced[str]:
         """The text, or the text with unwanted words masked. Raises Refused: `forbidden`."""
@@ -41,7 +41,7 @@ Change = Callable[[str, str], Sliced[str]]
 
 
 def key_form(text: str) -> str:
-    """One spelling of a key that is compared: emoji are fully qualified."""
+    """The canonical spelling of a key, with fully qualified emoji."""
     return canonical(name_form(SELECTORS.sub("", text)))
 
 
@@ -87,7 +87,7 @@ def stored_text(node: Node, tenant: str, kind: TextKind, text: str, path: str) -
 
 
 def map_texts(value: Any, path: str, change: Change) -> Sliced[Any]:
-    """The same value with every text in it changed, including keys of maps."""
+    """A copy of the value in which `change` was applied to every text, including the keys of maps."""
     if isinstance(value, str):
         return (yield from change(value, path))
     if isinstance(value, Struct):

@@ -1,11 +1,10 @@
-"""The door to other people's HTTP servers: whatever this daemon asks of somebody outside goes through it.
+"""The HTTP client for all requests to external servers.
 
-Names are resolved here, each address is judged, and the connection is made to the address that was judged: a name that
-gives another answer the second time gets nowhere (DNS rebinding). TLS is verified against the name. There are no
-redirects, no proxies and credentials of the environment, no cookies; times, bytes and connections are bounded. See
-docs/filters.md.
+Names are resolved and addresses checked here, and the connection is made to the checked address, so DNS rebinding has
+no effect. TLS is verified against the name. Redirects, cookies, and proxies and credentials of the environment are not
+used; times, bytes and connections are bounded. See docs/filters.md.
 
-`private`: the operator named the server, and it may stand in the house.
+`private`: the operator configured the server, and its address may be private.
 """
 
 import ssl
@@ -29,7 +28,7 @@ NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 
 class OutboundError(Exception):
-    """No answer that could be used. The text says why, with nothing of the path or the body."""
+    """There was no usable answer. The text says why, without the path or the body."""
 
 
 class Answer(Struct, frozen=True):
@@ -38,7 +37,7 @@ class Answer(Struct, frozen=True):
 
 
 class Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were judged, never to a name."""
+    """Connects to checked addresses, never to a name."""
 
     def __init__(self, private: bool) -> None:
         self._private = private
@@ -78,9 +77,9 @@ class Pinned(httpcore.AsyncNetworkBackend):
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """httpx has no public way to say who connects.
+    """httpx has no public way to set the network backend.
 
-    Without `_pool` nothing works: a change of httpx cannot open the door.
+    The transport fails without `_pool`, so a change of httpx cannot disable the checks.
     """
 
     def __init__(self, private: bool, connections: int) -> None:
@@ -109,7 +108,7 @@ class Outbound:
         body: bytes | None = None,
         most: int = MOST_BYTES,
     ) -> Answer:
-        """One request, answered within `timeout` seconds with at most so many bytes, or OutboundError."""
+        """Send a request. Raises OutboundError if no answer of at most `most` bytes comes within `timeout` seconds."""
         try:
             with trio.fail_after(timeout):
                 async with self._client.stream(method, url, headers=headers, content=body, timeout=timeout) as response:
@@ -123,7 +122,7 @@ class Outbound:
 
 
 async def read(response: httpx.Response, most: int) -> bytes:
-    """The body as it came over the wire. Raises OutboundError when it is too long."""
+    """The body without decoding. Raises OutboundError if it is too long."""
     parts, length = [], 0
     async for part in response.aiter_raw():
         length += len(part)
@@ -135,7 +134,7 @@ async def read(response: httpx.Response, most: int) -> bytes:
 
 @asynccontextmanager
 async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Outbound]:
-    """`private`: servers that are not out on the internet may be asked too."""
+    """`private`: requests to private addresses are permitted."""
     transport = Transport(private, connections)
     headers, cookies = {"User-Agent": "chatd", "Accept-Encoding": "identity"}, CookieJar(NO_COOKIES)
     async with httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, cookies=cookies) as client:
@@ -143,7 +142,7 @@ async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Out
 
 
 def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:
-    """Raises ValueError, with a text for the operator, for an address that is not to be asked."""
+    """Check a URL from the configuration. Raises ValueError with a text for the operator."""
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:

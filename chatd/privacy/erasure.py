@@ -1,8 +1,8 @@
 """Erasing a user. The id stays where other data refers to it, without a name.
 
-`begin` does what must not wait, in one transaction: from then on no session of the user can start, and the rest of the
-work is queued. Any node does the rest. If it dies, another one continues after `LEASE_MS`. Everything is done once more
-when no session of the user can be left: a command that was under way may have written something.
+`begin` deletes the credentials in one transaction, so that no session of the user can start, and queues the rest of the
+work. Any node does it; if that node dies, another one continues after `LEASE_MS`. All of it is repeated once no session
+of the user can be left, because a command in progress may have written something.
 """
 
 from typing import Any
@@ -17,14 +17,14 @@ from chatd.db.postgres import Postgres, Tx
 
 LOG = log.get(__name__)
 SQL = queries.load("privacy/erasure")
-# Time after which no session of the user is left, although every order to close them was lost.
+# Time after which no session of the user is left, even if all control messages to close them were lost.
 SETTLED_MS = 20_000
-# Time that a node may take over one batch.
+# Time that a node has for one batch.
 LEASE_MS = 20_000
 
 
 async def begin(db: Postgres, data: AllPersonalData, tenant: str, user: str, actor: str, now: int) -> bool:
-    """Delete all credentials, and queue the rest. False if that has been done before.
+    """Delete all credentials, and queue the rest. Returns False if the user is erased already.
 
     The caller closes the sessions. Raises Refused: `not_found`.
     """
@@ -48,7 +48,7 @@ async def page(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, A
 
 
 async def erase_next(node: Node) -> bool:
-    """Complete one erasure. Whether there was one."""
+    """Work on one erasure. Returns whether there was one."""
     row = await node.db.one(SQL.take, LEASE_MS)
     if row is None:
         return False
@@ -59,10 +59,10 @@ async def erase_next(node: Node) -> bool:
 
 
 class Erasure(Erasing):
-    """The work that is left when no session of the user can start any more."""
+    """The work of an erasure after `begin`."""
 
     async def run(self) -> bool:
-        """Whether it is final."""
+        """Erase the user's data. Returns whether the erasure is complete."""
         data = self.node.get(AllPersonalData)
         for erase in data.erase:
             await erase(self)

@@ -1,8 +1,8 @@
 """The export of a user's data as JSON lines: each is an object with a `type`, the last one has the type `end`.
 
-It contains only the user's own data; reports, bans, strikes and matches concern others too, and are left out. Of other
-users there are ids only. The data is read page by page, so neither its size nor a slow reader costs memory or a
-database connection.
+It contains only the user's own data, and the ids of other users. Reports, bans, strikes and matches also concern other
+users and are left out. The data is read in pages, so neither its size nor a slow reader costs memory or a database
+connection.
 """
 
 import re
@@ -18,14 +18,14 @@ from chatd.db.postgres import Postgres
 
 SQL = queries.load("privacy/erasure")
 PAGE = 100
-# JSON need not escape all control characters, nor what ends a line or changes the direction of a text.
+# Characters that JSON does not escape, and that control a terminal, end a line or change the direction of a text.
 ESCAPED = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
 async def pages(db: Postgres, data: AllPersonalData, tenant: str, user: str) -> AsyncIterator[bytes]:
-    """The lines, some at a time.
+    """Yield the lines, a page at a time.
 
-    Raises Refused: `not_found`, and when the database is not available: then there is no `end`.
+    Raises Refused: `not_found`, or `unavailable`; then there is no `end`.
     """
     if await db.value(SQL.exists, tenant, user) is None:
         raise Refused("not_found", "no such user")

@@ -20,7 +20,7 @@ from chatd.privacy import export
 
 PER_HOUR = 4
 BOUNDS = Bounds(per_user=1, per_address=4, total=64)
-# Pages that all exports together read from the database at the same time; those that are being sent do not count.
+# Exports that may read from the database at the same time. While a page is sent, an export does not count.
 MAX_READERS = 4
 CONTENT = "application/x-ndjson"
 
@@ -47,7 +47,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 
 async def body(readers: trio.Semaphore, first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Each page is read when the one before has been sent: only reading takes a turn of `readers`."""
+    """Yield the pages. Each is read after the previous one was sent, within `readers`."""
     page = first
     while page:
         yield page

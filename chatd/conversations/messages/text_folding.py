@@ -1,9 +1,9 @@
-"""Folding of characters that look alike or are written in several ways, for comparing words, never for showing them.
+"""Folding of look-alike characters and spelling variants, for the comparison of words. Folded texts are never shown.
 
-Each character is folded by itself, so that folding takes linear time whatever the text (sorting the marks of a normal
-form does not: 16,000 of them in a bad order take a third of a second), and the place of each folded character in the
-text stays known. A character becomes NFKD, without case, accents and invisible characters, then the Latin letter that
-it looks like.
+Each character is folded by itself. So folding takes linear time (the normalization of a whole text does not: sorting
+16,000 combining marks takes a third of a second), and the position of each folded character in the text is known. A
+character is converted to NFKD, without case, accents and invisible characters, and then to the Latin letter that it
+looks like.
 """
 
 import re
@@ -126,7 +126,7 @@ class Table:
         return text.translate(self.learned(text))
 
     def parts_in_slices(self, text: str) -> Sliced[list[str]]:
-        """As `translate`, each slice by itself."""
+        """Like `translate`, in slices."""
         parts = list[str]()
         for start in range(0, len(text), SLICE_CHARS):
             parts.append(self.translate(text[start : start + SLICE_CHARS]))
@@ -134,7 +134,7 @@ class Table:
         return parts
 
     def learned(self, text: str) -> dict[int, str]:
-        """What each character of the text becomes, and others of the cache."""
+        """The cache, with the conversion of each character of the text."""
         points = set(map(ord, text))
         if points <= self._known.keys():
             return self._known
@@ -162,7 +162,7 @@ BARE: dict[int, str | int | None] = {**LOOK_ALIKES, **dict.fromkeys(DROPPED)}
 
 
 def replaced(text: str, table: dict[int, str | int | None]) -> str:
-    """As `str.translate`, which is slow for each character that is not in the table."""
+    """Like `str.translate`, but fast for characters that are not in the table."""
     return text if table.keys().isdisjoint(map(ord, text)) else text.translate(table)
 
 
@@ -172,7 +172,7 @@ def fold_each(chars: str) -> str:
 
 
 def fold_each_loosely(chars: str) -> str:
-    """Digits and signs that stand for letters are letters."""
+    """Like `fold_each`, and convert digits and signs that stand for letters."""
     return replaced(fold_each(chars), LEET)
 
 
@@ -181,17 +181,17 @@ LOOSE = Table(fold_each_loosely)
 
 
 def fold(text: str) -> str:
-    """Case, accents, width and look-alikes are gone."""
+    """Remove case, accents and width, and replace look-alikes."""
     return PLAIN.translate(text)
 
 
 def fold_loosely(text: str) -> str:
-    """As `fold`, and what is written with digits too."""
+    """Like `fold`, and convert digits and signs that stand for letters."""
     return LOOSE.translate(text)
 
 
 class Folded:
-    """`text` is a text as `fold_loosely` leaves it; `place` finds where its characters come from."""
+    """A text folded by `fold_loosely`. `place` returns the position of a folded character in the original."""
 
     __slots__ = ("_begin", "_ends", "_number", "_original", "_places", "text")
 
@@ -209,7 +209,7 @@ class Folded:
         return cls(text, (yield from LOOSE.parts_in_slices(text)))
 
     def place(self, at: int) -> int:
-        """The index in the original of what the character at this index comes from."""
+        """The index in the original for an index in the folded text."""
         number = bisect_right(self._ends, at)
         if number != self._number:
             start = number * SLICE_CHARS
