@@ -14,7 +14,11 @@ from tests.cluster.test_strangers import meet
 from tests.support import PATIENCE, Daemon
 
 __all__ = ["daemon"]
-WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+# Not from pg_stat_activity, which within a transaction does not show connections opened after its first use.
+WAITING = """
+    select count(*) from pg_locks l join pg_database d on d.oid = l.database
+    where d.datname = current_database() and not l.granted
+"""
 
 
 @asynccontextmanager
