@@ -162,9 +162,9 @@ def faults(config: Config, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list
 
 
 async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
-    """`may_run`: a chatd that has them already is well.
+    """Whether the ports are free. `may_run`: ports that a running chatd uses are accepted.
 
-    It is in any case where it runs on the folder of this configuration.
+    Ports that the daemon on the data folder of this configuration uses are always accepted.
     """
     may_run = may_run or is_locked(Path(config.data.dir))
     gateway, http = config.gateway, config.http

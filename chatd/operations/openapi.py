@@ -3,22 +3,14 @@
 from typing import Any
 
 from chatd.wire.reference.description import Routes
-from chatd.wire.reference.routes import TEXT, errors, probe
+from chatd.wire.reference.routes import TEXT, errors, probe, server_operation
 
 
 def metrics(name: str, summary: str) -> dict[str, Any]:
     text = {"description": summary, "content": {"text/plain": {"schema": {"type": "string"}}}}
     refused = errors(_404="not_found")
     responses = {"200": text, **{status: refused[status] for status in ("401", "404", "503", "504")}}
-    security: list[dict[str, list[str]]] = [{"metrics": []}, {}]
-    return {
-        "operationId": name,
-        "tags": ["server"],
-        "summary": summary,
-        "parameters": [],
-        "responses": responses,
-        "security": security,
-    }
+    return server_operation(name, summary, responses, security=[{"metrics": []}, {}])
 
 
 STATUS = {

@@ -31,8 +31,8 @@ where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high =
 returning c.id::text, c.blocked
 
 -- name: page
--- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first), limit.
--- An alias has no name, which would show what becomes of the user.
+-- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first),
+-- limit. An alias has no name, which would show what becomes of the user.
 select b.shown_as::text as user, p.name, b.created_at from blocks b
 left join users p on p.tenant = b.tenant and p.id = b.shown_as
 where b.tenant = $1 and b.blocker = $2 and b.shown_as > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')

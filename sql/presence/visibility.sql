@@ -1,7 +1,8 @@
 -- name: visible
--- The pairs in which the viewer may see the presence of the user: tenants, users, viewers, aliases by which the viewers ask (or null), who sees
--- presence by default. By an alias it is visible as long as the match lasts, if the user shows it to everybody; other rules do not apply.
--- A contact is a user with whom the user has started a direct conversation, or whom they have answered within its last hundred messages.
+-- The pairs in which the viewer may see the presence of the user: tenants, users, viewers, aliases by which the viewers
+-- ask (or null), who sees presence by default. By an alias it is visible as long as the match lasts, if the user shows
+-- it to everybody; other rules do not apply. A contact is a user with whom the user has started a direct conversation,
+-- or whom they have answered within its last hundred messages.
 select a.tenant, a.user_id::text as user, a.viewer::text as viewer, a.alias::text, case when a.alias is null then s.last_seen_at end as last_seen
 from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[]) as a (tenant, user_id, viewer, alias)
 join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null

@@ -32,11 +32,18 @@ def probe(name: str, summary: str, properties: dict[str, Any], *, unready: str =
     responses: dict[str, Any] = {"200": {"description": summary, "content": content}}
     if unready:
         responses["503"] = {"description": unready, "content": content}
+    return server_operation(name, summary, responses, security=[])
+
+
+def server_operation(
+    name: str, summary: str, responses: dict[str, Any], *, security: list[dict[str, list[str]]]
+) -> dict[str, Any]:
+    """An operation without parameters that concerns the server."""
     return {
         "operationId": name,
         "tags": ["server"],
         "summary": summary,
         "parameters": [],
         "responses": responses,
-        "security": [],
+        "security": security,
     }

@@ -55,8 +55,8 @@ create table members (
     tenant text not null,
     conversation uuid not null,
     user_id uuid not null,
-    -- How the members of a match know this one, and this one themselves. Null elsewhere, and once the match is kept. What is
-    -- read for users shows it in the place of user_id; all other columns have user ids.
+    -- How the members of a match know this one, and this one themselves. Null elsewhere, and once the match is kept.
+    -- What is read for users shows it in the place of user_id; all other columns have user ids.
     alias uuid,
     joined_at bigint not null,
     delivered_seq bigint not null default 0,
@@ -160,8 +160,8 @@ create table blocks (
     tenant text not null,
     blocker uuid not null,
     blocked uuid not null,
-    -- How the blocker named them: by user id, or by an alias. Each is a block of its own: one by alias ends that match and
-    -- prevents another one, everything else follows from the one by user id.
+    -- How the blocker named them: by user id, or by an alias. Each is a block of its own: one by alias ends that match
+    -- and prevents another one, everything else follows from the one by user id.
     shown_as uuid not null,
     created_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),

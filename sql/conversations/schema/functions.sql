@@ -14,8 +14,8 @@ $$;
 
 -- The number of messages after a position that count as unread: those of others that are not deleted, expired, hidden
 -- or system messages. It counts up to 1000, in the next 5000 messages. Those are a range of `seq`, which has no gaps:
--- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of is_hidden()
--- for each message is ten times slower.
+-- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of
+-- is_hidden() for each message is ten times slower.
 create or replace function count_unread(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
 language sql stable as $$
     select count(*) from (
@@ -73,8 +73,8 @@ from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 
 -- The members of a conversation as one user sees them: other members by the positions that are shown to others (null:
--- all of them). `user` is the alias in a match. Filter it by `user_id`, `alias` or `rev`: Postgres inlines the function into
--- the statement.
+-- all of them). `user` is the alias in a match. Filter it by `user_id`, `alias` or `rev`: Postgres inlines the function
+-- into the statement.
 create or replace function members_for(p_tenant text, p_conversation uuid, p_viewer uuid) returns table (
     user_id uuid, alias uuid, "user" text, name text, role text, delivered_seq bigint, read_seq bigint, joined_at bigint,
     joined_seq bigint, rev bigint
@@ -181,8 +181,8 @@ language sql stable as $$
 $$;
 
 -- The refusal code if a user may not send to a conversation now, else null. The only place of this rule:
--- append_messages() and message.edit use it. The role is null for a user who is not a member. apply_slow_mode() has the rule
--- of slow mode.
+-- append_messages() and message.edit use it. The role is null for a user who is not a member. apply_slow_mode() has the
+-- rule of slow mode.
 create or replace function send_refusal(p_role text, p_kind text, p_announce boolean, p_blocked boolean, p_everybody boolean) returns text
 language sql immutable parallel safe as $$
     select case
@@ -470,7 +470,8 @@ begin
 end $$;
 create or replace trigger renew before insert on database_epoch for each row execute function renew_database_epoch();
 
--- Which messages a member could see by now. Of many spans the gaps are forgotten, so that it does not grow with every return.
+-- Which messages a member could see by now. Of many spans the gaps are forgotten, so that it does not grow with every
+-- return.
 create or replace function seen_so_far(p_member members, p_seq bigint) returns int8multirange
 language sql immutable as $$
     select case when (select count(*) from unnest(s.seen)) > 20 then int8multirange(range_merge(s.seen)) else s.seen end
