@@ -35,8 +35,11 @@ class World:
     sent: list[Command] = field(default_factory=list)
     deeds: "dict[Deed, int]" = field(default_factory=lambda: DEEDS)
     numbers: Any = field(default_factory=lambda: count(1))
-    # The users that each user has tried to block.
+    # The users that each user has tried to block, by user id or alias.
     blocked: dict[str, list[str]] = field(default_factory=dict)
+    # The probability that a deed of a user in a match is done there, and the queues in which users search.
+    in_match: float = 0.0
+    queues: tuple[str, ...] = ("default",)
 
     def user(self) -> str:
         return NOBODY if self.rng.random() < 0.03 else self.rng.choice(self.users)
@@ -47,11 +50,20 @@ class World:
     def room(self, device: Device) -> tuple[str, Room]:
         """A conversation of the device, or rarely any conversation."""
         rooms = sorted(device.mirror.rooms)
+        matches = sorted(device.mirror.matches())
+        if matches and self.rng.random() < self.in_match:
+            rooms = matches
         if not rooms or self.rng.random() < 0.03:
             id_ = self.rng.choice([NOBODY, *sorted(self.conversations)])
             return id_, device.mirror.rooms.get(id_, Room())
         id_ = self.rng.choice(rooms)
         return id_, device.mirror.rooms[id_]
+
+    def mentions(self, room: Room) -> list[str]:
+        """Ids to mention: users, and in a match mostly its members, by their aliases."""
+        if room.alias and self.rng.random() < 0.8:
+            return self.rng.sample(sorted(room.members), min(len(room.members), self.rng.randint(1, 3)))
+        return self.some_users()
 
     def message(self, device: Device) -> Json:
         """The position of a message: often a late one, rarely one that does not exist."""
@@ -81,7 +93,7 @@ def send(world: World, device: Device) -> Command:
     if room.messages and rng.random() < 0.3:
         fields["reply_to"] = room.messages[rng.choice(sorted(room.messages))]["id"]
     if rng.random() < 0.3:
-        fields["mentions"] = world.some_users() + [NOBODY] * (rng.random() < 0.2)
+        fields["mentions"] = world.mentions(room) + [NOBODY] * (rng.random() < 0.2)
     if rng.random() < 0.1:
         fields["everybody"] = True
     if rng.random() < 0.2:
@@ -245,6 +257,36 @@ def meet(world: World, device: Device) -> Command:
     ), {}
 
 
+def match(world: World, device: Device) -> Command:
+    """Mostly a command that can succeed: in a match to keep or end it, else to search for one."""
+    rng = world.rng
+    if device.proposals and rng.random() < 0.8:
+        return "match.confirm", {"match": device.proposals.pop()}
+    if bool(device.mirror.matches()) == (rng.random() < 0.9):
+        name = rng.choice(["match.keep"] * 5 + ["match.skip"] * 3 + ["match.leave"] * 2)
+        return name, {"ticket": NOBODY} if name != "match.keep" and rng.random() < 0.03 else {}
+    name = rng.choice(["match.find"] * 8 + ["match.cancel", "match.status"])
+    return name, {"queue": rng.choice(world.queues)} if name == "match.find" else {}
+
+
+def block_partner(world: World, device: Device) -> Command:
+    """By the alias of a match that is running or has ended."""
+    if not device.partners:
+        return block(world, device)
+    blocked = world.blocked.setdefault(device.account.user, [])
+    blocked.append(alias := world.rng.choice(device.partners[-3:]))
+    return "user.block", {"user": alias}
+
+
+def report(world: World, device: Device) -> Command:
+    fields: Fields = {"reason": "spam"}
+    if device.partners and world.rng.random() < 0.7:
+        fields["user"] = world.rng.choice(device.partners[-3:])
+    else:
+        fields |= world.message(device)
+    return "report.create", fields
+
+
 # The relative frequency of each deed.
 DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
@@ -256,6 +298,12 @@ DEEDS: dict[Deed, int] = {
 # For a few users who write to each other, and block and unblock each other.
 BLOCKING: dict[Deed, int] = {
     send: 25, receipt: 30, open_: 12, block: 12, edit: 3, delete: 3, react: 3, settle: 3, create: 1, schedule: 1, forward: 2,
+}  # fmt: skip
+
+# For users who search, write in the match, keep, skip or leave it, and block and report their partners.
+MATCHING: dict[Deed, int] = {
+    match: 40, send: 30, schedule: 2, forward: 4, edit: 5, delete: 4, react: 8, unreact: 3, pin: 2, star: 5, receipt: 16,
+    open_: 2, create: 1, leave: 1, settle: 6, settle_all: 1, block: 3, block_partner: 2, report: 3,
 }  # fmt: skip
 
 

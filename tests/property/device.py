@@ -1,5 +1,6 @@
 """A device of a user: a connection to one node, and its mirror."""
 
+from collections import Counter
 from typing import Any
 
 import trio
@@ -29,6 +30,11 @@ class Device:
         self.blocks: list[Any] = []
         self.settings: Json = {}
         self.scheduled: list[Any] = []
+        # Aliases of partners, and matches to confirm, the latest last.
+        self.partners: list[str] = []
+        self.proposals: list[str] = []
+        # The number of events about matches.
+        self.heard: Counter[str] = Counter()
         self._link: Link | None = None
         self._scope = trio.CancelScope()
         self._held: list[Reply] | None = None
@@ -78,10 +84,20 @@ class Device:
 
     def _heard(self, event: Reply) -> None:
         self.wire.heard(event)
+        self._note_match(event)
         if self._held is not None:
             self._held.append(event)
         else:
             self.mirror.take(event)
+
+    def _note_match(self, event: Reply) -> None:
+        kind = event["t"]
+        if kind.startswith("match."):
+            self.heard[f"{kind} {event['reason']}" if kind == "match.ended" else kind] += 1
+        if kind == "match.found":
+            self.partners += [partner["id"] for partner in event["partners"]]
+        elif kind == "match.proposed":
+            self.proposals.append(event["match"])
 
     def _answered(self, command: Json, result: Reply) -> None:
         if result["t"] != "error":
@@ -111,8 +127,7 @@ class Device:
             await self._sync_own()
 
     async def _sync_session(self, limit: int) -> None:
-        cursor = {"cursor": self.mirror.cursor} if self.mirror.cursor else {}
-        self.mirror.take_states(await self.call("session.sync", limit=limit, **cursor))
+        self.mirror.take_states(await self.call("session.sync", limit=limit, **self.mirror.session_request()))
 
     async def _sync_conversation(self, limit: int) -> None:
         id_ = min(self.mirror.behind)

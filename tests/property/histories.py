@@ -24,27 +24,41 @@ from chatd.core.config import Config, PostgresSection
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge
-from tests.property.deeds import BLOCKING, DEEDS, Command, Deed, World, draw
+from tests.property.deeds import BLOCKING, DEEDS, MATCHING, Command, Deed, World, draw
 from tests.property.device import Device
 from tests.support import Daemon
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of history: the number of users, and the frequency of each deed."""
+    """A kind of history: the number of users, the frequency of each deed, and the probability that a device disconnects.
+
+    `in_match` and `queues`: see `World`.
+    """
 
     people: int
     deeds: dict[Deed, int]
+    away: float = 0.06
+    in_match: float = 0.0
+    queues: tuple[str, ...] = ("default",)
 
 
-KINDS = {"all": Kind(5, DEEDS), "blocking": Kind(3, BLOCKING)}
+KINDS = {
+    "all": Kind(5, DEEDS),
+    "blocking": Kind(3, BLOCKING),
+    "matching": Kind(4, MATCHING, away=0.12, in_match=0.7, queues=("default", "default", "trio", "asking")),
+}
+# Users are matched with the same few partners again, and a match ends soon after the last device has disconnected.
+MATCH_SETTINGS = MatchSettings(recent=0, grace=0.5)
+QUEUES = {"trio": QueueSettings(size=3), "asking": QueueSettings(confirm=2.0)}
 # The maximum number of concurrent deeds, of steps between two checks, and of seconds until all events are delivered.
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
-# The probability that a device disconnects, and that it catches up.
-AWAY, CATCH_UP = 0.06, 0.35
+# The probability that a device catches up, and that it stops after the first page.
+CATCH_UP, FIRST_PAGE = 0.35, 0.1
 
 
 @dataclass
@@ -67,15 +81,15 @@ class History:
 
     def __init__(self, seed: int, kind: Kind, db: Postgres, nursery: trio.Nursery) -> None:
         self.report = Report(seed)
-        self.world = World(random.Random(seed), deeds=kind.deeds)
-        self._people = kind.people
+        self.world = World(random.Random(seed), deeds=kind.deeds, in_match=kind.in_match, queues=kind.queues)
+        self._kind = kind
         self.devices: list[Device] = []
         self._db = db
         self._nursery = nursery
         self._tail: list[str] = []
 
     async def begin(self, daemons: list[Daemon]) -> None:
-        for number in range(self._people):
+        for number in range(self._kind.people):
             account = await sign_up(daemons[0].addresses.http, name=f"p{number}")
             self.world.users.append(account.user)
             for codec, daemon in zip(("json", "msgpack"), daemons, strict=True):
@@ -101,11 +115,13 @@ class History:
         if not device.online:
             await device.go_online(self._nursery)
         try:
-            if chance < AWAY:
+            if chance < self._kind.away:
                 # In the middle of a catch-up, half of the time.
                 await device.catch_up(limit, pages=int(chance * 100))
                 await device.go_offline()
-            elif chance < AWAY + CATCH_UP:
+            elif chance < self._kind.away + FIRST_PAGE:
+                await device.catch_up(limit, pages=1)
+            elif chance < self._kind.away + FIRST_PAGE + CATCH_UP:
                 await device.catch_up(limit)
             await self._do(device, draw(self.world, device))
         except Disconnected:
@@ -167,6 +183,7 @@ class History:
 
 async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"]) -> Report:
     """A history of this many steps. Needs trio_asyncio's loop."""
+    config = config.using(MATCH_SETTINGS).using_named(QueueSettings, QUEUES)
     async with (
         nodes(config) as daemons,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,
@@ -175,6 +192,8 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
         history = History(seed, kind, db, nursery)
         await history.begin(daemons)
         await history.run(steps)
+        for device in history.devices:
+            history.report.done.update({f"event {kind}": number for kind, number in device.heard.items()})
         nursery.cancel_scope.cancel()
     if history.report.wrong:
         print(history.tail)

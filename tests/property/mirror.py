@@ -17,7 +17,8 @@ The rules:
 2. The user's own data has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`,
    the state is `stale`: call session.sync.
 3. Events wait while a sync is in flight, and are applied after it. Only one command or sync at a time. A connection
-   begins with a session.sync; if the last one ended between two pages, from the cursor of its last complete page.
+   begins with a session.sync; if the last one ended between two pages, from the cursor of the last complete one. What
+   makes the state `stale` between two pages does so after the last page, too: the marks come with the first page.
 4. A new conversation needs both: its own data comes by session.sync, the rest by conversation.sync from rev 0.
 5. If `joined_at` or `first_seq` of the user's own membership changed, the user left and returned, perhaps to see less
    or more: drop the conversation and start from rev 0.
@@ -30,6 +31,12 @@ The rules:
 10. The user's own positions come from four sources, and the highest one counts: events with a rev,
     `conversation.update` without one, session.sync, and the answer `ok` to the user's own receipt. In a direct
     conversation with a block, and in large groups, there is no event with a rev.
+11. The members of a match have aliases in the place of user ids, also for themselves: as `sender`, `by` and `user`, in
+    mentions, members and departures. The user's own is `alias` of `match.found` and of the state in session.sync;
+    elsewhere it is the user id. So compare with `alias ?? user`, and mention the partners by the ids of the members.
+12. After `match.kept`, or when the state has no `alias` any more, the members have user ids, and nothing of that has a
+    new rev: drop the conversation and start from rev 0. After `match.ended`, and after leaving the match, session.sync
+    lists the conversation in `gone`.
 """
 
 from dataclasses import replace
@@ -64,6 +71,8 @@ class Mirror:
         self.rooms: dict[str, Room] = {}
         self.behind: set[str] = set()
         self.stale = True
+        # Whether it became stale between two pages of session.sync.
+        self._stale_after = False
         # Whether to call user.settings, block.list and schedule.list.
         self.own = True
 
@@ -71,7 +80,16 @@ class Mirror:
 
     def connected(self) -> None:
         """A connection begins."""
-        self.cursor, self.stale = self.finished, True
+        self.cursor, self.stale, self._stale_after = self.finished, True, False
+
+    def session_request(self) -> Json:
+        """The fields of the next session.sync."""
+        if self.cursor == self.finished:
+            self._stale_after = False
+        return {"cursor": self.cursor} if self.cursor else {}
+
+    def _need_session_sync(self) -> None:
+        self.stale = self._stale_after = True
 
     def _fall_behind(self, id_: str, rev: int) -> None:
         room = self.rooms[id_]
@@ -88,15 +106,13 @@ class Mirror:
         """Start a conversation without any known state."""
         self.rooms[id_] = Room()
         self.behind.add(id_)
-        self.stale = True
+        self._need_session_sync()
 
-    def _begin_again(self, id_: str) -> Room:
-        """Start again after the user returned. The data of session.sync may be newer, and is kept."""
-        old = self.rooms[id_]
-        room = replace(old, rev=0, members={}, departures={}, messages={})
+    def _begin_again(self, id_: str, alias: str | None) -> Room:
+        """Start again from rev 0. The data of session.sync may be newer, and is kept."""
+        room = replace(self.rooms[id_], alias=alias, rev=0, members={}, departures={}, messages={})
         self.rooms[id_] = room
         self.behind.add(id_)
-        self.stale = True
         return room
 
     # --- session.sync ---------------------------------------------------------------------------------------------
@@ -111,14 +127,15 @@ class Mirror:
             self._take_mark(mark)
         self.own = self.own or page["own"]
         self.cursor = page["cursor"]
-        self.stale = page["more"]
+        self.stale = page["more"] or self._stale_after
         if not page["more"]:
             self.finished = self.cursor
 
     def _take_state(self, state: Given) -> None:
-        room = self.rooms.setdefault(state["id"], Room())
-        if room.first_seq not in (0, state["first_seq"]):
-            room = self._begin_again(state["id"])
+        alias = state.get("alias")
+        room = self.rooms.setdefault(state["id"], Room(alias))
+        if room.first_seq not in (0, state["first_seq"]) or room.alias != alias:
+            room = self._begin_again(state["id"], alias)
         room.kind, room.first_seq = state["kind"], state["first_seq"]
         room.learn_own(state)
         room.learn_info(state)
@@ -143,7 +160,8 @@ class Mirror:
         """Merge a page of conversation.sync from the room's rev. Refused with `not_found`: drop the room."""
         room = self.rooms[id_]
         if any(self._is_another_life(room, member) for member in page["members"]):
-            self._begin_again(id_)
+            self._begin_again(id_, room.alias)
+            self._need_session_sync()
             return
         for message in page["messages"]:
             room.put(message)
@@ -158,8 +176,11 @@ class Mirror:
             self.behind.discard(id_)
 
     def _is_another_life(self, room: Room, member: Given) -> bool:
-        known = room.members.get(self.user)
-        return member["user"] == self.user and known is not None and known["joined_at"] != member["joined_at"]
+        known = room.members.get(self._own_id(room))
+        return known is not None and known["user"] == member["user"] and known["joined_at"] != member["joined_at"]
+
+    def _own_id(self, room: Room) -> str:
+        return room.own_id(self.user)
 
     # --- events ---------------------------------------------------------------------------------------------------
 
@@ -167,13 +188,23 @@ class Mirror:
         """Merge an event. Events that are not about conversations are ignored."""
         kind = event["t"]
         if kind == "session.behind" or kind in MATCHES:
-            self.stale = True
+            self._need_session_sync()
+        if kind == "match.found":
+            self._found(event["conversation"], event["alias"])
+        elif kind == "match.kept" and event["conversation"] in self.rooms:
+            self._begin_again(event["conversation"], None)
         elif kind == "conversation.gone":
             self.forget(event["conversation"])
         elif kind == "conversation.update" and "rev" not in event:
             self.learn(event["conversation"])
         elif "rev" in event:
             self._take_shared(event)
+
+    def _found(self, id_: str, alias: str) -> None:
+        """Add the conversation of a match. The event may come twice."""
+        if id_ not in self.rooms:
+            self._begin(id_)
+            self.rooms[id_].alias = alias
 
     def learn(self, conversation: Given) -> None:
         """Add a conversation that may be new."""
@@ -186,7 +217,7 @@ class Mirror:
         """Update the user's own positions, unless they belong to another membership."""
         room = self.rooms[conversation["id"]]
         if room.first_seq in (0, conversation["first_seq"]):
-            room.move(self.user, conversation["delivered_seq"], conversation["read_seq"])
+            room.move(self._own_id(room), conversation["delivered_seq"], conversation["read_seq"])
 
     def _take_shared(self, event: Given) -> None:
         id_ = event["conversation"]["id"] if event["t"] == "conversation.update" else event["conversation"]
@@ -196,7 +227,7 @@ class Mirror:
         is_last = event["rev"] >= room.top
         if event["t"] == "behind" or id_ in self.behind or event["rev"] > room.rev + 1:
             self._fall_behind(id_, event["rev"])
-            if is_last and event["t"] == "member.left" and event["departure"]["user"] == self.user:
+            if is_last and event["t"] == "member.left" and event["departure"]["user"] == self._own_id(room):
                 self.forget(id_)
             return
         room.rev = event["rev"]
@@ -216,7 +247,7 @@ class Mirror:
                 room.enter(event["member"])
             case "member.left":
                 room.leave(event["departure"])
-                if event["departure"]["user"] == self.user:
+                if event["departure"]["user"] == self._own_id(room):
                     self.forget(id_)
             case "conversation.update":
                 room.learn_info(event["conversation"])
@@ -228,7 +259,7 @@ class Mirror:
         if known is None:
             return
         mine = list(known.get("mine", ()))
-        if event["change"] == "reaction" and event["by"] == self.user:
+        if event["change"] == "reaction" and event["by"] == self._own_id(room):
             mine = [emoji for emoji in mine if emoji != event["emoji"]] + [event["emoji"]] * event["on"]
         star = {"starred_at": known["starred_at"]} if "starred_at" in known else {}
         own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
@@ -248,10 +279,11 @@ class Mirror:
             case "conversation.settings" if command["conversation"] in self.rooms:
                 self.rooms[command["conversation"]].learn_own(result["conversation"])
             case "ok" if command["t"] in OWN:
-                self.stale = True
+                self._need_session_sync()
             case "ok" if command["t"] in RECEIPTS and command["conversation"] in self.rooms:
                 read = command["seq"] if command["t"] == "receipt.read" else 0
-                self.rooms[command["conversation"]].move(self.user, command["seq"], read)
+                room = self.rooms[command["conversation"]]
+                room.move(self._own_id(room), command["seq"], read)
             case "user.settings" | "message.scheduled" | "schedule.edit":
                 self.own = True
 
@@ -264,7 +296,11 @@ class Mirror:
             self._fall_behind(command["conversation"], ack["rev"])
             return
         room.rev = ack["rev"]
-        room.put(sent(self.user, command, ack))
+        room.put(sent(room, self.user, command, ack))
+
+    def matches(self) -> list[str]:
+        """The conversations that are matches."""
+        return [id_ for id_, room in self.rooms.items() if room.alias]
 
     # --- what the app shows ------------------------------------------------------------------------------------------
 
@@ -273,8 +309,10 @@ class Mirror:
         return {id_: self._view(room) for id_, room in self.rooms.items()}
 
     def _view(self, room: Room) -> Json:
-        me = room.members.get(self.user, {})
-        unread = [message for message in room.messages.values() if self._is_unread(message, me.get("read_seq", 0))]
+        me = room.members.get(self._own_id(room), {})
+        unread = [
+            message for message in room.messages.values() if self._is_unread(room, message, me.get("read_seq", 0))
+        ]
         return {
             "kind": room.kind,
             "seq": room.seq,
@@ -285,7 +323,7 @@ class Mirror:
             "read_seq": me.get("read_seq"),
             "delivered_seq": me.get("delivered_seq"),
             "unread": len(unread),
-            "mentions": sum(self._is_mentioned(message) for message in unread),
+            "mentions": sum(self._is_mentioned(room, message) for message in unread),
             "settings": {**room.settings, "hidden": room.hidden_seq >= room.seq},
             "members": room.members,
             "departures": room.departures,
@@ -294,9 +332,9 @@ class Mirror:
             },
         }
 
-    def _is_unread(self, message: Given, read_seq: int) -> bool:
+    def _is_unread(self, room: Room, message: Given, read_seq: int) -> bool:
         written = "system" not in message and "deleted_at" not in message
-        return message["seq"] > read_seq and message["sender"] != self.user and written
+        return message["seq"] > read_seq and message["sender"] != self._own_id(room) and written
 
-    def _is_mentioned(self, message: Given) -> bool:
-        return self.user in message.get("mentions", ()) or message.get("mentions_everybody", False)
+    def _is_mentioned(self, room: Room, message: Given) -> bool:
+        return self._own_id(room) in message.get("mentions", ()) or message.get("mentions_everybody", False)

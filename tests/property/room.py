@@ -13,8 +13,12 @@ INFO = ("title", "description", "picture", "announce", "disappear", "keep_days",
 
 @dataclass
 class Room:
-    """One conversation. It contains all changes up to `rev`; `top` is the last rev in an event."""
+    """One conversation. It contains all changes up to `rev`; `top` is the last rev in an event.
 
+    `alias`: the user's own id in a match; None elsewhere.
+    """
+
+    alias: str | None = None
     rev: int = 0
     top: int = 0
     kind: str = ""
@@ -67,17 +71,25 @@ class Room:
         self.members.pop(departure["user"], None)
         self.departures[departure["user"]] = dict(departure)
 
+    def own_id(self, user: str) -> str:
+        """The id of the user in this conversation."""
+        return self.alias or user
 
-def sent(user: str, command: Given, ack: Given) -> Json:
+    def known(self, ids: Iterable[str]) -> list[str]:
+        """Those of these ids that can be mentioned: members of a match, any users elsewhere."""
+        return [id_ for id_ in dict.fromkeys(ids) if (id_ in self.members if self.alias else id_ != NOBODY)]
+
+
+def sent(room: Room, user: str, command: Given, ack: Given) -> Json:
     """The user's own message, as other members see it."""
-    mentions = [user for user in dict.fromkeys(command.get("mentions", ())) if user != NOBODY]
+    mentions = room.known(command.get("mentions", ()))
     named = {"mentions": mentions} if mentions else {}
     everybody = {"mentions_everybody": True} if command.get("everybody") else {}
     return {
         "id": ack["message"],
         "seq": ack["seq"],
         "rev": ack["rev"],
-        "sender": user,
+        "sender": room.own_id(user),
         "client_id": command["client_id"],
         "text": command.get("text"),
         "attachments": command.get("attachments", []),

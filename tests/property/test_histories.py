@@ -8,9 +8,12 @@ from chatd.core.config import Config
 from tests.property.histories import KINDS, live
 from tests.property.judge import differences
 from tests.property.mirror import Mirror
+from tests.property.room import INFO
 from tests.property.wire import Wire
 
 ME, OTHER = "me", "other"
+# In a match.
+MY_ALIAS, PARTNER = "my alias", "the partner's alias"
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -27,6 +30,14 @@ async def test_both_sides_of_a_block_read_what_they_were_told(config: Config) ->
     assert report.done["user.unblock ok"] > 0
 
 
+async def test_users_in_matches_read_what_they_were_told(config: Config) -> None:
+    report = await live(config, 1, 200, KINDS["matching"])
+    assert report.wrong == []
+    assert report.done["event match.found"] > 5
+    assert report.done["match.keep ok"] > 0
+    assert report.done["match.skip ok"] + report.done["match.leave ok"] > 0
+
+
 def event(kind: str, rev: int, **fields: Any) -> dict[str, Any]:
     return {"t": kind, "conversation": "c", "rev": rev, **fields}
 
@@ -40,6 +51,9 @@ def left(user: str, rev: int) -> dict[str, Any]:
     return event("member.left", rev, departure={"user": user, "rev": rev})
 
 
+FOUND = {"t": "match.found", "match": "m", "conversation": "c", "alias": MY_ALIAS}
+
+
 @pytest.mark.parametrize(
     ("events", "kinds"),
     [
@@ -51,6 +65,10 @@ def left(user: str, rev: int) -> dict[str, Any]:
         ([left(OTHER, 4), event("message.read", 5)], []),
         ([left(ME, 4), {"t": "conversation.update", "conversation": {"id": "c"}}, event("message.read", 9)], []),
         ([event("message.new", 4, message=message(1, 4, starred_at=1))], ["so"]),
+        ([FOUND, left(MY_ALIAS, 4), event("message.read", 5)], ["I9"]),
+        ([FOUND, left(PARTNER, 4), event("message.read", 5)], []),
+        ([FOUND, {"t": "match.ended", "match": "m"}, event("message.read", 4)], ["I9"]),
+        ([{"t": "match.ended", "match": "m"}, event("message.read", 4)], []),
     ],
 )
 def test_what_may_not_come_over_a_connection_is_seen(events: list[dict[str, Any]], kinds: list[str]) -> None:
@@ -67,14 +85,38 @@ def test_differences_are_named_by_field() -> None:
     ]
 
 
+def member(user: str) -> dict[str, Any]:
+    return {"user": user, "role": "member", "read_seq": 0, "delivered_seq": 0, "joined_at": 1, "rev": 1}
+
+
+def changes(user: str, *messages: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": messages, "members": [member(user)], "departures": [], "rev": 9, "more": False}
+
+
 def known(*messages: dict[str, Any]) -> Mirror:
     """A device that knows a conversation up to rev 9."""
     mirror = Mirror(ME)
     mirror.learn({"id": "c"})
-    member = {"user": ME, "role": "member", "read_seq": 0, "delivered_seq": 0, "joined_at": 1, "rev": 1}
-    page = {"messages": messages, "members": [member], "departures": [], "rev": 9, "more": False}
-    mirror.take_changes("c", page)
+    mirror.take_changes("c", changes(ME, *messages))
     return mirror
+
+
+def in_match(*messages: dict[str, Any]) -> Mirror:
+    """A device that knows a match up to rev 9."""
+    mirror = Mirror(ME)
+    mirror.take(FOUND)
+    mirror.take_changes("c", changes(MY_ALIAS, *messages))
+    return mirror
+
+
+def session(*states: dict[str, Any], more: bool = False) -> dict[str, Any]:
+    return {"gone": [], "conversations": states, "marks": [], "own": False, "cursor": f"after {more}", "more": more}
+
+
+def state(**fields: Any) -> dict[str, Any]:
+    """A conversation in session.sync."""
+    settings = {"settings": {"hidden": False}, "read_seq": 0, "delivered_seq": 0, "first_seq": 1}
+    return {"id": "c", "kind": "direct", "seq": 9, "rev": 9, **dict.fromkeys(INFO), **settings, **fields}
 
 
 def test_what_comes_twice_is_dropped_and_a_jump_is_asked_for() -> None:
@@ -104,3 +146,46 @@ def test_unread_is_counted_from_the_messages() -> None:
     mirror.take(event("message.read", 11, user=ME, seq=1))
     views.append(mirror.view()["c"])
     assert [(view["unread"], view["mentions"]) for view in views] == [(2, 1), (1, 0), (0, 0)]
+
+
+def test_the_user_is_known_by_the_alias_in_a_match() -> None:
+    mirror = in_match(message(1, 2, mentions=[MY_ALIAS, ME]), message(2, 3, sender=MY_ALIAS), message(3, 4, sender=ME))
+    assert [mirror.view()["c"][name] for name in ("unread", "mentions", "role")] == [2, 1, "member"]
+    reaction = {"message": message(1, 10, reactions={"👍": 1}), "change": "reaction", "emoji": "👍", "on": True}
+    mirror.take(event("message.update", 10, **reaction, by=MY_ALIAS))
+    mirror.answered({"t": "receipt.read", "conversation": "c", "seq": 1}, {"t": "ok"})
+    ack = {"t": "message.ack", "message": "m4", "seq": 4, "rev": 11, "created_at": 0}
+    sending = {"conversation": "c", "client_id": "x", "text": "x", "mentions": [MY_ALIAS, PARTNER, OTHER]}
+    mirror.answered(sending, ack)
+    view = mirror.view()["c"]
+    assert (view["messages"][1]["mine"], view["read_seq"], view["unread"]) == (["👍"], 1, 1)
+    assert (view["messages"][4]["sender"], view["messages"][4]["mentions"]) == (MY_ALIAS, [MY_ALIAS])
+    mirror.take(event("message.update", 12, **reaction, by=ME))
+    mirror.take(left(MY_ALIAS, 13))
+    assert mirror.rooms == {}
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_match_that_was_kept_is_read_again(is_live: bool) -> None:
+    mirror = in_match(message(1, 2, sender=MY_ALIAS))
+    if is_live:
+        mirror.take({"t": "match.kept", "match": "m", "conversation": "c"})
+        assert mirror.stale
+    mirror.take_states(session(state()))
+    assert (mirror.rooms["c"].rev, mirror.behind) == (0, {"c"})
+    mirror.take_changes("c", changes(ME, message(1, 2, sender=ME)))
+    assert [mirror.view()["c"][name] for name in ("unread", "role")] == [0, "member"]
+    assert list(mirror.view()["c"]["members"]) == [ME]
+
+
+def test_what_becomes_stale_between_two_pages_is_stale_after_the_last_one() -> None:
+    mirror = known(message(1, 2))
+    star = {"t": "message.star", "conversation": "c", "message": "m1"}
+    for between, stale in [(star, True), (None, False)]:
+        mirror.session_request()
+        mirror.take_states(session(more=True))
+        if between is not None:
+            mirror.answered(between, {"t": "ok"})
+        mirror.session_request()
+        mirror.take_states(session())
+        assert mirror.stale is stale

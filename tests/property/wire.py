@@ -1,4 +1,6 @@
-"""Check one connection: every change in order, or `behind` before it (I4), none after the membership ended (I9)."""
+"""Check one connection: every change in order, or `behind` before it (I4), none after the end of the membership or of
+the match (I9).
+"""
 
 from typing import Any
 
@@ -11,17 +13,25 @@ class Wire:
     """The events of one connection, by conversation. `wrong` lists the violations."""
 
     def __init__(self, user: str) -> None:
-        self.user = user
+        # The ids of the user: the user id, and the aliases in matches.
+        self.own_ids = {user}
         self.wrong: list[str] = []
         # Delivered messages, and quotes with their text: conversation, seq; and the quoting message.
         self.shown: dict[tuple[str, int], str] = {}
         self._joined: dict[str, int] = {}
         self._revs: dict[str, int] = {}
         self._gone: set[str] = set()
+        # Conversations of matches, by match.
+        self._matches: dict[str, str] = {}
 
     def heard(self, event: Given) -> None:
         """Check an event."""
         id_ = conversation_of(event)
+        if event["t"] == "match.found":
+            self.own_ids.add(event["alias"])
+            self._matches[event["match"]] = id_
+        if event["t"] == "match.ended" and event["match"] in self._matches:
+            self._close(self._matches[event["match"]])
         if event["t"] == "conversation.update" and "rev" not in event:
             self._gone.discard(id_)
             self._enter(id_, event["conversation"].get("joined_rev"))
@@ -38,6 +48,8 @@ class Wire:
             self._number(command["conversation"], result["rev"], result["t"])
         elif result["t"] in ("conversation", "conversation.joined") and result["conversation"] is not None:
             self._gone.discard(result["conversation"]["id"])
+        elif result["t"] == "session.state":
+            self.own_ids.update(state["alias"] for state in result["conversations"] if "alias" in state)
 
     def _number(self, id_: str, rev: int, kind: str) -> None:
         if id_ in self._gone:
@@ -60,7 +72,7 @@ class Wire:
             self.wrong.append(f"somebody's own marks in the last message of {id_}")
 
     def _is_own_end(self, event: Given) -> bool:
-        return event["t"] == "member.left" and event["departure"]["user"] == self.user
+        return event["t"] == "member.left" and event["departure"]["user"] in self.own_ids
 
     def _enter(self, id_: str, joined: int | None) -> None:
         """A membership that began again, perhaps before the event of its end: earlier events were right."""
