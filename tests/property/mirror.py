@@ -17,8 +17,9 @@ The rules:
 2. The user's own data has no rev. After `session.behind`, and after a command for oneself that is answered with `ok`,
    the state is `stale`: call session.sync.
 3. Events wait while a sync is in flight, and are applied after it. Only one command or sync at a time. A connection
-   begins with a session.sync; if the last one ended between two pages, from the cursor of the last complete one. What
-   makes the state `stale` between two pages does so after the last page, too: the marks come with the first page.
+   begins with a session.sync; if the last one ended between two pages, from the cursor of the last complete one. A
+   command between two pages that makes the state `stale` needs another session.sync after the last page: marks come
+   with the first page only.
 4. A new conversation needs both: its own data comes by session.sync, the rest by conversation.sync from rev 0.
 5. If `joined_at` or `first_seq` of the user's own membership changed, the user left and returned, perhaps to see less
    or more: drop the conversation and start from rev 0.
@@ -34,9 +35,9 @@ The rules:
 11. The members of a match have aliases in the place of user ids, also for themselves: as `sender`, `by` and `user`, in
     mentions, members and departures. The user's own is `alias` of `match.found` and of the state in session.sync;
     elsewhere it is the user id. So compare with `alias ?? user`, and mention the partners by the ids of the members.
-12. After `match.kept`, or when the state has no `alias` any more, the members have user ids, and nothing of that has a
-    new rev: drop the conversation and start from rev 0. After `match.ended`, and after leaving the match, session.sync
-    lists the conversation in `gone`.
+12. After `match.kept`, or when the state in session.sync has no `alias` any more, the members have user ids, also in old
+    messages, and no rev shows it: drop the conversation and start from rev 0. After `match.ended`, and after the answer
+    to match.leave or match.skip, session.sync lists the conversation in `gone`.
 """
 
 from dataclasses import replace
