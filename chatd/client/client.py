@@ -34,6 +34,8 @@ from chatd.core.errors import Refused, may_return
 CONNECT_TIMEOUT = 15.0
 DOWN = (OSError, HandshakeError, Disconnected, trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError)
 TOKEN_EXPIRED = 4001
+# Commands that end the match of the user. The connection that sent one gets no `match.ended`.
+ENDS_MATCH = ("match.leave", "match.skip")
 Dial = Callable[..., Awaitable[WebSocketConnection]]
 
 
@@ -209,6 +211,8 @@ class Client(Commands):
     def _on_answer(self, command: dict[str, Any], reply: dict[str, Any]) -> None:
         if reply["t"] == "conversation":
             self._timeline.learn(reply["conversation"])
+        if reply["t"] == "ok" and command["t"] in ENDS_MATCH:
+            self._timeline.own_behind = True
         if reply["t"] in ("message.ack", "message.forwarded"):
             self._timeline.acked(command["conversation"], reply["seq"], reply["rev"])
         self._missed.look()
@@ -224,7 +228,7 @@ class Client(Commands):
         message = event["message"] if event["t"] == "message.new" else {}
         return (
             bool(message)
-            and message["sender"] == self.known_as(event["conversation"])
+            and self._timeline.is_own(event["conversation"], message["sender"])
             and self.outbox.has_sent(message["client_id"])
         )
 

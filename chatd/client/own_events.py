@@ -11,7 +11,11 @@ class ClientState(Event, tag="client.state", kw_only=True, frozen=True):
 
 
 class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=True):
-    """The server was restored from a backup: drop what you have of the conversation, and load its history again."""
+    """Drop what you have of the conversation, and load its messages up to `seq` and its members again.
+
+    The server was restored from a backup, or a match was kept while this client was offline: its members have user ids
+    now in the place of aliases.
+    """
 
     conversation: str
     seq: int

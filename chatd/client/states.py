@@ -89,3 +89,8 @@ def session_changed(since: str | None, state: Json) -> list[Json]:
     if not (conversations or marks or own):
         return []
     return [{"t": "session.changed", "since": since, "conversations": conversations, "marks": marks, "own": own}]
+
+
+def reset_event(id_: str, seq: int) -> dict[str, Any]:
+    """Makes the app drop the conversation and load its messages up to `seq` again."""
+    return {"t": "conversation.reset", "conversation": id_, "seq": seq}

@@ -8,6 +8,10 @@ position: a position that is saved misses nothing.
 What is the user's own (settings, stars, how far they have read in a large group) has no `rev`. It comes with
 `session.sync`, when a connection begins and whenever the server says `session.behind`, and is told as
 `session.changed`. A conversation that is the user's no more is forgotten, and told as `conversation.gone`.
+
+In a match all members have aliases, also the user. A match that is kept becomes an ordinary conversation whose members
+have user ids, also in old messages, and no `rev` shows it. If the client missed `match.kept`, the state without an
+alias shows it, and the app gets `conversation.reset`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +26,7 @@ from chatd.client.states import (
     missed_info,
     missed_members,
     missed_messages,
+    reset_event,
     seq_before,
     session_changed,
     told_in_order,
@@ -30,6 +35,9 @@ from chatd.client.states import (
 # Events that wait for the sync of their conversation; what is more than that is synced once more.
 MOST_HELD = 256
 NOTHING: Mapping[int, int] = MappingProxyType({})
+# Events after which session.sync has the new state of the conversation, and events that report a kept match.
+ENDS_OF_MATCHES = ("match.ended", "match.kept")
+REPORTS_KEPT = ("match.kept", "conversation.reset")
 
 
 @dataclass
@@ -64,6 +72,8 @@ class Timeline:
         # The user, once that is known, and how they are known in matches, by conversation.
         self.user = ""
         self._aliases: dict[str, str] = dict((position or {}).get("aliases", {}))
+        # The aliases in matches that were kept, which older states and messages still have.
+        self._former_aliases: dict[str, str] = {}
         # Something of the user's own may have changed.
         self.own_behind = False
 
@@ -73,8 +83,11 @@ class Timeline:
         `untaken`: events from here that the app has not had yet.
         """
         kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
+        aliases = dict(self._aliases)
         cursor, known = self.cursor, True
         for event in untaken:
+            if event["t"] in REPORTS_KEPT and event["conversation"] in self._former_aliases:
+                aliases[event["conversation"]] = self._former_aliases[event["conversation"]]
             if event["t"] == "session.changed" and known:
                 cursor, known = event["since"], False
             elif event["t"] == "conversation.gone":
@@ -83,19 +96,27 @@ class Timeline:
             elif is_durable(event) and conversation_of(event) in kept:
                 seq, rev, _ = kept[conversation_of(event)]
                 kept[conversation_of(event)] = [min(seq, seq_before(event)), min(rev, event["rev"] - 1), True]
-        aliases = {"aliases": dict(self._aliases)} if self._aliases else {}
-        return {"cursor": cursor, "conversations": kept, **aliases}
+        return {"cursor": cursor, "conversations": kept, **({"aliases": aliases} if aliases else {})}
 
     def known_as(self, conversation: str) -> str:
         """The id of this user in a conversation: the alias in a match."""
         return self._aliases.get(conversation, self.user)
 
-    def _note_alias(self, conversation: Json) -> None:
-        """A state of the user's own."""
-        if conversation.get("alias"):
-            self._aliases[conversation["id"]] = conversation["alias"]
-        else:
-            self._aliases.pop(conversation["id"], None)
+    def is_own(self, conversation: str, id_: str) -> bool:
+        """Whether an id in a conversation is one of this user, before or after the match was kept."""
+        return id_ in (self.user, self._aliases.get(conversation), self._former_aliases.get(conversation))
+
+    def _learn_alias(self, id_: str, alias: str | None) -> None:
+        """Note the alias of a match, unless it was kept since: a state may be older than `match.kept`."""
+        if alias and id_ not in self._former_aliases:
+            self._aliases[id_] = alias
+
+    def _end_alias(self, id_: str) -> bool:
+        """Note that a match was kept. Returns whether that is new."""
+        alias = self._aliases.pop(id_, None)
+        if alias is not None:
+            self._former_aliases[id_] = alias
+        return alias is not None
 
     # --- a connection begins --------------------------------------------------------------------------------------
 
@@ -115,8 +136,10 @@ class Timeline:
             for id_ in self.places.keys() - {state["id"] for state in states}:
                 self._lost_ones += self.forget(id_)
         for state in states:
-            self._note_alias(state)
+            self._learn_alias(state["id"], state.get("alias"))
             place = self.places.get(state["id"])
+            if not state.get("alias") and self._end_alias(state["id"]) and place is not None and not reset:
+                self._lost_ones.append(reset_event(state["id"], place.seq))
             if place is not None and reset:
                 self._lost_ones += self.reset(state)
             elif place is None and self._fresh:
@@ -135,7 +158,7 @@ class Timeline:
         """
         self.places[state["id"]] = Place(state["seq"], state["rev"])
         self.behind.discard(state["id"])
-        return [{"t": "conversation.reset", "conversation": state["id"], "seq": state["seq"]}]
+        return [reset_event(state["id"], state["seq"])]
 
     def take_gone(self, ids: Iterable[str]) -> None:
         """Conversations that are ours no more.
@@ -180,12 +203,14 @@ class Timeline:
         if event["t"] == "conversation.gone":
             return self.forget(event["conversation"], event.get("reason", "unknown"))
         if event["t"] == "match.found":
-            self._aliases[event["conversation"]] = event["alias"]
+            self._learn_alias(event["conversation"], event["alias"])
         if event["t"] == "match.kept":
-            self._aliases.pop(event["conversation"], None)
+            self._end_alias(event["conversation"])
+        if event["t"] in ENDS_OF_MATCHES:
+            self.own_behind = True
         if event["t"] == "conversation.update" and not is_durable(event):
             self.learn(event["conversation"])
-        if event["t"] == "member.left" and event["departure"]["user"] == self.user:
+        if event["t"] == "member.left" and self.is_own(event["conversation"], event["departure"]["user"]):
             return self._leave(event)
         if is_durable(event) and conversation_of(event) not in self.places:
             # Where it begins for us, only session.sync knows.
@@ -198,8 +223,7 @@ class Timeline:
 
     def learn(self, conversation: Json) -> None:
         """A conversation that may be new. One without messages has nothing to catch up with."""
-        if "role" in conversation:
-            self._note_alias(conversation)
+        self._learn_alias(conversation["id"], conversation.get("alias"))
         if conversation["id"] in self.places:
             return
         if conversation["seq"] == 0:
@@ -258,6 +282,7 @@ class Timeline:
         """A conversation without this user. Returns the events to emit, once."""
         self.behind.discard(id_)
         self._aliases.pop(id_, None)
+        self._former_aliases.pop(id_, None)
         known = self.places.pop(id_, None) is not None
         return [{"t": "conversation.gone", "conversation": id_, "reason": reason}] if known else []
 
