@@ -37,12 +37,14 @@ from tests.support import Daemon
 class Kind:
     """A kind of history: the number of users, the frequency of each deed, and the probability that a device disconnects.
 
-    `in_match` and `queues`: see `World`.
+    `absences`: a user disconnects all devices for longer than `match.grace`, once between two checks. `in_match` and
+    `queues`: see `World`.
     """
 
     people: int
     deeds: dict[Deed, int]
     away: float = 0.06
+    absences: bool = False
     in_match: float = 0.0
     queues: tuple[str, ...] = ("default",)
 
@@ -50,7 +52,9 @@ class Kind:
 KINDS = {
     "all": Kind(5, DEEDS),
     "blocking": Kind(3, BLOCKING),
-    "matching": Kind(4, MATCHING, away=0.12, in_match=0.7, queues=("default", "default", "trio", "asking")),
+    "matching": Kind(
+        4, MATCHING, away=0.12, absences=True, in_match=0.7, queues=("default", "default", "trio", "asking")
+    ),
 }
 # Users are matched with the same few partners again, and a match ends soon after the last device has disconnected.
 MATCH_SETTINGS = MatchSettings(recent=0, grace=0.5)
@@ -98,9 +102,20 @@ class History:
     async def run(self, steps: int) -> None:
         """Ends early at the first difference."""
         while self.report.steps < steps and not self.report.wrong:
-            for _ in range(BETWEEN // AT_ONCE):
+            for number in range(BETWEEN // AT_ONCE):
                 await self._round()
+                if self._kind.absences and number == BETWEEN // AT_ONCE // 2:
+                    await self._absence()
             await self.judge()
+
+    async def _absence(self) -> None:
+        """All devices of a user disconnect for a while; if possible, of one in a match."""
+        in_match = [device.user for device in self.devices if device.mirror.matches()]
+        user = self.world.rng.choice(in_match or self.world.users)
+        for device in self.devices:
+            if device.user == user:
+                await device.go_offline()
+        await trio.sleep(3 * MATCH_SETTINGS.grace)
 
     async def _round(self) -> None:
         rng = self.world.rng
