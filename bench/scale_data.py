@@ -98,10 +98,10 @@ HOT: dict[str, tuple[str, Values]] = {
     "pins": ("pins.page", lambda rng, p: (T, p.conversation, p.user, 100)),
     "stars": ("stars.page", lambda rng, p: (T, p.user, None, None, None, 51)),
     "send": (
-        "journal.append_messages",
+        "log.append_messages",
         lambda rng, p: ([T], [p.conversation], [p.user], [str(uuid4())], [str(uuid4())], ["hello"], *[None] * 4, 1),
     ),
-    "read": ("journal.advance_receipts", lambda rng, p: ([T], [p.conversation], [p.user], [0], [p.seq], [500])),
+    "read": ("log.advance_receipts", lambda rng, p: ([T], [p.conversation], [p.user], [0], [p.seq], [500])),
     "who has read": ("receipts.page", lambda rng, p: (T, p.conversation, p.seq - 20, NIL, None, 101)),
     "how many have read": ("receipts.counts", lambda rng, p: (T, p.conversation, p.seq - 20, NIL)),
     "who has reacted": ("reactions.page", lambda rng, p: (T, p.conversation, p.seq // 10 * 10, None, None, 101)),

@@ -149,11 +149,11 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
         )
         yield judge_files(name, node)
         yield Finding(
-            f"journal, {name}",
-            node.journal_waiting < MAX_WAITING,
-            f"{node.journal_waiting} wait, {node.journal_failures} failures since its start",
-            "the database is too slow: check its disk, long transactions, and journal.flushers",
-            "journal.behind",
+            f"message log, {name}",
+            node.message_log_waiting < MAX_WAITING,
+            f"{node.message_log_waiting} wait, {node.message_log_failures} failures since its start",
+            "the database is too slow: check its disk, long transactions, and message_log.flushers",
+            "message_log.behind",
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import monotonic
 
 from chatd.app.checks import Finding
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused, cause_of
 from chatd.db import queries
@@ -52,7 +52,7 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
 
 def connections_of_node(config: Config) -> int:
     """The most connections of one node: the pool, two for each flusher of the log, and one of the search index."""
-    return config.postgres.pool + 2 * config.get(JournalSettings).flushers + 1
+    return config.postgres.pool + 2 * config.get(MessageLogSettings).flushers + 1
 
 
 async def try_a_write(db: Postgres) -> Finding:

@@ -31,12 +31,12 @@ def export(config: ConfigFile = None) -> None:
 
     [bold]Examples[/]
 
-      chatd match export > journal.jsonl
+      chatd match export > events.jsonl
     """
-    run_async(print_journal, load_or_exit(config).config)
+    run_async(print_event_log, load_or_exit(config).config)
 
 
-async def print_journal(config: Config) -> None:
+async def print_event_log(config: Config) -> None:
     async with redis_alone(config) as redis:
         reader = EventLogReader(redis, config.get(PoolLogSettings).stream_key)
         for logged in await reader.everything():
@@ -44,7 +44,7 @@ async def print_journal(config: Config) -> None:
 
 
 @app.command("replay")
-def replay_journal(
+def replay_event_log(
     file: Annotated[Path, typer.Argument(help="A file written by `chatd match export`.")],
     relax: Annotated[
         float | None, typer.Option(help="Seconds of waiting after which conditions are relaxed.", min=0.001)
@@ -57,22 +57,22 @@ def replay_journal(
 
     [bold]Examples[/]
 
-      chatd match replay journal.jsonl --relax 2
+      chatd match replay events.jsonl --relax 2
     """
-    journal = read_journal(file)
+    events = read_event_log(file)
     rules = queue_rules(load_or_exit(config).config)
     changes = {"relax": relax, "longest": longest}
     own = {name: round(seconds * 1000) for name, seconds in changes.items() if seconds is not None}
-    summaries = {"as it was": recorded(journal), "these rules": simulate(journal, rules)}
+    summaries = {"as it was": recorded(events), "these rules": simulate(events, rules)}
     if own:
-        summaries["changed rules"] = simulate(journal, {name: replace(queue, **own) for name, queue in rules.items()})
+        summaries["changed rules"] = simulate(events, {name: replace(queue, **own) for name, queue in rules.items()})
     if as_json:
         print_json({name: msgspec.to_builtins(summary) for name, summary in summaries.items()})
     else:
         out.print(table_of(summaries))
 
 
-def read_journal(file: Path) -> list[Timed]:
+def read_event_log(file: Path) -> list[Timed]:
     try:
         lines = [msgspec.json.decode(text, type=LoggedEvent) for text in file.read_bytes().splitlines() if text.strip()]
     except OSError as error:

@@ -34,7 +34,7 @@ class Line(Struct, kw_only=True):
     commands: Latency
     commits: Latency
     lag: Latency
-    journal_waiting: int
+    message_log_waiting: int
     bus_waiting: int
     cpu: float
     rss_bytes: int
@@ -102,7 +102,7 @@ def line_of(before: Snapshot, now: Snapshot) -> Line:
         commands=latency(total(commands_between(before, now).values()), seconds),
         commits=lately("chatd_commit_seconds"),
         lag=lately("chatd_loop_lag_seconds"),
-        journal_waiting=int(now.number("chatd_journal_waiting_entries")),
+        message_log_waiting=int(now.number("chatd_message_log_waiting_entries")),
         bus_waiting=int(now.number("chatd_bus_waiting_orders")),
         cpu=rate("chatd_process_cpu_seconds_total"),
         rss_bytes=int(now.number("chatd_process_resident_memory_bytes")),

@@ -110,10 +110,10 @@ def traffic(nodes: list[Line]) -> Table:
 
 
 def delays(nodes: list[Line]) -> Table:
-    table = table_of("node", "command ms", "commit ms", "lag ms", "journal waits", "bus waits", whole="command ms")
+    table = table_of("node", "command ms", "commit ms", "lag ms", "log waits", "bus waits", whole="command ms")
     for line in nodes:
         latencies = map(shown, (line.commands, line.commits, line.lag))
-        table.add_row(plain(line.address), *latencies, str(line.journal_waiting), str(line.bus_waiting))
+        table.add_row(plain(line.address), *latencies, str(line.message_log_waiting), str(line.bus_waiting))
     return table
 
 

@@ -10,18 +10,20 @@ METRICS: tuple[Metric, ...] = (
         lambda node: node.get(MessageLog).statistics()["messages"],
     ),
     number(
-        "chatd_journal_waiting_entries",
+        "chatd_message_log_waiting_entries",
         "Messages and receipts that wait for a commit.",
         lambda node: node.get(MessageLog).waiting,
     ),
-    number("chatd_journal_batches_total", "Batches begun.", lambda node: node.get(MessageLog).statistics()["batches"]),
     number(
-        "chatd_journal_entries_total",
+        "chatd_message_log_batches_total", "Batches begun.", lambda node: node.get(MessageLog).statistics()["batches"]
+    ),
+    number(
+        "chatd_message_log_entries_total",
         "Messages and receipts in these batches.",
         lambda node: node.get(MessageLog).statistics()["entries"],
     ),
     number(
-        "chatd_journal_failures_total",
+        "chatd_message_log_failures_total",
         "Attempts to commit that failed.",
         lambda node: node.get(MessageLog).statistics()["failures"],
     ),

@@ -18,7 +18,7 @@ from chatd.core.config import (
 )
 
 
-class JournalSettings(Section, frozen=True):
+class MessageLogSettings(Section, frozen=True):
     flushers: Annotated[
         Count, doc("Number of connections that commit messages, each for its share of the conversations.")
     ] = 2
@@ -142,5 +142,5 @@ SETTINGS: tuple[Declaration, ...] = (
     Settings("filters", FilterSettings),
     NamedSettings("tenant_filters", FilterSettings, TENANT_FILTERS),
     Settings("hook", HookSettings),
-    Settings("journal", JournalSettings),
+    Settings("message_log", MessageLogSettings),
 )

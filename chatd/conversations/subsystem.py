@@ -40,7 +40,7 @@ from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
 from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
-from chatd.conversations.settings import SETTINGS, HookSettings, JournalSettings
+from chatd.conversations.settings import SETTINGS, HookSettings, MessageLogSettings
 from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
 from chatd.realtime.signals import SessionClosed
@@ -49,11 +49,11 @@ from chatd.realtime.signals import SessionClosed
 @asynccontextmanager
 async def open_conversations(node: Node) -> AsyncIterator[None]:
     """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
-    journal_settings, hook = node.config.get(JournalSettings), node.config.get(HookSettings)
+    log_settings, hook = node.config.get(MessageLogSettings), node.config.get(HookSettings)
     screening_s = hook.timeout if hook.url else 0.0
-    node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, journal_settings.deadline) + screening_s)
+    node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, log_settings.deadline) + screening_s)
     async with (
-        open_message_log(node.db, journal_settings, node.cluster.deliver_behind, node.health) as message_log,
+        open_message_log(node.db, log_settings, node.cluster.deliver_behind, node.health) as message_log,
         open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):

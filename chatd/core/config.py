@@ -128,7 +128,7 @@ class PostgresSection(Section, frozen=True):
         ),
     ] = ""
     dsn_file: Annotated[str, doc("File that contains the connection string, instead of dsn.")] = ""
-    pool: Annotated[Count, doc("Connections for everything except the message log ([journal]).")] = 8
+    pool: Annotated[Count, doc("Connections for everything except the message log ([message_log]).")] = 8
     user_connections: Annotated[
         Count, doc("Maximum pool connections used by one user's commands at the same time; further commands wait.")
     ] = 2

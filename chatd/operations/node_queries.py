@@ -65,7 +65,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
 
     def answer(self, node: Node) -> Health:
         bus, pool = node.cluster.bus, node.get(MatchingService).pool
-        hub, journal = node.hub.statistics(), node.get(MessageLog).statistics()
+        hub, message_log = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,
             at=node.clock(),
@@ -77,8 +77,8 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,
-            journal_waiting=journal["waiting"],
-            journal_failures=journal["failures"],
+            message_log_waiting=message_log["waiting"],
+            message_log_failures=message_log["failures"],
             descriptors=open_descriptors(),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             maintenance=node.get(Maintenance).enabled,

@@ -29,8 +29,8 @@ class Health(Struct):
     bus_waiting: int
     bus_gaps: int
     bus_gap_at: int
-    journal_waiting: int
-    journal_failures: int
+    message_log_waiting: int
+    message_log_failures: int
     descriptors: int
     most_descriptors: int
     maintenance: bool

@@ -103,7 +103,7 @@ RULES: dict[Place, Rule] = {
     "conversations.log.deferred.DeferredConversations.keys": Passing(),
     "conversations.log.publisher.Publisher._flights": Passing(),
     "conversations.log.writer.MessageLog._shards": Fixed(),
-    "conversations.log.writer.Shard._open": Setting("journal.waiting"),
+    "conversations.log.writer.Shard._open": Setting("message_log.waiting"),
     "conversations.unread_counters.UnreadCounters._waiting": Passing(),
     "core.health.Health.conditions": OneEach("service or server"),
     "core.health.Sparse._seen": Most("core.health.MAX_VALUES"),

@@ -241,13 +241,13 @@ async def test_match_export_and_replay(chatd, tmp_path: Path) -> None:  # type: 
         {"at": at, "fence": 1, "step": {"type": "queued", "ticket": ticket | {"id": user, "user": user, "since": at}}}
         for at, user in ((0, "a"), (500, "b"))
     ]
-    journal = tmp_path / "journal.jsonl"
-    journal.write_text("\n".join(map(json.dumps, lines)))
-    done = chatd("match", "replay", str(journal), "--relax", "1", "--json")
+    events = tmp_path / "events.jsonl"
+    events.write_text("\n".join(map(json.dumps, lines)))
+    done = chatd("match", "replay", str(events), "--relax", "1", "--json")
     assert json.loads(done.stdout)["changed rules"]["met"] == 2, done.stderr
-    assert "matched" in chatd("match", "replay", str(journal)).stdout
-    journal.write_text("not a journal")
-    wrong = chatd("match", "replay", str(journal))
+    assert "matched" in chatd("match", "replay", str(events)).stdout
+    events.write_text("not an event log")
+    wrong = chatd("match", "replay", str(events))
     assert (wrong.returncode, "is not a file written by" in wrong.stderr, "Traceback" in wrong.stderr) == (
         1,
         True,

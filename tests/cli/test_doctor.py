@@ -37,7 +37,7 @@ __all__ = ["moderator", "own_redis"]
 
 WELL = Health(
     version=__version__, at=0, process=1, sessions=0, users=0, owns_pool=False, mirror_stale=False, bus_waiting=0, bus_gaps=0,
-    bus_gap_at=0, journal_waiting=0, journal_failures=0, descriptors=10, most_descriptors=1000, maintenance=False,
+    bus_gap_at=0, message_log_waiting=0, message_log_failures=0, descriptors=10, most_descriptors=1000, maintenance=False,
 )  # fmt: skip
 
 
@@ -268,7 +268,7 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("match.owner", "both own it", lambda health: setattr(health, "owns_pool", True)),
         ("bus.behind", "5000 orders wait", lambda health: setattr(health, "bus_waiting", 5000)),
         ("nodes.files", "999 of 1000", lambda health: setattr(health, "descriptors", 999)),
-        ("journal.behind", "9000 wait", lambda health: setattr(health, "journal_waiting", 9000)),
+        ("message_log.behind", "9000 wait", lambda health: setattr(health, "message_log_waiting", 9000)),
         ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
     ],
 )
@@ -298,8 +298,8 @@ async def test_a_match_pool_whose_owner_is_gone(config: Config, redis: Redis) ->
         assert finding.detail == "its owner somebody is gone"
 
 
-async def test_a_new_owner_writes_its_journal_at_once(config: Config) -> None:
-    """Otherwise an idle pool would count as one whose journal is stale."""
+async def test_a_new_owner_writes_its_event_log_at_once(config: Config) -> None:
+    """Otherwise an idle pool would count as one whose event log is stale."""
     async with running(config):
         with trio.fail_after(PATIENCE):
             while {"match.mirror", "match.owner"} & set(await wrong_in(config)):

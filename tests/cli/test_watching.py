@@ -122,13 +122,13 @@ def test_rates_are_differences() -> None:
     now = snapshot(
         "a",
         3000,
-        numbers=numbers(messages_total=25, journal_waiting_entries=7),
+        numbers=numbers(messages_total=25, message_log_waiting_entries=7),
         durations=commands(ping=noted(9, 9, 9, 0.0002, 0.0002), x=noted(0.2)),
     )
     view = view_of([before], [now])
     (line,) = view.nodes
     assert "1 nodes, 0 connections, 10.0 messages/s" in drawn(view)
-    assert (view.messages, line.journal_waiting, line.commands.rate) == (10, 7, 1.5)
+    assert (view.messages, line.message_log_waiting, line.commands.rate) == (10, 7, 1.5)
     assert {tag: (one.rate, one.p50, one.p99) for tag, one in view.commands.items()} == {
         "ping": (1, 0.25, 0.25),
         "x": (0.5, 250, 250),
@@ -143,7 +143,7 @@ def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone
 
 def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
     identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
-    many = numbers(deliveries_total=7_654_000, connections=98_765, journal_waiting_entries=19_999)
+    many = numbers(deliveries_total=7_654_000, connections=98_765, message_log_waiting_entries=19_999)
     text = drawn(view_of([], [snapshot("a", 1000, identity=identity, durations=commits(0.1, 3), numbers=many)]))
     for number in ("7654000", "98765", "19999", "100/5000"):
         assert number in text

@@ -181,10 +181,10 @@ async def test_killed_nodes_leave_no_gap_in_announcements_or_the_event_log(
         stop.set()
     assert [wrong for person in people for wrong in person.wrong] == []
     async with open_redis(RedisSection(prefix=PREFIX), servers.redis) as redis:
-        await judge_journal(redis, store)
+        await judge_event_log(redis, store)
 
 
-async def judge_journal(redis: Any, store: Postgres) -> None:
+async def judge_event_log(redis: Any, store: Postgres) -> None:
     """Each match in the database has one `paired` entry, and one `ended` if it has ended, once the owner has looked."""
     wrong: list[str] = ["not judged"]
     with trio.move_on_after(2 * PATIENCE):

@@ -85,7 +85,7 @@ async def test_a_device_that_was_away_learns_what_was_read_in_a_large_group(conf
 
 
 async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Postgres) -> None:
-    """The rows of members that the two statements of the journal look at, in a group of ten thousand."""
+    """The rows of members that the two statements of the message log look at, in a group of ten thousand."""
     await db.run(NOBODIES, MANY)
     group = uuid7(0)
     members = [nobody(number) for number in range(1, MANY + 1)]
@@ -93,7 +93,7 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
         queries.load("conversations/conversations").create_group, "default", group, "all", members[0], members, 0
     )
     await db.run("analyze")
-    journal = queries.load("conversations/log")
+    message_log = queries.load("conversations/log")
     message = ["default"], [group], [members[5]], ["c"], [uuid7(1)], ["hello"], None, None, None, None, 0
 
     async def touched(connection: Any, sql: str, *args: Any) -> int:
@@ -105,9 +105,9 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
     async def work(connection: Any) -> list[int]:
         async with connection.transaction():
             return [
-                await touched(connection, journal.append_messages, *message),
+                await touched(connection, message_log.append_messages, *message),
                 await touched(
-                    connection, journal.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]
+                    connection, message_log.advance_receipts, ["default"], [group], [members[7]], [1], [1], [500]
                 ),
             ]
 

@@ -7,7 +7,7 @@ import trio
 
 from chatd.conversations.log.entries import NewMessage, Receipt
 from chatd.conversations.log.writer import open_message_log
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -45,12 +45,14 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     async def tell(result: Any) -> None:
         told.append(result)
 
-    async with open_message_log(db, JournalSettings(flushers=1), on_gap) as journal:
-        shard: Any = journal._shards[0]
+    async with open_message_log(db, MessageLogSettings(flushers=1), on_gap) as message_log:
+        shard: Any = message_log._shards[0]
         shard._connection = LosesAnAnswer(shard._connection)
-        done = await journal.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
+        done = await message_log.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
         assert (done.read_seq, done.rev, done.unread, done.uncertain) == (4, None, None, True)
-        again = await journal.append(Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time())
+        again = await message_log.append(
+            Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time()
+        )
         assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
     assert told == [done, again]
     assert gaps == [("default", GROUP)]
@@ -72,7 +74,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
 
         item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
         try:
-            done = await journal.append(item, tell, trio.current_time())
+            done = await message_log.append(item, tell, trio.current_time())
             assert outcomes[name] is done
         except Refused as refused:
             outcomes[name] = (refused.code, refused.message)
@@ -80,7 +82,7 @@ async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
     async def on_gap(*gap: Any) -> None:
         raise AssertionError
 
-    async with open_message_log(db, JournalSettings(flushers=1), on_gap) as journal:
+    async with open_message_log(db, MessageLogSettings(flushers=1), on_gap) as message_log:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(send, "first", GROUP, "a")
             nursery.start_soon(send, "again", GROUP, "a")

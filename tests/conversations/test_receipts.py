@@ -99,7 +99,7 @@ async def test_another_device_of_the_reader_is_told_how_the_conversation_stands(
 
 
 async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: Daemon) -> None:
-    """The journal is held up by another transaction; what has gathered behind it is one batch."""
+    """The message log is held up by another transaction; what has gathered behind it is one batch."""
     async with (
         daemon.pair() as (alice, bob, conversation),
         daemon.connected(bob.account) as also_bob,

@@ -84,7 +84,7 @@ class OneConversation:
                 nursery.start_soon(self._publisher.run)
                 nursery.start_soon(self._mend)
                 nursery.start_soon(self._resync)
-                nursery.start_soon(self._journal)
+                nursery.start_soon(self._message_log)
                 nursery.start_soon(self._joins)
                 for _ in range(2):
                     nursery.start_soon(self._changes)
@@ -120,7 +120,7 @@ class OneConversation:
     def _news(self, rev: int, **fields: Any) -> Delivery:
         return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
 
-    async def _journal(self) -> None:
+    async def _message_log(self) -> None:
         """Batch after batch. Some answers come after the deadline of the sender, some batches are in doubt."""
         while True:
             await self._pause()

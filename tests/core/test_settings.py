@@ -182,7 +182,7 @@ USELESS = [
     *(f"{key}=" for key in ("gateway.host", "http.host", "gateway.path", "data.dir", "redis.prefix", "redis.stream_key")),
     *(f"gateway.path={path}" for path in ("/v1/../ws", "/./ws", "/..", "/v1//ws")), "gateway.host=*", "uploads.s3_region=",
     *(f"gateway.{key}={value}" for key in ("heartbeat", "handshake_timeout", "stall_timeout") for value in ("0", "1e-9")),
-    "http.answer_timeout=0", "http.body_timeout=0.0", "postgres.timeout=0", "journal.deadline=0", "uploads.timeout=0",
+    "http.answer_timeout=0", "http.body_timeout=0.0", "postgres.timeout=0", "message_log.deadline=0", "uploads.timeout=0",
     "match.longest=0", "hook.timeout=0", "auth.access_ttl=0", "auth.access_ttl=0.5", "auth.refresh_ttl=0", "auth.ticket_ttl=0.9",
     "http.public_url=https://a.test/?x=y", "http.public_url=https://a.test/#x", "uploads.s3_endpoint=https://s3.test?region=x",
 ]  # fmt: skip

@@ -40,8 +40,8 @@ SHARED = {
     **dict.fromkeys(("conversation", "match", "login", "report", "blocked", "upload"), "(g / 10)"),
     **dict.fromkeys(("user_id", "sender", "owner", "creator", "blocker", "reporter", "target"), "(g % 400)"),
 }
-# Functions that only the connections of the journal call.
-JOURNAL = ("append_messages", "advance_receipts", "apply_slow_mode")
+# Functions that only the connections of the message log call.
+MESSAGE_LOG = ("append_messages", "advance_receipts", "apply_slow_mode")
 # Tables of one row, which describe the installation.
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_round"}
 # By statement and table: why it may read more than it returns.
@@ -169,7 +169,7 @@ async def prepared_inner(connection: Any, *functions: str) -> dict[str, str]:
     explains = {}
     for name, inner in (await inner_statements(connection)).items():
         function = name.partition("(")[0]
-        if function in functions if functions else function not in JOURNAL:
+        if function in functions if functions else function not in MESSAGE_LOG:
             types = f"({', '.join(inner.types)})" if inner.types else ""
             await connection.execute(f'prepare "{name}"{types} as {inner.sql}')
             explains[name] = f'explain (format json) execute "{name}"'
@@ -224,11 +224,14 @@ NO_AUTOVACUUM = """
 
 async def test_every_statement_that_was_planned_on_empty_tables_looks_rows_up_by_key(dsn: str, store: Postgres) -> None:
     async def before_and_after() -> tuple[dict[str, str], dict[str, str]]:
-        async with planner(dsn) as connection, planner(dsn) as journal, planner(dsn) as other:
+        async with planner(dsn) as connection, planner(dsn) as message_log, planner(dsn) as other:
             await other.execute("vacuum analyze")
             await other.execute(NO_AUTOVACUUM)
-            await journal.execute(NESTED)
-            plans = [(connection, await prepared(connection)), (journal, await prepared_inner(journal, *JOURNAL))]
+            await message_log.execute(NESTED)
+            plans = [
+                (connection, await prepared(connection)),
+                (message_log, await prepared_inner(message_log, *MESSAGE_LOG)),
+            ]
             for each, explains in plans:
                 await with_nulls(each, explains)
                 await faults(each, explains, set())
@@ -270,7 +273,7 @@ async def test_a_statement_inside_of_a_function_is_looked_at_too(dsn: str, loop:
 
     functions, faulty = await trio_asyncio.aio_as_trio(found)()
     assert {
-        *JOURNAL,
+        *MESSAGE_LOG,
         "count_unread",
         "count_unread_mentions",
         "is_hidden",

@@ -7,7 +7,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.embedded import postgres as embedded_postgres
@@ -31,7 +31,7 @@ async def own(
                 config,
                 postgres=PostgresSection(dsn=postgres.dsn, timeout=2.0),
                 redis=replace(config.redis, url=redis.url),
-            ).using(replace(config.get(JournalSettings), deadline=1.0)),
+            ).using(replace(config.get(MessageLogSettings), deadline=1.0)),
             postgres,
             redis,
         )

@@ -181,7 +181,7 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
     assert {
         "bus reader",
         "bus writer",
-        "journal 0",
+        "message log 0",
         "matching",
         "presence",
         "search index",

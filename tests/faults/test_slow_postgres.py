@@ -11,7 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client import Refused
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.faults.proxy import BadLine, line_to_postgres
@@ -30,7 +30,7 @@ async def slow_nodes(config: Config, nodes: int) -> AsyncIterator[tuple[list[Dae
             own = replace(
                 config,
                 postgres=replace(config.postgres, dsn=dsn, timeout=1.0),
-            ).using(replace(config.get(JournalSettings), deadline=1.0))
+            ).using(replace(config.get(MessageLogSettings), deadline=1.0))
             daemons.append(await stack.enter_async_context(running(own)))
             lines.append(line)
         yield daemons, lines
@@ -146,7 +146,7 @@ LOCK_ROW = "select 1 from conversations where id = $1 for update"
 
 
 async def test_a_locked_conversation_does_not_hold_up_the_others(config: Config, store: Postgres) -> None:
-    config = config.using(replace(config.get(JournalSettings), deadline=2.0))
+    config = config.using(replace(config.get(MessageLogSettings), deadline=2.0))
     async with (
         running(config) as daemon,
         daemon.person("a") as alice,

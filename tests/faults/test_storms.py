@@ -9,7 +9,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.client.backoff import Backoff
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import Postgres, open_postgres
 from tests.support import PATIENCE, Daemon, Person, running
@@ -106,7 +106,9 @@ async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> N
             while (now := await daemon_connections(db)).get("idle in transaction", 0) or now.get("active", 0):
                 await trio.sleep(0.05)
         # Those of the pool, one of each flusher, and the one of the search index.
-        assert sum(now.values()) <= max(sum(before.values()), generous.postgres.pool + JournalSettings().flushers + 1)
+        assert sum(now.values()) <= max(
+            sum(before.values()), generous.postgres.pool + MessageLogSettings().flushers + 1
+        )
         # As many at once as the pool has: all of them exist.
         async with trio.open_nursery() as nursery:
             for person in people:

@@ -69,8 +69,8 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
         assert now.numbers["chatd_refusals_total"] == [(("not_found",), 1)]
         assert (number("chatd_handshakes_accepted_total"), number("chatd_pending_handshakes")) == (2, 0)
         assert number("chatd_handshakes_refused_total") == 0
-        assert (number("chatd_messages_total"), number("chatd_journal_waiting_entries")) == (1, 0)
-        assert now.duration("chatd_commit_seconds").count == number("chatd_journal_batches_total") >= 1
+        assert (number("chatd_messages_total"), number("chatd_message_log_waiting_entries")) == (1, 0)
+        assert now.duration("chatd_commit_seconds").count == number("chatd_message_log_batches_total") >= 1
         assert number("chatd_deliveries_total") >= 1
         assert (commands["message.send"].count, commands["conversation.open"].count) == (2, 1)
         assert number("chatd_match_owner") == 1

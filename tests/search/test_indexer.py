@@ -49,7 +49,7 @@ async def conversations(db: Postgres, count: int) -> list[str]:
 
 
 async def write(db: Postgres, conversation: str, text: str, rng: random.Random, *, seq: int | None = None) -> None:
-    """A message, or with `seq` another text for one ("" deletes it), as the journal does: numbers under the row
+    """A message, or with `seq` another text for one ("" deletes it), as the message log does: numbers under the row
     lock.
     """
 

@@ -33,7 +33,7 @@ from chatd.conversations.log.deferred import DeferredConversations
 from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Publish, Receipt
 from chatd.conversations.log.publisher import OnGap, Publisher
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
-from chatd.conversations.settings import JournalSettings
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.health import Health
@@ -51,7 +51,7 @@ TOO_LATE = "the database did not answer in time"
 class MessageLog:
     """Everything that gets a number in a conversation is appended here. Opened by `open_message_log`."""
 
-    def __init__(self, shards: list["Shard"], settings: JournalSettings) -> None:
+    def __init__(self, shards: list["Shard"], settings: MessageLogSettings) -> None:
         self._shards = shards
         self._settings = settings
 
@@ -217,7 +217,7 @@ class Shard:
 
 @asynccontextmanager
 async def open_message_log(
-    db: Postgres, settings: JournalSettings, on_gap: OnGap, health: Health | None = None
+    db: Postgres, settings: MessageLogSettings, on_gap: OnGap, health: Health | None = None
 ) -> AsyncIterator[MessageLog]:
     """The log, with a connection of its own for each shard. It settles its entries before it closes.
 
@@ -225,14 +225,17 @@ async def open_message_log(
     """
     shards = [
         Shard(
-            db.connection(f"journal-{number}", NESTED), db.connection(f"aside-{number}", NESTED), settings.batch, on_gap
+            db.connection(f"message-log-{number}", NESTED),
+            db.connection(f"aside-{number}", NESTED),
+            settings.batch,
+            on_gap,
         )
         for number in range(settings.flushers)
     ]
     message_log = MessageLog(shards, settings)
     async with trio.open_nursery() as nursery:
         for number, shard in enumerate(shards):
-            (health or Health()).start(nursery, f"journal {number}", shard.run)
+            (health or Health()).start(nursery, f"message log {number}", shard.run)
         yield message_log
         with trio.move_on_after(settings.deadline):
             await message_log.flush()

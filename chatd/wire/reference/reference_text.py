@@ -194,7 +194,7 @@ The status of a service is `ready`, `away` (no answer), `full`, `read_only` or `
 * Each command costs a number of tokens. A connection and a user each have a token bucket (`commands_per_second`,
   `commands_burst`). If it is empty, the answer is `rate_limited` with `retry_after`; a client that continues at four
   times the rate is closed with 4029.
-* Each command is answered within its deadline: `postgres.timeout` or `journal.deadline`, whichever is longer (5 s each
+* Each command is answered within its deadline: `postgres.timeout` or `message_log.deadline`, whichever is longer (5 s each
   by default), plus `hook.timeout` if a hook is set, plus half a second. The deadline starts when the frame or request
   is read, also while the command waits for earlier commands of its connection. After it the answer is `timeout` or
   `unavailable`: the outcome is unknown, so query the state, or send again with the same `client_id`. A command that

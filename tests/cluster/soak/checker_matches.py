@@ -153,5 +153,5 @@ async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> li
         for line in await EventLogReader(redis, stream).latest():
             pool.apply(line.event)
     except Exception as error:
-        wrong.append(f"I14: the journal cannot be replayed: {error!r}")
+        wrong.append(f"I14: the event log cannot be replayed: {error!r}")
     return wrong

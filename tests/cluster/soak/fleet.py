@@ -18,7 +18,7 @@ from tests.faults.process import Process
 SETTINGS = {
     "CHATD_GATEWAY__HEARTBEAT": "4",
     "CHATD_POSTGRES__TIMEOUT": "3",
-    "CHATD_JOURNAL__DEADLINE": "3",
+    "CHATD_MESSAGE_LOG__DEADLINE": "3",
     "CHATD_MATCH__RELAX": "0.2",
     "CHATD_MATCH__RECENT": "0",
     "CHATD_MATCH__GRACE": "3",
