@@ -31,4 +31,4 @@ async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]
     The ids by which one has blocked the other.
     """
     await tx.run(SQL.lock_pair, tenant, one, other)
-    return frozenset(row["shown_as"] for row in await tx.all(SQL.between_two, tenant, one, other))
+    return frozenset(row["blocked_as"] for row in await tx.all(SQL.between_two, tenant, one, other))

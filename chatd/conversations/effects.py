@@ -28,9 +28,9 @@ def message_event(conversation: str, message: Message) -> ToConversation:
 
 def update_event(tx: ConversationTx, message: Message, change: Why, **more: Any) -> MessageUpdate | Behind:
     """A change of a message. If some members may not see the message, all of them get `behind`."""
-    if message.seq < tx.late_seq:
+    if message.seq < tx.max_first_seq:
         return Behind(conversation=tx.conversation, rev=message.rev)
-    if message.quote is not UNSET and message.quote.seq < tx.late_seq:
+    if message.quote is not UNSET and message.quote.seq < tx.max_first_seq:
         message = replace(message, quote=UNSET)
     return MessageUpdate(
         conversation=tx.conversation,

@@ -57,7 +57,7 @@ async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Conve
     if new and await tx.one(SQL.crowded, new, limits.conversations_per_user - 1) is not None:
         raise too_many_conversations(limits)
     first, since = (tx.locked.seq + 1, tx.locked.rev) if tx.locked.history == "joined" else (1, 0)
-    tx.late_seq = max(tx.late_seq, first if new else 1)
+    tx.max_first_seq = max(tx.max_first_seq, first if new else 1)
     revs = [tx.next_rev() for _ in new]
     if not new:
         return []

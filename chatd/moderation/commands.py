@@ -68,7 +68,7 @@ async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
     scene = await find_scene(tx, ctx, cmd)
-    known = await tx.value(SQL.same, tenant, me, scene["named"], cmd.message, now - DAY_MS)
+    known = await tx.value(SQL.same, tenant, me, scene["reported_as"], cmd.message, now - DAY_MS)
     if known is not None:
         return str(known)
     lately = await tx.one(SQL.lately, tenant, me, now - HOUR_MS)
@@ -79,7 +79,7 @@ async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (scene["target"], scene["conversation"])
-    return str(await tx.value(SQL.add, tenant, uuid7(now), me, *place, *told, now, *window, scene["named"]))
+    return str(await tx.value(SQL.add, tenant, uuid7(now), me, *place, *told, now, *window, scene["reported_as"]))
 
 
 async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:

@@ -78,7 +78,7 @@ select tenant, user_id::text as user, login::text, state from found
 
 -- name: add_ticket
 -- Hash, tenant, user, token id, login, scope, expiry of the token, expiry of the ticket.
-insert into tickets (hash, tenant, user_id, token_id, login, scope, token_expires_at, expires_at)
+insert into connection_tickets (hash, tenant, user_id, token_id, login, scope, token_expires_at, expires_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: log_out
@@ -119,10 +119,10 @@ with gone as (
 select count(*) from gone
 
 -- name: sweep_tickets
--- Delete expired tickets; their number: now, limit.
+-- Delete expired connection tickets; their number: now, limit.
 with gone as (
-    delete from tickets
-    where ctid = any(array(select o.ctid from tickets o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
+    delete from connection_tickets
+    where ctid = any(array(select o.ctid from connection_tickets o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
 select count(*) from gone
 

@@ -12,6 +12,6 @@ with devices as (
     delete from devices where tenant = $1 and user_id = $2
 ),
 spent as (
-    delete from tickets where tenant = $1 and user_id = $2
+    delete from connection_tickets where tenant = $1 and user_id = $2
 )
 delete from logins where tenant = $1 and user_id = $2

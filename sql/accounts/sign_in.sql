@@ -8,7 +8,7 @@ insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do no
 
 -- name: redeem_ticket
 -- Hash, now.
-delete from tickets where hash = $1 and expires_at > $2
+delete from connection_tickets where hash = $1 and expires_at > $2
 returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
 
 -- name: enter

@@ -11,5 +11,5 @@ with before as (
     select secret_fingerprint from installation
 )
 insert into installation (secret_fingerprint) values ($1)
-on conflict (one) do update set secret_fingerprint = excluded.secret_fingerprint
+on conflict (only_row) do update set secret_fingerprint = excluded.secret_fingerprint
 returning (select secret_fingerprint from before)

@@ -1,6 +1,6 @@
 -- name: between
 -- Whether one of these users has blocked the requester by user id: tenant, requester, users.
-select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.shown_as = $2 limit 1
+select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.blocked_as = $2 limit 1
 
 -- name: around
 -- The users that a user has blocked, and those who have blocked them, by any id: tenant, user, limit.
@@ -17,6 +17,6 @@ select pg_advisory_xact_lock(hashtextextended(
 
 -- name: between_two
 -- By which ids one of two has blocked the other: tenant, two users.
-select b.shown_as::text from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
+select b.blocked_as::text from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
 union all
-select b.shown_as::text from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2
+select b.blocked_as::text from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2

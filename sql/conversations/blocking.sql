@@ -1,12 +1,12 @@
 -- name: add
 -- Tenant, blocker, blocked, by which id, now.
-insert into blocks (tenant, blocker, blocked, shown_as, created_at) values ($1, $2, $3, $4, $5)
-on conflict (blocker, shown_as, tenant) do nothing
+insert into blocks (tenant, blocker, blocked, blocked_as, created_at) values ($1, $2, $3, $4, $5)
+on conflict (blocker, blocked_as, tenant) do nothing
 returning blocked
 
 -- name: remove
 -- Tenant, blocker, by which id the user was blocked.
-delete from blocks where tenant = $1 and blocker = $2 and shown_as = $3 returning blocked
+delete from blocks where tenant = $1 and blocker = $2 and blocked_as = $3 returning blocked
 
 -- name: lock
 -- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
@@ -24,8 +24,8 @@ on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 -- name: settle
 -- The direct conversation of two is closed as long as one of them has blocked the other by user id: tenant, two users.
 update conversations c
-set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.shown_as = $3)
-        or exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.shown_as = $2),
+set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3)
+        or exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2),
     changed = pg_current_xact_id()
 where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high = greatest($2::uuid, $3::uuid)
 returning c.id::text, c.blocked
@@ -33,7 +33,7 @@ returning c.id::text, c.blocked
 -- name: page
 -- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first),
 -- limit. An alias has no name, which would show what becomes of the user.
-select b.shown_as::text as user, p.name, b.created_at from blocks b
-left join users p on p.tenant = b.tenant and p.id = b.shown_as
-where b.tenant = $1 and b.blocker = $2 and b.shown_as > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
-order by b.shown_as limit $4
+select b.blocked_as::text as user, p.name, b.created_at from blocks b
+left join users p on p.tenant = b.tenant and p.id = b.blocked_as
+where b.tenant = $1 and b.blocker = $2 and b.blocked_as > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
+order by b.blocked_as limit $4

@@ -31,7 +31,7 @@ used as (
 )
 update messages m
 set rev = w.rev, deleted_at = $5, text = null, attachments = null, meta = null, extra = null, reactions = null, edited_at = null,
-    pinned_at = null, pinned_by = null, expires_at = null, system = null, reply_to = null
+    pinned_at = null, expires_at = null, system = null, reply_to = null
 from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
 where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
 

@@ -3,13 +3,13 @@
 -- sync.
 with gone as (
     delete from members where tenant = $1 and conversation = $2
-    returning tenant, conversation, user_id, seen_so_far(members, $4) as seen
+    returning tenant, conversation, user_id, visible_seqs(members, $4) as visible_seqs
 ),
 noted as (
-    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, seen)
-    select tenant, conversation, user_id, $3, $4, $5, $6, seen from gone
+    insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, visible_seqs)
+    select tenant, conversation, user_id, $3, $4, $5, $6, visible_seqs from gone
     on conflict (conversation, user_id, tenant)
-    do update set rev = $3, seq = $4, left_at = $5, actor = $6, seen = excluded.seen, changed = pg_current_xact_id()
+    do update set rev = $3, seq = $4, left_at = $5, actor = $6, visible_seqs = excluded.visible_seqs, changed = pg_current_xact_id()
 )
 select user_id::text as user from gone
 

@@ -22,15 +22,15 @@ where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::u
 -- first visible seq, now, rev before which nothing is visible, rev before these changes.
 with back as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
-    returning user_id, seen
+    returning user_id, visible_seqs
 ),
 requested as (
     delete from join_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
 )
 insert into members (
-    tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev, joined_seq, joined_rev, seen_before
+    tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev, joined_seq, joined_rev, earlier_visible_seqs
 )
-select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9, back.seen
+select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9, back.visible_seqs
 from unnest($3::uuid[]) with ordinality as w (id, ord)
 left join back on back.user_id = w.id
 
@@ -38,12 +38,12 @@ left join back on back.user_id = w.id
 -- End a membership and add a former member: tenant, conversation, user, rev, seq, now, actor.
 with gone as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
-    returning tenant, conversation, user_id, seen_so_far(members, $5) as seen
+    returning tenant, conversation, user_id, visible_seqs(members, $5) as visible_seqs
 )
-insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, seen)
-select tenant, conversation, user_id, $4, $5, $6, $7, seen from gone
+insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, visible_seqs)
+select tenant, conversation, user_id, $4, $5, $6, $7, visible_seqs from gone
 on conflict (conversation, user_id, tenant)
-do update set rev = $4, seq = $5, left_at = $6, actor = $7, seen = excluded.seen, changed = pg_current_xact_id()
+do update set rev = $4, seq = $5, left_at = $6, actor = $7, visible_seqs = excluded.visible_seqs, changed = pg_current_xact_id()
 returning user_id
 
 -- name: member

@@ -5,9 +5,9 @@ where s.tenant = $1 and s.user_id = $2 limit $3
 
 -- name: blocks
 -- Tenant, user, limit, after this one.
-select b.shown_as::text as user, b.created_at from blocks b
-where b.tenant = $1 and b.blocker = $2 and b.shown_as > $4::uuid
-order by b.shown_as limit $3
+select b.blocked_as::text as user, b.created_at from blocks b
+where b.tenant = $1 and b.blocker = $2 and b.blocked_as > $4::uuid
+order by b.blocked_as limit $3
 
 -- name: conversations
 -- Memberships of the user with their settings. Titles are not the user's data: tenant, user, limit, after.

@@ -4,7 +4,7 @@ select count(*) as found from messages where tenant = $1 and conversation = $2 a
 
 -- name: set
 -- Pin a message, or unpin it with null: tenant, conversation, seq, rev, time. Only the system message names the actor.
-update messages set pinned_at = $5, pinned_by = null, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
+update messages set pinned_at = $5, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
 -- Pinned messages that the user can see, the latest first: tenant, conversation, user, limit.

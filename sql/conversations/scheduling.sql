@@ -39,7 +39,7 @@ order by s.id limit $4
 -- A scheduled message of a user, locked. `sent`: it is being sent, or was sent and is not deleted yet. Tenant, user,
 -- id.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at,
-    coalesce(s.taken_until > now_ms(), false) or exists (
+    coalesce(s.claimed_until > now_ms(), false) or exists (
         select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
     ) as sent
 from scheduled_messages s
@@ -60,16 +60,16 @@ with noted as (
     insert into user_settings (tenant, user_id) values ($1, $2)
     on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 )
-update scheduled_messages set body = $4, due_at = $5, failed = null, taken_until = null, changed = pg_current_xact_id()
+update scheduled_messages set body = $4, due_at = $5, failed = null, claimed_until = null, changed = pg_current_xact_id()
 where tenant = $1 and sender = $2 and id = $3
 
 -- name: take
 -- Claim due scheduled messages that no other node has claimed: duration of the claim in milliseconds, limit.
 -- `banned`: the sender is banned.
-update scheduled_messages s set taken_until = now_ms() + $1
+update scheduled_messages s set claimed_until = now_ms() + $1
 where s.ctid = any(array(
     select o.ctid from scheduled_messages o
-    where o.due_at <= now_ms() and o.failed is null and (o.taken_until is null or o.taken_until <= now_ms())
+    where o.due_at <= now_ms() and o.failed is null and (o.claimed_until is null or o.claimed_until <= now_ms())
     order by o.due_at limit $2
     for update skip locked
 ))
@@ -93,7 +93,7 @@ on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 -- name: failed
 -- Mark a message as refused: tenant, id, code. Its sender can still change or cancel it.
 with kept as (
-    update scheduled_messages set failed = $3, taken_until = null, changed = pg_current_xact_id() where tenant = $1 and id = $2
+    update scheduled_messages set failed = $3, claimed_until = null, changed = pg_current_xact_id() where tenant = $1 and id = $2
     returning tenant, sender
 ),
 noted as (
@@ -104,4 +104,4 @@ select 1 from kept
 
 -- name: retry_later
 -- Retry after some time, because it is not known whether it may be sent: tenant, id, milliseconds.
-update scheduled_messages set taken_until = now_ms() + $3 where tenant = $1 and id = $2
+update scheduled_messages set claimed_until = now_ms() + $3 where tenant = $1 and id = $2

@@ -1,6 +1,6 @@
 -- name: quoted
 -- The message to reply to, if the user can see it: tenant, conversation, message, user.
-select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.late_seq as for_all
+select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.max_first_seq as for_all
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 join conversations c on c.tenant = m.tenant and c.id = m.conversation

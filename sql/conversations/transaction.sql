@@ -1,6 +1,6 @@
 -- name: lock
 -- Lock the row of a conversation, and so its counters, until the end of the transaction: tenant, conversation.
-select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.late_seq, c.members, c.seq, c.rev
+select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.max_first_seq, c.members, c.seq, c.rev
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
 
 -- name: standing
@@ -12,7 +12,7 @@ select b.role, b.first_seq, b.alias::text from members b where b.tenant = $1 and
 -- Write the counters after changes: tenant, conversation, seq, rev, members, rev of the last change of the row itself
 -- (null: none), now (null: no message), the highest first_seq of a member.
 update conversations
-set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_at = coalesce($7, active_at), late_seq = $8,
+set seq = $3, rev = $4, members = $5, info_rev = coalesce($6, info_rev), active_at = coalesce($7, active_at), max_first_seq = $8,
     changed = pg_current_xact_id()
 where tenant = $1 and id = $2
 

@@ -8,10 +8,10 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 -- are named by their alias, elsewhere by their id. Tenant, reporter, name of the target (null: the sender of the
 -- message), conversation (null: any), message (null: none), oldest end of a match or of a membership.
 with mine as (
-    select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.seen_before, '{}') as seen, null::bigint as last from members b
+    select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.earlier_visible_seqs, '{}') as visible_seqs, null::bigint as last from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
     union all
-    select f.conversation, f.seen, f.seq from former_members f
+    select f.conversation, f.visible_seqs, f.seq from former_members f
     join conversations g on g.tenant = f.tenant and g.id = f.conversation and g.kind = 'group'
     where f.tenant = $1 and f.user_id = $2 and f.left_at > $6 and ($4::uuid is null or f.conversation = $4)
     union all
@@ -20,11 +20,11 @@ with mine as (
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
         and ($4::uuid is null or m.conversation = $4)
 )
-select c.id::text as conversation, w.target::text, coalesce(w.alias, w.target)::text as named, coalesce(x.seq, mine.last) as seq
+select c.id::text as conversation, w.target::text, coalesce(w.alias, w.target)::text as reported_as, coalesce(x.seq, mine.last) as seq
 from mine
 join conversations c on c.tenant = $1 and c.id = mine.conversation
 left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5
-    and x.seq <@ mine.seen and x.seq <= coalesce(mine.last, x.seq)
+    and x.seq <@ mine.visible_seqs and x.seq <= coalesce(mine.last, x.seq)
 cross join lateral (
     select o.user_id as target, o.alias from (
         select o.user_id, o.alias from members o where o.tenant = $1 and o.alias = $3 and o.conversation = c.id
@@ -33,7 +33,7 @@ cross join lateral (
     ) as o
     where c.kind = 'match' and ($5::uuid is null or o.user_id = x.sender)
     union all
-    select x.sender, shown_as($1, c.id, x.sender) where c.kind = 'match' and $3 is null and x.sender is not null
+    select x.sender, visible_id($1, c.id, x.sender) where c.kind = 'match' and $3 is null and x.sender is not null
     union all
     select coalesce(x.sender, $3), null
     where c.kind <> 'match' and case when $5::uuid is null then
@@ -54,7 +54,7 @@ order by c.active_at desc, c.id desc limit 1
 -- name: same
 -- An equal report: tenant, reporter, name of the target, message (null: none), oldest.
 select r.id::text from reports r
-where r.tenant = $1 and r.reporter = $2 and r.named = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
+where r.tenant = $1 and r.reporter = $2 and r.reported_as = $3 and r.message is not distinct from $4::uuid and r.created_at > $5
 order by r.created_at limit 1
 
 -- name: lately
@@ -129,7 +129,7 @@ kept as (
     from sized s where s.bytes <= $13::integer or s.distance = 0
 ),
 filed as (
-    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript, named)
+    insert into reports (tenant, id, reporter, target, conversation, message, reason, text, picture, created_at, transcript, reported_as)
     select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, kept.transcript, $14 from kept
     returning tenant, id, transcript
 ),
@@ -186,7 +186,7 @@ from reports r where r.tenant = $1 and r.id = $2
 -- owner has deleted it. Tenant, report, upload.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from reports r
-join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'gone:%'
+join uploads u on u.tenant = r.tenant and u.id = $3 and u.key not like 'deleted:%'
 where r.tenant = $1 and r.id = $2
     and (
         r.picture = u.id

@@ -14,8 +14,8 @@ where case when a.alias is not null then a.user_id = a.viewer or coalesce(s.show
     join members b on b.tenant = o.tenant and b.conversation = o.conversation and b.user_id = a.viewer
     where o.tenant = a.tenant and o.alias = a.alias and o.user_id = a.user_id
 ) else a.user_id = a.viewer or (
-    not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.user_id and b.shown_as = a.viewer)
-    and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.shown_as = a.user_id)
+    not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.user_id and b.blocked_as = a.viewer)
+    and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.blocked_as = a.user_id)
     and case coalesce(s.show_presence, $5)
         when 'everybody' then true
         when 'contacts' then exists (

@@ -16,10 +16,10 @@ insert into audit_log (tenant, id, at, actor, act, subject) values ($1, $5, $3, 
 
 -- name: take
 -- Claim the oldest erasure that no other node has claimed: duration of the claim in milliseconds.
-update erasures e set taken_until = now_ms() + $1
+update erasures e set claimed_until = now_ms() + $1
 where (e.tenant, e.user_id) in (
     select o.tenant, o.user_id from erasures o
-    where o.done_at is null and (o.taken_until is null or o.taken_until <= now_ms())
+    where o.done_at is null and (o.claimed_until is null or o.claimed_until <= now_ms())
     order by o.requested_at limit 1
     for update skip locked
 )
@@ -29,12 +29,12 @@ returning e.tenant, e.user_id::text as user, e.position, e.erased_in_pass
 -- Record progress: tenant, user, position, number of messages deleted since the last time, duration of the claim in
 -- milliseconds.
 update erasures
-set position = $3, erased_messages = erased_messages + $4, erased_in_pass = erased_in_pass + $4, taken_until = now_ms() + $5
+set position = $3, erased_messages = erased_messages + $4, erased_in_pass = erased_in_pass + $4, claimed_until = now_ms() + $5
 where tenant = $1 and user_id = $2
 
 -- name: hold
 -- Extend the claim: tenant, user, duration in milliseconds.
-update erasures set taken_until = now_ms() + $3 where tenant = $1 and user_id = $2
+update erasures set claimed_until = now_ms() + $3 where tenant = $1 and user_id = $2
 
 -- name: again
 -- Start another pass through the messages: tenant, user.
@@ -45,7 +45,7 @@ update erasures set position = '', erased_in_pass = 0 where tenant = $1 and user
 -- user, milliseconds.
 update erasures set position = '', erased_in_pass = 0,
     done_at = case when requested_at <= now_ms() - $3::bigint then now_ms() end,
-    taken_until = case when requested_at > now_ms() - $3::bigint then requested_at + $3::bigint end
+    claimed_until = case when requested_at > now_ms() - $3::bigint then requested_at + $3::bigint end
 where tenant = $1 and user_id = $2
 returning done_at is not null
 

@@ -6,19 +6,19 @@
 -- The next conversations of the scan with messages that are not indexed: number of conversations to check.
 -- No row while another node scans. `whole`: the scan restarts after these.
 with at as materialized (
-    select s.after, s.after_tenant from search_round s for update skip locked
+    select s.after_conversation, s.after_tenant from search_scan s for update skip locked
 ),
 looked as materialized (
     select c.tenant, c.id, c.rev from conversations c
-    where (c.id, c.tenant) > ((select after from at), (select after_tenant from at))
+    where (c.id, c.tenant) > ((select after_conversation from at), (select after_tenant from at))
     order by c.id, c.tenant limit $1
 ),
 last as (
     select l.id, l.tenant from looked l order by l.id desc, l.tenant desc limit 1
 ),
 moved as (
-    update search_round s
-    set after = case when n.count < $1 then '00000000-0000-0000-0000-000000000000'::uuid else (select id from last) end,
+    update search_scan s
+    set after_conversation = case when n.count < $1 then '00000000-0000-0000-0000-000000000000'::uuid else (select id from last) end,
         after_tenant = case when n.count < $1 then '' else (select tenant from last) end
     from (select count(*) from looked) n
     where exists (select 1 from at)
@@ -98,8 +98,8 @@ on conflict (conversation, tenant) do update set rev = excluded.rev
 
 -- name: begin_round
 -- Restart the scan.
-update search_round set after = '00000000-0000-0000-0000-000000000000', after_tenant = ''
+update search_scan set after_conversation = '00000000-0000-0000-0000-000000000000', after_tenant = ''
 
 -- name: is_round
 -- Whether the scan is at its start.
-select s.after = '00000000-0000-0000-0000-000000000000' from search_round s
+select s.after_conversation = '00000000-0000-0000-0000-000000000000' from search_scan s

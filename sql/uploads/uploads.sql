@@ -71,7 +71,7 @@ select gone.key, exists (select 1 from withheld) or is_evidence(gone.tenant, gon
 
 -- name: erased
 -- Record that the bytes are deleted, and forget the key: tenant, id.
-update uploads set key = 'gone:' || tenant || ':' || id where tenant = $1 and id = $2
+update uploads set key = 'deleted:' || tenant || ':' || id where tenant = $1 and id = $2
 
 -- name: examine
 -- A page of all uploads, and what to do with each: position (id, tenant), oldest time for unused ones, limit, now,
@@ -82,13 +82,13 @@ with page as (
 )
 select
     p.tenant, p.id::text, p.key,
-    p.removed_at is not null and p.key not like 'gone:%' and not is_evidence(p.tenant, p.id, $5) as unfinished,
+    p.removed_at is not null and p.key not like 'deleted:%' and not is_evidence(p.tenant, p.id, $5) as unfinished,
     p.removed_at is null and p.created_at < $3
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0)
         and not is_evidence(p.tenant, p.id, $5) as unused,
-    p.removed_at < $6 and p.key like 'gone:%' and not is_evidence(p.tenant, p.id, $5)
+    p.removed_at < $6 and p.key like 'deleted:%' and not is_evidence(p.tenant, p.id, $5)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0) as forgotten
 from page p
 order by p.id, p.tenant
@@ -96,7 +96,7 @@ order by p.id, p.tenant
 -- name: forget_removed
 -- Delete rows of uploads that were deleted long ago: tenants, ids.
 delete from uploads u using unnest($1::text[], $2::uuid[]) as w (tenant, id)
-where w.tenant = u.tenant and w.id = u.id and u.key like 'gone:%'
+where w.tenant = u.tenant and w.id = u.id and u.key like 'deleted:%'
 
 -- name: lock_unused
 -- Lock unused uploads, except those that a transaction is about to use and has locked: tenants, ids.

@@ -170,7 +170,7 @@ async def test_a_valid_token_of_an_unknown_user_makes_that_user_where_it_may(con
         assert (await daemon.rest("GET", "/v1/conversations", token=other)).status == 401
 
 
-TABLES = ("users", "devices", "logins", "refresh_tokens", "revoked_tokens", "tickets")
+TABLES = ("users", "devices", "logins", "refresh_tokens", "revoked_tokens", "connection_tickets")
 REFUSE = "create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$"
 
 

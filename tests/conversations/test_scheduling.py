@@ -38,7 +38,7 @@ async def planned(person: Person) -> list[Reply]:
 
 async def hasten(store: Postgres) -> None:
     """The time of all that is scheduled has come, and whoever was at it is gone."""
-    await store.run("update scheduled_messages set due_at = 1, taken_until = null")
+    await store.run("update scheduled_messages set due_at = 1, claimed_until = null")
 
 
 async def until_none(person: Person) -> None:
@@ -157,7 +157,7 @@ async def test_what_is_being_sent_cannot_be_taken_back(daemon: Daemon, store: Po
     """A node has it, or had it, sent it, and died before it said so."""
     async with daemon.pair() as (alice, _, conversation):
         taken, sent = await plan(alice, conversation, "a"), await plan(alice, conversation, "b", client_id="b")
-        await store.run("update scheduled_messages set taken_until = 9000000000000000 where id = $1", taken["id"])
+        await store.run("update scheduled_messages set claimed_until = 9000000000000000 where id = $1", taken["id"])
         await alice.send(conversation, "b", client_id="b")
         for one in (taken, sent):
             assert (await alice.refused("schedule.cancel", id=one["id"])).code == "conflict"
@@ -208,7 +208,7 @@ async def test_what_a_dead_node_had_taken_is_sent_once(config: Config, store: Po
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await plan(alice, conversation, "taken", client_id="taken")
         await plan(alice, conversation, "sent", client_id="sent")
-        await store.run("update scheduled_messages set taken_until = 9000000000000000, due_at = 1")
+        await store.run("update scheduled_messages set claimed_until = 9000000000000000, due_at = 1")
         await alice.send(conversation, "sent", client_id="sent")
         await trio.sleep(1.2)
         assert len(await planned(alice)) == 2

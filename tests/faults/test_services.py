@@ -31,12 +31,12 @@ STATEMENTS = {
         "drop function no() cascade",
     ),
     "scheduled messages": (
-        "alter table scheduled_messages rename column taken_until to elsewhere",
-        "alter table scheduled_messages rename column elsewhere to taken_until",
+        "alter table scheduled_messages rename column claimed_until to elsewhere",
+        "alter table scheduled_messages rename column elsewhere to claimed_until",
     ),
     "erasure": (
-        "alter table erasures rename column taken_until to elsewhere",
-        "alter table erasures rename column elsewhere to taken_until",
+        "alter table erasures rename column claimed_until to elsewhere",
+        "alter table erasures rename column elsewhere to claimed_until",
     ),
     "retention": ("alter table job_runs rename to elsewhere", "alter table elsewhere rename to job_runs"),
     "range bans": (

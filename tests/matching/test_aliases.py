@@ -410,9 +410,9 @@ async def test_reports_by_alias_and_by_user_id_are_different_ones(server: Daemon
             }
             assert (await alice.call("report.create", **fields))["report"] == by_message["report"]
         rows = await db.all(
-            "select named::text, target::text as target, conversation::text as talk from reports order by id"
+            "select reported_as::text, target::text as target, conversation::text as talk from reports order by id"
         )
-        assert [(row["named"], row["target"], row["talk"]) for row in rows] == [
+        assert [(row["reported_as"], row["target"], row["talk"]) for row in rows] == [
             (bobs, bob.user, talk), (bob.user, bob.user, direct), (bobs, bob.user, talk),
         ]  # fmt: skip
         for fields in ({"conversation": talk, "user": bob.user}, {"conversation": direct, "user": bobs}):

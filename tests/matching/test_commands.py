@@ -356,7 +356,9 @@ async def test_a_block_between_the_votes_ends_the_match(daemon: Daemon, store: P
     """The block is committed, and the match has not ended yet."""
     async with matched(daemon) as (alice, bob, _, conversation):
         await alice.call("match.keep")
-        block = "insert into blocks (tenant, blocker, blocked, shown_as, created_at) values ('default', $1, $2, $3, 0)"
+        block = (
+            "insert into blocks (tenant, blocker, blocked, blocked_as, created_at) values ('default', $1, $2, $3, 0)"
+        )
         await store.run(block, alice.user, bob.user, await bob.alias(conversation))
         assert (await bob.refused("match.keep")).code == "not_found"
         assert (await alice.event("match.ended"))["reason"] == "left"

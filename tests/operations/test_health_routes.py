@@ -113,9 +113,9 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
 
 async def test_a_background_service_that_fails_is_named(config: Config, moderator: Postgres) -> None:
     async with running(config) as daemon:
-        await moderator.run("alter table erasures rename column taken_until to elsewhere")
+        await moderator.run("alter table erasures rename column claimed_until to elsewhere")
         assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["erasure"]}
-        await moderator.run("alter table erasures rename column elsewhere to taken_until")
+        await moderator.run("alter table erasures rename column elsewhere to claimed_until")
         await until(daemon, "ready", 2 * PATIENCE)
 
 

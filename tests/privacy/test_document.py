@@ -35,7 +35,7 @@ NOTHING_OF_USERS = {
     ("database_epoch", "value"), ("installation", "secret_fingerprint"), ("maintenance", "message"), ("job_runs", "job"),
     ("schema_migrations", "subsystem"), ("schema_migrations", "name"), ("schema_migrations", "checksum"),
     ("schema_functions", "subsystem"), ("schema_functions", "checksum"), ("schema_functions", "release"),
-    ("search_round", "after"), ("search_round", "after_tenant"),
+    ("search_scan", "after_conversation"), ("search_scan", "after_tenant"),
     ("write_probes", "name"), ("write_probes", "filler"),
 }  # fmt: skip
 

@@ -28,7 +28,7 @@ from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, 
 
 # Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
 GONE = {
-    "devices": "user_id", "logins": "user_id", "tickets": "user_id", "reactions": "user_id", "marks": "user_id",
+    "devices": "user_id", "logins": "user_id", "connection_tickets": "user_id", "reactions": "user_id", "marks": "user_id",
     "scheduled_messages": "sender", "blocks": "blocker", "user_settings": "user_id", "join_requests": "user_id",
 }  # fmt: skip
 
@@ -168,7 +168,7 @@ async def test_nobody_comes_in_as_who_is_erased(config: Config, store: Postgres)
                     pass
         fresh = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": alice.account.refresh_token})
         assert fresh.status == 401
-        assert await store.value("select count(*) from tickets") == 0, ticket
+        assert await store.value("select count(*) from connection_tickets") == 0, ticket
         again = await sign_up(daemon.addresses.http, name="al", device="d" * 32)
         assert again.user != alice.user
         for command, fields in (
@@ -237,7 +237,7 @@ async def test_an_erasure_that_is_cut_off_is_finished(
         attempts = 0
         while await store.value("select count(*) from erasures where done_at is null"):
             attempts += 1
-            await store.run("update erasures set taken_until = null")
+            await store.run("update erasures set claimed_until = null")
             with monkeypatch.context() as patch:
                 patch.setattr(conversations_erasure, "deliver", dying(attempts))
                 with suppress(Killed):
@@ -301,7 +301,7 @@ async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
         await alice.call("user.settings", notify="none")
         assert not await inside(erasure.erase_next)
         assert await store.value("select done_at from erasures") is None
-        await store.run("update erasures set requested_at = 1, taken_until = null")
+        await store.run("update erasures set requested_at = 1, claimed_until = null")
         assert await inside(erasure.erase_next)
         assert await store.value("select done_at from erasures") > 0
         await check_gone(store, alice.user)

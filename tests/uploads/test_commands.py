@@ -100,7 +100,7 @@ async def test_the_sweep_takes_what_nothing_uses_after_a_day(db: Postgres, tmp_p
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {keys[1], keys[2]}
     rows = await db.all("select key, removed_at is null as alive from uploads")
     assert {row["key"] for row in rows if row["alive"]} == {keys[1], keys[2]}
-    assert all(row["key"].startswith("gone:") for row in rows if not row["alive"])
+    assert all(row["key"].startswith("deleted:") for row in rows if not row["alive"])
 
 
 async def test_rows_of_removed_files_are_deleted_after_a_month(db: Postgres, tmp_path: Path) -> None:

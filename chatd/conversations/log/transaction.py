@@ -29,7 +29,7 @@ T = TypeVar("T")
 class LockedConversation(Struct, frozen=True):
     """The conversation when its row was locked. `role` None: the requester is not a member.
 
-    `late_seq`: some members may not see messages before it. `alias`: the requester's, in a match.
+    `max_first_seq`: some members may not see messages before it. `alias`: the requester's, in a match.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class LockedConversation(Struct, frozen=True):
     blocked: bool
     joining: str
     history: str
-    late_seq: int
+    max_first_seq: int
     members: int
     seq: int
     rev: int
@@ -61,7 +61,7 @@ class ConversationTx:
         self.withheld_ms = round(ctx.node.config.get(RemovalSettings).keep_removed * 1000)
         self.locked = place
         self.members = place.members
-        self.late_seq = place.late_seq
+        self.max_first_seq = place.max_first_seq
         self._tx = tx
         self._seq, self._rev = place.seq, place.rev
         self._info_rev: int | None = None
@@ -139,7 +139,7 @@ class ConversationTx:
         """Write the counters, if anything has changed."""
         if self._rev != self.locked.rev:
             said = self.now if self._seq != self.locked.seq else None
-            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.late_seq)
+            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.max_first_seq)
 
 
 async def change_conversation(

@@ -7,7 +7,7 @@ create table users (
     anonymous boolean not null default false,
     created_at bigint not null,
     -- Shadow ban: this user is matched with other shadow-banned users only, and is not notified.
-    shadow boolean not null default false,
+    shadow_banned boolean not null default false,
     erased_at bigint,
     primary key (id, tenant)
 );
@@ -61,7 +61,7 @@ create table revoked_tokens (
 create index revoked_tokens_expiry on revoked_tokens (expires_at);
 
 -- Each opens one connection within seconds. Unlogged: they need not survive a crash.
-create unlogged table tickets (
+create unlogged table connection_tickets (
     hash bytea primary key,
     tenant text not null,
     user_id uuid not null,
@@ -71,8 +71,8 @@ create unlogged table tickets (
     token_expires_at bigint not null,
     expires_at bigint not null
 );
-create index tickets_expiry on tickets (expires_at);
-create index tickets_user on tickets (user_id, tenant);
+create index connection_tickets_expiry on connection_tickets (expires_at);
+create index connection_tickets_user on connection_tickets (user_id, tenant);
 
 -- A ban of a user, a device or a range of addresses. Addresses are stored as keyed hashes of their prefixes.
 create table bans (

@@ -23,7 +23,7 @@ create table audit_log (
 
 -- Maintenance mode of the cluster. One row.
 create table maintenance (
-    one boolean primary key default true check (one),
+    only_row boolean primary key default true check (only_row),
     enabled boolean not null,
     message text not null,
     -- Seconds until clients should reconnect; null: unknown.
@@ -34,12 +34,12 @@ create table maintenance (
 -- When each periodic job last began. A node claims a job by updating its row, so that one node runs it at a time.
 create table job_runs (
     job text primary key,
-    at bigint not null
+    started_at bigint not null
 );
 
 -- The secret that the keyed hashes in this database were made with. One row.
 create table installation (
-    one boolean primary key default true check (one),
+    only_row boolean primary key default true check (only_row),
     -- A short fingerprint, from which the secret cannot be computed.
     secret_fingerprint text not null
 );

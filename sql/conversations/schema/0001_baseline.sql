@@ -43,7 +43,7 @@ create table conversations (
     -- The rev of the last change of the shared fields of this row.
     info_rev bigint not null default 0,
     -- The highest first_seq of a member. All members may see a message from this number on.
-    late_seq bigint not null default 1,
+    max_first_seq bigint not null default 1,
     -- All messages up to this number were deleted because of their age. The next sweep starts after it.
     swept_seq bigint not null default 0,
     primary key (id, tenant),
@@ -55,8 +55,8 @@ create table members (
     tenant text not null,
     conversation uuid not null,
     user_id uuid not null,
-    -- How the members of a match know this one, and this one themselves. Null elsewhere, and once the match is kept.
-    -- What is read for users shows it in the place of user_id; all other columns have user ids.
+    -- The id of this member in a match, for all members including this one. Null elsewhere, and once the match is kept.
+    -- Views and functions for users return it in the place of user_id; all other columns contain user ids.
     alias uuid,
     joined_at bigint not null,
     delivered_seq bigint not null default 0,
@@ -89,6 +89,9 @@ create table members (
     -- read_seq has moved without an event to the other members: under a block, or in a group above
     -- messages.receipts_up_to.
     read_unshared boolean not null default false,
+    -- The messages that the user could see in earlier memberships: a user who was removed and added again can still
+    -- report them.
+    earlier_visible_seqs int8multirange,
     primary key (conversation, user_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade,
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade,
@@ -113,6 +116,8 @@ create table former_members (
     -- The alias of the match, by which the others can still report and block this user.
     alias uuid,
     changed xid8 not null default pg_current_xact_id(),
+    -- The messages that the user could see, and can still report.
+    visible_seqs int8multirange not null default '{[1,)}',
     primary key (conversation, user_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade,
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
@@ -160,12 +165,12 @@ create table blocks (
     tenant text not null,
     blocker uuid not null,
     blocked uuid not null,
-    -- How the blocker named them: by user id, or by an alias. Each is a block of its own: one by alias ends that match
-    -- and prevents another one, everything else follows from the one by user id.
-    shown_as uuid not null,
+    -- The id by which the blocker blocked them: the user id or an alias. Each id is a block of its own. A block by alias
+    -- ends that match and prevents another one; all other effects follow from the block by user id.
+    blocked_as uuid not null,
     created_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),
-    primary key (blocker, shown_as, tenant),
+    primary key (blocker, blocked_as, tenant),
     check (blocker <> blocked),
     foreign key (tenant, blocker) references users (tenant, id) on delete cascade,
     foreign key (tenant, blocked) references users (tenant, id) on delete cascade

@@ -10,7 +10,7 @@ create table messages (
     rev bigint not null,
     id uuid not null,
     sender uuid not null,
-    -- True if the conversation was a match then: only then the sender's alias is looked up.
+    -- True if the message was sent in a match; only then the alias of the sender is looked up.
     in_match boolean,
     -- Chosen by the client. Sending it again returns the first result.
     client_id text not null,
@@ -29,7 +29,6 @@ create table messages (
     deleted_at bigint,
     expires_at bigint,
     pinned_at bigint,
-    pinned_by uuid,
     primary key (conversation, seq, tenant),
     unique (sender, client_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade
@@ -122,9 +121,9 @@ create table scheduled_messages (
     failed text,
     created_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),
-    -- Until then one node may send it. If that node fails, another one sends it; the client_id prevents a second
-    -- message.
-    taken_until bigint,
+    -- Until this time one node has claimed it to send it. If that node fails, another one sends it; the client_id
+    -- prevents a second message.
+    claimed_until bigint,
     primary key (id, tenant),
     unique (sender, client_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade,
@@ -153,6 +152,8 @@ create table withheld_messages (
     sender uuid not null,
     text text,
     attachments jsonb,
+    meta jsonb,
+    system jsonb,
     -- Earlier texts, as in message_edits.
     edits jsonb,
     until bigint not null,
@@ -161,7 +162,7 @@ create table withheld_messages (
 create index withheld_messages_until on withheld_messages (until);
 create index withheld_messages_sender on withheld_messages (sender, conversation, seq, tenant);
 
--- Their uploads. Their bytes are kept; no user gets access to them by this.
+-- The uploads of these messages. Their bytes are kept, but no user gets access to them.
 create table withheld_uploads (
     tenant text not null,
     upload uuid not null,

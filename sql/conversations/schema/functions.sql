@@ -88,8 +88,9 @@ create or replace function members_for(p_tenant text, p_conversation uuid, p_vie
     where b.tenant = p_tenant and b.conversation = p_conversation
 $$;
 
--- How a user is known in a conversation that is a match, or was one: by the alias, and by user id once it is kept.
-create or replace function shown_as(p_tenant text, p_conversation uuid, p_user uuid) returns uuid language sql stable as $$
+-- The id by which the members of a conversation that is or was a match know a user: the alias, or the user id once the
+-- match is kept.
+create or replace function visible_id(p_tenant text, p_conversation uuid, p_user uuid) returns uuid language sql stable as $$
     select coalesce(
         (
             select coalesce(b.alias, b.user_id) from members b
@@ -122,7 +123,7 @@ select
     case
         when x.over then null
         when m.in_match and m.extra ? 'mentions' then (
-            select jsonb_agg(shown_as(m.tenant, m.conversation, n.id::uuid) order by n.place)
+            select jsonb_agg(visible_id(m.tenant, m.conversation, n.id::uuid) order by n.place)
             from jsonb_array_elements_text(m.extra -> 'mentions') with ordinality as n (id, place)
         )
         else m.extra -> 'mentions'
@@ -138,7 +139,7 @@ select
     case when m.reply_to is not null and not x.over then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
-            'sender', case when q.in_match then shown_as(q.tenant, q.conversation, q.sender) else q.sender end,
+            'sender', case when q.in_match then visible_id(q.tenant, q.conversation, q.sender) else q.sender end,
             'text', case when q.expires_at is null or q.expires_at > now_ms() then left(q.text, 200) end,
             'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= now_ms())
         )
@@ -147,7 +148,7 @@ select
 from messages m
 cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as over) as x
 cross join lateral (
-    select (case when m.in_match then shown_as(m.tenant, m.conversation, m.sender) else m.sender end)::text as sender
+    select (case when m.in_match then visible_id(m.tenant, m.conversation, m.sender) else m.sender end)::text as sender
 ) as w;
 
 -- The columns of messages_for(): a message with the state of one user.
@@ -470,13 +471,13 @@ begin
 end $$;
 create or replace trigger renew before insert on database_epoch for each row execute function renew_database_epoch();
 
--- Which messages a member could see by now. Of many spans the gaps are forgotten, so that it does not grow with every
--- return.
-create or replace function seen_so_far(p_member members, p_seq bigint) returns int8multirange
+-- The messages that a member could see in all memberships until now, for former_members.visible_seqs. More than 20 spans
+-- are merged into one, so that the value does not grow with every membership.
+create or replace function visible_seqs(p_member members, p_seq bigint) returns int8multirange
 language sql immutable as $$
-    select case when (select count(*) from unnest(s.seen)) > 20 then int8multirange(range_merge(s.seen)) else s.seen end
+    select case when (select count(*) from unnest(s.spans)) > 20 then int8multirange(range_merge(s.spans)) else s.spans end
     from (
-        select coalesce(p_member.seen_before, '{}')
-            + int8multirange(int8range(p_member.first_seq, greatest(p_seq + 1, p_member.first_seq))) as seen
+        select coalesce(p_member.earlier_visible_seqs, '{}')
+            + int8multirange(int8range(p_member.first_seq, greatest(p_seq + 1, p_member.first_seq))) as spans
     ) as s
 $$;

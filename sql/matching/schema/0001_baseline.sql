@@ -7,6 +7,7 @@ create table matches (
     conversation uuid not null,
     created_at bigint not null,
     ended_at bigint,
+    -- Why it ended, such as 'kept'.
     reason text,
     primary key (id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade

@@ -7,8 +7,9 @@ create table reports (
     id uuid not null,
     reporter uuid not null,
     target uuid not null,
-    -- How the reporter named the target: by user id, or by an alias. Reports by different names are different reports.
-    named uuid not null,
+    -- The id by which the reporter reported the target: the user id or an alias. Reports by different ids are different
+    -- reports.
+    reported_as uuid not null,
     conversation uuid not null,
     message uuid,
     reason text not null,

@@ -9,7 +9,8 @@ create table erasures (
     -- Messages deleted in this pass, and in all.
     erased_in_pass bigint not null default 0,
     erased_messages bigint not null default 0,
-    taken_until bigint,
+    -- Until this time one node has claimed it.
+    claimed_until bigint,
     done_at bigint,
     primary key (user_id, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade

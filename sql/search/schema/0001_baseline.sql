@@ -25,9 +25,9 @@ create table search_positions (
 );
 
 -- The position of the scan for conversations that are not indexed up to their rev. One row.
-create table search_round (
-    one boolean primary key default true check (one),
-    after uuid not null,
+create table search_scan (
+    only_row boolean primary key default true check (only_row),
+    after_conversation uuid not null,
     after_tenant text not null
 );
-insert into search_round (after, after_tenant) values ('00000000-0000-0000-0000-000000000000', '');
+insert into search_scan (after_conversation, after_tenant) values ('00000000-0000-0000-0000-000000000000', '');
