@@ -58,7 +58,7 @@ FILL = {
 # Statements that no client waits for: sweeps, operator commands, and statements that run once.
 PATIENT = {
     "auth.sweep_refresh_tokens", "auth.sweep_revoked_tokens", "auth.sweep_tickets", "auth.sweep_logins",
-    "doctor.dead_rows", "doctor.tables", "uploads.examine", "trace.message_anywhere", "bans.page",
+    "doctor.dead_rows", "doctor.tables", "uploads.page_for_sweep", "trace.message_anywhere", "bans.page",
     "reports.sweep", "users.show",
 }  # fmt: skip
 
@@ -80,7 +80,7 @@ class Place(NamedTuple):
 Values = Callable[[random.Random, Place], tuple[Any, ...]]
 T = "default"
 HOT: dict[str, tuple[str, Values]] = {
-    "connect": ("sign_in.enter", lambda rng, p: (T, p.user, "none", None, [], 0)),
+    "connect": ("sign_in.session_state", lambda rng, p: (T, p.user, "none", None, [], 0)),
     "newest messages": ("messages.history_before", lambda rng, p: (T, p.conversation, p.user, None, 50)),
     "older messages": (
         "messages.history_before",

@@ -72,14 +72,14 @@ class SignIn:
 
     async def enter(self, principal: Principal, address: str, now: int, pending: PendingSession) -> None:
         """Check a user who connects, and load the state of the session. Raises Refused: `unauthenticated`, `banned`."""
-        row = await self._look_up(SQL.enter, principal, address, now)
+        row = await self._look_up(SQL.session_state, principal, address, now)
         pending.topics += zip(row["conversations"], row["revs"], strict=True)
         pending.match, pending.match_delivered = row["match"], row["announced"]
         pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:
         """Check that the credential is still accepted. Raises Refused: `unauthenticated`, `banned`."""
-        await self._look_up(SQL.check, principal, address, now)
+        await self._look_up(SQL.credential_state, principal, address, now)
 
     async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
@@ -87,14 +87,14 @@ class SignIn:
         bans.raise_if_banned(self._config.get(BanNotice), row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
-        if not row["known"]:
+        if not row["user_exists"]:
             await self._make_user(principal, now)
         return row
 
     async def _make_user(self, principal: Principal, now: int) -> None:
         if not self._create:
             raise Refused("unauthenticated", "no such user")
-        await self._db.run(SQL.make_user, principal.tenant, principal.user, now)
+        await self._db.run(SQL.create_user, principal.tenant, principal.user, now)
 
 
 def digest(secret: str) -> bytes:

@@ -110,7 +110,7 @@ class LoginAdded(Struct, frozen=True):
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
     """A login of the user of the device."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
-    rows = await tx.all(SQL.bound_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
+    rows = await tx.all(SQL.limit_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
     return LoginAdded(user, [row["id"] for row in rows])
 
 
@@ -153,18 +153,18 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
         raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
     node.get(SignIn).note_failure(ctx.address)
     refused = Refused("unauthenticated", "the refresh token is unknown, expired or used")
-    if row is None or state != "stolen":
+    if row is None or state != "reused":
         raise refused
     return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
-    """One row of `rotate`. A malformed token costs no statement."""
+    """One row of `rotate_refresh_token`. A malformed token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
     limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
     new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
-    return await ctx.node.db.one(SQL.rotate, digest(token), ctx.now, *new)
+    return await ctx.node.db.one(SQL.rotate_refresh_token, digest(token), ctx.now, *new)
 
 
 class RefreshAuth(Command, tag="auth.refresh"):

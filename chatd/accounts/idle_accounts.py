@@ -32,7 +32,7 @@ async def remove_idle(node: Node) -> bool:
 
 async def remove_invites(db: Postgres) -> None:
     """Remove links that are revoked, used up or expired. Raises Refused."""
-    while await db.value(SQL.old_invites, PAGE) == PAGE:
+    while await db.value(SQL.sweep_invites, PAGE) == PAGE:
         pass
 
 
@@ -40,10 +40,10 @@ async def remove_accounts(db: Postgres, before: int) -> None:
     """Remove accounts that were created before a time in milliseconds. Raises Refused."""
     position, removed = (0, NIL), 0
     while True:
-        rows = await db.all(SQL.idle, before, *position, PAGE)
+        rows = await db.all(SQL.page_anonymous, before, *position, PAGE)
         idle = [(row["tenant"], row["id"]) for row in rows if row["is_idle"]]
         if idle:
-            await db.run(SQL.remove, *to_unnest_arrays(idle, 2))
+            await db.run(SQL.delete_accounts, *to_unnest_arrays(idle, 2))
         removed += len(idle)
         if len(rows) < PAGE:
             break

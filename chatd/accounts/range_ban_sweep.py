@@ -58,7 +58,7 @@ class RangeBans:
     async def _sweep(self) -> None:
         """Raises Refused."""
         tenants, now = list({session.tenant for session in self._hub.connections.by_id.values()}), self._clock()
-        for row in await self._db.all(SQL.recent_ranges, tenants, now, now - RECENT_MS):
+        for row in await self._db.all(SQL.recent_address_bans, tenants, now, now - RECENT_MS):
             await self.close(row["tenant"], row["address_hash"], row["at"])
 
     async def close(self, tenant: str, hash_: bytes, at: int) -> None:

@@ -23,7 +23,7 @@ async def write(
     db: Postgres | Tx, actor: AuditActor, act: str, subject: str, details: dict[str, Any] | None = None
 ) -> None:
     """Add an entry. An act that changes nothing in the database needs no transaction."""
-    await db.run(SQL.note, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
+    await db.run(SQL.insert, actor.tenant, uuid7(actor.now), actor.now, actor.name, act, subject, details)
 
 
 async def page(db: Postgres, tenant: str, *, before: str | None = None, limit: int = 1000) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ SQL = queries.load("app/installation")
 async def check_secret(db: Postgres, secret: str) -> None:
     """Raises BadSecret if the keyed hashes of this database were made with another secret."""
     mine = fingerprint(secret)
-    known = await db.value(SQL.claim, mine)
+    known = await db.value(SQL.get_or_set, mine)
     if known != mine:
         raise BadSecret(
             f"data.secret (fingerprint {mine}) is not the secret of this database ({known}): copy it from the "
@@ -23,5 +23,5 @@ async def check_secret(db: Postgres, secret: str) -> None:
 
 async def adopt_secret(db: Postgres, secret: str) -> str | None:
     """Continue with this secret. The fingerprint of the previous one, or None."""
-    before: str | None = await db.value(SQL.adopt, fingerprint(secret))
+    before: str | None = await db.value(SQL.replace, fingerprint(secret))
     return before

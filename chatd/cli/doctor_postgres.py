@@ -43,7 +43,7 @@ async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
             expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes
         ),
         judge_transactions(busy),
-        judge_connections(row["used"], row["most"], needed, nodes),
+        judge_connections(row["used"], row["maximum"], needed, nodes),
         judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
         judge_replicas(await db.all(SQL.replicas)),
         await try_a_write(db),
@@ -131,7 +131,7 @@ def judge_connections(used: int, most: int, needed: int, nodes: int) -> Finding:
 def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
     """Tables that grow because dead rows are not removed."""
     problems = [] if autovacuum else ["autovacuum is off"]
-    problems += [f"autovacuum is off for {row['name']}" for row in tables if row["switched_off"]]
+    problems += [f"autovacuum is off for {row['name']}" for row in tables if row["autovacuum_off"]]
     for row in tables:
         if row["dead"] > max(MAX_DEAD_ROWS, row["live"]):
             never = "" if row["vacuumed_at"] else ", and was never vacuumed"

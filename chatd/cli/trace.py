@@ -99,8 +99,8 @@ async def follow(config: Config, tenant: str, message: str, conversation: str | 
             raise exit_failed(f"message {message} does not exist in tenant {tenant}")
         found = await ask_nodes(redis, message, row)
         key = (tenant, row["conversation"], row["seq"], row["sender"])
-        reached = await db.one(SQL.reached, *key)
-        members = await db.all(SQL.positions, *key, MAX_MEMBERS)
+        reached = await db.one(SQL.receipt_counts, *key)
+        members = await db.all(SQL.receipts, *key, MAX_MEMBERS)
         return path_of(message, row, found, dict(reached or {}), members), found
 
 

@@ -84,7 +84,7 @@ class PeerWatch:
     async def _read_state(self) -> tuple[set[str], str] | None:
         """The nodes with connections to Postgres, and the horizon. None if Postgres is unavailable."""
         try:
-            row = await self._db.one(SQL.standing)
+            row = await self._db.one(SQL.cluster_state)
         except Refused:
             return None
         assert row is not None

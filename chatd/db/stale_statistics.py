@@ -35,7 +35,7 @@ async def renew(db: Postgres) -> list[str]:
 
     Skips those that another node analyses. Raises Refused.
     """
-    names = [row["name"] for row in await db.all(SQL.grown, FACTOR, SMALL_ROWS)]
+    names = [row["name"] for row in await db.all(SQL.outdated, FACTOR, SMALL_ROWS)]
     if names:
         with closing(db.connection("statistics", PRELUDE)) as connection:
             for name in names:

@@ -112,7 +112,7 @@ def user_key(ctx: Ctx) -> UserKey:
 
 async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
     """Make a ticket with the current blocks, recent partners and shadow ban of the user."""
-    recent = await ctx.node.db.all(SQL.recent, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
+    recent = await ctx.node.db.all(SQL.recent_partners, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,
@@ -292,14 +292,16 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     users = sorted(aliases)
 
     async def work(tx: Tx) -> tuple[bool, Row | None]:
-        await tx.run(SQL.lock, ctx.tenant, match)
-        vote: Any = await tx.one(SQL.keep, ctx.tenant, match, ctx.user)
+        await tx.run(SQL.lock_match, ctx.tenant, match)
+        vote: Any = await tx.one(SQL.vote_to_keep, ctx.tenant, match, ctx.user)
         if not vote["counted"]:
             raise no_match()
         low, high = users if len(users) == 2 else (None, None)
         if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
             return not blocked.isdisjoint(aliases.values()), None
-        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all"] else None
+        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote[
+            "all_voted"
+        ] else None
 
     is_over, kept = await ctx.node.db.in_transaction(work)
     if is_over:

@@ -94,7 +94,7 @@ class EventLogAudit:
     async def _add_missing_matches(self, since: int, logged: LoggedMatches) -> None:
         open_matches = self._log.open_matches
         after = first_id(since)
-        while rows := await self._db.all(SQL.since, after, PAGE_SIZE):
+        while rows := await self._db.all(SQL.matches_after, after, PAGE_SIZE):
             for row in rows:
                 if row["id"] not in open_matches and row["id"] not in logged.paired:
                     # Its tickets are unknown.
@@ -117,7 +117,7 @@ class EventLogAudit:
 
     async def _check_erased(self, after: int, until: int) -> None:
         """Forget the users who were erased in this span, in milliseconds. Raises Refused."""
-        rows = await self._db.all(SQL.erased, after, until)
+        rows = await self._db.all(SQL.erased_users, after, until)
         if rows and self._log.is_ours:
             self._pairing.forget([(row["tenant"], row["user"]) for row in rows])
         self._erased_until = min(until, self._clock() - ERASED_FOR_MS)
@@ -130,7 +130,7 @@ class EventLogAudit:
         asked = list(self._log.open_matches)
         for at in range(0, len(asked), PAGE_SIZE):
             page = asked[at : at + PAGE_SIZE]
-            reasons = {row["id"]: row["reason"] for row in await self._db.all(SQL.states, page)}
+            reasons = {row["id"]: row["reason"] for row in await self._db.all(SQL.end_reasons, page)}
             for match in page:
                 if match not in reasons:
                     self._drop_uncommitted(match)

@@ -41,11 +41,11 @@ class Matches:
 
     async def page(self, after: UserKey, limit: int) -> list[UserKey]:
         """Users of the whole cluster who are in a match, ordered, after this one. Raises Refused."""
-        return [(row["tenant"], row["user"]) for row in await self._db.all(SQL.in_matches, *after, limit)]
+        return [(row["tenant"], row["user"]) for row in await self._db.all(SQL.page_users_in_matches, *after, limit)]
 
     async def active(self, tenant: str, user: str) -> Row | None:
         """The match that the user is in."""
-        return await self._db.one(SQL.active, tenant, user)
+        return await self._db.one(SQL.active_match, tenant, user)
 
     async def make(self, pair: Paired, tickets: Sequence[Ticket], conversation: str) -> People:
         """Commit a match, in which each user gets an alias. Returns its users.
@@ -55,7 +55,7 @@ class Matches:
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
         users, criteria = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
         rows = await self._db.all(
-            SQL.make, first.tenant, pair.match, first.queue, conversation, users, self._clock(), criteria
+            SQL.create_match, first.tenant, pair.match, first.queue, conversation, users, self._clock(), criteria
         )
         return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
@@ -89,7 +89,7 @@ class Matches:
             await self.end(tenant, row["match"], "left")
             return
         await self._cluster.broadcast(SubscribeUsers(tenant, row["conversation"], [user], row["rev"]))
-        names = {found["user"]: found["name"] for found in await self._db.all(SQL.people, tenant, list(aliases))}
+        names = {found["user"]: found["name"] for found in await self._db.all(SQL.names, tenant, list(aliases))}
         others = sorted((alias, names.get(other)) for other, alias in aliases.items() if other != user)
         now = await self.active(tenant, user)
         if now is None or now["match"] != row["match"]:
@@ -110,7 +110,7 @@ class Matches:
 
     async def was_announced(self, tenant: str, match: str, user: str) -> bool | None:
         """Whether the user has received `match.found`; None if the user is not in this match. Raises Refused."""
-        announced: bool | None = await self._db.value(SQL.announced, tenant, match, user)
+        announced: bool | None = await self._db.value(SQL.is_announced, tenant, match, user)
         return announced
 
     async def end(
@@ -127,7 +127,7 @@ class Matches:
 
         The user `but` and the `session` that asked get no event; with `silent` no user does.
         """
-        row = await self._db.one(SQL.end, tenant, match, reason, self._clock())
+        row = await self._db.one(SQL.end_match, tenant, match, reason, self._clock())
         if row is None:
             return False
         self._log_end(match, reason)
@@ -172,25 +172,23 @@ class Matches:
         sent = self._announcements
         for at in range(0, len(users), PAGE_SIZE):
             page = [(*user, sent.announced.get(user), user in sent.unconfirmed) for user in users[at : at + PAGE_SIZE]]
-            for row in await self._db.all(SQL.missed, *to_unnest_arrays(page, 4)):
+            for row in await self._db.all(SQL.missed_announcements, *to_unnest_arrays(page, 4)):
                 await self._announce_missed(row)
 
     async def _announce_missed(self, row: Row) -> None:
         tenant, user = row["tenant"], row["user"]
-        if row["ended"] is not None:
-            await self._announcements.announce(
-                announcement(tenant, user, row["known"], await self._end_of(tenant, row))
-            )
-        if row["now"] is not None:
+        if row["end_reason"] is not None:
+            await self._announcements.announce(announcement(tenant, user, row["sent"], await self._end_of(tenant, row)))
+        if row["new_match"] is not None:
             active = await self.active(tenant, user)
             if active is not None:
                 await self.announce_again(tenant, user, active)
 
     async def _end_of(self, tenant: str, row: Row) -> Event:
-        if row["ended"] == "kept":
-            return MatchKept(match=row["known"], conversation=row["conversation"])
+        if row["end_reason"] == "kept":
+            return MatchKept(match=row["sent"], conversation=row["conversation"])
         await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], [row["user"]]))
-        return MatchEnded(match=row["known"], reason=row["ended"])
+        return MatchEnded(match=row["sent"], reason=row["end_reason"])
 
 
 def partner_of(person: Person, attributes: Mapping[str, Any]) -> Partner:

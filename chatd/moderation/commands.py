@@ -67,33 +67,33 @@ async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     """Returns the id of the new report, or of an equal one within a day. One at a time for each reporter."""
     tenant, me, now, settings = ctx.tenant, ctx.user, ctx.now, ctx.node.config.get(ModerationSettings)
     await tx.run(SQL.lock_reporter, tenant, me)
-    scene = await find_scene(tx, ctx, cmd)
-    known = await tx.value(SQL.same, tenant, me, scene["reported_as"], cmd.message, now - DAY_MS)
+    shared = await find_shared_conversation(tx, ctx, cmd)
+    known = await tx.value(SQL.equal_report, tenant, me, shared["reported_as"], cmd.message, now - DAY_MS)
     if known is not None:
         return str(known)
-    lately = await tx.one(SQL.lately, tenant, me, now - HOUR_MS)
-    assert lately is not None
-    check_rate(lately, settings.reports_per_hour, now)
+    recent = await tx.one(SQL.recent_reports, tenant, me, now - HOUR_MS)
+    assert recent is not None
+    check_rate(recent, settings.reports_per_hour, now)
     if cmd.picture is not None and await tx.value(SQL.lock_picture, tenant, cmd.picture, me) is None:
         raise Refused("not_found", "$.picture: no such upload of yours")
-    told = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
-    window = (scene["seq"], settings.evidence_messages, settings.evidence_bytes)
-    place = (scene["target"], scene["conversation"])
-    return str(await tx.value(SQL.add, tenant, uuid7(now), me, *place, *told, now, *window, scene["reported_as"]))
+    content = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
+    window = (shared["seq"], settings.evidence_messages, settings.evidence_bytes)
+    place = (shared["target"], shared["conversation"])
+    return str(await tx.value(SQL.add, tenant, uuid7(now), me, *place, *content, now, *window, shared["reported_as"]))
 
 
-async def find_scene(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
-    """Where the two have met. Raises Refused: `not_found`, also for a user who does not exist."""
+async def find_shared_conversation(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
+    """The latest conversation of the reporter and the target. Raises Refused: `not_found`, also for an unknown user."""
     asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
-    scene: Row | None = await tx.one(SQL.scene, ctx.tenant, ctx.user, *asked)
-    if scene is None:
+    shared: Row | None = await tx.one(SQL.shared_conversation, ctx.tenant, ctx.user, *asked)
+    if shared is None:
         raise Refused("not_found", "you have not met")
-    if scene["target"] == ctx.user:
+    if shared["target"] == ctx.user:
         raise Refused("bad_request", "$: you cannot report yourself")
-    return scene
+    return shared
 
 
-def check_rate(lately: Row, max_reports: int, now: int) -> None:
-    if lately["count"] >= max_reports:
-        wait = max(1.0, (lately["first"] + HOUR_MS - now) / 1000)
+def check_rate(recent: Row, max_reports: int, now: int) -> None:
+    if recent["count"] >= max_reports:
+        wait = max(1.0, (recent["first"] + HOUR_MS - now) / 1000)
         raise Refused("rate_limited", "too many reports", retry_after=wait)

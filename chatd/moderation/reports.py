@@ -59,7 +59,7 @@ async def page(
 
 async def read(tx: Tx, actor: AuditActor, report: str) -> dict[str, Any]:
     """A report with its transcript, for an entry in the audit log. Raises Refused: `not_found`."""
-    row = await tx.one(SQL.one, actor.tenant, report)
+    row = await tx.one(SQL.get, actor.tenant, report)
     if row is None:
         raise Refused("not_found", "no such report")
     await audit_log.write(tx, actor, "report.read", report)
@@ -68,7 +68,7 @@ async def read(tx: Tx, actor: AuditActor, report: str) -> dict[str, Any]:
 
 async def find_file(tx: Tx, actor: AuditActor, report: str, upload: str) -> Stored:
     """A file of a report, for an entry in the audit log. Raises Refused: `not_found`."""
-    row = await tx.one(SQL.file_of, actor.tenant, report, upload)
+    row = await tx.one(SQL.get_file, actor.tenant, report, upload)
     if row is None:
         raise Refused("not_found", "no such file of a report")
     await audit_log.write(tx, actor, "report.file", report, {"upload": upload})
@@ -110,5 +110,5 @@ async def apply_sanction(
 async def sweep(db: Postgres, settings: ModerationSettings, now: int) -> None:
     """Delete reports that were resolved `moderation.keep_reports` ago, and expired evidence that no report contains."""
     await delete_all(db, SQL.sweep, now - round(settings.keep_reports * 1000))
-    await delete_all(db, SQL.purge_messages, now)
-    await delete_all(db, SQL.purge_uploads, now)
+    await delete_all(db, SQL.sweep_withheld_messages, now)
+    await delete_all(db, SQL.sweep_withheld_uploads, now)

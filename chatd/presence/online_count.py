@@ -37,7 +37,7 @@ class OnlineCount:
 
     async def count(self, tenant: str, conversation: str, asker: str) -> tuple[int, int]:
         """Returns how many members are online or away, and how many members there are. Raises Refused."""
-        members: int = await self._db.value(SQL.size, tenant, conversation) or 0
+        members: int = await self._db.value(SQL.count_members, tenant, conversation) or 0
         if members <= MAX_SMALL_MEMBERS:
             return await self._count_for(tenant, conversation, asker), members
         key = (tenant, conversation)
@@ -62,11 +62,11 @@ class OnlineCount:
         online, after = 0, None
         while True:
             rows = await self._page(tenant, conversation, after, PAGE_SIZE)
-            users: list[UserKey] = [(tenant, row["user"]) for row in rows if row["open"]]
+            users: list[UserKey] = [(tenant, row["user"]) for row in rows if row["visible_to_all"]]
             online += sum(level > OFFLINE for level in (await self._presence.levels(users)).values())
             if len(rows) < PAGE_SIZE:
                 return online
             after = rows[-1]["user"]
 
     async def _page(self, tenant: str, conversation: str, after: str | None, limit: int) -> list[Row]:
-        return await self._db.all(SQL.members, tenant, conversation, self._shown_to, after, limit)
+        return await self._db.all(SQL.page_members, tenant, conversation, self._shown_to, after, limit)

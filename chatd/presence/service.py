@@ -225,7 +225,7 @@ class Presence:
 
     async def _save_seen(self, seen: Sequence[tuple[UserKey, int]]) -> None:
         tenants, users = [user[0] for user, _ in seen], [user[1] for user, _ in seen]
-        await self._db.run(SQL.seen, tenants, users, [at for _, at in seen])
+        await self._db.run(SQL.save, tenants, users, [at for _, at in seen])
 
     async def _heartbeat(self, nursery: trio.Nursery) -> None:
         """Renew the lease and take note of the other nodes. What Redis has lost or not taken is written again."""

@@ -30,7 +30,7 @@ async def begin(db: Postgres, data: AllPersonalData, tenant: str, user: str, act
     """
 
     async def work(tx: Tx) -> bool:
-        if await tx.value(SQL.mark, tenant, user, now) is None:
+        if await tx.value(SQL.mark_erased, tenant, user, now) is None:
             if await tx.value(SQL.exists, tenant, user) is None:
                 raise Refused("not_found", "no such user")
             return False
@@ -49,7 +49,7 @@ async def page(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, A
 
 async def erase_next(node: Node) -> bool:
     """Work on one erasure. Returns whether there was one."""
-    row = await node.db.one(SQL.take, LEASE_MS)
+    row = await node.db.one(SQL.claim_next, LEASE_MS)
     if row is None:
         return False
     erasure = Erasure(node, row["tenant"], row["user"], row["position"], row["erased_in_pass"])
@@ -71,12 +71,12 @@ class Erasure(Erasing):
         return bool(await self.node.db.value(SQL.finish, *self.key, SETTLED_MS))
 
     async def hold(self) -> None:
-        await self.node.db.run(SQL.hold, *self.key, LEASE_MS)
+        await self.node.db.run(SQL.extend_claim, *self.key, LEASE_MS)
 
     async def advance(self, position: str, removed: int) -> None:
         await self.node.db.run(SQL.advance, *self.key, position, removed, LEASE_MS)
         self.position, self.removed_in_pass = position, self.removed_in_pass + removed
 
     async def restart(self) -> None:
-        await self.node.db.run(SQL.again, *self.key)
+        await self.node.db.run(SQL.restart_pass, *self.key)
         self.position, self.removed_in_pass = "", 0

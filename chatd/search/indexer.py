@@ -133,19 +133,19 @@ class Indexer:
 
     async def catch_up(self) -> None:
         """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
-        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.begin_round), TIMEOUT_S)
+        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.restart_scan), TIMEOUT_S)
         while True:
             await self._look()
             while self._fresh or self._behind:
                 await self.next_batch()
             if await self._connection.run_on_connection(
-                lambda connection: connection.fetchval(SQL.is_round), TIMEOUT_S
+                lambda connection: connection.fetchval(SQL.is_scan_at_start), TIMEOUT_S
             ):
                 return
 
     async def _look(self) -> None:
         for row in await self._connection.run_on_connection(
-            lambda connection: connection.fetch(SQL.behind, SWEEP_CONVERSATIONS), TIMEOUT_S
+            lambda connection: connection.fetch(SQL.next_unindexed, SWEEP_CONVERSATIONS), TIMEOUT_S
         ):
             self._behind[row["tenant"], row["conversation"]] = None
 
@@ -208,7 +208,7 @@ class Indexer:
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
         args = (*to_unnest_arrays(places, 2), BATCH_MESSAGES // len(places))
         rows: Sequence[Row] = await self._connection.run_on_connection(
-            lambda connection: connection.fetch(SQL.news, *args), TIMEOUT_S
+            lambda connection: connection.fetch(SQL.unindexed_changes, *args), TIMEOUT_S
         )
         return rows
 
@@ -224,7 +224,7 @@ class Indexer:
 
 
 async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
-    """Rows of `news`, in the order of rev within each conversation. Others get their turn between two messages."""
+    """Rows of `unindexed_changes`, by rev within each conversation. Other tasks run between two messages."""
     batch, count = Batch([], {}, []), dict[Place, int]()
     for row in rows:
         place = (row["tenant"], row["conversation"])
@@ -237,7 +237,7 @@ async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
 
 
 def entry_of(row: Row) -> Sliced[Entry]:
-    words = " ".join((yield from lexemes_of(row))) if row["said"] else None
+    words = " ".join((yield from lexemes_of(row))) if row["is_searchable"] else None
     return Entry(row["tenant"], row["conversation"], row["created_at"], row["seq"], words)
 
 
@@ -250,17 +250,19 @@ async def write(connection: Any, batch: Batch) -> None:
     """Within a transaction. A conversation that another node has moved on, or works on, is left to it."""
     news = [place for place, (before, _) in batch.moves.items() if before == 0]
     if news:
-        await connection.execute(SQL.begin, *to_unnest_arrays(news, 2))
+        await connection.execute(SQL.insert_positions, *to_unnest_arrays(news, 2))
     befores = [before for before, _ in batch.moves.values()]
-    taken = await connection.fetch(SQL.take, *to_unnest_arrays(batch.moves, 2), befores)
+    taken = await connection.fetch(SQL.lock_positions, *to_unnest_arrays(batch.moves, 2), befores)
     ours = {(row["tenant"], row["conversation"]) for row in taken}
     entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
     gone = [entry for entry in entries if entry.words is None]
     said = [entry for entry in entries if entry.words is not None]
     if gone:
-        await connection.execute(SQL.remove, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
+        await connection.execute(SQL.delete_entries, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
     if said:
-        await connection.execute(SQL.put, *to_unnest_arrays(map(astuple, said), COLUMNS))
+        await connection.execute(SQL.put_entries, *to_unnest_arrays(map(astuple, said), COLUMNS))
     places = list(ours)
     if places:
-        await connection.execute(SQL.move, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places])
+        await connection.execute(
+            SQL.save_positions, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places]
+        )

@@ -99,7 +99,7 @@ class Search:
         """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
         only = list(self._query.conversations) or None
         rows = await self._bounded(
-            SQL.places, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches
+            SQL.indexed_conversations, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches
         )
         self._places = [row["id"] for row in rows]
         return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
@@ -151,7 +151,7 @@ class Search:
 
         async def work(connection: Any) -> list[Row]:
             async with connection.transaction(readonly=True):
-                await connection.execute(SQL.patience, str(int(patience)))
+                await connection.execute(SQL.set_search_options, str(int(patience)))
                 rows: list[Row] = await connection.fetch(sql, *args)
                 return rows
 

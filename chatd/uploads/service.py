@@ -93,7 +93,7 @@ class Payer:
 
     async def check(self, find: Statement, size: int, now: int) -> None:
         """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
-        used = await find(SQL.used, *self._who, now - DAY_MS, self._address_hash, (now - DAY_MS) // HOUR_MS)
+        used = await find(SQL.quota_usage, *self._who, now - DAY_MS, self._address_hash, (now - DAY_MS) // HOUR_MS)
         if used["by_user"] + size > self._settings.user_quota_bytes:
             raise over_quota("you have stored as much as you may within 24 hours")
         if used["by_address"] + size > self._settings.address_quota_bytes:
@@ -123,7 +123,7 @@ async def keep(node: Node, who: Principal, payer: Payer, content: Content, name:
     try:
         await node.get(Blobs).put(key, content.data)
     except Refused:
-        await node.db.run(SQL.forget, who.tenant, id_)
+        await node.db.run(SQL.delete_unwritten, who.tenant, id_)
         await payer.charge(node.db.run, -size, now)
         raise
     url = f"{node.config.http.public_url}{PATH}/{id_}"
@@ -150,7 +150,7 @@ async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None
 
 async def find(node: Node, who: Principal, upload: str) -> Stored:
     """Raises Refused: `not_found`, alike for whatever somebody may not read."""
-    row = await node.db.one(SQL.readable, who.tenant, upload, who.user)
+    row = await node.db.one(SQL.readable_file, who.tenant, upload, who.user)
     if row is None:
         raise missing()
     return Stored(**dict(row))
@@ -163,7 +163,7 @@ def missing() -> Refused:
 async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
     """Take a file away from everybody, for its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
     until = now + round(node.config.get(RemovalSettings).keep_removed * 1000)
-    row = await node.db.one(SQL.remove, who.tenant, upload, who.user, now, until)
+    row = await node.db.one(SQL.mark_deleted, who.tenant, upload, who.user, now, until)
     if row is None:
         raise missing()
     if row["is_evidence"]:
@@ -178,7 +178,7 @@ async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
     """The bytes of what is marked as removed. May be done twice."""
     with suppress(BlobMissing):
         await node.get(Blobs).delete(key)
-    await node.db.run(SQL.erased, tenant, upload)
+    await node.db.run(SQL.set_bytes_deleted, tenant, upload)
 
 
 class Sweep:
@@ -201,15 +201,15 @@ class Sweep:
         await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY_MS) // HOUR_MS)
         for _ in range(self._pages):
             rows = await self._node.db.all(
-                SQL.examine, *self._position, now - DAY_MS, self._page, now, now - REMOVED_ROWS_KEPT_MS
+                SQL.page_for_sweep, *self._position, now - DAY_MS, self._page, now, now - REMOVED_ROWS_KEPT_MS
             )
             for row in rows:
-                if row["unfinished"]:
+                if row["bytes_remain"]:
                     await erase(self._node, row["tenant"], row["id"], row["key"])
             await self._take([(row["tenant"], row["id"]) for row in rows if row["unused"]], now)
-            old = [(row["tenant"], row["id"]) for row in rows if row["forgotten"]]
+            old = [(row["tenant"], row["id"]) for row in rows if row["row_expired"]]
             if old:
-                await self._node.db.run(SQL.forget_removed, *to_unnest_arrays(old, 2))
+                await self._node.db.run(SQL.delete_old_rows, *to_unnest_arrays(old, 2))
             self._position = (rows[-1]["id"], rows[-1]["tenant"]) if len(rows) == self._page else self.BEGINNING
             if self._position == self.BEGINNING:
                 return

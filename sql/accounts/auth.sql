@@ -2,37 +2,37 @@
 -- Create a login with its first refresh token, for the user of the device or a new user: tenant, new user id, name,
 -- device key (null: none), now, new login id, hash of the refresh token, its expiry. Of two concurrent first sign-ups
 -- of one device, the second gets the user of the first.
-with known as (
+with known_device as (
     select user_id from devices where tenant = $1 and key_hash = $4::bytea
 ),
-made as (
+new_user as (
     insert into users (tenant, id, name, anonymous, created_at)
-    select $1, $2, $3, true, $5 where not exists (select 1 from known)
+    select $1, $2, $3, true, $5 where not exists (select 1 from known_device)
     returning id
 ),
-renamed as (
-    update users set name = $3 where tenant = $1 and id = (select user_id from known) and $3::text is not null
+renamed_user as (
+    update users set name = $3 where tenant = $1 and id = (select user_id from known_device) and $3::text is not null
 ),
-device as (
+new_device as (
     insert into devices (tenant, key_hash, user_id, created_at)
-    select $1, $4::bytea, id, $5 from made where $4::bytea is not null
+    select $1, $4::bytea, id, $5 from new_user where $4::bytea is not null
     on conflict (key_hash, tenant) do update set created_at = devices.created_at
     returning user_id
 ),
-entered as (
+new_login as (
     insert into logins (tenant, id, user_id, created_at)
-    select $1, $6, coalesce((select user_id from known), (select user_id from device), (select id from made)), $5
+    select $1, $6, coalesce((select user_id from known_device), (select user_id from new_device), (select id from new_user)), $5
     returning id, user_id
 ),
-issued as (
-    insert into refresh_tokens (hash, tenant, login, expires_at) select $7, $1, id, $8 from entered
+new_token as (
+    insert into refresh_tokens (hash, tenant, login, expires_at) select $7, $1, id, $8 from new_login
 )
-select user_id::text from entered
+select user_id::text from new_login
 
--- name: bound_logins
--- End all logins of a user but the newest ones, and delete ended ones beyond the same number that ended an hour ago;
--- the ids of those that end now: tenant, user, number of logins to keep, now.
-with forgotten as (
+-- name: limit_logins
+-- End all logins of a user except the newest ones. Of the logins that ended more than an hour ago, keep the same number
+-- and delete the rest. Returns the ids of the logins that end now: tenant, user, number of logins to keep, now.
+with deleted as (
     delete from logins where tenant = $1 and id in (
         select id from logins where tenant = $1 and user_id = $2 and ended_at < $4::bigint - 3600000 order by ended_at desc offset $3
     )
@@ -40,20 +40,20 @@ with forgotten as (
 update logins l set ended_at = $4::bigint
 from (
     select id from logins where tenant = $1 and user_id = $2 and ended_at is null order by created_at desc, id desc offset $3
-) as oldest
-where l.tenant = $1 and l.id = oldest.id
+) as surplus
+where l.tenant = $1 and l.id = surplus.id
 returning l.id::text
 
--- name: rotate
+-- name: rotate_refresh_token
 -- Replace a refresh token by the next one of its login: hash, now, hash of the next one, its expiry, tenants whose
 -- tokens this server issues, allowed rotations of a login per hour. No row for an unknown token. `state` is `rotated`,
--- `expired`, `ended` (the login had ended), `stolen` (used before: the login ends), `too_often`, or `foreign` (of
+-- `expired`, `ended` (the login had ended), `reused` (used before: the login ends), `too_often`, or `foreign` (of
 -- another tenant).
-with found as (
+with presented as (
     select t.tenant, t.login, l.user_id, case
         when not t.tenant = any($5::text[]) then 'foreign'
         when l.ended_at is not null then 'ended'
-        when t.used_at is not null then 'stolen'
+        when t.used_at is not null then 'reused'
         when t.expires_at <= $2 then 'expired'
         when $6 <= (
             select count(*) from refresh_tokens u where u.tenant = t.tenant and u.login = t.login and u.used_at > $2 - 3600000
@@ -65,16 +65,16 @@ with found as (
     where t.hash = $1
     for update of t
 ),
-used as (
-    update refresh_tokens t set used_at = $2 from found where t.hash = $1 and found.state = 'rotated'
+used_token as (
+    update refresh_tokens t set used_at = $2 from presented where t.hash = $1 and presented.state = 'rotated'
 ),
-issued as (
-    insert into refresh_tokens (hash, tenant, login, expires_at) select $3, tenant, login, $4 from found where state = 'rotated'
+new_token as (
+    insert into refresh_tokens (hash, tenant, login, expires_at) select $3, tenant, login, $4 from presented where state = 'rotated'
 ),
-stolen as (
-    update logins l set ended_at = $2 from found where l.tenant = found.tenant and l.id = found.login and found.state = 'stolen'
+ended_login as (
+    update logins l set ended_at = $2 from presented where l.tenant = presented.tenant and l.id = presented.login and presented.state = 'reused'
 )
-select tenant, user_id::text as user, login::text, state from found
+select tenant, user_id::text as user, login::text, state from presented
 
 -- name: add_ticket
 -- Hash, tenant, user, token id, login, scope, expiry of the token, expiry of the ticket.
@@ -84,52 +84,52 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 -- name: log_out
 -- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null: none), all, now,
 -- token id, its expiry.
-with revoked as (
+with revoked_token as (
     insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $6, $7) on conflict do nothing
 )
 update logins set ended_at = $5
 where tenant = $1 and user_id = $2 and ended_at is null and (id = $3::uuid or $4::boolean)
 
 -- name: sweep_refresh_tokens
--- Delete expired tokens, and end logins without another one; their number: now, limit.
-with gone as (
+-- Delete expired tokens, and end the logins that have no other token. Returns the number of tokens: now, limit.
+with deleted as (
     delete from refresh_tokens
     where ctid = any(array(select o.ctid from refresh_tokens o where o.expires_at < $1 order by o.expires_at limit $2))
     returning tenant, login
 ),
-over as (
+ended as (
     update logins set ended_at = $1
     where ended_at is null and ctid = any(array(
         select l.ctid
-        from (select distinct tenant, login from gone) as g
+        from (select distinct tenant, login from deleted) as g
         cross join lateral (select l.ctid from logins l where l.tenant = g.tenant and l.id = g.login limit 1) as l
         where not exists (
             select 1 from refresh_tokens t where t.tenant = g.tenant and t.login = g.login and t.expires_at >= $1 offset 0
         )
     ))
 )
-select count(*) from gone
+select count(*) from deleted
 
 -- name: sweep_revoked_tokens
--- Delete tokens that have expired by all clocks; their number: latest expiry, limit.
-with gone as (
+-- Delete tokens that have expired by the clocks of all nodes. Returns their number: latest expiry, limit.
+with deleted as (
     delete from revoked_tokens
     where ctid = any(array(select o.ctid from revoked_tokens o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
-select count(*) from gone
+select count(*) from deleted
 
 -- name: sweep_tickets
--- Delete expired connection tickets; their number: now, limit.
-with gone as (
+-- Delete expired connection tickets. Returns their number: now, limit.
+with deleted as (
     delete from connection_tickets
     where ctid = any(array(select o.ctid from connection_tickets o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
-select count(*) from gone
+select count(*) from deleted
 
 -- name: sweep_logins
--- Delete ended logins; their number: oldest to keep, limit.
-with gone as (
+-- Delete ended logins. Returns their number: oldest to keep, limit.
+with deleted as (
     delete from logins
     where ctid = any(array(select o.ctid from logins o where o.ended_at < $1 order by o.ended_at limit $2)) returning 1
 )
-select count(*) from gone
+select count(*) from deleted

@@ -1,7 +1,7 @@
 -- name: add
 -- Add a ban and its entry in the audit log: tenant, id, user, device hash, address hash (one of the three), reason,
 -- actor, now, end (null: permanent).
-with made as (
+with new_ban as (
     insert into bans (tenant, id, user_id, device_hash, address_hash, reason, actor, created_at, expires_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 )
@@ -21,23 +21,23 @@ update logins set ended_at = $3 where tenant = $1 and user_id = $2 and ended_at 
 -- The devices of a user: tenant, user.
 select key_hash from devices where tenant = $1 and user_id = $2
 
--- name: recent_ranges
--- Recent bans of ranges that are in force: tenants, now, oldest.
+-- name: recent_address_bans
+-- Recent bans of address ranges that are in force: tenants, now, oldest.
 select b.tenant, b.address_hash, b.created_at as at from bans b
 where b.tenant = any($1::text[]) and b.address_hash is not null and b.created_at > $3
     and b.lifted_at is null and (b.expires_at is null or b.expires_at > $2)
 
 -- name: revoke
 -- End a ban: tenant, id, now, actor, id of the entry in the audit log.
-with lifted as (
+with revoked as (
     update bans set lifted_at = $3 where tenant = $1 and id = $2 and lifted_at is null
     returning tenant, id
 ),
-noted as (
+audit_entry as (
     insert into audit_log (tenant, id, at, actor, act, subject)
-    select lifted.tenant, $5, $3, $4, 'ban.lift', lifted.id::text from lifted
+    select revoked.tenant, $5, $3, $4, 'ban.lift', revoked.id::text from revoked
 )
-select id::text from lifted
+select id::text from revoked
 
 -- name: page
 -- Bans, the latest first: tenant, limit, the id to continue before (null: from the latest).

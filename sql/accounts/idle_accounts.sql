@@ -1,7 +1,7 @@
--- name: idle
--- Anonymous accounts, by age, and whether each is idle: no login can be renewed, and there is no message, membership,
--- former membership of an existing conversation, upload, report, strike or ban of the user. `offset 0`: one look-up for
--- each account, never a join with the other table. Created before, position (created_at, id), limit.
+-- name: page_anonymous
+-- Anonymous accounts by age, and whether each is idle: no login can be renewed, and the user has no message,
+-- membership, running match, upload, report, strike or ban. `offset 0`: one look-up for each account, never a join with
+-- the other table. Created before, position (created_at, id), limit.
 select u.tenant, u.id::text, u.created_at, not exists (
         select 1 from logins l join refresh_tokens t on t.tenant = l.tenant and t.login = l.id
         where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null and t.used_at is null and t.expires_at > now_ms()
@@ -19,13 +19,13 @@ from users u
 where u.anonymous and u.erased_at is null and u.created_at < $1 and (u.created_at, u.id) > ($2::bigint, $3::uuid)
 order by u.created_at, u.id limit $4
 
--- name: remove
--- Accounts with all their private data: tenants, ids.
+-- name: delete_accounts
+-- Delete accounts with all their private data: tenants, ids.
 delete from users u using unnest($1::text[], $2::uuid[]) as a (tenant, id) where u.tenant = a.tenant and u.id = a.id
 
--- name: old_invites
--- Delete links that are revoked, used up or expired; their number: limit.
-with gone as (
+-- name: sweep_invites
+-- Delete links that are revoked, used up or expired. Returns their number: limit.
+with deleted as (
     delete from invites i where i.ctid = any(
         array(
             select o.ctid from (
@@ -37,4 +37,4 @@ with gone as (
     )
     returning 1
 )
-select count(*) from gone
+select count(*) from deleted

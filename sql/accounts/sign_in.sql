@@ -2,7 +2,7 @@
 -- Names, now.
 insert into tenants (id, created_at) select name, $2 from unnest($1::text[]) as t (name) on conflict do nothing
 
--- name: make_user
+-- name: create_user
 -- Create the user of a token that names them for the first time: tenant, user, now.
 insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do nothing
 
@@ -11,16 +11,16 @@ insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do no
 delete from connection_tickets where hash = $1 and expires_at > $2
 returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
 
--- name: enter
+-- name: session_state
 -- The state of a session that begins: tenant, user, token id, login (null for tokens of an identity provider), address
 -- hashes, now.
 select
-    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
+    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as user_exists,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
-    stranger.match::text, stranger.announced,
+    current.match::text, current.announced,
     p.conversations, p.revs, p.blocked
 from (
     select coalesce(array_agg(b.conversation::text), '{}') as conversations, coalesce(array_agg(c.rev), '{}') as revs,
@@ -29,7 +29,7 @@ from (
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     where b.tenant = $1 and b.user_id = $2
 ) as p
-left join match_members stranger on stranger.tenant = $1 and stranger.user_id = $2 and stranger.ended_at is null
+left join match_members current on current.tenant = $1 and current.user_id = $2 and current.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
     from (
@@ -41,16 +41,16 @@ left join lateral (
     order by 1 desc limit 1
 ) as ban on true
 
--- name: check
+-- name: credential_state
 -- Whether a credential is still accepted: tenant, user, token id, login (null for tokens of an identity provider),
 -- address hashes, now.
 select
-    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as known,
+    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as user_exists,
     exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason
-from (select 1) as one
+from (select 1) as single_row
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
     from (

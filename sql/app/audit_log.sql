@@ -1,6 +1,6 @@
--- name: note
--- Tenant, id, now, actor, act, subject, details. Nothing is written if the tenant does not exist, which is so before
--- the first start of a daemon.
+-- name: insert
+-- Tenant, id, now, actor, act, subject, details. No row is inserted if the tenant does not exist, which is the case
+-- before the first start of a daemon.
 insert into audit_log (tenant, id, at, actor, act, subject, details)
 select t.id, $2, $3, $4, $5, $6, $7 from tenants t where t.id = $1
 

@@ -1,15 +1,15 @@
--- name: claim
--- The fingerprint that this database has; it takes the given one if it has none: fingerprint.
-with mine as (
+-- name: get_or_set
+-- The fingerprint of this database. If it has none, store the given one: fingerprint.
+with inserted as (
     insert into installation (secret_fingerprint) values ($1) on conflict do nothing returning secret_fingerprint
 )
-select secret_fingerprint from mine union all select secret_fingerprint from installation limit 1
+select secret_fingerprint from inserted union all select secret_fingerprint from installation limit 1
 
--- name: adopt
--- Replace the fingerprint; returns the previous one: fingerprint.
-with before as (
+-- name: replace
+-- Replace the fingerprint, and return the previous one: fingerprint.
+with previous as (
     select secret_fingerprint from installation
 )
 insert into installation (secret_fingerprint) values ($1)
 on conflict (only_row) do update set secret_fingerprint = excluded.secret_fingerprint
-returning (select secret_fingerprint from before)
+returning (select secret_fingerprint from previous)

@@ -20,7 +20,7 @@ order by a.xact_start limit $3
 -- name: tables
 -- Tables of the schema: rows, dead rows, whether autovacuum is on, and the time of the last vacuum.
 select c.relname::text as name, s.n_live_tup as live, s.n_dead_tup as dead,
-    coalesce(c.reloptions @> '{autovacuum_enabled=false}' or c.reloptions @> '{autovacuum_enabled=off}', false) as switched_off,
+    coalesce(c.reloptions @> '{autovacuum_enabled=false}' or c.reloptions @> '{autovacuum_enabled=off}', false) as autovacuum_off,
     (extract(epoch from greatest(s.last_vacuum, s.last_autovacuum)) * 1000)::bigint as vacuumed_at
 from pg_stat_user_tables s
 join pg_class c on c.oid = s.relid
@@ -30,7 +30,7 @@ order by s.n_dead_tup desc
 -- name: connections
 -- The number of connections, the maximum, and whether autovacuum is on.
 select (select count(*) from pg_stat_activity where backend_type = 'client backend') as used,
-    current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint as most,
+    current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint as maximum,
     current_setting('autovacuum') = 'on' as autovacuum
 
 -- name: clock

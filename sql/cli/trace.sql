@@ -5,8 +5,8 @@ from messages m
 where m.tenant = $1 and m.id = $2 and m.conversation = $3
 
 -- name: message_anywhere
--- A message in any conversation that was active then: tenant, id, earliest and latest time.
--- No index starts with the id, but one look-up for each conversation is far less than reading all messages.
+-- A message in any conversation that was active at that time: tenant, id, earliest and latest time.
+-- No index starts with the id, but one look-up for each conversation costs far less than a scan of all messages.
 select m.conversation::text, m.seq, m.rev, m.sender::text, m.created_at
 from conversations c
 cross join lateral (
@@ -17,15 +17,16 @@ cross join lateral (
 where c.tenant = $1 and c.active_at >= $3 and c.created_at <= $4
 limit 1
 
--- name: reached
--- The number of other members, of those with a delivery, and of those who read it: tenant, conversation, seq, sender.
+-- name: receipt_counts
+-- The number of other members, of those to whom the message was delivered, and of those who have read it: tenant,
+-- conversation, seq, sender.
 select count(*) as members,
     count(*) filter (where b.delivered_seq >= $3) as delivered,
     count(*) filter (where b.read_seq >= $3) as read
 from members b
 where b.tenant = $1 and b.conversation = $2 and b.user_id <> $4
 
--- name: positions
+-- name: receipts
 -- The other members, readers first: tenant, conversation, seq, sender, limit.
 select b.user_id::text as user, b.delivered_seq >= $3 as delivered, b.read_seq >= $3 as read
 from members b

@@ -1,6 +1,6 @@
--- name: grown
--- Tables that have outgrown their statistics by a factor, in pages, or in rows if pages are reused: factor, minimum of
--- rows.
+-- name: outdated
+-- Tables that are larger than their statistics say by a factor, in pages, or in rows if pages are reused: factor,
+-- minimum number of rows.
 select c.oid::regclass::text as name
 from pg_class c
 left join pg_stat_user_tables s on s.relid = c.oid

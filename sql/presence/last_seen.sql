@@ -1,5 +1,5 @@
--- name: seen
--- Save when users were last seen: tenants, users, milliseconds. In one order, so that two nodes cannot deadlock.
+-- name: save
+-- Save the times when users were last seen: tenants, users, milliseconds. Sorted, so that two nodes cannot deadlock.
 -- `changed` is 0, because session.sync need not report it.
 insert into user_settings (tenant, user_id, last_seen_at, changed)
 select a.tenant, a.user_id, max(a.at), '0' from unnest($1::text[], $2::uuid[], $3::bigint[]) as a (tenant, user_id, at)

@@ -1,4 +1,4 @@
--- name: visible
+-- name: visible_pairs
 -- The pairs in which the viewer may see the presence of the user: tenants, users, viewers, aliases by which the viewers
 -- ask (or null), who sees presence by default. By an alias it is visible as long as the match lasts, if the user shows
 -- it to everybody; other rules do not apply. A contact is a user with whom the user has started a direct conversation,

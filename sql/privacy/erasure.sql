@@ -1,4 +1,4 @@
--- name: mark
+-- name: mark_erased
 -- Mark a user as erased and remove the name; other rows still reference the user. No row for an unknown or erased user:
 -- tenant, user, now.
 update users set erased_at = $3, name = null where tenant = $1 and id = $2 and erased_at is null returning id
@@ -14,7 +14,7 @@ with requested as (
 )
 insert into audit_log (tenant, id, at, actor, act, subject) values ($1, $5, $3, $4, 'user.erase', $2::uuid::text)
 
--- name: take
+-- name: claim_next
 -- Claim the oldest erasure that no other node has claimed: duration of the claim in milliseconds.
 update erasures e set claimed_until = now_ms() + $1
 where (e.tenant, e.user_id) in (
@@ -32,11 +32,11 @@ update erasures
 set position = $3, erased_messages = erased_messages + $4, erased_in_pass = erased_in_pass + $4, claimed_until = now_ms() + $5
 where tenant = $1 and user_id = $2
 
--- name: hold
+-- name: extend_claim
 -- Extend the claim: tenant, user, duration in milliseconds.
 update erasures set claimed_until = now_ms() + $3 where tenant = $1 and user_id = $2
 
--- name: again
+-- name: restart_pass
 -- Start another pass through the messages: tenant, user.
 update erasures set position = '', erased_in_pass = 0 where tenant = $1 and user_id = $2
 

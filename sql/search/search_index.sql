@@ -1,29 +1,28 @@
--- These statements look rows up one by one by key (lateral, on conflict, by ctid), never by a join
--- that Postgres may reorder: the plan is made once, perhaps for empty tables, and would later read whole tables for
--- each batch.
+-- These statements look rows up one by one by key (lateral, on conflict, by ctid), never by a join that Postgres may
+-- reorder: the plan is made once, perhaps for empty tables, and would later read whole tables for each batch.
 
--- name: behind
--- The next conversations of the scan with messages that are not indexed: number of conversations to check.
--- No row while another node scans. `whole`: the scan restarts after these.
-with at as materialized (
+-- name: next_unindexed
+-- Advance the scan of all conversations, and return those with messages that are not indexed: number of conversations
+-- to check. No row while another node scans. After the last conversation the scan starts again.
+with scan as materialized (
     select s.after_conversation, s.after_tenant from search_scan s for update skip locked
 ),
-looked as materialized (
+scanned as materialized (
     select c.tenant, c.id, c.rev from conversations c
-    where (c.id, c.tenant) > ((select after_conversation from at), (select after_tenant from at))
+    where (c.id, c.tenant) > ((select after_conversation from scan), (select after_tenant from scan))
     order by c.id, c.tenant limit $1
 ),
-last as (
-    select l.id, l.tenant from looked l order by l.id desc, l.tenant desc limit 1
+last_scanned as (
+    select l.id, l.tenant from scanned l order by l.id desc, l.tenant desc limit 1
 ),
-moved as (
+moved_scan as (
     update search_scan s
-    set after_conversation = case when n.count < $1 then '00000000-0000-0000-0000-000000000000'::uuid else (select id from last) end,
-        after_tenant = case when n.count < $1 then '' else (select tenant from last) end
-    from (select count(*) from looked) n
-    where exists (select 1 from at)
+    set after_conversation = case when n.count < $1 then '00000000-0000-0000-0000-000000000000'::uuid else (select id from last_scanned) end,
+        after_tenant = case when n.count < $1 then '' else (select tenant from last_scanned) end
+    from (select count(*) from scanned) n
+    where exists (select 1 from scan)
 )
-select l.tenant, l.id::text as conversation from looked l
+select l.tenant, l.id::text as conversation from scanned l
 left join lateral (
     select p.rev from search_positions p where p.tenant = l.tenant and p.conversation = l.id limit 1
 ) as p on true
@@ -31,21 +30,22 @@ where l.rev > coalesce(p.rev, 0) and exists (
     select 1 from messages m where m.conversation = l.id and m.tenant = l.tenant and m.rev > coalesce(p.rev, 0)
 )
 
--- name: news
--- Changes after the position of each conversation, by rev: tenants, conversations, pairwise; limit for each.
+-- name: unindexed_changes
+-- Changed messages after the position of each conversation, by rev: tenants, conversations, pairwise; limit for each.
+-- `is_searchable`: the message belongs in the index.
 select u.tenant, u.id::text as conversation, coalesce(p.rev, 0) as position, m.*
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 left join lateral (
     select p.rev from search_positions p where p.tenant = u.tenant and p.conversation = u.id limit 1
 ) as p on true
 cross join lateral (
-    select m.seq, m.rev, m.sender::text, m.created_at, m.text, m.attachments, m.deleted_at is null and m.system is null as said
+    select m.seq, m.rev, m.sender::text, m.created_at, m.text, m.attachments, m.deleted_at is null and m.system is null as is_searchable
     from messages m
     where m.conversation = u.id and m.tenant = u.tenant and m.rev > coalesce(p.rev, 0)
     order by m.rev limit $3
 ) as m
 
--- name: begin
+-- name: insert_positions
 -- Add missing positions: tenants, conversations, pairwise.
 insert into search_positions (tenant, conversation, rev)
 select u.tenant, u.id, 0 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
@@ -55,8 +55,9 @@ cross join lateral (
 order by u.id
 on conflict (conversation, tenant) do nothing
 
--- name: take
--- Lock the positions that have not changed: tenants, conversations, positions, pairwise.
+-- name: lock_positions
+-- Lock the positions that have not changed, and return their conversations: tenants, conversations, positions,
+-- pairwise.
 select u.tenant, u.id::text as conversation from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
 cross join lateral (
     select 1 from search_positions p
@@ -64,7 +65,7 @@ cross join lateral (
     for update skip locked
 ) as p
 
--- name: remove
+-- name: delete_entries
 -- Remove messages from the index: tenants, conversations, times, seqs, pairwise.
 delete from search_index i
 where i.ctid = any(array(
@@ -75,7 +76,7 @@ where i.ctid = any(array(
     ) as x
 ))
 
--- name: put
+-- name: put_entries
 -- Add messages to the index: tenants, conversations, times, seqs, lexemes separated by spaces, pairwise. A transaction
 -- that deletes one of these messages has to wait. If one is running, the batch fails without waiting and is retried,
 -- because waiting could deadlock.
@@ -90,16 +91,16 @@ cross join lateral (
 on conflict (conversation, created_at, seq, tenant) do update set words = excluded.words
 where search_index.words is distinct from excluded.words
 
--- name: move
+-- name: save_positions
 -- Advance the locked positions: tenants, conversations, revs, pairwise.
 insert into search_positions (tenant, conversation, rev)
 select u.tenant, u.id, u.rev from unnest($1::text[], $2::uuid[], $3::bigint[]) as u (tenant, id, rev)
 on conflict (conversation, tenant) do update set rev = excluded.rev
 
--- name: begin_round
+-- name: restart_scan
 -- Restart the scan.
 update search_scan set after_conversation = '00000000-0000-0000-0000-000000000000', after_tenant = ''
 
--- name: is_round
+-- name: is_scan_at_start
 -- Whether the scan is at its start.
 select s.after_conversation = '00000000-0000-0000-0000-000000000000' from search_scan s

@@ -6,16 +6,17 @@ where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
 order by u.id limit $3
 
 -- name: release
--- Mark uploads as deleted; the sweep of uploads deletes the bytes. Their number: tenant, user, now, limit.
-with chosen as (
+-- Mark uploads as deleted; the sweep of uploads deletes their bytes. Returns the number of uploads: tenant, user, now,
+-- limit.
+with batch as (
     select u.id from uploads u where u.tenant = $1 and u.owner = $2 and u.removed_at is null limit $4
     for update
 ),
-used as (
-    delete from upload_uses x using chosen where x.tenant = $1 and x.upload = chosen.id
+deleted_uses as (
+    delete from upload_uses x using batch where x.tenant = $1 and x.upload = batch.id
 ),
-gone as (
-    update uploads u set removed_at = $3, name = null from chosen where u.tenant = $1 and u.id = chosen.id
+marked as (
+    update uploads u set removed_at = $3, name = null from batch where u.tenant = $1 and u.id = batch.id
     returning 1
 )
-select count(*) from gone
+select count(*) from marked

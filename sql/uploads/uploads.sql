@@ -2,7 +2,7 @@
 -- Uploads of a user are added one at a time: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
--- name: used
+-- name: quota_usage
 -- Bytes that count towards the quotas: of a user, with deleted uploads, and of all anonymous accounts of an address (0
 -- for other accounts): tenant, user, time, address hash, hour.
 select
@@ -19,23 +19,23 @@ select $3, $4, $5 from users u where u.tenant = $1 and u.id = $2 and u.anonymous
 on conflict (address_hash, hour) do update set bytes = address_uploads.bytes + excluded.bytes
 
 -- name: sweep_addresses
--- Delete hours that no longer count; their number: oldest hour to keep, limit.
-with gone as (
+-- Delete hours that no longer count. Returns their number: oldest hour to keep, limit.
+with deleted as (
     delete from address_uploads
     where ctid = any(array(select o.ctid from address_uploads o where o.hour < $1 order by o.hour limit $2)) returning 1
 )
-select count(*) from gone
+select count(*) from deleted
 
 -- name: add
 -- Tenant, id, owner, key, mime, size, SHA-256, name, width, height, now.
 insert into uploads (tenant, id, owner, key, mime, size, sha256, name, width, height, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
--- name: forget
+-- name: delete_unwritten
 -- Delete the row of a file that could not be written: tenant, id.
 delete from uploads where tenant = $1 and id = $2
 
--- name: readable
+-- name: readable_file
 -- A file that the user can read, as its owner or as a member of a conversation with an unexpired message that uses it:
 -- tenant, id, user.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
@@ -54,46 +54,47 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
         )
     )
 
--- name: remove
--- Delete an upload: it can no longer be read; no row if there is none. The bytes of an upload that messages use are
--- kept for reports until a time. Tenant, id, owner, now, that time.
-with gone as (
+-- name: mark_deleted
+-- Mark an upload as deleted: it can no longer be read. No row if there is none. The bytes of an upload that messages
+-- use are kept for reports until a time: tenant, id, owner, now, that time.
+with removed as (
     update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning tenant, id, key
 ),
 withheld as (
     insert into withheld_uploads (tenant, upload, until)
-    select gone.tenant, gone.id, $5::bigint from gone
-    where $5 > $4 and exists (select 1 from upload_uses x where x.tenant = gone.tenant and x.upload = gone.id and x.seq > 0)
+    select removed.tenant, removed.id, $5::bigint from removed
+    where $5 > $4 and exists (select 1 from upload_uses x where x.tenant = removed.tenant and x.upload = removed.id and x.seq > 0)
     on conflict (upload, tenant) do update set until = greatest(withheld_uploads.until, excluded.until)
     returning upload
 )
-select gone.key, exists (select 1 from withheld) or is_evidence(gone.tenant, gone.id, $4) as is_evidence from gone
+select removed.key, exists (select 1 from withheld) or is_evidence(removed.tenant, removed.id, $4) as is_evidence from removed
 
--- name: erased
--- Record that the bytes are deleted, and forget the key: tenant, id.
+-- name: set_bytes_deleted
+-- Record that the bytes are deleted, by replacing the key: tenant, id.
 update uploads set key = 'deleted:' || tenant || ':' || id where tenant = $1 and id = $2
 
--- name: examine
+-- name: page_for_sweep
 -- A page of all uploads, and what to do with each: position (id, tenant), oldest time for unused ones, limit, now,
 -- oldest time of deletion for rows to keep. `offset 0`: one look-up for each upload, never a join with the other table.
--- unfinished: deleted, but its bytes may exist, and no report needs them. unused: old, and nothing uses it.
+-- `bytes_remain`: deleted, but its bytes may exist, and no report needs them. `unused`: old, and nothing uses it.
+-- `row_expired`: deleted long ago, and no report needs the row.
 with page as (
     select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
 )
 select
     p.tenant, p.id::text, p.key,
-    p.removed_at is not null and p.key not like 'deleted:%' and not is_evidence(p.tenant, p.id, $5) as unfinished,
+    p.removed_at is not null and p.key not like 'deleted:%' and not is_evidence(p.tenant, p.id, $5) as bytes_remain,
     p.removed_at is null and p.created_at < $3
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0)
         and not is_evidence(p.tenant, p.id, $5) as unused,
     p.removed_at < $6 and p.key like 'deleted:%' and not is_evidence(p.tenant, p.id, $5)
-        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0) as forgotten
+        and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0) as row_expired
 from page p
 order by p.id, p.tenant
 
--- name: forget_removed
+-- name: delete_old_rows
 -- Delete rows of uploads that were deleted long ago: tenants, ids.
 delete from uploads u using unnest($1::text[], $2::uuid[]) as w (tenant, id)
 where w.tenant = u.tenant and w.id = u.id and u.key like 'deleted:%'

@@ -487,7 +487,7 @@ async def made_behind_their_backs(db: Postgres, one: Person, two: Person) -> str
     """Commit a match without any event. Returns the conversation."""
     now = await db.value("select (extract(epoch from now()) * 1000)::bigint")
     match, talk, users = uuid7(now), uuid7(now), sorted([one.user, two.user])
-    await db.all(SQL.make, "default", match, "default", talk, users, now, ["null", "null"])
+    await db.all(SQL.create_match, "default", match, "default", talk, users, now, ["null", "null"])
     return talk
 
 

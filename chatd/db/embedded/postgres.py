@@ -145,7 +145,7 @@ class Server:
         await self.stop()
         if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
             give(self.folder, account)
-        await self._administer(self.folder, account, [SQL.hand_over], DATABASE)
+        await self._administer(self.folder, account, [SQL.transfer_ownership], DATABASE)
         allow_access(self.folder, account)
 
     async def _administer(

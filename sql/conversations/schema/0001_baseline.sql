@@ -165,8 +165,8 @@ create table blocks (
     tenant text not null,
     blocker uuid not null,
     blocked uuid not null,
-    -- The id by which the blocker blocked them: the user id or an alias. Each id is a block of its own. A block by alias
-    -- ends that match and prevents another one; all other effects follow from the block by user id.
+    -- The id by which the blocker blocked them: the user id or an alias. Each id is a block of its own. A block by
+    -- alias ends that match and prevents another one; all other effects follow from the block by user id.
     blocked_as uuid not null,
     created_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),

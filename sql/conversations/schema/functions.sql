@@ -471,8 +471,8 @@ begin
 end $$;
 create or replace trigger renew before insert on database_epoch for each row execute function renew_database_epoch();
 
--- The messages that a member could see in all memberships until now, for former_members.visible_seqs. More than 20 spans
--- are merged into one, so that the value does not grow with every membership.
+-- The messages that a member could see in all memberships until now, for former_members.visible_seqs. More than 20
+-- spans are merged into one, so that the value does not grow with every membership.
 create or replace function visible_seqs(p_member members, p_seq bigint) returns int8multirange
 language sql immutable as $$
     select case when (select count(*) from unnest(s.spans)) > 20 then int8multirange(range_merge(s.spans)) else s.spans end
