@@ -31,10 +31,10 @@ async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
     candidates = [id_ for id_ in ids if id_[VERSION_AT] == RANDOM]
     if not candidates:
         return {}
-    rows = await ctx.node.db.all(SQL.resolve, ctx.tenant, ctx.user, candidates)
+    rows = await ctx.node.db.all(SQL.resolve_aliases, ctx.tenant, ctx.user, candidates)
     return {row["alias"]: Alias(row["user"], row["conversation"], row["is_running"]) for row in rows}
 
 
 async def is_valid(tx: Tx, tenant: str, alias: str) -> bool:
     """Within a transaction: whether an alias still stands for a user, as it does until its match is kept."""
-    return await tx.value(SQL.is_valid, tenant, alias) is not None
+    return await tx.value(SQL.is_valid_alias, tenant, alias) is not None

@@ -13,7 +13,7 @@ MAX_BLOCK_LIST = 5000
 
 async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
     """Raises Refused: `blocked` if one of these users has blocked the requester."""
-    if await ctx.node.db.one(SQL.between, ctx.tenant, ctx.user, users) is not None:
+    if await ctx.node.db.one(SQL.is_blocked_by_any, ctx.tenant, ctx.user, users) is not None:
         raise Refused("blocked")
 
 
@@ -21,7 +21,7 @@ async def block_list(ctx: Ctx) -> tuple[str, ...]:
     """The users that the requester must not be matched with: those they have blocked, and those that have blocked
     them.
     """
-    rows = await ctx.node.db.all(SQL.around, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
+    rows = await ctx.node.db.all(SQL.blocks_both_ways, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
     return tuple(row["user"] for row in rows)
 
 
@@ -31,4 +31,4 @@ async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]
     The ids by which one has blocked the other.
     """
     await tx.run(SQL.lock_pair, tenant, one, other)
-    return frozenset(row["blocked_as"] for row in await tx.all(SQL.between_two, tenant, one, other))
+    return frozenset(row["blocked_as"] for row in await tx.all(SQL.ids_of_blocks_between, tenant, one, other))

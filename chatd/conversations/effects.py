@@ -111,6 +111,6 @@ def departure_events(conversation: str, gone: MemberGone) -> Effects:
     left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
     effects: list[Effect] = [
         ToConversation(conversation, left, leaving=[departure.user]),
-        *member_events(conversation, gone.heirs),
+        *member_events(conversation, gone.new_owners),
     ]
     return effects if gone.message is None else [*effects, message_event(conversation, gone.message)]

@@ -33,7 +33,7 @@ async def erase(erasing: Erasing) -> None:
         await erasing.restart()
         await delete_messages(erasing)
     await remove_reactions(erasing)
-    await erasing.in_batches(SQL.forget_marks)
+    await erasing.in_batches(SQL.delete_marks)
 
 
 async def leave_all(erasing: Erasing) -> None:
@@ -62,7 +62,7 @@ async def delete_messages(erasing: Erasing) -> None:
     """One pass through the messages of the user, from the stored position on."""
     while rows := await erasing.node.db.all(SQL.messages, *erasing.key, erasing.position, BATCH_SIZE):
         removed = 0
-        for conversation, found in grouped(row for row in rows if not row["gone"]):
+        for conversation, found in grouped(row for row in rows if not row["is_deleted_or_system"]):
             removed += await delete_in(erasing, conversation, [row["seq"] for row in found])
         await erasing.advance(rows[-1]["client_id"], removed)
 
@@ -70,7 +70,9 @@ async def delete_messages(erasing: Erasing) -> None:
 async def delete_in(erasing: Erasing, conversation: str, seqs: Sequence[int]) -> int:
     async def work(tx: ConversationTx) -> Effects:
         return deletion.deletion_events(
-            tx, await deletion.delete_messages(tx, [row["seq"] for row in await tx.all(SQL.not_gone, seqs)]), "delete"
+            tx,
+            await deletion.delete_messages(tx, [row["seq"] for row in await tx.all(SQL.not_deleted, seqs)]),
+            "delete",
         )
 
     ctx = erasing.ctx
@@ -96,13 +98,13 @@ async def remove_reactions_in(erasing: Erasing, conversation: str, rows: Sequenc
 
 async def strip(tx: ConversationTx) -> Member:
     """Remove the settings of a member; the member as the others see it."""
-    await tx.run(SQL.strip, tx.user, tx.next_rev())
+    await tx.run(SQL.clear_own_settings, tx.user, tx.next_rev())
     return await member_in(tx, tx.user)
 
 
 async def take_back(tx: ConversationTx, seq: int, emoji: str) -> Effects:
     """Remove one reaction, unless it is removed already."""
-    if await tx.one(SQL.is_set, seq, tx.user, emoji) is None:
+    if await tx.one(SQL.has_reaction, seq, tx.user, emoji) is None:
         return []
     await tx.run(REACTIONS.remove, seq, tx.user, emoji, tx.next_rev())
     updates = [update_event(tx, one, "reaction", emoji=emoji, on=False) for one in await deletion.states(tx, [seq])]

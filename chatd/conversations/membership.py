@@ -26,7 +26,7 @@ async def check_conversation_limit(ctx: Ctx, conversation: str, users: Sequence[
     """For a new conversation. Raises Refused: `too_large` if one of these users is in too many conversations."""
     limits = ctx.node.config.get(ConversationLimits)
     if (
-        await ctx.node.db.one(SQL.crowded, ctx.tenant, conversation, users, limits.conversations_per_user - 1)
+        await ctx.node.db.one(SQL.user_in_too_many, ctx.tenant, conversation, users, limits.conversations_per_user - 1)
         is not None
     ):
         raise too_many_conversations(limits)
@@ -47,14 +47,14 @@ async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Conve
     Raises Refused: `not_found` if a user does not exist, `too_large` for too many members, or too many conversations of
     a user.
     """
-    found = await tx.one(SQL.known, users)
+    found = await tx.one(SQL.count_existing, users)
     if found is None or found["found"] != len(set(users)):
         raise Refused("not_found", "$.users: no such user")
-    new = [row["id"] for row in await tx.all(SQL.strangers, users)]
+    new = [row["id"] for row in await tx.all(SQL.non_members, users)]
     tx.members += len(new)
     if tx.members > limits.members:
         raise Refused("too_large", f"a group has at most {limits.members} members")
-    if new and await tx.one(SQL.crowded, new, limits.conversations_per_user - 1) is not None:
+    if new and await tx.one(SQL.user_in_too_many, new, limits.conversations_per_user - 1) is not None:
         raise too_many_conversations(limits)
     first, since = (tx.locked.seq + 1, tx.locked.rev) if tx.locked.history == "joined" else (1, 0)
     tx.max_first_seq = max(tx.max_first_seq, first if new else 1)
@@ -62,7 +62,7 @@ async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Conve
     if not new:
         return []
     await tx.run(SQL.insert_members, new, revs[0], tx.locked.seq, first, tx.now, since, tx.locked.rev)
-    return [member_of(row) for row in await tx.all(SQL.some, new)]
+    return [member_of(row) for row in await tx.all(SQL.some_members, new)]
 
 
 async def remove_member(tx: ConversationTx, user: str) -> Departure:
@@ -79,8 +79,8 @@ async def remove_member(tx: ConversationTx, user: str) -> Departure:
 async def close_joining(tx: ConversationTx) -> None:
     """Let no more users join: links are revoked, requests are removed."""
     await tx.run(SQL.close_joining)
-    await tx.run(SQL.revoke_links, tx.now)
-    await tx.run(SQL.forget_requests)
+    await tx.run(SQL.revoke_invites, tx.now)
+    await tx.run(SQL.delete_requests)
 
 
 async def give_role(tx: ConversationTx, user: str, role: str) -> Member:
@@ -99,11 +99,11 @@ class MembersAdded(Struct, frozen=True):
 class MemberGone(Struct, frozen=True):
     """A member has left or was removed.
 
-    `heirs`: members whose role changed by it. `message`: None if no member remains.
+    `new_owners`: the member who became the owner, if any. `message`: None if no member remains.
     """
 
     departure: Departure
-    heirs: list[Member]
+    new_owners: list[Member]
     message: Message | None
 
 
@@ -124,10 +124,10 @@ async def leave_group(tx: ConversationTx) -> MemberGone:
     becomes the owner.
     """
     departure = await remove_member(tx, tx.user)
-    heir = await tx.one(SQL.heir) if tx.locked.role == "owner" else None
-    heirs = [await give_role(tx, heir["user"], "owner")] if heir is not None else []
+    successor = await tx.one(SQL.next_owner) if tx.locked.role == "owner" else None
+    new_owners = [await give_role(tx, successor["user"], "owner")] if successor is not None else []
     message = await tx.add_system_message(system_payload("member.left", [tx.user])) if tx.members else None
-    return MemberGone(departure, heirs, message)
+    return MemberGone(departure, new_owners, message)
 
 
 def system_payload(act: Act, users: Sequence[str]) -> Json:

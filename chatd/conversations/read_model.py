@@ -80,10 +80,10 @@ async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversa
         return []
     rows: list[Row] = []
     for part in slices(ids, COUNTED_PER_STATEMENT):
-        rows += await ctx.node.db.all(SQL.counters, ctx.tenant, user, part)
+        rows += await ctx.node.db.all(SQL.own_conversations, ctx.tenant, user, part)
     members = await members_of(ctx, user, [row["id"] for row in rows])
     last = {
-        row["of"]: message_of(row, ctx.files_url)
+        row["conversation_id"]: message_of(row, ctx.files_url)
         for row in await ctx.node.db.all(SQL.last_messages, ctx.tenant, user, ids)
     }
     found = {row["id"]: conversation_of(row, members.get(row["id"], []), last.get(row["id"])) for row in rows}
@@ -113,7 +113,7 @@ def shared(conversation: Conversation) -> Conversation:
 
 async def visible_message(ctx: Ctx, conversation: str, message: str) -> Row:
     """`seq` and `sender` of a message that the requester may see. Raises Refused: `not_found`."""
-    row = await ctx.node.db.one(SQL.seen, ctx.tenant, conversation, ctx.user, message)
+    row = await ctx.node.db.one(SQL.visible_message, ctx.tenant, conversation, ctx.user, message)
     if row is None:
         raise Refused("not_found", "no such message")
     return row

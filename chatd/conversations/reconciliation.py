@@ -29,12 +29,12 @@ class ConversationChecks:
         both.
         """
         tenants, ids = to_unnest_arrays(users, 2)
-        async for row in each_in_turns(await self._db.all(SQL.changed, tenants, ids, horizon)):
+        async for row in each_in_turns(await self._db.all(SQL.changed_conversations, tenants, ids, horizon)):
             await self._apply(row)
-        async for row in each_in_turns(await self._db.all(SQL.parted, tenants, ids, horizon)):
+        async for row in each_in_turns(await self._db.all(SQL.ended_memberships, tenants, ids, horizon)):
             await self._hub.memberships.end_at(row["tenant"], row["conversation"], row["users"], row["rev"])
             await self._hub.subscriptions.report_gap(row["tenant"], row["conversation"], row["rev"])
-        async for row in each_in_turns(await self._db.all(SQL.own, tenants, ids, horizon)):
+        async for row in each_in_turns(await self._db.all(SQL.users_with_own_changes, tenants, ids, horizon)):
             await self._hub.deliver_to_user(row["tenant"], row["user"], Delivery(EncodedEvent(SessionBehind())))
 
     async def recheck(self, tenant: str, conversation: str) -> None:
@@ -44,7 +44,7 @@ class ConversationChecks:
         """
         online = [user for of, user in self._hub.connections.users() if of == tenant]
         audience = self._hub.subscriptions.users_of(tenant, conversation)
-        row = await self._db.one(SQL.recheck, tenant, conversation, online)
+        row = await self._db.one(SQL.conversation_and_members, tenant, conversation, online)
         if row is not None:
             self._hub.memberships.remove(tenant, conversation, audience - set(row["users"]), row["rev"])
             await self._apply(row)
@@ -55,7 +55,7 @@ class ConversationChecks:
         What is missing may be the end of a membership: nothing after it is for them.
         """
         known = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
-        async for row in each_in_turns(await self._db.all(SQL.gaps, *to_unnest_arrays(known, 3))):
+        async for row in each_in_turns(await self._db.all(SQL.revs_and_departures, *to_unnest_arrays(known, 3))):
             for rev, users in by_rev(row["departed"], row["departed_at"]).items():
                 await self._hub.memberships.end_at(row["tenant"], row["id"], users, rev)
             await self._hub.subscriptions.report_gap(row["tenant"], row["id"], row["rev"])

@@ -88,7 +88,7 @@ class UnreadCounters:
 
     async def _send(self, batch: dict[Reader, str | None]) -> None:
         columns = to_unnest_arrays(map(astuple, batch), len(Reader.__struct_fields__))
-        async for row in each_in_turns(await self._db.all(SQL.counters, *columns)):
+        async for row in each_in_turns(await self._db.all(SQL.own_conversations, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
             news = Delivery(EncodedEvent(ConversationUpdate(conversation=mine)), exclude_session=batch[reader])

@@ -1,6 +1,6 @@
--- name: readable
--- The metadata of those of these uploads that the user may use: their own, and those in messages that they can see:
--- tenant, user, uploads.
+-- name: readable_uploads
+-- The metadata of those of these uploads that the user may use: the user's own, and those in messages that the user can
+-- see. Tenant, user, uploads.
 select u.id::text, u.mime, u.size, u.name, u.width, u.height from uploads u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.removed_at is null and (
     u.owner = $2 or exists (

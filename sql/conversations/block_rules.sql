@@ -1,9 +1,9 @@
--- name: between
+-- name: is_blocked_by_any
 -- Whether one of these users has blocked the requester by user id: tenant, requester, users.
 select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.blocked_as = $2 limit 1
 
--- name: around
--- The users that a user has blocked, and those who have blocked them, by any id: tenant, user, limit.
+-- name: blocks_both_ways
+-- The users whom a user has blocked by any id, and those who have blocked the user: tenant, user, limit.
 select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker = $2
 union
 select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
@@ -15,8 +15,8 @@ select pg_advisory_xact_lock(hashtextextended(
     $1::text || least($2::uuid, $3::uuid)::text || greatest($2::uuid, $3::uuid)::text, 0
 ))
 
--- name: between_two
--- By which ids one of two has blocked the other: tenant, two users.
+-- name: ids_of_blocks_between
+-- The ids by which either of two users has blocked the other: tenant, two users.
 select b.blocked_as::text from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked = $3
 union all
 select b.blocked_as::text from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked = $2

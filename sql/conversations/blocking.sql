@@ -1,14 +1,14 @@
 -- name: add
--- Tenant, blocker, blocked, by which id, now.
+-- Tenant, blocker, blocked, the id by which they are blocked, now.
 insert into blocks (tenant, blocker, blocked, blocked_as, created_at) values ($1, $2, $3, $4, $5)
 on conflict (blocker, blocked_as, tenant) do nothing
 returning blocked
 
 -- name: remove
--- Tenant, blocker, by which id the user was blocked.
+-- Tenant, blocker, the id by which the user was blocked.
 delete from blocks where tenant = $1 and blocker = $2 and blocked_as = $3 returning blocked
 
--- name: lock
+-- name: lock_user
 -- Blocks of a user are added one at a time, so that their count is exact: tenant, user.
 select 1 from users where tenant = $1 and id = $2 for no key update
 
@@ -16,13 +16,14 @@ select 1 from users where tenant = $1 and id = $2 for no key update
 -- Tenant, blocker.
 select count(*) from blocks where tenant = $1 and blocker = $2
 
--- name: note
+-- name: touch_user_settings
 -- Mark the settings of a user as changed, for session.sync: tenant, user.
 insert into user_settings (tenant, user_id) values ($1, $2)
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 
--- name: settle
--- The direct conversation of two is closed as long as one of them has blocked the other by user id: tenant, two users.
+-- name: update_direct_conversation
+-- Mark the direct conversation of two users as blocked if one of them has blocked the other by user id, else as not
+-- blocked: tenant, two users.
 update conversations c
 set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3)
         or exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2),
@@ -32,7 +33,7 @@ returning c.id::text, c.blocked
 
 -- name: page
 -- The users that a user has blocked, by the id of the block: tenant, user, after this one (null: from the first),
--- limit. An alias has no name, which would show what becomes of the user.
+-- limit. The name of an alias is null, because a later name would identify the user.
 select b.blocked_as::text as user, p.name, b.created_at from blocks b
 left join users p on p.tenant = b.tenant and p.id = b.blocked_as
 where b.tenant = $1 and b.blocker = $2 and b.blocked_as > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')

@@ -4,7 +4,7 @@ select id::text from conversations where tenant = $1 and pair_low = $2 and pair_
 
 -- name: open_direct
 -- Create the direct conversation of two users; no row if it exists: tenant, id, low, high, creator, now.
-with made as (
+with new_conversation as (
     insert into conversations (
         tenant, id, kind, pair_low, pair_high, creator, rev, members, created_at, active_at
     )
@@ -12,23 +12,23 @@ with made as (
     on conflict (pair_low, pair_high, tenant) do nothing
     returning tenant, id
 ),
-joined as (
+new_members as (
     insert into members (tenant, conversation, user_id, joined_at, rev)
-    select made.tenant, made.id, u.id, $6, u.rev
-    from made cross join unnest(array[$3, $4]::uuid[]) with ordinality as u (id, rev)
+    select new_conversation.tenant, new_conversation.id, u.id, $6, u.rev
+    from new_conversation cross join unnest(array[$3, $4]::uuid[]) with ordinality as u (id, rev)
 )
-select id::text from made
+select id::text from new_conversation
 
 -- name: create_group
 -- Create a group with its members: tenant, id, title, creator, users, now.
-with made as (
+with new_conversation as (
     insert into conversations (tenant, id, kind, title, creator, rev, members, created_at, active_at)
     values ($1, $2, 'group', $3, $4, cardinality($5::uuid[]), cardinality($5::uuid[]), $6, $6)
     returning tenant, id
 )
 insert into members (tenant, conversation, user_id, joined_at, rev, role)
-select made.tenant, made.id, u.id, $6, u.rev, case when u.id = $4 then 'owner' else 'member' end
-from made cross join unnest($5::uuid[]) with ordinality as u (id, rev)
+select new_conversation.tenant, new_conversation.id, u.id, $6, u.rev, case when u.id = $4 then 'owner' else 'member' end
+from new_conversation cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 
 -- name: page
 -- Conversations of a user by activity, the latest first: tenant, user, position (activity, id; null for the first),
@@ -41,8 +41,8 @@ where b.tenant = $1 and b.user_id = $2
 order by c.active_at desc, c.id desc
 limit $5
 
--- name: moved
--- Conversations of a user after a position in that order, the earliest first: tenant, user, position (activity, id),
+-- name: page_newer
+-- Conversations of a user with activity after a position, the earliest first: tenant, user, position (activity, id),
 -- limit.
 select c.id::text, c.active_at
 from members b
@@ -51,6 +51,6 @@ where b.tenant = $1 and b.user_id = $2 and (c.active_at, c.id) > ($3::bigint, $4
 order by c.active_at, c.id
 limit $5
 
--- name: erased
+-- name: has_erased_user
 -- A row if one of these users is erased: tenant, users.
 select 1 from users where tenant = $1 and id = any($2::uuid[]) and erased_at is not null limit 1

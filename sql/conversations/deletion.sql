@@ -1,7 +1,7 @@
 -- name: delete_messages
--- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, until
--- when reports may still use the content (not after now: not at all).
-with withheld as (
+-- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, the time
+-- until which reports may use the content (if it is not after now, the content is not kept).
+with new_withheld_messages as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
         select jsonb_agg(jsonb_build_object('text', e.text, 'rev', e.rev, 'until', e.until) order by e.rev) from message_edits e
@@ -11,22 +11,22 @@ with withheld as (
     where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and $6::bigint > $5::bigint
     on conflict do nothing
 ),
-withheld_files as (
+new_withheld_uploads as (
     insert into withheld_uploads (tenant, upload, until)
     select distinct x.tenant, x.upload, $6::bigint from upload_uses x
     where x.tenant = $1 and x.conversation = $2 and x.seq = any($3::bigint[]) and $6::bigint > $5::bigint
     on conflict (upload, tenant) do update set until = greatest(withheld_uploads.until, excluded.until)
 ),
-edits as (
+deleted_edits as (
     delete from message_edits where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),
-felt as (
+deleted_reactions as (
     delete from reactions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),
-named as (
+deleted_mentions as (
     delete from mentions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),
-used as (
+deleted_upload_uses as (
     delete from upload_uses where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 )
 update messages m
@@ -35,11 +35,11 @@ set rev = w.rev, deleted_at = $5, text = null, attachments = null, meta = null, 
 from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
 where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
 
--- name: states
+-- name: message_states
 -- Messages as all members see them, in the order of their last change: tenant, conversation, seqs.
 select s.* from message_states s where s.tenant = $1 and s.conversation = $2 and s.seq = any($3::bigint[]) order by s.rev
 
--- name: expired
+-- name: expired_messages
 -- Expired messages, the earliest first, by conversation: limit.
 select o.tenant, o.conversation::text, array_agg(o.seq order by o.seq) as seqs
 from (
@@ -55,7 +55,7 @@ select m.seq from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.expires_at <= now_ms() and m.deleted_at is null
 order by m.seq
 
--- name: aged
+-- name: page_with_retention
 -- A page of all conversations, with the oldest time that each keeps messages of (null: all), and whether there are
 -- older messages: position (id, tenant), tenants and the days of each (0: unlimited), limit.
 select p.tenant, p.id::text, k.since, o.created_at < k.since as due
@@ -75,14 +75,14 @@ left join lateral (
 ) as o on true
 order by p.id, p.tenant
 
--- name: oldest
+-- name: oldest_messages
 -- The first messages that are not swept: tenant, conversation, limit.
-select m.seq, m.created_at, m.deleted_at is not null as gone
+select m.seq, m.created_at, m.deleted_at is not null as is_deleted
 from conversations c
 join messages m on m.tenant = c.tenant and m.conversation = c.id and m.seq > c.swept_seq
 where c.tenant = $1 and c.id = $2
 order by m.seq limit $3
 
--- name: swept
+-- name: set_swept_seq
 -- Set the position of the sweep: tenant, conversation, seq up to which all messages are deleted.
 update conversations set swept_seq = $3 where tenant = $1 and id = $2

@@ -1,17 +1,17 @@
--- name: keep_edit
--- Store the present text of a message as an earlier one: tenant, conversation, seq, rev of that text, now.
+-- name: insert_edit
+-- Store the current text of a message as an earlier text: tenant, conversation, seq, rev of that text, now.
 insert into message_edits (tenant, conversation, seq, rev, text, until)
 select m.tenant, m.conversation, m.seq, $4, m.text, $5 from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 
--- name: edit
+-- name: set_text
 -- Tenant, conversation, seq, rev, text, now.
 update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
--- name: hide
+-- name: hide_message
 -- Hide a message from one member. It no longer counts as unread, so session.sync has to return the conversation:
 -- tenant, conversation, user, message.
-with hidden as (
+with hidden_message as (
     insert into marks (tenant, user_id, conversation, seq, hidden)
     select m.tenant, b.user_id, m.conversation, m.seq, true
     from messages m
@@ -20,28 +20,28 @@ with hidden as (
     on conflict (user_id, conversation, seq, tenant) do update set hidden = true, starred_at = null, changed = pg_current_xact_id()
     returning tenant, conversation, user_id, seq
 ),
-noted as (
+touched_member as (
     update members b set changed = pg_current_xact_id()
-    from hidden h where b.tenant = h.tenant and b.conversation = h.conversation and b.user_id = h.user_id
+    from hidden_message h where b.tenant = h.tenant and b.conversation = h.conversation and b.user_id = h.user_id
 )
-select seq from hidden
+select seq from hidden_message
 
--- name: sender
+-- name: visible_sender
 -- The sender of a message that the user can see: tenant, conversation, user, message.
 select m.sender::text from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
 
--- name: edits
+-- name: page
 -- Earlier texts of a message that is not deleted: tenant, conversation, message, after this rev, limit.
 select e.text, e.until, e.rev from message_edits e
 join messages m on m.tenant = e.tenant and m.conversation = e.conversation and m.seq = e.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and (m.expires_at is null or m.expires_at > now_ms()) and e.rev > $4
 order by e.rev limit $5
 
--- name: edited_so_far
+-- name: edit_counts
 -- The number of edits of a message, the number since a time, and the time of the first of those: tenant, conversation,
 -- seq, time.
-select count(*) as total, count(*) filter (where e.until > $4) as lately, min(e.until) filter (where e.until > $4) as first
+select count(*) as total, count(*) filter (where e.until > $4) as recent, min(e.until) filter (where e.until > $4) as first
 from message_edits e
 where e.tenant = $1 and e.conversation = $2 and e.seq = $3

@@ -18,7 +18,7 @@ for share of u
 
 -- name: use_picture
 -- Let members read the new picture, and release the previous one: tenant, conversation, upload.
-with before as (
+with released as (
     delete from upload_uses where tenant = $1 and conversation = $2 and seq = 0 and upload <> $3
 )
 insert into upload_uses (tenant, upload, conversation, seq) values ($1, $3, $2, 0) on conflict do nothing

@@ -1,17 +1,17 @@
 -- name: dissolve
 -- End all memberships: tenant, conversation, rev, seq, now, actor. All share one rev, because no member is left to
 -- sync.
-with gone as (
+with removed as (
     delete from members where tenant = $1 and conversation = $2
     returning tenant, conversation, user_id, visible_seqs(members, $4) as visible_seqs
 ),
-noted as (
+new_former_members as (
     insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, visible_seqs)
-    select tenant, conversation, user_id, $3, $4, $5, $6, visible_seqs from gone
+    select tenant, conversation, user_id, $3, $4, $5, $6, visible_seqs from removed
     on conflict (conversation, user_id, tenant)
     do update set rev = $3, seq = $4, left_at = $5, actor = $6, visible_seqs = excluded.visible_seqs, changed = pg_current_xact_id()
 )
-select user_id::text as user from gone
+select user_id::text as user from removed
 
 -- name: page
 -- Members by id, as a user sees them: tenant, conversation, user, after (null: from the first), limit.

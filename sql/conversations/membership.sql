@@ -1,47 +1,47 @@
--- name: strangers
+-- name: non_members
 -- Those of these users who exist and are not members: tenant, conversation, users.
 select u.id::text from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
     and not exists (select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id)
 order by u.id
 
--- name: crowded
--- One of these users who is in too many other conversations: tenant, conversation, users, maximum minus one.
+-- name: user_in_too_many
+-- One of these users who is a member of too many other conversations: tenant, conversation, users, maximum minus one.
 select u.id::text from unnest($3::uuid[]) as u (id)
 where exists (
     select 1 from members b where b.tenant = $1 and b.user_id = u.id and b.conversation <> $2 offset $4 limit 1
 ) limit 1
 
--- name: known
+-- name: count_existing
 -- The number of these users that exist: tenant, conversation, users.
 select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
 
 -- name: insert_members
--- Add members, whose position is the last message: tenant, conversation, users, rev of the first of them, last seq,
--- first visible seq, now, rev before which nothing is visible, rev before these changes.
-with back as (
+-- Add members whose receipt positions are the last message: tenant, conversation, users, rev of the first of them, last
+-- seq, first visible seq, now, rev before which nothing is visible, rev before these changes.
+with rejoining as (
     delete from former_members where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
     returning user_id, visible_seqs
 ),
-requested as (
+deleted_requests as (
     delete from join_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
 )
 insert into members (
     tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev, joined_seq, joined_rev, earlier_visible_seqs
 )
-select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9, back.visible_seqs
+select $1, $2, w.id, $7, $4::bigint + w.ord - 1, $5, $5, $6, $8, $5, $9, rejoining.visible_seqs
 from unnest($3::uuid[]) with ordinality as w (id, ord)
-left join back on back.user_id = w.id
+left join rejoining on rejoining.user_id = w.id
 
 -- name: remove_member
 -- End a membership and add a former member: tenant, conversation, user, rev, seq, now, actor.
-with gone as (
+with removed as (
     delete from members where tenant = $1 and conversation = $2 and user_id = $3
     returning tenant, conversation, user_id, visible_seqs(members, $5) as visible_seqs
 )
 insert into former_members (tenant, conversation, user_id, rev, seq, left_at, actor, visible_seqs)
-select tenant, conversation, user_id, $4, $5, $6, $7, visible_seqs from gone
+select tenant, conversation, user_id, $4, $5, $6, $7, visible_seqs from removed
 on conflict (conversation, user_id, tenant)
 do update set rev = $4, seq = $5, left_at = $6, actor = $7, visible_seqs = excluded.visible_seqs, changed = pg_current_xact_id()
 returning user_id
@@ -50,7 +50,7 @@ returning user_id
 -- A member, as other members see them: tenant, conversation, user.
 select b.* from members_for($1, $2, null) as b where b.user_id = $3
 
--- name: some
+-- name: some_members
 -- Some members, as other members see them, by the rev of their last change: tenant, conversation, users.
 select b.* from members_for($1, $2, null) as b
 where b.user_id = any($3::uuid[])
@@ -60,11 +60,11 @@ order by b.rev
 -- Tenant, conversation.
 update conversations set joining = 'closed' where tenant = $1 and id = $2
 
--- name: revoke_links
+-- name: revoke_invites
 -- Tenant, conversation, now.
 update invites set revoked_at = $3 where tenant = $1 and conversation = $2 and revoked_at is null
 
--- name: forget_requests
+-- name: delete_requests
 -- Tenant, conversation.
 delete from join_requests where tenant = $1 and conversation = $2
 
@@ -72,8 +72,8 @@ delete from join_requests where tenant = $1 and conversation = $2
 -- Tenant, conversation, user, role, rev.
 update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
 
--- name: heir
--- The next owner after the owner has left, by role and length of the membership: tenant, conversation.
+-- name: next_owner
+-- The member who becomes the owner after the owner has left, by role and length of membership: tenant, conversation.
 select b.user_id::text as user from members b
 where b.tenant = $1 and b.conversation = $2
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1

@@ -20,7 +20,7 @@ join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where b.tenant = $1 and b.user_id = $2 and b.conversation > $4::uuid
 order by b.conversation limit $3
 
--- name: departures
+-- name: former_memberships
 -- Former memberships of the user: tenant, user, limit, after.
 select d.conversation::text, d.left_at from former_members d
 where d.tenant = $1 and d.user_id = $2 and d.conversation > $4::uuid
@@ -36,7 +36,7 @@ order by r.conversation limit $3
 -- Messages of the user, with earlier texts. Forwarded texts of other users are left out:
 -- tenant, user, limit, after this client_id.
 select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
-    case when own.words then s.text end as text, case when own.words then s.attachments end as attachments,
+    case when content.is_own then s.text end as text, case when content.is_own then s.attachments end as attachments,
     s.meta, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at, s.deleted_at, s.expires_at,
     case when s.edited_at is not null then (
         select jsonb_agg(jsonb_build_object('text', e.text, 'until', e.until) order by e.rev) from message_edits e
@@ -44,11 +44,11 @@ select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     ) end as edits
 from messages m
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
-cross join lateral (select s.forwarded is null or m.extra -> 'forwarded' ->> 'sender' = $2::uuid::text as words) as own
+cross join lateral (select s.forwarded is null or m.extra -> 'forwarded' ->> 'sender' = $2::uuid::text as is_own) as content
 where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
 order by m.client_id limit $3
 
--- name: withheld
+-- name: withheld_messages
 -- Content of recently deleted messages of the user that reports may still use: tenant, user, limit, after
 -- (conversation, seq).
 select w.conversation::text, w.seq, w.text, w.attachments, w.meta, w.system, w.edits, w.until from withheld_messages w
@@ -71,7 +71,7 @@ join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m
 where k.tenant = $1 and k.user_id = $2 and (k.conversation, k.seq) > ($4::uuid, $5::bigint)
 order by k.conversation, k.seq limit $3
 
--- name: scheduled
+-- name: scheduled_messages
 -- Tenant, user, limit, after this one.
 select s.id::text, s.conversation::text, s.client_id, s.body, s.due_at, s.failed, s.created_at
 from scheduled_messages s
@@ -87,16 +87,16 @@ order by i.id limit $3
 
 -- name: forget
 -- Delete the user's private data that needs no batches: tenant, user.
-with planned as (
+with deleted_scheduled as (
     delete from scheduled_messages where tenant = $1 and sender = $2
 ),
-avoided as (
+deleted_blocks as (
     delete from blocks where tenant = $1 and blocker = $2
 ),
-requested as (
+deleted_requests as (
     delete from join_requests where tenant = $1 and user_id = $2
 ),
-links as (
+deleted_invites as (
     delete from invites where tenant = $1 and creator = $2
 )
 delete from user_settings where tenant = $1 and user_id = $2

@@ -1,10 +1,10 @@
--- name: own
+-- name: emoji_of_user
 -- The reactions of a user to a message: tenant, conversation, seq, user.
 select emoji from reactions where tenant = $1 and conversation = $2 and seq = $3 and user_id = $4
 
 -- name: add
 -- Add a reaction and increment its count: tenant, conversation, seq, user, emoji, now, rev.
-with made as (
+with new_reaction as (
     insert into reactions (tenant, conversation, seq, user_id, emoji, created_at) values ($1, $2, $3, $4, $5, $6)
 )
 update messages
@@ -15,7 +15,7 @@ where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: remove
 -- Remove a reaction and decrement its count, without counts of zero: tenant, conversation, seq, user, emoji, rev.
-with gone as (
+with deleted as (
     delete from reactions where tenant = $1 and conversation = $2 and seq = $3 and user_id = $4 and emoji = $5
 )
 update messages
@@ -27,8 +27,8 @@ set rev = $6, reactions = nullif(
 where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: page
--- Users who have reacted, by their id; none to what has expired: tenant, conversation, seq, emoji (null: any), after
--- this user, limit.
+-- Users who have reacted, by their id; none if the message has expired: tenant, conversation, seq, emoji (null: any),
+-- after this user, limit.
 select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at, r.emoji collate "C") as emoji
 from reactions r
 join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq

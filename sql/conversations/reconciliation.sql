@@ -1,5 +1,6 @@
--- name: gaps
--- The rev of conversations, and who has left after a rev, with the rev of each: tenants, ids, revs, pairwise.
+-- name: revs_and_departures
+-- The rev of conversations, and the users who have left after a known rev, each with the rev of the departure: tenants,
+-- ids, known revs, pairwise.
 select c.tenant, c.id::text, c.rev, left_since.users as departed, left_since.revs as departed_at
 from unnest($1::text[], $2::uuid[], $3::bigint[]) as k (tenant, id, rev)
 join conversations c on c.tenant = k.tenant and c.id = k.id
@@ -9,7 +10,7 @@ cross join lateral (
     where d.tenant = c.tenant and d.conversation = c.id and d.rev > k.rev and d.rev <= c.rev
 ) as left_since
 
--- name: changed
+-- name: changed_conversations
 -- Conversations of these users that changed at or after a horizon: tenants, users, pairwise; horizon.
 select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array_agg(b.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
@@ -18,14 +19,14 @@ join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where c.changed >= $3::text::xid8
 group by c.tenant, c.id, c.kind, c.rev, c.blocked
 
--- name: recheck
+-- name: conversation_and_members
 -- A conversation, and the members among these users: tenant, conversation, users.
 select c.tenant, c.id::text, c.kind, c.rev, c.blocked, array(
     select b.user_id::text from members b where b.tenant = c.tenant and b.conversation = c.id and b.user_id = any($3::uuid[])
 ) as users
 from conversations c where c.tenant = $1 and c.id = $2
 
--- name: parted
+-- name: ended_memberships
 -- The former members among these users, at or after a horizon: tenants, users, pairwise; horizon.
 select d.tenant, d.conversation::text, d.rev, array_agg(d.user_id::text) as users
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
@@ -34,7 +35,7 @@ where d.changed >= $3::text::xid8
 group by d.tenant, d.conversation, d.rev
 order by d.conversation, d.rev
 
--- name: own
+-- name: users_with_own_changes
 -- Those of these users whose own state changed at or after a horizon: tenants, users, pairwise; horizon.
 select u.tenant, u.id::text as user
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)

@@ -1,17 +1,17 @@
--- name: quoted
+-- name: quoted_message
 -- The message to reply to, if the user can see it: tenant, conversation, message, user.
-select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.max_first_seq as for_all
+select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.max_first_seq as visible_to_all
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
 
--- name: known
+-- name: is_stored
 -- Whether the sender has a message with this client_id: tenant, sender, client_id.
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3
 
--- name: existing
+-- name: resolve_ids
 -- Those of these ids that are users, or in a match the aliases of its members: tenant, conversation, requester, ids.
 select u.id::text, u.id::text as user from users u
 where u.tenant = $1 and u.id = any($4::uuid[]) and u.erased_at is null and not exists (

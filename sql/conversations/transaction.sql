@@ -3,7 +3,7 @@
 select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.max_first_seq, c.members, c.seq, c.rev
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
 
--- name: standing
+-- name: membership
 -- The membership of a user. Separate from the lock, because the statement that waits for the lock reads an older
 -- snapshot. Tenant, conversation, user.
 select b.role, b.first_seq, b.alias::text from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = $3
@@ -28,12 +28,12 @@ select s.*, m.sender::text as author from message_states s
 join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4
 
--- name: may_say
--- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text. `denied`: the
--- code of a refusal; `early`: the milliseconds that slow mode requires to wait; if there are none, the message is
--- recorded.
-select send_refusal(b.role, c.kind, c.announce, c.blocked, false) as denied,
-    (apply_slow_mode(array[$1::text], array[$2::uuid], array[$3::uuid], array[$4::text]))[1] as early
+-- name: send_permission
+-- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text. `refusal`: the
+-- code of a refusal, or null. `wait_ms`: the milliseconds until slow mode allows the message; if null, the time of the
+-- message is recorded.
+select send_refusal(b.role, c.kind, c.announce, c.blocked, false) as refusal,
+    (apply_slow_mode(array[$1::text], array[$2::uuid], array[$3::uuid], array[$4::text]))[1] as wait_ms
 from conversations c
 left join members b on b.tenant = c.tenant and b.conversation = c.id and b.user_id = $3
 where c.tenant = $1 and c.id = $2

@@ -1,4 +1,4 @@
--- name: members
+-- name: count_and_aliases
 -- How many members a conversation has, and the aliases of all by user in a match; no row for a user who is not a
 -- member: tenant, conversation, user.
 select c.members, case when b.alias is not null then (

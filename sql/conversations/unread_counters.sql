@@ -1,4 +1,4 @@
--- name: counters
+-- name: own_conversations
 -- Conversations, each as one member sees it: tenants, users, conversations, all pairwise.
 select v.*, v.user_id::text as reader
 from unnest($1::text[], $2::uuid[], $3::uuid[]) as w (tenant, user_id, conversation)

@@ -25,11 +25,11 @@ set notify = coalesce($3, user_settings.notify),
     changed = pg_current_xact_id()
 returning notify, quiet, show_presence
 
--- name: user
+-- name: get_user
 -- Tenant, user.
 select notify, quiet, show_presence from user_settings where tenant = $1 and user_id = $2
 
--- name: unread
+-- name: unread_conversations
 -- Conversations with messages after the member's position, those that count for the badge first, then by activity:
 -- tenant, user, now, limit. `counts`: neither muted nor archived.
 select c.id::text, not b.archived and coalesce(b.muted_until <= $3, true) as counts
@@ -39,7 +39,7 @@ where b.tenant = $1 and b.user_id = $2 and c.seq > b.read_seq
 order by counts desc, c.active_at desc, c.id desc
 limit $4
 
--- name: totals
+-- name: unread_totals
 -- Unread messages in conversations that count, the number of those, and mentions in all: tenant, user, conversations,
 -- whether each counts.
 select coalesce(sum(u.unread), 0)::bigint as unread, count(*) filter (where u.unread > 0) as conversations,

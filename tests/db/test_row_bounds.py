@@ -71,7 +71,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "former_members": (Within("conversations"), Within("users"), Deleted("conversations/membership.insert_members")),
     "installation": (One(),),
     "invites": (Within("conversations"), Deleted("accounts/idle_accounts.sweep_invites")),
-    "join_requests": (Within("conversations"), Within("users"), Deleted("conversations/joining.decline")),
+    "join_requests": (Within("conversations"), Within("users"), Deleted("conversations/joining.delete_request")),
     "logins": (
         Within("users"),
         Deleted("accounts/auth.sweep_logins"),
@@ -79,7 +79,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Setting("limits.logins_per_user"),
     ),
     "maintenance": (One(),),
-    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("conversations/erasure.forget_marks")),
+    "marks": (Within("messages"), Setting("limits.stars_per_user"), Deleted("conversations/erasure.delete_marks")),
     "match_members": (Within("matches"),),
     "matches": (Within("conversations"),),
     "members": (Within("conversations"), Setting("limits.members"), Setting("limits.conversations_per_user")),
@@ -94,7 +94,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "job_runs": (Documented(ARCHITECTURE, "`job_runs` has a row for each job"),),
     "scheduled_messages": (
         Within("users"),
-        Deleted("conversations/scheduling.done"),
+        Deleted("conversations/scheduling.delete_sent"),
         Setting("messages.scheduled_per_user"),
     ),
     "scheduled_uploads": (Within("scheduled_messages"),),

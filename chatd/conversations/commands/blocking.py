@@ -79,7 +79,7 @@ async def set_block(ctx: Ctx, user: str, shown_as: str, statement: str, *args: A
 
     async def work(tx: Tx) -> BlockChange | None:
         await lock_pair(tx, ctx.tenant, ctx.user, user)
-        await tx.run(SQL.lock, ctx.tenant, ctx.user)
+        await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
         if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
             # The match was kept at the same time.
             raise unknown_user()
@@ -88,8 +88,8 @@ async def set_block(ctx: Ctx, user: str, shown_as: str, statement: str, *args: A
         most = ctx.node.config.get(ConversationLimits).blocks_per_user
         if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can block at most {most} users")
-        await tx.run(SQL.note, ctx.tenant, ctx.user)
-        row = await tx.one(SQL.settle, ctx.tenant, ctx.user, shown_as)
+        await tx.run(SQL.touch_user_settings, ctx.tenant, ctx.user)
+        row = await tx.one(SQL.update_direct_conversation, ctx.tenant, ctx.user, shown_as)
         return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
 
     return await ctx.node.db.in_transaction(work)

@@ -73,7 +73,7 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
     """Raises Refused: `not_found`. The row of an erased user stays, and stands for no account."""
-    if await ctx.node.db.one(SQL.erased, ctx.tenant, users) is not None:
+    if await ctx.node.db.one(SQL.has_erased_user, ctx.tenant, users) is not None:
         raise Refused("not_found", "no such user")
 
 
@@ -201,7 +201,9 @@ async def next_page(ctx: Ctx, position: Position, limit: int) -> Page:
             return Page([id_ for _, id_ in found], None)
     assert position.top is not None
     room = limit - len(found)
-    moved = [spot_of(row) for row in await ctx.node.db.all(SQL.moved, ctx.tenant, ctx.user, *position.top, room + 1)]
+    moved = [
+        spot_of(row) for row in await ctx.node.db.all(SQL.page_newer, ctx.tenant, ctx.user, *position.top, room + 1)
+    ]
     top = moved[room - 1] if room and len(moved) > room else position.top
     ids = [id_ for _, id_ in [*found, *moved[:room]]]
     return Page(list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None)

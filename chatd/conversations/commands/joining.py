@@ -84,9 +84,12 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
         case AlreadyMember():
             return [welcome]
         case Requested(is_first):
-            deciders = await ctx.node.db.all(SQL.deciders, ctx.tenant, id_) if is_first else []
+            approvers = await ctx.node.db.all(SQL.some_approvers, ctx.tenant, id_) if is_first else []
             event = JoinRequested(conversation=id_, user=ctx.user)
-            return [Reply(Joined(conversation=None, requested=True)), *(ToUser(row["user"], event) for row in deciders)]
+            return [
+                Reply(Joined(conversation=None, requested=True)),
+                *(ToUser(row["user"], event) for row in approvers),
+            ]
 
 
 class Requested(Struct, frozen=True):
@@ -104,7 +107,7 @@ JoinOutcome = MembersAdded | Requested | AlreadyMember
 
 async def use_secret(tx: ConversationTx, secret: str | None) -> None:
     """Count one use of an invite link. Raises Refused: `not_found` if no use is left."""
-    if secret is not None and await tx.one(SQL.use, digest(secret), tx.now) is None:
+    if secret is not None and await tx.one(SQL.use_invite, digest(secret), tx.now) is None:
         raise Refused("not_found", "$.secret: no such invite link")
 
 
@@ -123,13 +126,13 @@ async def check_may_join(tx: ConversationTx, cmd: JoinConversation) -> None:
 
 async def ask(tx: ConversationTx, text: str | None) -> bool:
     """Store a request to join. Whether it is the first of this user. Raises Refused: `too_large`."""
-    found = await tx.one(SQL.request_count)
+    found = await tx.one(SQL.count_requests)
     if found is not None and found["found"] >= MAX_REQUESTS:
         raise Refused("too_large", "this group has too many requests to join")
-    own = await tx.one(SQL.own_requests, tx.user)
+    own = await tx.one(SQL.count_other_requests, tx.user)
     if own is not None and own["found"] >= MAX_OWN_REQUESTS:
         raise Refused("too_large", f"you have asked to join {MAX_OWN_REQUESTS} groups already")
-    row = await tx.one(SQL.ask, tx.user, text, tx.now)
+    row = await tx.one(SQL.put_request, tx.user, text, tx.now)
     return row is not None and bool(row["is_new"])
 
 
@@ -202,7 +205,7 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     """
 
     async def work(tx: ConversationTx) -> MembersAdded | AlreadyMember | Declined:
-        if await tx.one(SQL.decline, cmd.user) is None:
+        if await tx.one(SQL.delete_request, cmd.user) is None:
             raise Refused("not_found", "$.user: this user has not asked to join")
         if not cmd.approve:
             return Declined()

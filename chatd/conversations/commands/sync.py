@@ -91,9 +91,9 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     marks = [convert(mark, Mark) for mark in head["marks"]]
     state = SessionState(
         conversations=page,
-        gone=head["gone"],
+        gone=head["left_conversations"],
         marks=marks,
-        own=head["own"],
+        own=head["own_settings_changed"],
         reset=cmd.cursor is not None and position.epoch != head["epoch"],
         cursor=str(next_),
         more=more,
@@ -191,7 +191,7 @@ class Found(Struct, frozen=True):
 async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> Found:
     """Raises Refused: `not_found`."""
     place = (ctx.tenant, cmd.conversation)
-    conversation = await tx.one(SQL.top, *place, ctx.user)
+    conversation = await tx.one(SQL.conversation, *place, ctx.user)
     if conversation is None:
         raise Refused("not_found", "no such conversation")
     since = 0 if cmd.rev > conversation["rev"] else cmd.rev

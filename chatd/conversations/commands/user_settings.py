@@ -115,7 +115,7 @@ async def show_settings(ctx: Ctx, _: ShowSettings) -> Effects:
 
 
 async def read_settings(ctx: Ctx) -> UserSettings:
-    return settings_of(ctx, await ctx.node.db.one(SQL.user, ctx.tenant, ctx.user))
+    return settings_of(ctx, await ctx.node.db.one(SQL.get_user, ctx.tenant, ctx.user))
 
 
 def plain(quiet: Quiet | None) -> dict[str, str] | None:
@@ -156,10 +156,13 @@ class UnreadTotal(Result, tag="unread.total"):
 
 @command(AskUnread, result=UnreadTotal, cost=2, http="GET /v1/unread")
 async def unread_total(ctx: Ctx, cmd: AskUnread) -> Effects:
-    rows = await ctx.node.db.all(SQL.unread, ctx.tenant, ctx.user, ctx.now, MAX_UNREAD_CONVERSATIONS)
+    rows = await ctx.node.db.all(SQL.unread_conversations, ctx.tenant, ctx.user, ctx.now, MAX_UNREAD_CONVERSATIONS)
     total = Counter[str]()
     for part in slices(rows, COUNTED_PER_STATEMENT):
         total.update(
-            dict(await ctx.node.db.one(SQL.totals, ctx.tenant, ctx.user, *to_unnest_arrays(map(tuple, part), 2)) or {})
+            dict(
+                await ctx.node.db.one(SQL.unread_totals, ctx.tenant, ctx.user, *to_unnest_arrays(map(tuple, part), 2))
+                or {}
+            )
         )
     return [Reply(UnreadTotal(total=Unread(**{name: total[name] for name in Unread.__struct_fields__})))]

@@ -129,11 +129,11 @@ class ConversationTx:
         Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow
         mode.
         """
-        row = await self.one(SQL.may_say, self.user, f"change-{uuid7(self.now)}")
-        if row is None or row["denied"] is not None:
-            raise Refused("not_found" if row is None else row["denied"])
-        if row["early"] is not None:
-            raise Refused("rate_limited", "this conversation is in slow mode", retry_after=row["early"] / 1000)
+        row = await self.one(SQL.send_permission, self.user, f"change-{uuid7(self.now)}")
+        if row is None or row["refusal"] is not None:
+            raise Refused("not_found" if row is None else row["refusal"])
+        if row["wait_ms"] is not None:
+            raise Refused("rate_limited", "this conversation is in slow mode", retry_after=row["wait_ms"] / 1000)
 
     async def finish(self) -> None:
         """Write the counters, if anything has changed."""
@@ -196,5 +196,5 @@ async def lock(tx: Tx, tenant: str, conversation: str, user: str) -> LockedConve
     row = await tx.one(SQL.lock, tenant, conversation)
     if row is None:
         return None
-    standing = await tx.one(SQL.standing, tenant, conversation, user)
-    return LockedConversation(**dict(row), **dict(standing or {}))
+    membership = await tx.one(SQL.membership, tenant, conversation, user)
+    return LockedConversation(**dict(row), **dict(membership or {}))

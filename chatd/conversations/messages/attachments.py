@@ -31,7 +31,11 @@ async def resolve(ctx: Ctx, given: Sequence[AttachmentInput]) -> list[Json]:
     for index, one in enumerate(given):
         check_form(one, f"$.attachments[{index}]")
     ids = list({one.upload for one in given if one.upload is not None})
-    facts = {row["id"]: row for row in await ctx.node.db.all(SQL.readable, ctx.tenant, ctx.user, ids)} if ids else {}
+    facts = (
+        {row["id"]: row for row in await ctx.node.db.all(SQL.readable_uploads, ctx.tenant, ctx.user, ids)}
+        if ids
+        else {}
+    )
     if len(facts) != len(ids):
         raise Refused("not_found", "$.attachments: no such upload")
     return [stored_form(one, facts, f"$.attachments[{index}]") for index, one in enumerate(given)]

@@ -48,7 +48,7 @@ async def delete_messages(tx: ConversationTx, seqs: Sequence[int]) -> list[Messa
 
 async def states(tx: ConversationTx, seqs: Sequence[int]) -> list[Message]:
     """Messages as all members see them, in the order of their last change."""
-    return [message_of(row, tx.files_url) for row in await tx.all(SQL.states, seqs)]
+    return [message_of(row, tx.files_url) for row in await tx.all(SQL.message_states, seqs)]
 
 
 def deletion_events(tx: ConversationTx, messages: Sequence[Message], why: Literal["delete", "expire"]) -> Effects:
@@ -57,7 +57,7 @@ def deletion_events(tx: ConversationTx, messages: Sequence[Message], why: Litera
 
 async def delete_expired(node: Node) -> bool:
     """Delete messages whose time has passed. Whether there may be more of them."""
-    rows = await node.db.all(SQL.expired, ROUND_SIZE)
+    rows = await node.db.all(SQL.expired_messages, ROUND_SIZE)
     for row in rows:
         for at in range(0, len(row["seqs"]), BATCH_SIZE):
             await delete_expired_in(node, row["tenant"], row["conversation"], row["seqs"][at : at + BATCH_SIZE])
@@ -96,7 +96,7 @@ async def delete_all_aged(node: Node) -> None:
     days = days_of(node.config)
     position = (NIL, "")
     while True:
-        rows = await node.db.all(SQL.aged, *position, list(days), list(days.values()), PAGE_SIZE)
+        rows = await node.db.all(SQL.page_with_retention, *position, list(days), list(days.values()), PAGE_SIZE)
         for row in rows:
             while row["due"] and await delete_aged_in(node, row["tenant"], row["id"], row["since"]):
                 pass
@@ -110,13 +110,13 @@ async def delete_aged_in(node: Node, tenant: str, conversation: str, since: int)
 
     async def work(tx: ConversationTx) -> Swept:
         old = []
-        for row in await tx.all(SQL.oldest, BATCH_SIZE):
+        for row in await tx.all(SQL.oldest_messages, BATCH_SIZE):
             if row["created_at"] >= since:
                 break
             old.append(row)
         if old:
-            await tx.run(SQL.swept, old[-1]["seq"])
-        deleted = await delete_messages(tx, [row["seq"] for row in old if not row["gone"]])
+            await tx.run(SQL.set_swept_seq, old[-1]["seq"])
+        deleted = await delete_messages(tx, [row["seq"] for row in old if not row["is_deleted"]])
         return Swept(deletion_events(tx, deleted, "expire"), more=len(old) == BATCH_SIZE)
 
     ctx = system_context(node, tenant, SYSTEM_USER)

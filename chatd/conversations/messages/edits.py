@@ -74,8 +74,8 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
         check_edit(ctx, row)
         await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
         await tx.check_may_send()
-        await tx.run(SQL.keep_edit, row["seq"], row["rev"], tx.now)
-        await tx.run(SQL.edit, row["seq"], tx.next_rev(), text, tx.now)
+        await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
+        await tx.run(SQL.set_text, row["seq"], tx.next_rev(), text, tx.now)
         message = message_of(await tx.message(cmd.message), tx.files_url)
         return Edited(message, update_event(tx, message, "edit"))
 
@@ -105,11 +105,11 @@ def check_edit(ctx: Ctx, row: Row) -> None:
 
 async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:
     """Raises Refused: `too_large`, `rate_limited`. Every earlier version is kept, so their number is bounded."""
-    row = await tx.one(SQL.edited_so_far, seq, tx.now - MINUTE_MS)
+    row = await tx.one(SQL.edit_counts, seq, tx.now - MINUTE_MS)
     assert row is not None
     if row["total"] >= settings.edits:
         raise Refused("too_large", f"a message can be edited at most {settings.edits} times")
-    if row["lately"] >= settings.edits_per_minute:
+    if row["recent"] >= settings.edits_per_minute:
         wait = max(1.0, (row["first"] + MINUTE_MS - tx.now) / 1000)
         raise Refused("rate_limited", "this message was edited too often in a minute", retry_after=wait)
 
@@ -149,7 +149,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
 
 async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     """Hide a message from the requester."""
-    seq = await ctx.node.db.value(SQL.hide, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
+    seq = await ctx.node.db.value(SQL.hide_message, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if seq is None:
         raise Refused("not_found", "no such message")
     return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
@@ -190,14 +190,14 @@ class Edits(Result, tag="message.edits"):
 )
 async def message_edits(ctx: Ctx, cmd: MessageEdits) -> Effects:
     """`forbidden`: the configuration does not show earlier versions to the requester."""
-    sender = await ctx.node.db.value(SQL.sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
+    sender = await ctx.node.db.value(SQL.visible_sender, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if sender is None:
         raise Refused("not_found", "no such message")
     seen_by = ctx.node.config.get(MessageSettings).edit_history
     if seen_by == "nobody" or (seen_by == "sender" and sender != ctx.user):
         raise Refused("forbidden", "this server does not show you earlier versions of messages")
     after = read_cursor(cmd.cursor)
-    rows = await ctx.node.db.all(SQL.edits, ctx.tenant, cmd.conversation, cmd.message, after, cmd.limit + 1)
+    rows = await ctx.node.db.all(SQL.page, ctx.tenant, cmd.conversation, cmd.message, after, cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
     items = [Edit(text=row["text"], until=row["until"]) for row in page]
     return [Reply(Edits(items=items, cursor=str(page[-1]["rev"]) if more else None))]

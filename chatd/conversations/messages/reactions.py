@@ -56,7 +56,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
 
     async def work(tx: ConversationTx) -> list[Event]:
         row = await reactable(tx, cmd.message)
-        own = [found["emoji"] for found in await tx.all(SQL.own, row["seq"], tx.user)]
+        own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
         if cmd.emoji in own:
             return []
         replaced = own if ctx.node.config.get(MessageSettings).reactions == "one" else []
@@ -116,7 +116,7 @@ async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
 
     async def work(tx: ConversationTx) -> list[Event]:
         row = await tx.message(cmd.message)
-        own = [found["emoji"] for found in await tx.all(SQL.own, row["seq"], tx.user)]
+        own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
         return [await remove(tx, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
     return [

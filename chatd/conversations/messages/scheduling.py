@@ -66,7 +66,7 @@ async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
     """`conflict`: a message with this client_id was sent already. `too_large`: the text is too long, or too many
     messages are scheduled (`messages.scheduled_per_user`).
     """
-    known = await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, cmd.client_id)
+    known = await ctx.node.db.one(SQL.find_by_client_id, ctx.tenant, ctx.user, cmd.client_id)
     if known is None:
         check_time(ctx, cmd.at)
         await check(ctx, cmd)
@@ -99,14 +99,14 @@ async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
 
     async def work(tx: Tx) -> Row:
-        await tx.run(SQL.lock, tenant, user)
-        known: Row | None = await tx.one(SQL.known, tenant, user, cmd.client_id)
+        await tx.run(SQL.lock_user, tenant, user)
+        known: Row | None = await tx.one(SQL.find_by_client_id, tenant, user, cmd.client_id)
         if known is not None:
             return known
         if await tx.value(SQL.count, tenant, user) >= most:
             raise Refused("too_large", f"you can schedule at most {most} messages: cancel one first")
         await tx.run(SQL.add, tenant, *row)
-        added = await tx.one(SQL.known, tenant, user, cmd.client_id)
+        added = await tx.one(SQL.find_by_client_id, tenant, user, cmd.client_id)
         assert added is not None
         return added
 
@@ -189,7 +189,7 @@ async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
 
 async def lock_scheduled(tx: Tx, ctx: Ctx, id_: str) -> Row:
     """Lock a scheduled message of the requester. Raises Refused: `not_found`, `conflict` while it is being sent."""
-    row: Row | None = await tx.one(SQL.one, ctx.tenant, ctx.user, id_)
+    row: Row | None = await tx.one(SQL.lock_message, ctx.tenant, ctx.user, id_)
     if row is None:
         raise Refused("not_found", "$.id: no such scheduled message")
     if row["sent"]:
@@ -263,7 +263,7 @@ def to_input_or_empty(conversation: str, client_id: str, body: Any) -> MessageIn
 
 async def send_due(node: Node) -> bool:
     """Send due messages, all at once. Whether there may be more."""
-    rows = await node.db.all(SQL.take, LEASE_MS, ROUND_SIZE)
+    rows = await node.db.all(SQL.claim_due, LEASE_MS, ROUND_SIZE)
     async with trio.open_nursery() as nursery:
         for row in rows:
             nursery.start_soon(send_one, node, row)
@@ -291,11 +291,11 @@ async def send_scheduled(node: Node, row: Row) -> None:
         LOG.exception("a scheduled message could not be sent", extra={"scheduled": row["id"]})
         await mark_failed(node, row, "internal")
     else:
-        await node.db.run(SQL.done, row["tenant"], row["id"])
+        await node.db.run(SQL.delete_sent, row["tenant"], row["id"])
 
 
 async def mark_failed(node: Node, row: Row, code: str) -> None:
     """Store the refusal for the list of the author, and send it to them."""
-    if await node.db.value(SQL.failed, row["tenant"], row["id"], code) is not None:
+    if await node.db.value(SQL.mark_failed, row["tenant"], row["id"], code) is not None:
         event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
         await deliver(system_context(node, row["tenant"], row["sender"]), [ToUser(row["sender"], event)])

@@ -130,8 +130,8 @@ class Screening:
         """The message to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
         if self._hook is None:
             return await self._filtered(to_screen)
-        row = await self._look(to_screen)
-        if row["known"]:
+        row = await self._state_of(to_screen)
+        if row["is_stored"]:
             return to_screen
         if row["kind"] is None:
             raise Refused("not_found", "no such conversation")
@@ -142,13 +142,13 @@ class Screening:
         try:
             return await in_turns(self.filter_of(to_screen.tenant).apply_to(to_screen))
         except Refused:
-            if (await self._look(to_screen))["known"]:
+            if (await self._state_of(to_screen))["is_stored"]:
                 return to_screen
             raise
 
-    async def _look(self, to_screen: MessageToScreen) -> Row:
+    async def _state_of(self, to_screen: MessageToScreen) -> Row:
         row = await self._db.one(
-            SQL.look, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id
+            SQL.screening_state, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id
         )
         assert row is not None
         return row

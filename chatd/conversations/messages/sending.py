@@ -135,14 +135,14 @@ async def check(ctx: Ctx, out: MessageInput) -> Content:
 
 async def existing(ctx: Ctx, conversation: str, ids: Sequence[str]) -> dict[str, str]:
     """Users by their ids, in a match by the aliases of its members, in this order. Unknown ids are not stored."""
-    rows = await ctx.node.db.all(SQL.existing, ctx.tenant, conversation, ctx.user, list(ids))
+    rows = await ctx.node.db.all(SQL.resolve_ids, ctx.tenant, conversation, ctx.user, list(ids))
     known = {row["id"]: row["user"] for row in rows}
     return {id_: known[id_] for id_ in ids if id_ in known}
 
 
 async def is_known(ctx: Ctx, client_id: str) -> bool:
     """Whether the requester has sent a message under this client_id already."""
-    return await ctx.node.db.one(SQL.known, ctx.tenant, ctx.user, client_id) is not None
+    return await ctx.node.db.one(SQL.is_stored, ctx.tenant, ctx.user, client_id) is not None
 
 
 def check_content(ctx: Ctx, out: MessageInput) -> None:
@@ -176,11 +176,11 @@ async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetTy
 
     Raises Refused: `not_found`.
     """
-    row = await ctx.node.db.one(SQL.quoted, ctx.tenant, conversation, message, ctx.user)
+    row = await ctx.node.db.one(SQL.quoted_message, ctx.tenant, conversation, message, ctx.user)
     if row is None:
         raise Refused("not_found", "$.reply_to: no such message in this conversation")
     fields = dict(row)
-    return Quote(message=message, **fields) if fields.pop("for_all") else UNSET
+    return Quote(message=message, **fields) if fields.pop("visible_to_all") else UNSET
 
 
 def append(

@@ -60,11 +60,11 @@ async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) ->
     """The other devices of the requester get it by session.sync."""
 
     async def work(tx: Tx) -> None:
-        await tx.run(SQL.lock, ctx.tenant, ctx.user)
-        if await tx.value(SQL.set, ctx.tenant, conversation, ctx.user, message, at) is None:
+        await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
+        if await tx.value(SQL.set_star, ctx.tenant, conversation, ctx.user, message, at) is None:
             raise Refused("not_found", "no such message")
         most = ctx.node.config.get(ConversationLimits).stars_per_user
-        if at is not None and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
+        if at is not None and await tx.value(SQL.count_stars, ctx.tenant, ctx.user) > most:
             raise Refused("too_large", f"you can star at most {most} messages: remove a star first")
 
     await ctx.node.db.in_transaction(work)
@@ -96,8 +96,8 @@ class StarredMessages(Result, tag="message.starred"):
 async def list_starred(ctx: Ctx, cmd: ListStarred) -> Effects:
     rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *read_cursor(cmd.cursor), cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)
-    items = [Starred(conversation=row["of"], message=message_of(row, ctx.files_url)) for row in page]
-    cursor = f"{page[-1]['star']}.{page[-1]['of']}.{page[-1]['seq']}" if more else None
+    items = [Starred(conversation=row["conversation_id"], message=message_of(row, ctx.files_url)) for row in page]
+    cursor = f"{page[-1]['star']}.{page[-1]['conversation_id']}.{page[-1]['seq']}" if more else None
     return [Reply(StarredMessages(items=items, cursor=cursor))]
 
 

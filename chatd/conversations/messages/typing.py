@@ -109,7 +109,7 @@ async def look_up(ctx: Ctx, conversation: str) -> Members:
 
     Raises Refused: `not_found` if the requester is not a member.
     """
-    row = await ctx.node.db.one(SQL.members, ctx.tenant, conversation, ctx.user)
+    row = await ctx.node.db.one(SQL.count_and_aliases, ctx.tenant, conversation, ctx.user)
     if row is None:
         raise Refused("not_found", "no such conversation")
     members = Members(row["members"], row["aliases"] or {})

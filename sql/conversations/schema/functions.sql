@@ -109,34 +109,35 @@ $$;
 create or replace view message_states as
 select
     m.tenant, m.conversation, m.seq, m.rev, m.id::text as id, w.sender, m.client_id,
-    case when x.over then null else m.text end as text,
-    case when x.over then null else m.attachments end as attachments,
-    case when x.over then null else m.reply_to::text end as reply_to,
+    case when x.is_expired then null else m.text end as text,
+    case when x.is_expired then null else m.attachments end as attachments,
+    case when x.is_expired then null else m.reply_to::text end as reply_to,
     m.created_at,
-    case when x.over then null else m.meta end as meta,
-    case when x.over then null else m.system end as system,
-    case when x.over then null else m.reactions end as reactions,
-    case when x.over then null else m.edited_at end as edited_at,
-    case when x.over then m.expires_at else m.deleted_at end as deleted_at,
-    case when x.over then null else m.expires_at end as expires_at,
-    case when x.over then null else m.pinned_at end as pinned_at,
+    case when x.is_expired then null else m.meta end as meta,
+    case when x.is_expired then null else m.system end as system,
+    case when x.is_expired then null else m.reactions end as reactions,
+    case when x.is_expired then null else m.edited_at end as edited_at,
+    case when x.is_expired then m.expires_at else m.deleted_at end as deleted_at,
+    case when x.is_expired then null else m.expires_at end as expires_at,
+    case when x.is_expired then null else m.pinned_at end as pinned_at,
     case
-        when x.over then null
+        when x.is_expired then null
         when m.in_match and m.extra ? 'mentions' then (
             select jsonb_agg(visible_id(m.tenant, m.conversation, n.id::uuid) order by n.place)
             from jsonb_array_elements_text(m.extra -> 'mentions') with ordinality as n (id, place)
         )
         else m.extra -> 'mentions'
     end as mentions,
-    case when x.over then null else (m.extra -> 'everybody')::boolean end as mentions_everybody,
+    case when x.is_expired then null else (m.extra -> 'everybody')::boolean end as mentions_everybody,
     case
-        when x.over then null
-        -- The sender's own message from elsewhere. Other authors are named as the sender knows them.
+        when x.is_expired then null
+        -- The sender's own message from another conversation. For other authors, the id by which the sender knows them
+        -- is stored.
         when m.in_match and m.extra -> 'forwarded' ->> 'sender' = m.sender::text
             then jsonb_set(m.extra -> 'forwarded', '{sender}', to_jsonb(w.sender))
         else m.extra -> 'forwarded'
     end as forwarded,
-    case when m.reply_to is not null and not x.over then (
+    case when m.reply_to is not null and not x.is_expired then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
             'sender', case when q.in_match then visible_id(q.tenant, q.conversation, q.sender) else q.sender end,
@@ -146,7 +147,7 @@ select
         from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
     ) end as quote
 from messages m
-cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as over) as x
+cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as is_expired) as x
 cross join lateral (
     select (case when m.in_match then visible_id(m.tenant, m.conversation, m.sender) else m.sender end)::text as sender
 ) as w;
@@ -193,19 +194,19 @@ language sql immutable parallel safe as $$
     end
 $$;
 
--- Slow mode, for a batch whose conversations are locked: for each entry the milliseconds that it is early; null if it
--- may be sent now, which is recorded. A message that is stored already is never early: it gets its first result. Of
--- several new messages of one sender the first may be sent, with its repetitions. Times are of the database, because
--- the clocks of nodes differ.
+-- Slow mode, for a batch whose conversations are locked. Returns for each entry the milliseconds until the sender may
+-- send it, or null if they may send it now; the time of such a message is recorded. A message that is stored already is
+-- never refused: its sender gets the first result again. Of several new messages of one sender, the first may be sent,
+-- and so may entries that repeat it. Times are those of the database, because the clocks of nodes differ.
 create or replace function apply_slow_mode(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
 language plpgsql volatile as $$
 declare
     p_now bigint := (extract(epoch from clock_timestamp()) * 1000)::bigint;
-    early bigint[];
+    wait_ms bigint[];
 begin
     with requested as materialized (
-        select s.*, c.slow_seconds * 1000 as pause, b.last_sent_at,
-            c.slow_seconds is not null and b.is_member is not null and k.is_known is null as counts
+        select s.*, c.slow_seconds * 1000 as pause_ms, b.last_sent_at,
+            c.slow_seconds is not null and b.is_member is not null and k.is_known is null as is_limited
         from unnest(p_tenant, p_conversation, p_sender, p_client_id)
             with ordinality as s (tenant, conversation, sender, client_id, ord)
         left join lateral (
@@ -222,32 +223,33 @@ begin
             where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id limit 1
         ) as k on true
     ),
-    judged as materialized (
-        select a.*, row_number() over same = 1 as leads, first_value(a.client_id) over same = a.client_id as is_first,
+    ranked as materialized (
+        select a.*, row_number() over same = 1 as is_first_entry, first_value(a.client_id) over same = a.client_id as is_first_message,
             -- At most the whole pause, even if the clock was set back.
-            least(a.pause, coalesce(a.last_sent_at + a.pause - p_now, 0)) as rest
+            least(a.pause_ms, coalesce(a.last_sent_at + a.pause_ms - p_now, 0)) as remaining_ms
         from requested a
-        window same as (partition by a.counts, a.tenant, a.conversation, a.sender order by a.ord)
+        window same as (partition by a.is_limited, a.tenant, a.conversation, a.sender order by a.ord)
     ),
-    noted as (
+    recorded as (
         update members b set last_sent_at = p_now
-        from judged j
-        where j.counts and j.leads and j.rest <= 0
-            and b.tenant = j.tenant and b.conversation = j.conversation and b.user_id = j.sender
+        from ranked r
+        where r.is_limited and r.is_first_entry and r.remaining_ms <= 0
+            and b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = r.sender
     )
     select array_agg(
-        case when not j.counts then null when j.rest > 0 then j.rest when not j.is_first then j.pause end order by j.ord
-    ) into early
-    from judged j;
-    return early;
+        case when not r.is_limited then null when r.remaining_ms > 0 then r.remaining_ms when not r.is_first_message then r.pause_ms end order by r.ord
+    ) into wait_ms
+    from ranked r;
+    return wait_ms;
 end $$;
 
--- The two statements of the group commit. Each takes a batch as arrays and returns one row for each entry, by `ord`.
+-- The two statements of the group commit. Each takes a batch as arrays and returns one row for each entry; `ord` is the
+-- number of the entry in the batch.
 --
--- They are plpgsql and volatile because each statement inside takes a new snapshot. The first one locks the
--- conversations (in one order everywhere, so that batches do not deadlock); the second one then looks for duplicates
--- and members. A single statement would look before it waits for the lock, miss a duplicate that was committed in
--- between, and leave a gap in `seq`.
+-- They are plpgsql and volatile, so that each statement in them takes a new snapshot. The first one locks the
+-- conversations (in one order everywhere, so that batches do not deadlock); the second one then looks up duplicates and
+-- members. A single statement would take its snapshot before it waits for the lock, miss a duplicate that is committed
+-- in between, and leave a gap in `seq`.
 --
 -- Each entry looks up its own rows through an index (lateral, with a limit that keeps the planner from using a join),
 -- and window functions number them: the cost of an entry does not depend on statistics, which may be of empty tables.
@@ -263,25 +265,25 @@ create or replace function append_messages(
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    slow boolean;
-    -- The milliseconds that each entry is early, see apply_slow_mode(); null if no conversation is in slow mode.
-    early bigint[];
+    has_slow_mode boolean;
+    -- The milliseconds until each entry may be sent, see apply_slow_mode(); null if no conversation is in slow mode.
+    wait_ms bigint[];
 begin
-    select bool_or(l.slow_seconds > 0) into slow from (
+    select bool_or(l.slow_seconds > 0) into has_slow_mode from (
         select c.slow_seconds from conversations c
         where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
         order by c.tenant, c.id
         for no key update
     ) as l;
-    if slow then
-        early := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
+    if has_slow_mode then
+        wait_ms := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
     end if;
 
     return query
-    with looked as materialized (
-        select s.*, k.conversation as known_in, k.id as known_id, k.seq as known_seq, k.rev as known_rev, k.created_at as known_at,
-            c.seq as last_seq, c.rev as last_rev, c.disappear, b.alias, early[s.ord] as early, d.denied,
-            k.id is null and d.denied is null as fresh
+    with checked as materialized (
+        select s.*, k.conversation as stored_in, k.id as stored_id, k.seq as stored_seq, k.rev as stored_rev, k.created_at as stored_at,
+            c.seq as last_seq, c.rev as last_rev, c.disappear, b.alias, wait_ms[s.ord] as wait_ms, d.refusal,
+            k.id is null and d.refusal is null as may_store
         from unnest(
             p_tenant, p_conversation, p_sender, p_client_id, p_id, p_text, p_attachments, p_reply_to, p_meta, p_extra
         ) with ordinality as s (tenant, conversation, sender, client_id, id, text, attachments, reply_to, meta, extra, ord)
@@ -300,28 +302,28 @@ begin
         cross join lateral (
             select coalesce(
                 send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%'),
-                case when early[s.ord] is not null then 'slow' end
-            ) as denied
+                case when wait_ms[s.ord] is not null then 'slow' end
+            ) as refusal
         ) as d
     ),
     -- Of several entries with the same client_id, the first one is stored.
-    folded as materialized (
-        select l.*, l.fresh and row_number() over same = 1 as wins,
+    deduplicated as materialized (
+        select l.*, l.may_store and row_number() over same = 1 as is_new,
             first_value(l.ord) over same as first_ord, first_value(l.id) over same as first_id,
             first_value(l.conversation) over same as first_in
-        from looked l
-        window same as (partition by l.fresh, l.tenant, l.sender, l.client_id order by l.ord)
+        from checked l
+        window same as (partition by l.may_store, l.tenant, l.sender, l.client_id order by l.ord)
     ),
     numbered as materialized (
-        select f.*, sum(f.wins::int) over (partition by f.tenant, f.conversation order by f.ord) as n from folded f
+        select f.*, sum(f.is_new::int) over (partition by f.tenant, f.conversation order by f.ord) as n from deduplicated f
     ),
-    advanced as (
+    advanced_counters as (
         update conversations c
         set seq = c.seq + g.n, rev = c.rev + g.n, active_at = p_now, changed = pg_current_xact_id()
-        from (select tenant, conversation, max(n) as n from numbered where wins group by 1, 2) g
+        from (select tenant, conversation, max(n) as n from numbered where is_new group by 1, 2) g
         where c.tenant = g.tenant and c.id = g.conversation
     ),
-    inserted as (
+    new_messages as (
         insert into messages (
             tenant, conversation, seq, rev, id, sender, client_id, text, attachments, reply_to, meta, extra, created_at, expires_at,
             in_match
@@ -329,9 +331,9 @@ begin
         select tenant, conversation, last_seq + n, last_rev + n, id, sender, client_id,
             text, attachments::jsonb, reply_to, meta::jsonb, extra::jsonb, p_now,
             case when disappear > 0 then p_now + disappear * 1000::bigint end, case when alias is not null then true end
-        from numbered where wins
+        from numbered where is_new
     ),
-    mentioned as (
+    new_mentions as (
         insert into mentions (tenant, conversation, user_id, seq)
         select r.tenant, r.conversation, who.id::uuid, r.last_seq + r.n
         from numbered r
@@ -339,44 +341,44 @@ begin
             select jsonb_array_elements_text(r.extra::jsonb -> 'mentions') as id
             union select '00000000-0000-0000-0000-000000000000' where r.extra::jsonb ? 'everybody'
         ) as who
-        where r.wins and r.extra is not null and (
+        where r.is_new and r.extra is not null and (
             who.id = '00000000-0000-0000-0000-000000000000' or exists (
                 select 1 from members b
                 where b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = who.id::uuid
             )
         )
     ),
-    used as (
+    new_upload_uses as (
         insert into upload_uses (tenant, upload, conversation, seq)
         select r.tenant, u.id, r.conversation, r.last_seq + r.n
         from numbered r
         cross join lateral jsonb_array_elements(r.attachments::jsonb) as a
         join uploads u on u.tenant = r.tenant and u.id = (a ->> 'upload')::uuid
-        where r.wins and r.attachments like '%"upload"%' and u.removed_at is null
+        where r.is_new and r.attachments like '%"upload"%' and u.removed_at is null
         -- The sweep of unused files must not delete it at the same time.
         for share of u
         on conflict do nothing
     ),
-    told as (
-        select r.ord, r.conversation, r.id, r.wins, r.denied, r.disappear, r.alias, r.early,
-            case when r.fresh then r.first_in else r.known_in end as found_in,
-            case when r.fresh then r.first_id else r.known_id end as found_id,
-            case when r.fresh then first_value(r.last_seq + r.n) over same else r.known_seq end as found_seq,
-            case when r.fresh then first_value(r.last_rev + r.n) over same else r.known_rev end as found_rev,
-            case when r.fresh then p_now else r.known_at end as found_at
+    results as (
+        select r.ord, r.conversation, r.id, r.is_new, r.refusal, r.disappear, r.alias, r.wait_ms,
+            case when r.may_store then r.first_in else r.stored_in end as found_in,
+            case when r.may_store then r.first_id else r.stored_id end as found_id,
+            case when r.may_store then first_value(r.last_seq + r.n) over same else r.stored_seq end as found_seq,
+            case when r.may_store then first_value(r.last_rev + r.n) over same else r.stored_rev end as found_rev,
+            case when r.may_store then p_now else r.stored_at end as found_at
         from numbered r
-        window same as (partition by r.fresh, r.tenant, r.sender, r.client_id order by r.ord)
+        window same as (partition by r.may_store, r.tenant, r.sender, r.client_id order by r.ord)
     )
     select t.ord,
         case
-            when t.found_in is null then t.denied
+            when t.found_in is null then t.refusal
             when t.found_in <> t.conversation then 'conflict'
-            when t.wins then 'new'
+            when t.is_new then 'new'
             else 'duplicate'
         end,
-        t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.early),
+        t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.wait_ms),
         case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end, t.alias
-    from told t
+    from results t
     order by t.found_rev, t.ord;
 end $$;
 
@@ -400,10 +402,10 @@ begin
 
     return query
     with requested as materialized (
-        select u.*, c.seq as last_seq, c.rev as last_rev, c.blocked, c.members <= u.up_to and not c.blocked as shared,
+        select u.*, c.seq as last_seq, c.rev as last_rev, c.blocked, c.members <= u.up_to and not c.blocked as is_shared,
             b.delivered_seq as old_delivered, b.read_seq as old_read, b.alias,
-            case when b.read_unshared and c.members <= u.up_to and not c.blocked then 0 else b.read_seq end as told_read,
-            b.read_seq is not null and greatest(u.delivered, u.read) <= c.seq as valid
+            case when b.read_unshared and c.members <= u.up_to and not c.blocked then 0 else b.read_seq end as shared_read,
+            b.read_seq is not null and greatest(u.delivered, u.read) <= c.seq as is_valid
         from unnest(p_tenant, p_conversation, p_user, p_delivered, p_read, p_up_to)
             with ordinality as u (tenant, conversation, user_id, delivered, read, up_to, ord)
         left join lateral (
@@ -414,39 +416,39 @@ begin
             where b.tenant = u.tenant and b.conversation = u.conversation and b.user_id = u.user_id limit 1
         ) as b on true
     ),
-    folded as materialized (
-        select a.*, a.valid and row_number() over (same order by a.ord) = 1 as leads,
+    merged as materialized (
+        select a.*, a.is_valid and row_number() over (same order by a.ord) = 1 as is_first_entry,
             greatest(a.old_delivered, max(greatest(a.delivered, a.read)) over same) as new_delivered,
             greatest(a.old_read, max(a.read) over same) as new_read
         from requested a
-        window same as (partition by a.valid, a.tenant, a.conversation, a.user_id)
+        window same as (partition by a.is_valid, a.tenant, a.conversation, a.user_id)
     ),
-    judged as materialized (
-        select f.*, f.leads and (f.new_delivered > f.old_delivered or f.new_read > f.old_read) as moves from folded f
+    compared as materialized (
+        select f.*, f.is_first_entry and (f.new_delivered > f.old_delivered or f.new_read > f.old_read) as has_moved from merged f
     ),
     numbered as materialized (
-        select j.*, sum((j.moves and j.shared)::int) over (partition by j.tenant, j.conversation order by j.ord) as n from judged j
+        select j.*, sum((j.has_moved and j.is_shared)::int) over (partition by j.tenant, j.conversation order by j.ord) as n from compared j
     ),
-    advanced as (
+    advanced_counters as (
         update conversations c set rev = c.rev + g.n, changed = pg_current_xact_id()
-        from (select tenant, conversation, max(n) as n from numbered where moves and shared group by 1, 2) g
+        from (select tenant, conversation, max(n) as n from numbered where has_moved and is_shared group by 1, 2) g
         where c.tenant = g.tenant and c.id = g.conversation
     ),
-    updated as (
+    updated_members as (
         update members b set delivered_seq = m.new_delivered, read_seq = m.new_read,
             shown_delivered_seq = case when m.blocked then coalesce(b.shown_delivered_seq, m.old_delivered) end,
             shown_read_seq = case when m.blocked then coalesce(b.shown_read_seq, m.old_read) end,
-            read_unshared = not m.shared and (b.read_unshared or m.new_read > m.old_read),
-            rev = case when m.shared then m.last_rev + m.n else b.rev end,
-            changed = case when m.shared then b.changed else pg_current_xact_id() end
+            read_unshared = not m.is_shared and (b.read_unshared or m.new_read > m.old_read),
+            rev = case when m.is_shared then m.last_rev + m.n else b.rev end,
+            changed = case when m.is_shared then b.changed else pg_current_xact_id() end
         from numbered m
-        where m.moves and b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = m.user_id
+        where m.has_moved and b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = m.user_id
     )
     select t.ord,
-        case when not t.valid then 'not_found' when not t.moves then 'same' when t.shared then 'new' else 'own' end,
-        t.new_delivered, t.new_read, case when t.moves and t.shared then (t.last_rev + t.n)::bigint end, t.last_seq,
-        case when t.moves and t.new_read > t.told_read then count_unread(t.tenant, t.conversation, t.user_id, t.new_read) end,
-        case when t.moves and t.new_read > t.told_read then count_unread_mentions(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        case when not t.is_valid then 'not_found' when not t.has_moved then 'same' when t.is_shared then 'new' else 'own' end,
+        t.new_delivered, t.new_read, case when t.has_moved and t.is_shared then (t.last_rev + t.n)::bigint end, t.last_seq,
+        case when t.has_moved and t.new_read > t.shared_read then count_unread(t.tenant, t.conversation, t.user_id, t.new_read) end,
+        case when t.has_moved and t.new_read > t.shared_read then count_unread_mentions(t.tenant, t.conversation, t.user_id, t.new_read) end,
         t.alias
     from numbered t
     order by t.last_rev + t.n, t.ord;
