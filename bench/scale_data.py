@@ -58,7 +58,7 @@ FILL = {
 # Statements that no client waits for: sweeps, operator commands, and statements that run once.
 PATIENT = {
     "auth.sweep_refresh_tokens", "auth.sweep_revoked_tokens", "auth.sweep_tickets", "auth.sweep_logins",
-    "doctor.dead_rows", "doctor.tables", "uploads.page_for_sweep", "trace.message_anywhere", "bans.page",
+    "doctor.tables", "uploads.page_for_sweep", "trace.message_anywhere", "bans.page",
     "reports.sweep", "users.show",
 }  # fmt: skip
 
@@ -81,20 +81,20 @@ Values = Callable[[random.Random, Place], tuple[Any, ...]]
 T = "default"
 HOT: dict[str, tuple[str, Values]] = {
     "connect": ("sign_in.session_state", lambda rng, p: (T, p.user, "none", None, [], 0)),
-    "newest messages": ("messages.history_before", lambda rng, p: (T, p.conversation, p.user, None, 50)),
+    "newest messages": ("sending.history_before", lambda rng, p: (T, p.conversation, p.user, None, 50)),
     "older messages": (
-        "messages.history_before",
+        "sending.history_before",
         lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50),
     ),
-    "later messages": ("messages.history_after", lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50)),
+    "later messages": ("sending.history_after", lambda rng, p: (T, p.conversation, p.user, rng.randint(1, p.seq), 50)),
     "sync of a conversation": ("sync.messages", lambda rng, p: (T, p.conversation, p.user, p.seq - 20, p.seq, 101)),
-    "members that changed": ("sync.members", lambda rng, p: (T, p.conversation, 0, p.seq, 101)),
-    "sync of a session, first": ("sync.session", lambda rng, p: (T, p.user, "", "0", NIL, 201)),
+    "members that changed": ("sync.members", lambda rng, p: (T, p.conversation, p.user, 0, p.seq, 101)),
+    "sync of a session, first": ("sync.session", lambda rng, p: (T, p.user, "", "0", NIL, 201, 100_000)),
     "list of conversations": ("conversations.page", lambda rng, p: (T, p.user, None, None, 51)),
-    "a conversation": ("views.counters", lambda rng, p: (T, p.user, [p.conversation])),
-    "last messages": ("views.last_messages", lambda rng, p: (T, p.user, [p.conversation])),
-    "is a member": ("members.is_member", lambda rng, p: (T, p.conversation, p.user)),
-    "badge": ("own.totals", lambda rng, p: (T, p.user, 0)),
+    "a conversation": ("read_model.own_conversations", lambda rng, p: (T, p.user, [p.conversation])),
+    "last messages": ("read_model.last_messages", lambda rng, p: (T, p.user, [p.conversation])),
+    "is a member": ("membership.is_member", lambda rng, p: (T, p.conversation, p.user)),
+    "badge": ("user_settings.unread_totals", lambda rng, p: (T, p.user, [p.conversation], [True])),
     "pins": ("pins.page", lambda rng, p: (T, p.conversation, p.user, 100)),
     "stars": ("stars.page", lambda rng, p: (T, p.user, None, None, None, 51)),
     "send": (
@@ -102,8 +102,8 @@ HOT: dict[str, tuple[str, Values]] = {
         lambda rng, p: ([T], [p.conversation], [p.user], [str(uuid4())], [str(uuid4())], ["hello"], *[None] * 4, 1),
     ),
     "read": ("log.advance_receipts", lambda rng, p: ([T], [p.conversation], [p.user], [0], [p.seq], [500])),
-    "who has read": ("receipts.page", lambda rng, p: (T, p.conversation, p.seq - 20, NIL, None, 101)),
-    "how many have read": ("receipts.counts", lambda rng, p: (T, p.conversation, p.seq - 20, NIL)),
+    "who has read": ("receipts.page", lambda rng, p: (T, p.conversation, p.seq - 20, NIL, p.user, None, 101)),
+    "how many have read": ("receipts.counts", lambda rng, p: (T, p.conversation, p.seq - 20, NIL, p.user)),
     "who has reacted": ("reactions.page", lambda rng, p: (T, p.conversation, p.seq // 10 * 10, None, None, 101)),
 }
 
