@@ -74,12 +74,26 @@ def test_a_file_is_one_room(path: Path) -> None:
             assert not [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom | ast.Import)], f"{node.name} imports"
 
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_transaction_is_a_function_of_its_own(path: Path) -> None:
+    """Its first parameter is `tx`, and what else it needs are arguments: it is not a closure of a handler."""
+    functions = [node for node in ast.walk(parsed(path.read_text())) if isinstance(node, Function)]
+    inner = [one for function in functions for one in ast.walk(function) if one is not function]
+    assert [one.name for one in inner if isinstance(one, Function) and "tx" in parameters(one)] == []
+
+
+def parameters(function: Function) -> set[str]:
+    return {arg.arg for arg in function.args.args}
+
+
 # What sends, closes or answers. Only effects do that, so that it happens after the handler, in one order.
 DELIVERING = re.compile("(answer|broadcast|publish|renew|send|send_sync|close_sessions|(deliver|tell)(_.*)?)")
 # They send `behind` for a change that may have been committed and cannot be sent.
 UNCERTAIN = {"change_conversation", "snapshot_for_event"}
 HANDLING = [path for path in SOURCES if path.relative_to(ROOT / "chatd").parts[0] not in ("app", "gateway", "http")]
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def called(function: Function) -> set[str]:
@@ -183,7 +197,7 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 def test_every_act_of_a_system_message_is_declared() -> None:
     """`ConversationTx.add_system_message` refuses others when they are said; here are also those that no test says."""
     source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
-    said = set(re.findall(r'(?:system_payload\(|Limits\), |"act": )"([a-z.]+)"', source))
+    said = set(re.findall(r'(?:system_payload\(|limits, |"act": )"([a-z.]+)"', source))
     assert said == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
     assert all(f"`{act}`" in text for act in said)

@@ -156,7 +156,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
     if not is_uuid(user):
         raise exit_failed(f"user {user} does not exist in tenant {tenant}")
     async with database(config) as db:
-        new = await erasure.begin(db, all_personal_data(), tenant, user, account_name(), now_ms())
+        new = await db.in_transaction(erasure.begin, all_personal_data(), tenant, user, account_name(), now_ms())
         now = now_ms()
     await close_sessions(config, tenant, user, "logged_out", now)
     return new

@@ -68,17 +68,18 @@ async def delete_messages(erasing: Erasing) -> None:
 
 
 async def delete_in(erasing: Erasing, conversation: str, seqs: Sequence[int]) -> int:
-    async def work(tx: ConversationTx) -> Effects:
-        return deletion.deletion_events(
-            tx,
-            await deletion.delete_messages(tx, [row["seq"] for row in await tx.all(SQL.not_deleted, seqs)]),
-            "delete",
-        )
-
     ctx = erasing.ctx
-    effects = await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True)
+    effects = await change_conversation(
+        ctx, conversation, delete_remaining, seqs, allow_non_member=True, allow_blocked=True
+    )
     await deliver(ctx, effects)
     return len(effects)
+
+
+async def delete_remaining(tx: ConversationTx, seqs: Sequence[int]) -> Effects:
+    """Delete those of these messages that are not deleted yet."""
+    rows = await tx.all(SQL.not_deleted, seqs)
+    return deletion.deletion_events(tx, await deletion.delete_messages(tx, [row["seq"] for row in rows]), "delete")
 
 
 async def remove_reactions(erasing: Erasing) -> None:
@@ -89,11 +90,15 @@ async def remove_reactions(erasing: Erasing) -> None:
 
 
 async def remove_reactions_in(erasing: Erasing, conversation: str, rows: Sequence[Row]) -> None:
-    async def work(tx: ConversationTx) -> Effects:
-        return [update for row in rows for update in await take_back(tx, row["seq"], row["emoji"])]
-
     ctx = erasing.ctx
-    await deliver(ctx, await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True))
+    effects = await change_conversation(
+        ctx, conversation, take_back_all, rows, allow_non_member=True, allow_blocked=True
+    )
+    await deliver(ctx, effects)
+
+
+async def take_back_all(tx: ConversationTx, rows: Sequence[Row]) -> Effects:
+    return [update for row in rows for update in await take_back(tx, row["seq"], row["emoji"])]
 
 
 async def strip(tx: ConversationTx) -> Member:

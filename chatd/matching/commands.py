@@ -281,7 +281,18 @@ class AnnounceKept(Effect, frozen=True):
 
 async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> Row | None:
     """Record the vote of the user. With the last vote the conversation becomes an ordinary one, and its row is
-    returned.
+    returned. Raises Refused: `not_found` if the match has ended.
+    """
+    is_over, kept = await ctx.node.db.in_transaction(count_vote, ctx, match, aliases)
+    if is_over:
+        # A block ends the match as well: whichever is committed first, nothing is kept.
+        await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
+        raise no_match()
+    return kept
+
+
+async def count_vote(tx: Tx, ctx: Ctx, match: str, aliases: Mapping[str, str]) -> tuple[bool, Row | None]:
+    """Whether the match is over, and the row of the conversation if it was kept.
 
     The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
@@ -289,23 +300,11 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as
     if the partner had not voted: the blocker must not learn whom they talk to.
     """
-    users = sorted(aliases)
-
-    async def work(tx: Tx) -> tuple[bool, Row | None]:
-        await tx.run(SQL.lock_match, ctx.tenant, match)
-        vote: Any = await tx.one(SQL.vote_to_keep, ctx.tenant, match, ctx.user)
-        if not vote["counted"]:
-            raise no_match()
-        low, high = users if len(users) == 2 else (None, None)
-        if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
-            return not blocked.isdisjoint(aliases.values()), None
-        return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote[
-            "all_voted"
-        ] else None
-
-    is_over, kept = await ctx.node.db.in_transaction(work)
-    if is_over:
-        # A block ends the match as well: whichever is committed first, nothing is kept.
-        await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
+    await tx.run(SQL.lock_match, ctx.tenant, match)
+    vote: Any = await tx.one(SQL.vote_to_keep, ctx.tenant, match, ctx.user)
+    if not vote["counted"]:
         raise no_match()
-    return kept
+    low, high = sorted(aliases) if len(aliases) == 2 else (None, None)
+    if low and high and (blocked := await lock_pair(tx, ctx.tenant, low, high)):
+        return not blocked.isdisjoint(aliases.values()), None
+    return False, await tx.one(SQL.make_ordinary, ctx.tenant, match, ctx.now, low, high) if vote["all_voted"] else None

@@ -26,5 +26,6 @@ class Erased(Result, tag="me.erased"):
 async def erase_me(ctx: Ctx, cmd: EraseMe) -> Effects:
     if not cmd.confirm:
         raise Refused("bad_request", "$.confirm: must be true")
-    await erasure.begin(ctx.node.db, ctx.node.get(AllPersonalData), ctx.tenant, ctx.user, ctx.user, ctx.now)
+    data, user = ctx.node.get(AllPersonalData), ctx.user
+    await ctx.node.db.in_transaction(erasure.begin, data, ctx.tenant, user, user, ctx.now)
     return [Reply(Erased()), CloseSessions(ctx.user, "logged_out")]

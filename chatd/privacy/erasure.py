@@ -23,23 +23,19 @@ SETTLED_MS = 20_000
 LEASE_MS = 20_000
 
 
-async def begin(db: Postgres, data: AllPersonalData, tenant: str, user: str, actor: str, now: int) -> bool:
+async def begin(tx: Tx, data: AllPersonalData, tenant: str, user: str, actor: str, now: int) -> bool:
     """Delete all credentials, and queue the rest. Returns False if the user is erased already.
 
     The caller closes the sessions. Raises Refused: `not_found`.
     """
-
-    async def work(tx: Tx) -> bool:
-        if await tx.value(SQL.mark_erased, tenant, user, now) is None:
-            if await tx.value(SQL.exists, tenant, user) is None:
-                raise Refused("not_found", "no such user")
-            return False
-        for statement in data.forget:
-            await tx.run(statement, tenant, user)
-        await tx.run(SQL.queue, tenant, user, now, actor, uuid7(now))
-        return True
-
-    return await db.in_transaction(work)
+    if await tx.value(SQL.mark_erased, tenant, user, now) is None:
+        if await tx.value(SQL.exists, tenant, user) is None:
+            raise Refused("not_found", "no such user")
+        return False
+    for statement in data.forget:
+        await tx.run(statement, tenant, user)
+    await tx.run(SQL.queue, tenant, user, now, actor, uuid7(now))
+    return True
 
 
 async def page(db: Postgres, tenant: str, limit: int = 1000) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ Whoever makes a use of an upload must hold its row `for share` with `removed_at 
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +119,7 @@ async def keep(node: Node, who: Principal, payer: Payer, content: Content, name:
     id_, key = uuid7(now), new_key()
     size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
     row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
-    await add(node, payer, row, size)
+    await node.db.in_transaction(add, payer, row, size)
     try:
         await node.get(Blobs).put(key, content.data)
     except Refused:
@@ -134,18 +134,14 @@ def digest_of(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-async def add(node: Node, payer: Payer, row: tuple[Any, ...], size: int) -> None:
+async def add(tx: Tx, payer: Payer, row: tuple[Any, ...], size: int) -> None:
     """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
     tenant, owner, now = row[0], row[2], row[-1]
-
-    async def work(tx: Tx) -> None:
-        await tx.run(SQL.lock_owner, tenant, owner)
-        # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
-        await payer.charge(tx.run, size, now)
-        await tx.run(SQL.add, *row)
-        await payer.check(tx.one, 0, now)
-
-    await node.db.in_transaction(work)
+    await tx.run(SQL.lock_owner, tenant, owner)
+    # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
+    await payer.charge(tx.run, size, now)
+    await tx.run(SQL.add, *row)
+    await payer.check(tx.one, 0, now)
 
 
 async def find(node: Node, who: Principal, upload: str) -> Stored:
@@ -217,13 +213,14 @@ class Sweep:
     async def _take(self, unused: list[tuple[str, str]], now: int) -> None:
         if not unused:
             return
-
-        async def work(tx: Tx) -> list[Row]:
-            locked: list[Any] = list(await tx.all(SQL.lock_unused, *to_unnest_arrays(unused, 2)))
-            return await tx.all(SQL.claim_unused, *to_unnest_arrays(locked, 2), now)
-
-        for row in await self._node.db.in_transaction(work):
+        for row in await self._node.db.in_transaction(claim_unused, unused, now):
             await erase(self._node, row["tenant"], row["id"], row["key"])
+
+
+async def claim_unused(tx: Tx, unused: Sequence[tuple[str, str]], now: int) -> list[Row]:
+    """Mark those as removed that are still unused."""
+    locked: list[Any] = list(await tx.all(SQL.lock_unused, *to_unnest_arrays(unused, 2)))
+    return await tx.all(SQL.claim_unused, *to_unnest_arrays(locked, 2), now)
 
 
 async def sweep(node: Node) -> bool:

@@ -245,7 +245,9 @@ async def test_an_erasure_that_is_cut_off_is_finished(
         assert attempts > 3
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where text like 'b%' and reactions is null") == 12
-        assert not await erasure.begin(store, all_personal_data(), "default", alice.user, "again", now_ms())
+        assert not await store.in_transaction(
+            erasure.begin, all_personal_data(), "default", alice.user, "again", now_ms()
+        )
         assert not await inside(erasure.erase_next)
 
 
@@ -293,7 +295,9 @@ async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
     monkeypatch.setattr(erasure, "SETTLED_MS", 3_600_000)
     async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")
-        assert await erasure.begin(store, all_personal_data(), "default", alice.user, "operator", now_ms())
+        assert await store.in_transaction(
+            erasure.begin, all_personal_data(), "default", alice.user, "operator", now_ms()
+        )
         assert await inside(erasure.erase_next)
         assert await store.value("select count(*) from messages where text is not null") == 0
         await alice.send(conversation, "late", client_id="a")
@@ -329,7 +333,9 @@ async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypa
 async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store: Postgres) -> None:
     """What an operator has begun, on a machine that reaches no node."""
     async with daemon.person("al") as alice:
-        assert await erasure.begin(store, all_personal_data(), "default", alice.user, "operator", now_ms())
+        assert await store.in_transaction(
+            erasure.begin, all_personal_data(), "default", alice.user, "operator", now_ms()
+        )
         assert (await alice.ended(12.0)).code == 4404
 
 
@@ -364,5 +370,5 @@ async def test_who_is_in_a_match(daemon: Daemon, store: Postgres) -> None:
 
 async def test_an_unknown_user_cannot_be_erased(daemon: Daemon, store: Postgres) -> None:
     with pytest.raises(Refused):
-        await erasure.begin(store, all_personal_data(), "default", NOBODY, "me", now_ms())
+        await store.in_transaction(erasure.begin, all_personal_data(), "default", NOBODY, "me", now_ms())
     assert await store.value("select count(*) from audit_log") == 0

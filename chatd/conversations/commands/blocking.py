@@ -49,7 +49,7 @@ async def block_user(ctx: Ctx, cmd: BlockUser) -> Effects:
     if user == ctx.user:
         raise Refused("bad_request", "$.user: you cannot block yourself")
     try:
-        change = await set_block(ctx, user, cmd.user, SQL.add, user, cmd.user, ctx.now)
+        change = await ctx.node.db.in_transaction(set_block, ctx, user, cmd.user, SQL.add, user, cmd.user, ctx.now)
     except ForeignKeyViolation:
         raise unknown_user() from None
     visibility = [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, user]))] if alias is None else []
@@ -71,28 +71,24 @@ class BlockChange(Struct, frozen=True):
     is_blocked: bool
 
 
-async def set_block(ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> BlockChange | None:
+async def set_block(tx: Tx, ctx: Ctx, user: str, shown_as: str, statement: str, *args: Any) -> BlockChange | None:
     """Block or unblock a user, and close or reopen the direct conversation, if it is by user id.
 
-    None if nothing was changed.
+    None if nothing was changed. Raises Refused: `not_found`, `too_large`.
     """
-
-    async def work(tx: Tx) -> BlockChange | None:
-        await lock_pair(tx, ctx.tenant, ctx.user, user)
-        await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
-        if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
-            # The match was kept at the same time.
-            raise unknown_user()
-        if await tx.one(statement, ctx.tenant, ctx.user, *args) is None:
-            return None
-        most = ctx.node.config.get(ConversationLimits).blocks_per_user
-        if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
-            raise Refused("too_large", f"you can block at most {most} users")
-        await tx.run(SQL.touch_user_settings, ctx.tenant, ctx.user)
-        row = await tx.one(SQL.update_direct_conversation, ctx.tenant, ctx.user, shown_as)
-        return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
-
-    return await ctx.node.db.in_transaction(work)
+    await lock_pair(tx, ctx.tenant, ctx.user, user)
+    await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
+    if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
+        # The match was kept at the same time.
+        raise unknown_user()
+    if await tx.one(statement, ctx.tenant, ctx.user, *args) is None:
+        return None
+    most = ctx.node.config.get(ConversationLimits).blocks_per_user
+    if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
+        raise Refused("too_large", f"you can block at most {most} users")
+    await tx.run(SQL.touch_user_settings, ctx.tenant, ctx.user)
+    row = await tx.one(SQL.update_direct_conversation, ctx.tenant, ctx.user, shown_as)
+    return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])
 
 
 def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
@@ -116,7 +112,7 @@ class UnblockUser(Command, tag="user.unblock"):
 @command(UnblockUser, result=Ok, refuses=("not_found",), http="DELETE /v1/blocks/{user}", uncancellable=True)
 async def unblock_user(ctx: Ctx, cmd: UnblockUser) -> Effects:
     """`not_found`: the user is not blocked by this id."""
-    change = await set_block(ctx, cmd.user, cmd.user, SQL.remove, cmd.user)
+    change = await ctx.node.db.in_transaction(set_block, ctx, cmd.user, cmd.user, SQL.remove, cmd.user)
     if change is None:
         raise Refused("not_found", "$.user: this user is not blocked")
     visibility = SendSignal(VisibilityChanged(ctx.tenant, [ctx.user, cmd.user]))

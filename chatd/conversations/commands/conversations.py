@@ -79,19 +79,20 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
     """If both users open the conversation at the same time, both get the same one."""
-
-    async def work(tx: Tx) -> str | None:
-        if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
-            raise Refused("blocked")
-        made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
-        return made
-
     try:
-        made = await ctx.node.db.in_transaction(work)
+        made = await ctx.node.db.in_transaction(insert_direct, ctx, low, high)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     return [WithConversation(id_, partial(opened_events, ctx, [low, high], created=made is not None))]
+
+
+async def insert_direct(tx: Tx, ctx: Ctx, low: str, high: str) -> str | None:
+    """The id; None if there is a conversation already. Raises Refused: `blocked`; ForeignKeyViolation."""
+    if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
+        raise Refused("blocked")
+    made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
+    return made
 
 
 @command(

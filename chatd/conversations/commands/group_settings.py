@@ -72,21 +72,7 @@ async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
     given = {name: getattr(cmd, name) for name in INFO + RULES if getattr(cmd, name) is not None}
     if not given:
         raise Refused("bad_request", "$: expected at least one field to change")
-
-    async def work(tx: ConversationTx) -> Edited:
-        await check(tx, cmd, given)
-        rev = tx.next_rev(info=True)
-        await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
-        if cmd.picture is not None:
-            await tx.run(SQL.use_picture, cmd.picture)
-        said = [
-            await tx.add_system_message({"act": "conversation.edited", name: given[name]})
-            for name in ANNOUNCED
-            if name in given
-        ]
-        return Edited(rev, said)
-
-    edited = await change_conversation(ctx, cmd.conversation, work)
+    edited = await change_conversation(ctx, cmd.conversation, edit, cmd, given)
     return [WithConversation(cmd.conversation, partial(edit_events, edited))]
 
 
@@ -95,6 +81,21 @@ class Edited(Struct, frozen=True):
 
     rev: int
     messages: list[Message]
+
+
+async def edit(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]) -> Edited:
+    """Raises Refused: `forbidden`, `not_found`."""
+    await check(tx, cmd, given)
+    rev = tx.next_rev(info=True)
+    await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
+    if cmd.picture is not None:
+        await tx.run(SQL.use_picture, cmd.picture)
+    said = [
+        await tx.add_system_message({"act": "conversation.edited", name: given[name]})
+        for name in ANNOUNCED
+        if name in given
+    ]
+    return Edited(rev, said)
 
 
 def edit_events(edited: Edited, view: Conversation) -> Effects:

@@ -13,7 +13,6 @@ from chatd.conversations.entities import Member, Message
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.membership import (
     MemberGone,
-    MembersAdded,
     add_members,
     close_joining,
     give_role,
@@ -64,11 +63,10 @@ async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
     """
     users = list(dict.fromkeys(cmd.users))
     await check_not_blocked(ctx, users)
-
-    async def work(tx: ConversationTx) -> MembersAdded | None:
-        return await add_members(tx, users, ctx.node.config.get(ConversationLimits), "member.added")
-
-    added = await change_conversation(ctx, cmd.conversation, work, Right.ADD)
+    limits = ctx.node.config.get(ConversationLimits)
+    added = await change_conversation(
+        ctx, cmd.conversation, add_members, users, limits, "member.added", right=Right.ADD
+    )
     if added is None:
         return [Reply(Members(items=[]))]
     return [AnnounceMembers(cmd.conversation, added), Reply(Members(items=added.members))]
@@ -90,18 +88,17 @@ class RemoveMember(Command, tag="member.remove"):
 )
 async def member_remove(ctx: Ctx, cmd: RemoveMember) -> Effects:
     """`forbidden`: the role of the member is not below the role of the requester."""
+    gone = await change_conversation(ctx, cmd.conversation, remove_lower, cmd.user, right=Right.REMOVE)
+    return [*departure_events(cmd.conversation, gone), Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> MemberGone:
-        other = await member_in(tx, cmd.user)
-        if not stands_above(tx.locked.role or "", other.role):
-            raise Refused("forbidden", "you can only remove members whose role is below yours")
-        departure = await remove_member(tx, cmd.user)
-        return MemberGone(departure, [], await tx.add_system_message(system_payload("member.removed", [cmd.user])))
 
-    return [
-        *departure_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.REMOVE)),
-        Reply(Ok()),
-    ]
+async def remove_lower(tx: ConversationTx, user: str) -> MemberGone:
+    """Remove a member whose role is below the role of the requester. Raises Refused: `not_found`, `forbidden`."""
+    other = await member_in(tx, user)
+    if not stands_above(tx.locked.role or "", other.role):
+        raise Refused("forbidden", "you can only remove members whose role is below yours")
+    departure = await remove_member(tx, user)
+    return MemberGone(departure, [], await tx.add_system_message(system_payload("member.removed", [user])))
 
 
 class LeaveConversation(Command, tag="conversation.leave"):
@@ -123,15 +120,17 @@ async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
     """`forbidden`: this is not a group. Hide a direct conversation with conversation.settings, leave a match with
     match.leave.
     """
+    gone = await change_conversation(ctx, cmd.conversation, leave_if_group)
+    return [*departure_events(cmd.conversation, gone), Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> MemberGone:
-        if tx.locked.kind != "group":
-            raise Refused(
-                "forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave"
-            )
-        return await leave_group(tx)
 
-    return [*departure_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work)), Reply(Ok())]
+async def leave_if_group(tx: ConversationTx) -> MemberGone:
+    """Raises Refused: `forbidden`."""
+    if tx.locked.kind != "group":
+        raise Refused(
+            "forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave"
+        )
+    return await leave_group(tx)
 
 
 class SetRole(Command, tag="member.role"):
@@ -156,18 +155,7 @@ class MemberResult(Result, tag="member"):
     uncancellable=True,
 )
 async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
-    async def work(tx: ConversationTx) -> Member | RolesChanged:
-        other = await member_in(tx, cmd.user)
-        if not may_give(tx.locked.role or "", other.role, cmd.role):
-            raise Refused("forbidden", "you can only give roles below your own, to members below your role")
-        if other.role == cmd.role:
-            return other
-        member = await give_role(tx, cmd.user, cmd.role)
-        return RolesChanged(
-            [member], await tx.add_system_message({**system_payload("member.role", [cmd.user]), "role": cmd.role})
-        )
-
-    done = await change_conversation(ctx, cmd.conversation, work, Right.ROLES)
+    done = await change_conversation(ctx, cmd.conversation, give_lower_role, cmd.user, cmd.role, right=Right.ROLES)
     if isinstance(done, Member):
         return [Reply(MemberResult(member=done))]
     return [*role_events(cmd.conversation, done), Reply(MemberResult(member=done.members[0]))]
@@ -178,6 +166,18 @@ class RolesChanged(Struct, frozen=True):
 
     members: list[Member]
     message: Message
+
+
+async def give_lower_role(tx: ConversationTx, user: str, role: str) -> Member | RolesChanged:
+    """Returns the member if they have the role already. Raises Refused: `not_found`, `forbidden`."""
+    other = await member_in(tx, user)
+    if not may_give(tx.locked.role or "", other.role, role):
+        raise Refused("forbidden", "you can only give roles below your own, to members below your role")
+    if other.role == role:
+        return other
+    member = await give_role(tx, user, role)
+    said = await tx.add_system_message({**system_payload("member.role", [user]), "role": role})
+    return RolesChanged([member], said)
 
 
 def role_events(conversation: str, changed: RolesChanged) -> Effects:
@@ -201,18 +201,15 @@ class TransferConversation(Command, tag="conversation.transfer"):
 async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: you own this group already")
+    changed = await change_conversation(ctx, cmd.conversation, transfer, cmd.user, right=Right.OWN)
+    return [*role_events(cmd.conversation, changed), Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> RolesChanged:
-        await member_in(tx, cmd.user)
-        members = [await give_role(tx, ctx.user, "admin"), await give_role(tx, cmd.user, "owner")]
-        return RolesChanged(
-            members, await tx.add_system_message(system_payload("conversation.transferred", [cmd.user]))
-        )
 
-    return [
-        *role_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, Right.OWN)),
-        Reply(Ok()),
-    ]
+async def transfer(tx: ConversationTx, user: str) -> RolesChanged:
+    """Raises Refused: `not_found`."""
+    await member_in(tx, user)
+    members = [await give_role(tx, tx.user, "admin"), await give_role(tx, user, "owner")]
+    return RolesChanged(members, await tx.add_system_message(system_payload("conversation.transferred", [user])))
 
 
 class DissolveConversation(Command, tag="conversation.dissolve"):
@@ -238,14 +235,15 @@ class ConversationGone(Event, tag="conversation.gone"):
     uncancellable=True,
 )
 async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
-    async def work(tx: ConversationTx) -> ToConversation:
-        tx.members = 0
-        rows = await tx.all(SQL.dissolve, tx.next_rev(), tx.locked.seq, tx.now, tx.user)
-        await close_joining(tx)
-        gone = ConversationGone(conversation=cmd.conversation, rev=tx.rev, reason="dissolved")
-        return ToConversation(cmd.conversation, gone, leaving=[row["user"] for row in rows])
+    return [Reply(Ok()), await change_conversation(ctx, cmd.conversation, dissolve, right=Right.OWN)]
 
-    return [Reply(Ok()), await change_conversation(ctx, cmd.conversation, work, Right.OWN)]
+
+async def dissolve(tx: ConversationTx) -> ToConversation:
+    tx.members = 0
+    rows = await tx.all(SQL.dissolve, tx.next_rev(), tx.locked.seq, tx.now, tx.user)
+    await close_joining(tx)
+    gone = ConversationGone(conversation=tx.conversation, rev=tx.rev, reason="dissolved")
+    return ToConversation(tx.conversation, gone, leaving=[row["user"] for row in rows])
 
 
 class ListMembers(Command, tag="member.list"):

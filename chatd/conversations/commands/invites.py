@@ -6,6 +6,7 @@ the link lets users join; if it is `request`, it lets them ask. Unknown, used up
 """
 
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -56,17 +57,19 @@ async def create_invite(ctx: Ctx, cmd: CreateInvite) -> Effects:
     """`conflict`: joining is closed in this group, or it has too many links."""
     secret, id_ = f"ci_{secrets.token_urlsafe(16)}", uuid7(ctx.now)
     ends = None if cmd.expires_in is None else ctx.now + cmd.expires_in * 1000
-
-    async def work(tx: ConversationTx) -> None:
-        found = await tx.one(SQL.count, tx.now)
-        if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
-            raise Refused(
-                "conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first"
-            )
-        await tx.run(SQL.add, id_, digest(secret), tx.user, tx.now, ends, cmd.uses)
-
-    await change_conversation(ctx, cmd.conversation, work, Right.ADD)
+    row = (id_, digest(secret), ctx.user, ctx.now, ends, cmd.uses)
+    await change_conversation(ctx, cmd.conversation, add_invite, row, right=Right.ADD)
     return [Reply(InviteCreated(invite=id_, secret=secret, expires_at=ends))]
+
+
+async def add_invite(tx: ConversationTx, row: Sequence[Any]) -> None:
+    """Raises Refused: `conflict`."""
+    found = await tx.one(SQL.count, tx.now)
+    if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
+        raise Refused(
+            "conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first"
+        )
+    await tx.run(SQL.add, *row)
 
 
 class Invite(Struct, kw_only=True, frozen=True):
@@ -95,10 +98,12 @@ class Invites(Result, tag="invites"):
     ListInvites, result=Invites, refuses=("not_found", "forbidden"), http="GET /v1/conversations/{conversation}/invites"
 )
 async def list_invites(ctx: Ctx, cmd: ListInvites) -> Effects:
-    async def work(tx: ConversationTx) -> list[Invite]:
-        return [Invite(**dict(row)) for row in await tx.all(SQL.page, tx.now, MAX_INVITES)]
+    invites = await change_conversation(ctx, cmd.conversation, read_invites, right=Right.ADD)
+    return [Reply(Invites(items=invites))]
 
-    return [Reply(Invites(items=await change_conversation(ctx, cmd.conversation, work, Right.ADD)))]
+
+async def read_invites(tx: ConversationTx) -> list[Invite]:
+    return [Invite(**dict(row)) for row in await tx.all(SQL.page, tx.now, MAX_INVITES)]
 
 
 class RevokeInvite(Command, tag="invite.revoke"):
@@ -115,12 +120,14 @@ class RevokeInvite(Command, tag="invite.revoke"):
     http="DELETE /v1/conversations/{conversation}/invites/{invite}",
 )
 async def revoke_invite(ctx: Ctx, cmd: RevokeInvite) -> Effects:
-    async def work(tx: ConversationTx) -> None:
-        if await tx.one(SQL.revoke, cmd.invite, tx.now) is None:
-            raise Refused("not_found", "$.invite: no such invite link")
-
-    await change_conversation(ctx, cmd.conversation, work, Right.ADD)
+    await change_conversation(ctx, cmd.conversation, end_invite, cmd.invite, right=Right.ADD)
     return [Reply(Ok())]
+
+
+async def end_invite(tx: ConversationTx, invite: str) -> None:
+    """Raises Refused: `not_found`."""
+    if await tx.one(SQL.revoke, invite, tx.now) is None:
+        raise Refused("not_found", "$.invite: no such invite link")
 
 
 class ShowInvite(Command, tag="invite.show"):

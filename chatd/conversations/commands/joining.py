@@ -61,24 +61,9 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
     if (cmd.conversation is None) == (cmd.secret is None):
         raise Refused("bad_request", "$: expected either conversation or secret")
     id_ = cmd.conversation or str((await find_invited_group(ctx, cmd.secret or ""))["id"])
-
-    async def work(tx: ConversationTx) -> JoinOutcome:
-        if tx.locked.role is not None:
-            return AlreadyMember()
-        await check_may_join(tx, cmd)
-        if tx.locked.joining == "request":
-            requested = Requested(is_first=await ask(tx, cmd.text))
-            if requested.is_first:
-                await use_secret(tx, cmd.secret)
-            return requested
-        await use_secret(tx, cmd.secret)
-        return (
-            await add_members(tx, [tx.user], ctx.node.config.get(ConversationLimits), "member.joined")
-            or AlreadyMember()
-        )
-
+    limits = ctx.node.config.get(ConversationLimits)
     welcome = WithConversation(id_, lambda view: [Reply(Joined(conversation=view, requested=False))])
-    match await change_conversation(ctx, id_, work, allow_non_member=True):
+    match await change_conversation(ctx, id_, join, cmd, limits, allow_non_member=True):
         case MembersAdded() as added:
             return [AnnounceMembers(id_, added), welcome]
         case AlreadyMember():
@@ -102,7 +87,20 @@ class AlreadyMember(Struct, frozen=True):
     """The user is a member already; nothing was changed."""
 
 
-JoinOutcome = MembersAdded | Requested | AlreadyMember
+async def join(
+    tx: ConversationTx, cmd: JoinConversation, limits: ConversationLimits
+) -> MembersAdded | Requested | AlreadyMember:
+    """Raises Refused: `not_found`, `forbidden`, `too_large`."""
+    if tx.locked.role is not None:
+        return AlreadyMember()
+    await check_may_join(tx, cmd)
+    if tx.locked.joining == "request":
+        requested = Requested(is_first=await ask(tx, cmd.text))
+        if requested.is_first:
+            await use_secret(tx, cmd.secret)
+        return requested
+    await use_secret(tx, cmd.secret)
+    return await add_members(tx, [tx.user], limits, "member.joined") or AlreadyMember()
 
 
 async def use_secret(tx: ConversationTx, secret: str | None) -> None:
@@ -178,10 +176,12 @@ class Requests(Result, tag="join.requests"):
     http="GET /v1/conversations/{conversation}/requests",
 )
 async def list_requests(ctx: Ctx, cmd: ListRequests) -> Effects:
-    async def work(tx: ConversationTx) -> list[Request]:
-        return [Request(**dict(row)) for row in await tx.all(SQL.requests, 200)]
+    requests = await change_conversation(ctx, cmd.conversation, read_requests, right=Right.ADD)
+    return [Reply(Requests(items=requests))]
 
-    return [Reply(Requests(items=await change_conversation(ctx, cmd.conversation, work, Right.ADD)))]
+
+async def read_requests(tx: ConversationTx) -> list[Request]:
+    return [Request(**dict(row)) for row in await tx.all(SQL.requests, 200)]
 
 
 class DecideRequest(Command, tag="join.decide"):
@@ -203,18 +203,8 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
     """`not_found`: this user has not asked to join. `too_large`: the group is full, or the user is in too many
     conversations.
     """
-
-    async def work(tx: ConversationTx) -> MembersAdded | AlreadyMember | Declined:
-        if await tx.one(SQL.delete_request, cmd.user) is None:
-            raise Refused("not_found", "$.user: this user has not asked to join")
-        if not cmd.approve:
-            return Declined()
-        return (
-            await add_members(tx, [cmd.user], ctx.node.config.get(ConversationLimits), "member.approved")
-            or AlreadyMember()
-        )
-
-    match await change_conversation(ctx, cmd.conversation, work, Right.ADD):
+    limits = ctx.node.config.get(ConversationLimits)
+    match await change_conversation(ctx, cmd.conversation, decide, cmd, limits, right=Right.ADD):
         case MembersAdded() as added:
             return [AnnounceMembers(cmd.conversation, added), Reply(Ok())]
         case AlreadyMember():
@@ -225,3 +215,14 @@ async def decide_request(ctx: Ctx, cmd: DecideRequest) -> Effects:
 
 class Declined(Struct, frozen=True):
     """The request was removed."""
+
+
+async def decide(
+    tx: ConversationTx, cmd: DecideRequest, limits: ConversationLimits
+) -> MembersAdded | AlreadyMember | Declined:
+    """Raises Refused: `not_found`, `too_large`."""
+    if await tx.one(SQL.delete_request, cmd.user) is None:
+        raise Refused("not_found", "$.user: this user has not asked to join")
+    if not cmd.approve:
+        return Declined()
+    return await add_members(tx, [cmd.user], limits, "member.approved") or AlreadyMember()

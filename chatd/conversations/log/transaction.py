@@ -1,12 +1,12 @@
 """Changes of a conversation other than messages and receipts: edits, roles, members, titles, pins.
 
 `change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation
-are given one after the other. Then `work` reads, decides and writes, taking a `rev` for each row it changes; then the
-counters are written and everything is committed. The effects that `work` returns are delivered afterwards.
+are given one after the other. Then `change` reads, decides and writes, taking a `rev` for each row it changes; then the
+counters are written and everything is committed. The effects that `change` returns are delivered afterwards.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from msgspec import Struct, convert
 
@@ -24,6 +24,7 @@ SQL = queries.load("conversations/transaction")
 # The actor of changes that no user has asked for.
 SYSTEM_USER = NIL
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class LockedConversation(Struct, frozen=True):
@@ -145,50 +146,61 @@ class ConversationTx:
 async def change_conversation(
     ctx: Ctx,
     conversation: str,
-    work: Callable[[ConversationTx], Awaitable[T]],
+    change: Callable[[ConversationTx, *Ts], Awaitable[T]],
+    *args: *Ts,
     right: Right | None = None,
-    *,
     allow_non_member: bool = False,
     allow_blocked: bool = False,
 ) -> T:
-    """Run `work` on the locked conversation as one transaction, and return its result.
+    """Run `change(tx, *args)` on the locked conversation as one transaction, and return its result.
 
     `right`: what the requester must be allowed to do. `allow_non_member` and `allow_blocked` waive the rules that the
-    requester is a member, and that neither of two members has blocked the other. `work` runs in asyncio: it awaits only
-    methods of the transaction.
+    requester is a member, and that neither of two members has blocked the other. `change` runs in asyncio: it awaits
+    only methods of the transaction.
 
-    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `work` raises; then nothing is changed. If the outcome
-    of the commit is unknown, the members get `behind`.
+    Raises Refused: `not_found`, `forbidden`, `blocked`, and what `change` raises; then nothing is changed. If the
+    outcome of the commit is unknown, the members get `behind`.
     """
-    tenant = ctx.tenant
-
-    async def transaction(tx: Tx) -> T:
-        locked = await lock(tx, tenant, conversation, ctx.user)
-        locked = require_access(locked, allow_non_member=allow_non_member, allow_blocked=allow_blocked)
-        change = ConversationTx(tx, ctx, conversation, locked)
-        if right is not None:
-            change.check(right)
-        result = await work(change)
-        await change.finish()
-        return result
-
+    access = Access(right, allow_non_member, allow_blocked)
     try:
-        return await ctx.node.db.in_transaction(transaction)
+        return await ctx.node.db.in_transaction(change_locked, ctx, conversation, access, change, args)
     except Refused as refused:
         if refused.row.retryable:
-            await ctx.node.cluster.broadcast(RecheckConversation(tenant, conversation))
+            await ctx.node.cluster.broadcast(RecheckConversation(ctx.tenant, conversation))
         raise
 
 
-def require_access(
-    locked: LockedConversation | None, *, allow_non_member: bool, allow_blocked: bool
-) -> LockedConversation:
-    """The conversation, if the requester may change it. Raises Refused: `not_found`, `blocked`."""
-    if locked is None or (locked.role is None and not allow_non_member):
-        raise Refused("not_found", "no such conversation")
-    if locked.blocked and not allow_blocked:
-        raise Refused("not_found", "no such conversation") if locked.role is None else Refused("blocked")
-    return locked
+class Access(Struct, frozen=True):
+    """Who may make a change. See `change_conversation`."""
+
+    right: Right | None
+    allow_non_member: bool
+    allow_blocked: bool
+
+    def check(self, locked: LockedConversation | None) -> LockedConversation:
+        """The conversation, if the requester may change it. Raises Refused: `not_found`, `blocked`."""
+        if locked is None or (locked.role is None and not self.allow_non_member):
+            raise Refused("not_found", "no such conversation")
+        if locked.blocked and not self.allow_blocked:
+            raise Refused("not_found", "no such conversation") if locked.role is None else Refused("blocked")
+        return locked
+
+
+async def change_locked(
+    tx: Tx,
+    ctx: Ctx,
+    conversation: str,
+    access: Access,
+    change: Callable[[ConversationTx, *Ts], Awaitable[T]],
+    args: tuple[*Ts],
+) -> T:
+    locked = access.check(await lock(tx, ctx.tenant, conversation, ctx.user))
+    conversation_tx = ConversationTx(tx, ctx, conversation, locked)
+    if access.right is not None:
+        conversation_tx.check(access.right)
+    result = await change(conversation_tx, *args)
+    await conversation_tx.finish()
+    return result
 
 
 async def lock(tx: Tx, tenant: str, conversation: str, user: str) -> LockedConversation | None:

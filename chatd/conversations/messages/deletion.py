@@ -65,13 +65,16 @@ async def delete_expired(node: Node) -> bool:
 
 
 async def delete_expired_in(node: Node, tenant: str, conversation: str, seqs: Sequence[int]) -> None:
-    async def work(tx: ConversationTx) -> Effects:
-        return deletion_events(
-            tx, await delete_messages(tx, [row["seq"] for row in await tx.all(SQL.still_expired, seqs)]), "expire"
-        )
-
     ctx = system_context(node, tenant, SYSTEM_USER)
-    await deliver(ctx, await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True))
+    effects = await change_conversation(
+        ctx, conversation, delete_still_expired, seqs, allow_non_member=True, allow_blocked=True
+    )
+    await deliver(ctx, effects)
+
+
+async def delete_still_expired(tx: ConversationTx, seqs: Sequence[int]) -> Effects:
+    rows = await tx.all(SQL.still_expired, seqs)
+    return deletion_events(tx, await delete_messages(tx, [row["seq"] for row in rows]), "expire")
 
 
 def days_of(config: Config) -> dict[str, int]:
@@ -107,20 +110,10 @@ async def delete_all_aged(node: Node) -> None:
 
 async def delete_aged_in(node: Node, tenant: str, conversation: str, since: int) -> bool:
     """Delete a batch of the oldest messages of a conversation from before `since`. Whether there may be more."""
-
-    async def work(tx: ConversationTx) -> Swept:
-        old = []
-        for row in await tx.all(SQL.oldest_messages, BATCH_SIZE):
-            if row["created_at"] >= since:
-                break
-            old.append(row)
-        if old:
-            await tx.run(SQL.set_swept_seq, old[-1]["seq"])
-        deleted = await delete_messages(tx, [row["seq"] for row in old if not row["is_deleted"]])
-        return Swept(deletion_events(tx, deleted, "expire"), more=len(old) == BATCH_SIZE)
-
     ctx = system_context(node, tenant, SYSTEM_USER)
-    swept = await change_conversation(ctx, conversation, work, allow_non_member=True, allow_blocked=True)
+    swept = await change_conversation(
+        ctx, conversation, delete_oldest, since, allow_non_member=True, allow_blocked=True
+    )
     await deliver(ctx, swept.effects)
     return swept.more
 
@@ -130,3 +123,15 @@ class Swept(Struct, frozen=True):
 
     effects: Effects
     more: bool
+
+
+async def delete_oldest(tx: ConversationTx, since: int) -> Swept:
+    old = []
+    for row in await tx.all(SQL.oldest_messages, BATCH_SIZE):
+        if row["created_at"] >= since:
+            break
+        old.append(row)
+    if old:
+        await tx.run(SQL.set_swept_seq, old[-1]["seq"])
+    deleted = await delete_messages(tx, [row["seq"] for row in old if not row["is_deleted"]])
+    return Swept(deletion_events(tx, deleted, "expire"), more=len(old) == BATCH_SIZE)

@@ -67,19 +67,8 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     check_text(ctx.node.config, cmd.text)
     if is_blank(cmd.text):
         raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
-    text = (await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)).text
-
-    async def work(tx: ConversationTx) -> Edited:
-        row = await tx.message(cmd.message)
-        check_edit(ctx, row)
-        await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
-        await tx.check_may_send()
-        await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
-        await tx.run(SQL.set_text, row["seq"], tx.next_rev(), text, tx.now)
-        message = message_of(await tx.message(cmd.message), tx.files_url)
-        return Edited(message, update_event(tx, message, "edit"))
-
-    edited = await change_conversation(ctx, cmd.conversation, work)
+    screened = await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
+    edited = await change_conversation(ctx, cmd.conversation, write_edit, ctx, cmd.message, screened.text)
     return [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
 
 
@@ -88,6 +77,18 @@ class Edited(Struct, frozen=True):
 
     message: Message
     event: Event
+
+
+async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, text: str | None) -> Edited:
+    """Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`, `rate_limited`, `blocked`."""
+    row = await tx.message(message)
+    check_edit(ctx, row)
+    await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
+    await tx.check_may_send()
+    await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
+    await tx.run(SQL.set_text, row["seq"], tx.next_rev(), text, tx.now)
+    edited = message_of(await tx.message(message), tx.files_url)
+    return Edited(edited, update_event(tx, edited, "edit"))
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
@@ -135,16 +136,18 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     """
     if cmd.scope == "me":
         return await hide(ctx, cmd)
+    deleted = await change_conversation(ctx, cmd.conversation, delete_for_all, cmd.message, allow_blocked=True)
+    return [*deleted, Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> Effects:
-        row = await tx.message(cmd.message)
-        if row["author"] != ctx.user or row["system"] is not None:
-            tx.check(Right.DELETE_ANY)
-        if row["deleted_at"] is not None:
-            return []
-        return deletion_events(tx, await delete_messages(tx, [row["seq"]]), "delete")
 
-    return [*await change_conversation(ctx, cmd.conversation, work, allow_blocked=True), Reply(Ok())]
+async def delete_for_all(tx: ConversationTx, message: str) -> Effects:
+    """Raises Refused: `not_found`, `forbidden`."""
+    row = await tx.message(message)
+    if row["author"] != tx.user or row["system"] is not None:
+        tx.check(Right.DELETE_ANY)
+    if row["deleted_at"] is not None:
+        return []
+    return deletion_events(tx, await delete_messages(tx, [row["seq"]]), "delete")
 
 
 async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:

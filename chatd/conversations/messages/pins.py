@@ -54,23 +54,22 @@ async def unpin_message(ctx: Ctx, cmd: UnpinMessage) -> Effects:
 
 
 async def set_pin(ctx: Ctx, conversation: str, message: str, *, on: bool) -> Effects:
-    async def work(tx: ConversationTx) -> Effects:
-        row = await tx.message(message)
-        if (row["pinned_at"] is not None) == on:
-            return []
-        if on:
-            await check_limit(tx, row["deleted_at"] is not None)
-        await tx.run(SQL.set, row["seq"], tx.next_rev(), tx.now if on else None)
-        event = update_event(tx, message_of(await tx.message(message), tx.files_url), "pin", on=on)
-        update = ToConversation(conversation, event)
-        if not on:
-            return [update]
-        return [
-            update,
-            message_event(conversation, await tx.add_system_message({"act": "message.pinned", "message": message})),
-        ]
+    return await change_conversation(ctx, conversation, write_pin, message, on, right=Right.PIN, allow_blocked=not on)
 
-    return await change_conversation(ctx, conversation, work, Right.PIN, allow_blocked=not on)
+
+async def write_pin(tx: ConversationTx, message: str, on: bool) -> Effects:
+    row = await tx.message(message)
+    if (row["pinned_at"] is not None) == on:
+        return []
+    if on:
+        await check_limit(tx, row["deleted_at"] is not None)
+    await tx.run(SQL.set, row["seq"], tx.next_rev(), tx.now if on else None)
+    event = update_event(tx, message_of(await tx.message(message), tx.files_url), "pin", on=on)
+    update = ToConversation(tx.conversation, event)
+    if not on:
+        return [update]
+    said = await tx.add_system_message({"act": "message.pinned", "message": message})
+    return [update, message_event(tx.conversation, said)]
 
 
 async def check_limit(tx: ConversationTx, deleted: bool) -> None:

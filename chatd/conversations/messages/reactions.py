@@ -53,19 +53,25 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
     """
     if not is_emoji(cmd.emoji):
         raise Refused("bad_request", "$.emoji: expected one emoji, or the :name: of one")
+    is_only = ctx.node.config.get(MessageSettings).reactions == "one"
+    updates = await change_conversation(ctx, cmd.conversation, write_reaction, cmd, is_only)
+    return [*reaction_events(cmd.conversation, updates), Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> list[Event]:
-        row = await reactable(tx, cmd.message)
-        own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
-        if cmd.emoji in own:
-            return []
-        replaced = own if ctx.node.config.get(MessageSettings).reactions == "one" else []
-        taken = [await remove(tx, cmd, row["seq"], emoji) for emoji in replaced]
-        check_limits(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
-        await tx.run(SQL.add, row["seq"], tx.user, cmd.emoji, tx.now, tx.next_rev())
-        return [*taken, await update_of(tx, cmd.message, cmd.emoji, on=True)]
 
-    return [*reaction_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work)), Reply(Ok())]
+async def write_reaction(tx: ConversationTx, cmd: AddReaction, is_only: bool) -> list[Event]:
+    """`is_only`: it replaces the other reactions of the requester to the message.
+
+    Raises Refused: `not_found`, `conflict`, `too_large`.
+    """
+    row = await reactable(tx, cmd.message)
+    own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
+    if cmd.emoji in own:
+        return []
+    replaced = own if is_only else []
+    removed = [await remove(tx, cmd.message, row["seq"], emoji) for emoji in replaced]
+    check_limits(row["reactions"] or {}, own if not replaced else [], cmd.emoji)
+    await tx.run(SQL.add, row["seq"], tx.user, cmd.emoji, tx.now, tx.next_rev())
+    return [*removed, await update_of(tx, cmd.message, cmd.emoji, on=True)]
 
 
 async def reactable(tx: ConversationTx, message: str) -> Row:
@@ -82,9 +88,9 @@ def check_limits(counts: dict[str, int], own: list[str], emoji: str) -> None:
         raise Refused("too_large", f"a message has at most {MAX_KINDS} different reactions, and {MAX_OWN} of one user")
 
 
-async def remove(tx: ConversationTx, cmd: "AddReaction | RemoveReaction", seq: int, emoji: str) -> Event:
+async def remove(tx: ConversationTx, message: str, seq: int, emoji: str) -> Event:
     await tx.run(SQL.remove, seq, tx.user, emoji, tx.next_rev())
-    return await update_of(tx, cmd.message, emoji, on=False)
+    return await update_of(tx, message, emoji, on=False)
 
 
 async def update_of(tx: ConversationTx, message: str, emoji: str, *, on: bool) -> Event:
@@ -113,16 +119,15 @@ class RemoveReaction(Command, tag="reaction.remove"):
 )
 async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
     """Removing a reaction that does not exist changes nothing."""
+    updates = await change_conversation(ctx, cmd.conversation, remove_own, cmd.message, cmd.emoji, allow_blocked=True)
+    return [*reaction_events(cmd.conversation, updates), Reply(Ok())]
 
-    async def work(tx: ConversationTx) -> list[Event]:
-        row = await tx.message(cmd.message)
-        own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
-        return [await remove(tx, cmd, row["seq"], cmd.emoji)] if cmd.emoji in own else []
 
-    return [
-        *reaction_events(cmd.conversation, await change_conversation(ctx, cmd.conversation, work, allow_blocked=True)),
-        Reply(Ok()),
-    ]
+async def remove_own(tx: ConversationTx, message: str, emoji: str) -> list[Event]:
+    """Raises Refused: `not_found`."""
+    row = await tx.message(message)
+    own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
+    return [await remove(tx, message, row["seq"], emoji)] if emoji in own else []
 
 
 class Reactor(Struct, kw_only=True, frozen=True):

@@ -95,25 +95,26 @@ def sync_other_devices(ctx: Ctx) -> Effects:
 
 async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
     """The stored message, also if it was stored before. Raises Refused: `too_large`, `not_found`."""
-    tenant, user, most = ctx.tenant, ctx.user, ctx.node.config.get(MessageSettings).scheduled_per_user
-    row = (uuid7(ctx.now), cmd.conversation, user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
-
-    async def work(tx: Tx) -> Row:
-        await tx.run(SQL.lock_user, tenant, user)
-        known: Row | None = await tx.one(SQL.find_by_client_id, tenant, user, cmd.client_id)
-        if known is not None:
-            return known
-        if await tx.value(SQL.count, tenant, user) >= most:
-            raise Refused("too_large", f"you can schedule at most {most} messages: cancel one first")
-        await tx.run(SQL.add, tenant, *row)
-        added = await tx.one(SQL.find_by_client_id, tenant, user, cmd.client_id)
-        assert added is not None
-        return added
-
     try:
-        return await ctx.node.db.in_transaction(work)
+        return await ctx.node.db.in_transaction(insert_scheduled, ctx, cmd)
     except ForeignKeyViolation:
         raise Refused("not_found", "no such conversation") from None
+
+
+async def insert_scheduled(tx: Tx, ctx: Ctx, cmd: ScheduleMessage) -> Row:
+    """The stored message, also if it was stored before. Raises Refused: `too_large`; ForeignKeyViolation."""
+    key, most = (ctx.tenant, ctx.user), ctx.node.config.get(MessageSettings).scheduled_per_user
+    await tx.run(SQL.lock_user, *key)
+    known = await tx.one(SQL.find_by_client_id, *key, cmd.client_id)
+    if known is not None:
+        return known
+    if await tx.value(SQL.count, *key) >= most:
+        raise Refused("too_large", f"you can schedule at most {most} messages: cancel one first")
+    row = (uuid7(ctx.now), cmd.conversation, ctx.user, cmd.client_id, to_body(cmd), cmd.at, ctx.now, uploads_of(cmd))
+    await tx.run(SQL.add, ctx.tenant, *row)
+    added = await tx.one(SQL.find_by_client_id, *key, cmd.client_id)
+    assert added is not None
+    return added
 
 
 def uploads_of(out: MessageInput) -> list[str]:
@@ -178,13 +179,14 @@ class CancelScheduled(Command, tag="schedule.cancel"):
 @command(CancelScheduled, result=Ok, refuses=("not_found", "conflict"), http="DELETE /v1/scheduled/{id}")
 async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
     """`conflict`: the message is being sent. `not_found`: it was sent already, or does not exist."""
-
-    async def work(tx: Tx) -> None:
-        await lock_scheduled(tx, ctx, cmd.id)
-        await tx.run(SQL.cancel, ctx.tenant, ctx.user, cmd.id)
-
-    await ctx.node.db.in_transaction(work)
+    await ctx.node.db.in_transaction(remove_scheduled, ctx, cmd.id)
     return [Reply(Ok()), *sync_other_devices(ctx)]
+
+
+async def remove_scheduled(tx: Tx, ctx: Ctx, id_: str) -> None:
+    """Raises Refused: as `lock_scheduled`."""
+    await lock_scheduled(tx, ctx, id_)
+    await tx.run(SQL.cancel, ctx.tenant, ctx.user, id_)
 
 
 async def lock_scheduled(tx: Tx, ctx: Ctx, id_: str) -> Row:
@@ -226,14 +228,15 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
     at = row["due_at"] if cmd.at is None else cmd.at
     check_time(ctx, at)
     await check(ctx, out)
-
-    async def work(tx: Tx) -> Row:
-        await lock_scheduled(tx, ctx, cmd.id)
-        await tx.run(SQL.edit, ctx.tenant, ctx.user, cmd.id, to_body(out), at)
-        return await lock_scheduled(tx, ctx, cmd.id)
-
-    changed = await ctx.node.db.in_transaction(work)
+    changed = await ctx.node.db.in_transaction(update_scheduled, ctx, cmd.id, to_body(out), at)
     return [Reply(ScheduleResult(scheduled=scheduled_of(changed))), *sync_other_devices(ctx)]
+
+
+async def update_scheduled(tx: Tx, ctx: Ctx, id_: str, body: Json, at: int) -> Row:
+    """The message as it is now. Raises Refused: as `lock_scheduled`."""
+    await lock_scheduled(tx, ctx, id_)
+    await tx.run(SQL.edit, ctx.tenant, ctx.user, id_, body, at)
+    return await lock_scheduled(tx, ctx, id_)
 
 
 # --- sending due messages

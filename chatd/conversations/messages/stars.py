@@ -58,17 +58,18 @@ async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
 
 async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
     """The other devices of the requester get it by session.sync."""
-
-    async def work(tx: Tx) -> None:
-        await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
-        if await tx.value(SQL.set_star, ctx.tenant, conversation, ctx.user, message, at) is None:
-            raise Refused("not_found", "no such message")
-        most = ctx.node.config.get(ConversationLimits).stars_per_user
-        if at is not None and await tx.value(SQL.count_stars, ctx.tenant, ctx.user) > most:
-            raise Refused("too_large", f"you can star at most {most} messages: remove a star first")
-
-    await ctx.node.db.in_transaction(work)
+    await ctx.node.db.in_transaction(write_star, ctx, conversation, message, at)
     return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+
+
+async def write_star(tx: Tx, ctx: Ctx, conversation: str, message: str, at: int | None) -> None:
+    """Raises Refused: `not_found`, `too_large`."""
+    await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
+    if await tx.value(SQL.set_star, ctx.tenant, conversation, ctx.user, message, at) is None:
+        raise Refused("not_found", "no such message")
+    most = ctx.node.config.get(ConversationLimits).stars_per_user
+    if at is not None and await tx.value(SQL.count_stars, ctx.tenant, ctx.user) > most:
+        raise Refused("too_large", f"you can star at most {most} messages: remove a star first")
 
 
 class Starred(Struct, kw_only=True, frozen=True):
