@@ -85,6 +85,12 @@ def test_a_transaction_is_a_function_of_its_own(path: Path) -> None:
     assert [one.name for one in inner if isinstance(one, Function) and "tx" in parameters(one)] == []
 
 
+def test_only_the_database_layer_uses_connections_of_asyncpg() -> None:
+    """Other modules use the methods of `Database` and `Tx`."""
+    users = {path.relative_to(ROOT / "chatd").parts[0] for path in SOURCES if "run_on_connection" in path.read_text()}
+    assert users == {"db"}
+
+
 def parameters(function: Function) -> set[str]:
     return {arg.arg for arg in function.args.args}
 

@@ -8,7 +8,7 @@ jsonb is converted to and from Python values. uuid parameters are text; statemen
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from time import perf_counter
 from types import SimpleNamespace
@@ -63,7 +63,53 @@ class BadAddress(OperatorError):
     """The dsn cannot be parsed. The text omits the wrong part, which may belong to the password."""
 
 
-class Postgres:
+class Database:
+    """Statements and transactions on a connection: one of a pool (`Postgres`), or a dedicated one (`Connection`).
+
+    All methods raise as `run_on_connection` does.
+    """
+
+    async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
+        """Run `work(connection)` in asyncio: for what the other methods cannot do. `timeout` in seconds.
+
+        Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
+        """
+        raise NotImplementedError
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        """The first row, or None."""
+        return await self.run_on_connection(lambda connection: connection.fetchrow(sql, *args))
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        """All rows."""
+        return await self.run_on_connection(lambda connection: connection.fetch(sql, *args))
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.run_on_connection(lambda connection: connection.fetchval(sql, *args))
+
+    async def run(self, sql: str, *args: Any) -> None:
+        """Run a statement without a result."""
+        await self.run_on_connection(lambda connection: connection.execute(sql, *args))
+
+    async def in_transaction(
+        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(tx, *args)` in asyncio, in one transaction. Raises what `work` raises, too."""
+        return await self.run_on_connection(
+            lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs)
+        )
+
+    async def in_snapshot(
+        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
+        return await self.run_on_connection(
+            lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs)
+        )
+
+
+class Postgres(Database):
     """A pool of connections, each lent to one call at a time. Opened by `open_postgres`.
 
     It replaces asyncpg's pool, which takes ten steps of asyncio to lend a connection; each costs a step of Trio.
@@ -83,28 +129,10 @@ class Postgres:
         """The timeout of a statement."""
         return self._settings.timeout
 
-    async def one(self, sql: str, *args: Any) -> Row | None:
-        """The first row, or None."""
-        return await self.run_on_connection(lambda connection: connection.fetchrow(sql, *args))
-
-    async def all(self, sql: str, *args: Any) -> list[Row]:
-        """All rows."""
-        return await self.run_on_connection(lambda connection: connection.fetch(sql, *args))
-
-    async def value(self, sql: str, *args: Any) -> Any:
-        """The first column of the first row, or None."""
-        return await self.run_on_connection(lambda connection: connection.fetchval(sql, *args))
-
-    async def run(self, sql: str, *args: Any) -> None:
-        """Run a statement without a result."""
-        await self.run_on_connection(lambda connection: connection.execute(sql, *args))
-
     async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
-        """Run `work(connection)` in asyncio: for several statements on one connection. `timeout` in seconds; the
-        deadline of the command applies as well, see `chatd/db/deadline.py`.
+        """As `Database.run_on_connection`. The deadline of the command applies as well, see `chatd/db/deadline.py`.
 
-        Raises Refused (`unavailable`, `timeout`; `rate_limited` if other statements of the user use up that time),
-        UniqueViolation, ForeignKeyViolation.
+        Raises also Refused (`rate_limited`) if other statements of the user use up that time.
         """
         timeout = self._settings.timeout if timeout is None else timeout
         now = trio.current_time()
@@ -140,28 +168,10 @@ class Postgres:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
 
-    async def in_transaction(
-        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run `work(tx, *args)` in asyncio, in one transaction.
-
-        Raises as `run_on_connection` does, and what `work` raises.
-        """
-        return await self.run_on_connection(
-            lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs)
-        )
-
-    async def in_snapshot(
-        self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
-        return await self.run_on_connection(
-            lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs)
-        )
-
-    def connection(self, name: str, prelude: str = "") -> "Connection":
-        """A dedicated connection, which runs the statements of the prelude first."""
-        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude)
+    def connection(self, name: str, prelude: str = "", timeout_s: float | None = None) -> "Connection":
+        """A dedicated connection, which runs the statements of the prelude first. `timeout_s`: of its statements."""
+        timeout_s = self._settings.timeout if timeout_s is None else timeout_s
+        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude, timeout_s)
 
     def close(self) -> None:
         for connection in self._idle:
@@ -173,7 +183,7 @@ class Postgres:
 
 
 class Tx:
-    """A transaction, or one connection, with the methods of `Postgres`. For one statement at a time, in asyncio."""
+    """A transaction, or one connection, with the methods of `Database`. For one statement at a time, in asyncio."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -204,26 +214,22 @@ async def in_transaction(
         return await work(Tx(connection), *args, **kwargs)
 
 
-class Connection:
+class Connection(Database):
     """One connection, opened when it is used, and again after it broke. For one task at a time."""
 
-    def __init__(self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str = "") -> None:
+    def __init__(
+        self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str, timeout_s: float
+    ) -> None:
         self._dsn = dsn
         self._settings = settings
         self._faults = faults
         self._name = name
         self._prelude = prelude
+        self._timeout_s = timeout_s
         self._connection: asyncpg.Connection[Row] | None = None
 
-    async def call(self, sql: str, *args: Any) -> Sequence[Row]:
-        """All rows. Raises as `run_on_connection` does."""
-        return await self.run_on_connection(lambda connection: connection.fetch(sql, *args), self._settings.timeout)
-
-    async def run_on_connection(self, work: Work[T], timeout: float) -> T:
-        """Run `work(connection)` in asyncio.
-
-        Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
-        """
+    async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
+        timeout = self._timeout_s if timeout is None else timeout
         with trio.move_on_after(timeout):
             result = await self._run_in_asyncio(work, timeout + ROLLBACK_S)
             if self._faults.open:

@@ -62,7 +62,7 @@ async def pooling_problem(db: Postgres) -> str:
     with closing(db.connection("check")) as one, closing(db.connection("check")) as two:
         for _ in range(POOLING_ROUNDS):
             for connection, seen in zip((one, two), processes, strict=True):
-                (row,) = await connection.call(SESSION)
+                (row,) = await connection.all(SESSION)
                 seen.add(row["process"])
                 limits.add(row["limit"])
     if processes[0] & processes[1] or any(len(seen) > 1 for seen in processes):

@@ -37,9 +37,8 @@ async def renew(db: Postgres) -> list[str]:
     """
     names = [row["name"] for row in await db.all(SQL.outdated, FACTOR, SMALL_ROWS)]
     if names:
-        with closing(db.connection("statistics", PRELUDE)) as connection:
+        with closing(db.connection("statistics", PRELUDE, TIMEOUT_S)) as connection:
             for name in names:
                 # The catalogue returns the name quoted.
-                sql = f"analyze (skip_locked) {name}"
-                await connection.run_on_connection(lambda session, sql=sql: session.execute(sql), TIMEOUT_S)  # type: ignore[misc]
+                await connection.run(f"analyze (skip_locked) {name}")
     return names

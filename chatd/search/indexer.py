@@ -17,7 +17,6 @@ rests as long as it worked.
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
 
 import trio
 from msgspec import Struct
@@ -33,7 +32,7 @@ from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
 from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
-from chatd.db.postgres import ForeignKeyViolation, Postgres, Row
+from chatd.db.postgres import ForeignKeyViolation, Postgres, Row, Tx
 from chatd.search.facets import facets
 from chatd.search.tokenizer import tokens_in_slices
 from chatd.wire.connection_events import Behind
@@ -85,7 +84,7 @@ class Indexer:
 
     def __init__(self, db: Postgres, *, rest: float = 1.0) -> None:
         self.indexed = 0
-        self._connection = db.connection("search", PRELUDE)
+        self._connection = db.connection("search", PRELUDE, TIMEOUT_S)
         self._rest = rest
         self._fresh: dict[Place, None] = {}
         self._behind: dict[Place, None] = {}
@@ -133,20 +132,16 @@ class Indexer:
 
     async def catch_up(self) -> None:
         """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
-        await self._connection.run_on_connection(lambda connection: connection.execute(SQL.restart_scan), TIMEOUT_S)
+        await self._connection.run(SQL.restart_scan)
         while True:
             await self._look()
             while self._fresh or self._behind:
                 await self.next_batch()
-            if await self._connection.run_on_connection(
-                lambda connection: connection.fetchval(SQL.is_scan_at_start), TIMEOUT_S
-            ):
+            if await self._connection.value(SQL.is_scan_at_start):
                 return
 
     async def _look(self) -> None:
-        for row in await self._connection.run_on_connection(
-            lambda connection: connection.fetch(SQL.next_unindexed, SWEEP_CONVERSATIONS), TIMEOUT_S
-        ):
+        for row in await self._connection.all(SQL.next_unindexed, SWEEP_CONVERSATIONS):
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
@@ -206,21 +201,13 @@ class Indexer:
         self._behind.update(dict.fromkeys(batch.more))
 
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
-        args = (*to_unnest_arrays(places, 2), BATCH_MESSAGES // len(places))
-        rows: Sequence[Row] = await self._connection.run_on_connection(
-            lambda connection: connection.fetch(SQL.unindexed_changes, *args), TIMEOUT_S
+        return await self._connection.all(
+            SQL.unindexed_changes, *to_unnest_arrays(places, 2), BATCH_MESSAGES // len(places)
         )
-        return rows
 
     async def _write(self, batch: Batch) -> None:
-        if not batch.moves:
-            return
-
-        async def work(connection: Any) -> None:
-            async with connection.transaction():
-                await write(connection, batch)
-
-        await self._connection.run_on_connection(work, TIMEOUT_S)
+        if batch.moves:
+            await self._connection.in_transaction(write, batch)
 
 
 async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
@@ -246,23 +233,21 @@ def lexemes_of(row: Row) -> Sliced[list[str]]:
     return known + (yield from tokens_in_slices(row["text"] or ""))
 
 
-async def write(connection: Any, batch: Batch) -> None:
-    """Within a transaction. A conversation that another node has moved on, or works on, is left to it."""
+async def write(tx: Tx, batch: Batch) -> None:
+    """A conversation that another node has moved on, or works on, is left to it."""
     news = [place for place, (before, _) in batch.moves.items() if before == 0]
     if news:
-        await connection.execute(SQL.insert_positions, *to_unnest_arrays(news, 2))
+        await tx.run(SQL.insert_positions, *to_unnest_arrays(news, 2))
     befores = [before for before, _ in batch.moves.values()]
-    taken = await connection.fetch(SQL.lock_positions, *to_unnest_arrays(batch.moves, 2), befores)
+    taken = await tx.all(SQL.lock_positions, *to_unnest_arrays(batch.moves, 2), befores)
     ours = {(row["tenant"], row["conversation"]) for row in taken}
     entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
     gone = [entry for entry in entries if entry.words is None]
     said = [entry for entry in entries if entry.words is not None]
     if gone:
-        await connection.execute(SQL.delete_entries, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
+        await tx.run(SQL.delete_entries, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
     if said:
-        await connection.execute(SQL.put_entries, *to_unnest_arrays(map(astuple, said), COLUMNS))
+        await tx.run(SQL.put_entries, *to_unnest_arrays(map(astuple, said), COLUMNS))
     places = list(ours)
     if places:
-        await connection.execute(
-            SQL.save_positions, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places]
-        )
+        await tx.run(SQL.save_positions, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places])

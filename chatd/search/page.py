@@ -24,7 +24,7 @@ from chatd.core.errors import Refused
 from chatd.core.ids import NIL
 from chatd.core.turns import in_turns
 from chatd.db import queries
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 from chatd.search.facets import DAY, SPAN, days, spans
 from chatd.search.query import Query, any_of, places_query, tsquery
 from chatd.search.tokenizer import highlights_in_slices
@@ -148,14 +148,7 @@ class Search:
 
     async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:
         """All rows, or Refused (`timeout`) after so many milliseconds."""
-
-        async def work(connection: Any) -> list[Row]:
-            async with connection.transaction(readonly=True):
-                await connection.execute(SQL.set_search_options, str(int(patience)))
-                rows: list[Row] = await connection.fetch(sql, *args)
-                return rows
-
-        return await self._ctx.node.db.run_on_connection(work)
+        return await self._ctx.node.db.in_snapshot(read_rows, str(int(patience)), sql, *args)
 
     async def _take(self, row: Row) -> None:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])
@@ -167,6 +160,11 @@ class Search:
         found = await in_turns(highlights_in_slices(text, query.wanted, query.unwanted))
         if found is not None and not is_over(message, self._ctx.now):
             self.hits.append(Hit(row["hit_in"], message, [list(span) for span in found]))
+
+
+async def read_rows(tx: Tx, timeout_ms: str, sql: str, *args: Any) -> list[Row]:
+    await tx.run(SQL.set_search_options, timeout_ms)
+    return await tx.all(sql, *args)
 
 
 def is_over(message: Message, now: int) -> bool:

@@ -23,8 +23,8 @@ class LosesAnAnswer:
         self._real = real
         self._lost = False
 
-    async def call(self, sql: str, *args: Any) -> Sequence[Row]:
-        rows = await self._real.call(sql, *args)
+    async def all(self, sql: str, *args: Any) -> Sequence[Row]:
+        rows = await self._real.all(sql, *args)
         if not self._lost:
             self._lost = True
             raise Refused("unavailable")

@@ -52,7 +52,7 @@ def counted_reads() -> Iterator[list[int]]:
     found: list[int] = []
     original = Connection.run_on_connection
 
-    async def run_on_connection(self: Connection, work: Any, timeout: float) -> Any:
+    async def run_on_connection(self: Connection, work: Any, timeout: float | None = None) -> Any:
         async def counted(connection: Any) -> Any:
             async with connection.transaction():
                 before = await connection.fetchval(READS)

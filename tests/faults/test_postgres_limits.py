@@ -28,11 +28,11 @@ async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
     """All connections are taken, those of the daemon too."""
     async with open_postgres(dsn, PostgresSection(timeout=30)) as door:
         taken = [door.connection("taker")]
-        await taken[0].call("select 1")
+        await taken[0].all("select 1")
         try:
             with trio.fail_after(6 * PATIENCE):
                 await take_all(door, taken)
-                while await taken[0].call(CUT):
+                while await taken[0].all(CUT):
                     await take_all(door, taken)
             yield
         finally:
@@ -45,7 +45,7 @@ async def take_all(door: Postgres, taken: list[Connection]) -> None:
     with suppress(Refused):
         while True:
             taken.append(door.connection("taker"))
-            await taken[-1].call("select 1")
+            await taken[-1].all("select 1")
 
 
 async def check_refused_for_now(alice: Person, conversation: str) -> None:

@@ -100,7 +100,7 @@ class DeferredConversations:
                 for statement, part in by_statement(entries):
                     await self._commit(conversation, statement, part)
             if conversation.uncertain:
-                for row in await self._connection.call(SQL.revs, *to_unnest_arrays([key], 2)):
+                for row in await self._connection.all(SQL.revs, *to_unnest_arrays([key], 2)):
                     await self._publisher.put_gap(row["tenant"], row["id"], row["rev"])
                 conversation.uncertain = False
         except Refused:

@@ -37,7 +37,7 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     """Number and insert messages."""
     items = [entry.item for entry in entries if isinstance(entry.item, NewMessage)]
     columns = transposed(items)
-    rows = await connection.call(SQL.append_messages, *columns, now_ms())
+    rows = await connection.all(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
     return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
 
@@ -63,7 +63,7 @@ async def advance_receipts(connection: Connection, entries: Sequence[Entry]) -> 
     """Move positions forward. A result that is a string is a refusal code."""
     items = [entry.item for entry in entries if isinstance(entry.item, Receipt)]
     columns = transposed(items)
-    rows = await connection.call(SQL.advance_receipts, *columns)
+    rows = await connection.all(SQL.advance_receipts, *columns)
     return [(entries[row["ord"] - 1], advanced(row)) for row in rows]
 
 
