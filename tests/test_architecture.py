@@ -85,6 +85,16 @@ def test_a_transaction_is_a_function_of_its_own(path: Path) -> None:
     assert [one.name for one in inner if isinstance(one, Function) and "tx" in parameters(one)] == []
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name == "subsystem.py"], ids=lambda path: path.parent.name
+)
+def test_a_subsystem_sets_no_attribute_of_another_object(path: Path) -> None:
+    """It calls the kernel's methods for that: `register`, `use_commits`, `Signals.on`."""
+    nodes = [node for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.Attribute)]
+    stores = [node for node in nodes if isinstance(node.ctx, ast.Store)]
+    assert [ast.unparse(node) for node in stores if ast.unparse(node.value) != "self"] == []
+
+
 def test_only_the_database_layer_uses_connections_of_asyncpg() -> None:
     """Other modules use the methods of `Database` and `Tx`."""
     users = {path.relative_to(ROOT / "chatd").parts[0] for path in SOURCES if "run_on_connection" in path.read_text()}

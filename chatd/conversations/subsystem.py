@@ -58,7 +58,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         background(node) as start,
     ):
         node.services.add(message_log)
-        node.hub.subscriptions.gaps.commit_began = message_log.began
+        node.hub.subscriptions.gaps.use_commits(message_log.began)
         node.signals.on(SessionClosed, partial(typing.end_typing, node))
         node.signals.on(NodeLeft, lambda _: message_log.flush())
         if screening is not None:

@@ -7,6 +7,12 @@ import trio
 
 # Tenant, and name of the topic.
 Topic = tuple[str, str]
+# When the oldest commit of this node in a topic began; infinity if none is under way. Given by tenant and name.
+CommitBegan = Callable[[str, str], float]
+
+
+def no_commits(tenant: str, name: str) -> float:
+    return inf
 
 
 class Gaps:
@@ -17,8 +23,11 @@ class Gaps:
         self.since: dict[Topic, tuple[int, float]] = {}
         # The rev up to which something may be missing, and since when that is known.
         self._deferred: dict[Topic, tuple[int, float]] = {}
-        # When the oldest commit of this node in a topic began; infinity if none is under way. See `MessageLog.began`.
-        self.commit_began: Callable[[str, str], float] = lambda tenant, name: inf
+        self._commit_began: CommitBegan = no_commits
+
+    def use_commits(self, began: CommitBegan) -> None:
+        """Set what knows the commits of this node."""
+        self._commit_began = began
 
     def note(self, topic: Topic, rev: int) -> None:
         """There is a gap after `rev`."""
@@ -35,19 +44,19 @@ class Gaps:
         return [
             topic
             for topic, (_, since) in self.since.items()
-            if since <= now - timeout_s and self.commit_began(*topic) > since
+            if since <= now - timeout_s and self._commit_began(*topic) > since
         ]
 
     def defer(self, topic: Topic, rev: int) -> bool:
         """Defer the `behind` while this node commits in the topic. Returns whether it does."""
-        if self.commit_began(*topic) == inf:
+        if self._commit_began(*topic) == inf:
             return False
         self._deferred[topic] = (max(rev, self._deferred.get(topic, (0, 0.0))[0]), trio.current_time())
         return True
 
     def take_deferred(self) -> list[tuple[Topic, int]]:
         """Deferred gaps whose commits have ended."""
-        due = [(topic, rev) for topic, (rev, since) in self._deferred.items() if self.commit_began(*topic) > since]
+        due = [(topic, rev) for topic, (rev, since) in self._deferred.items() if self._commit_began(*topic) > since]
         for topic, _ in due:
             del self._deferred[topic]
         return due

@@ -74,9 +74,7 @@ class OneConversation:
         self._ids = count(1)
         self._hub = Hub(writes_per_turn=writes_per_turn)
         self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
-        self._hub.subscriptions.gaps.commit_began = lambda tenant, conversation: self._publisher.began(
-            (tenant, conversation)
-        )
+        self._hub.subscriptions.gaps.use_commits(lambda *topic: self._publisher.began(topic))
 
     async def run(self) -> None:
         with trio.move_on_after(LENGTH_S):
@@ -300,7 +298,7 @@ async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
         pending.topics.append(("c", 1))
         hub.register(connection, pending)
     committing = [trio.current_time()]
-    hub.subscriptions.gaps.commit_began = lambda tenant, name: committing[0]
+    hub.subscriptions.gaps.use_commits(lambda tenant, name: committing[0])
 
     def event(rev: int, **fields: Any) -> Delivery:
         return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
