@@ -44,18 +44,32 @@ SQL = queries.load("search/search_index")
 # usual one is small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
 TIMEOUT_S = 60.0
-# Conversations of a batch, how many of them have news at most, and messages of a batch.
-BATCH_CONVERSATIONS, BATCH_FRESH, BATCH_MESSAGES = 50, 40, 500
-# Conversations that the round looks at in one step, and seconds between two steps.
-SWEEP_CONVERSATIONS, SWEEP_PAUSE_S = 1000, 1.0
-# Seconds after something was said until it is looked for: what comes in between is of the same batch.
-GATHER_S = 0.1
 MAX_NOTED = 50_000
-# Seconds after which a conversation that could not be indexed is tried again.
-RETRY_S = 5.0
 # Seconds after that until a conversation that is not behind any more is forgotten.
 FORGET_AFTER_S = 60.0
 Place = tuple[str, str]
+
+
+class IndexerTunables(Struct, frozen=True, kw_only=True):
+    """`batch_conversations`: conversations of a batch; at most `batch_fresh` of them are noted ones. `batch_messages`:
+    messages of a batch. `rest_ratio`: how long the indexer rests after a batch, in relation to its duration.
+
+    `sweep_conversations`: conversations that the round looks at in one step; `sweep_pause_s`: the time between two
+    steps. `gather_s`: the time after an event until its message is indexed, together with those that follow in between.
+    `retry_s`: the time until a conversation that could not be indexed is tried again.
+    """
+
+    batch_conversations: int = 50
+    batch_fresh: int = 40
+    batch_messages: int = 500
+    rest_ratio: float = 1.0
+    sweep_conversations: int = 1000
+    sweep_pause_s: float = 1.0
+    gather_s: float = 0.1
+    retry_s: float = 5.0
+
+
+TUNABLES = IndexerTunables()
 
 
 class Entry(Struct, frozen=True):
@@ -82,10 +96,10 @@ class Batch(Struct, frozen=True):
 class Indexer:
     """See the module. `indexed` counts messages that were looked at."""
 
-    def __init__(self, db: Postgres, *, rest: float = 1.0) -> None:
+    def __init__(self, db: Postgres, tunables: IndexerTunables = TUNABLES) -> None:
         self.indexed = 0
         self._connection = db.connection("search", PRELUDE, TIMEOUT_S)
-        self._rest = rest
+        self._tunables = tunables
         self._fresh: dict[Place, None] = {}
         self._behind: dict[Place, None] = {}
         # Conversations that could not be indexed, and from when they are tried again.
@@ -106,28 +120,28 @@ class Indexer:
             try:
                 busy = await self._step()
             except Refused:
-                await trio.sleep(SWEEP_PAUSE_S)
+                await trio.sleep(self._tunables.sweep_pause_s)
                 continue
             if not busy:
                 await self._idle()
 
     async def _idle(self) -> None:
-        with trio.move_on_after(SWEEP_PAUSE_S):
+        with trio.move_on_after(self._tunables.sweep_pause_s):
             await self._news.wait()
-            await trio.sleep(GATHER_S)
+            await trio.sleep(self._tunables.gather_s)
         self._news = trio.Event()
 
     async def _step(self) -> bool:
         """A batch, and a rest; once a second a step of the round. Whether there was anything to do. Raises Refused."""
         if not self._behind and trio.current_time() >= self._look_at:
-            self._look_at = trio.current_time() + SWEEP_PAUSE_S
+            self._look_at = trio.current_time() + self._tunables.sweep_pause_s
             await self._look()
         if not self._fresh and not self._behind:
             self._forget_failed(trio.current_time() - FORGET_AFTER_S)
             return False
         began = time.perf_counter()
         await self.next_batch()
-        await trio.sleep((time.perf_counter() - began) * self._rest)
+        await trio.sleep((time.perf_counter() - began) * self._tunables.rest_ratio)
         return True
 
     async def catch_up(self) -> None:
@@ -141,7 +155,7 @@ class Indexer:
                 return
 
     async def _look(self) -> None:
-        for row in await self._connection.all(SQL.next_unindexed, SWEEP_CONVERSATIONS):
+        for row in await self._connection.all(SQL.next_unindexed, self._tunables.sweep_conversations):
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
@@ -149,8 +163,9 @@ class Indexer:
 
         Raises Refused; then it is tried again.
         """
-        fresh = list(islice(self._fresh, BATCH_FRESH))
-        places = list(dict.fromkeys([*fresh, *islice(self._behind, BATCH_CONVERSATIONS - len(fresh))]))
+        fresh = list(islice(self._fresh, self._tunables.batch_fresh))
+        others = islice(self._behind, self._tunables.batch_conversations - len(fresh))
+        places = list(dict.fromkeys([*fresh, *others]))
         for place in places:
             self._fresh.pop(place, None)
             self._behind.pop(place, None)
@@ -182,13 +197,13 @@ class Indexer:
                 self._behind.update(dict.fromkeys(places[number:]))
                 raise
             except Exception as error:
-                self._failed[place] = trio.current_time() + RETRY_S
+                self._failed[place] = trio.current_time() + self._tunables.retry_s
                 self.condition.fail(error, tenant=place[0], conversation=place[1])
 
     async def _index(self, places: Sequence[Place]) -> None:
         if not places:
             return
-        batch = await batch_of(await self._read(places), BATCH_MESSAGES // len(places))
+        batch = await batch_of(await self._read(places), self._tunables.batch_messages // len(places))
         try:
             await self._write(batch)
         except ForeignKeyViolation:
@@ -202,7 +217,7 @@ class Indexer:
 
     async def _read(self, places: Sequence[Place]) -> Sequence[Row]:
         return await self._connection.all(
-            SQL.unindexed_changes, *to_unnest_arrays(places, 2), BATCH_MESSAGES // len(places)
+            SQL.unindexed_changes, *to_unnest_arrays(places, 2), self._tunables.batch_messages // len(places)
         )
 
     async def _write(self, batch: Batch) -> None:

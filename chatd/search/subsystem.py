@@ -7,12 +7,12 @@ from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
 from chatd.cluster.signals import EventSent
 from chatd.search import commands, openapi
-from chatd.search.indexer import Indexer
+from chatd.search.indexer import TUNABLES, Indexer, IndexerTunables
 
 
 @asynccontextmanager
-async def open_search(node: Node) -> AsyncIterator[None]:
-    indexer = Indexer(node.db)
+async def open_search(node: Node, tunables: IndexerTunables = TUNABLES) -> AsyncIterator[None]:
+    indexer = Indexer(node.db, tunables)
     node.health.add(indexer.condition)
     node.signals.on_sync(EventSent, indexer.note)
     async with background(node) as start:

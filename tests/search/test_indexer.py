@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
 import trio
 
 from chatd.cluster.signals import EventSent
@@ -16,8 +15,7 @@ from chatd.core.config import PostgresSection
 from chatd.core.ids import uuid7
 from chatd.core.slices import finish
 from chatd.db.postgres import Postgres, open_postgres
-from chatd.search import indexer as module
-from chatd.search.indexer import Indexer, entry_of
+from chatd.search.indexer import Indexer, IndexerTunables, batch_of, entry_of
 from chatd.wire.connection_events import SessionBehind
 from tests.support import PATIENCE
 
@@ -138,18 +136,13 @@ async def at_work(*indexers: Indexer) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_was_there_before_is_indexed_in_any_number_of_batches(
-    db: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "BATCH_MESSAGES", 7)
-    monkeypatch.setattr(module, "BATCH_CONVERSATIONS", 3)
-    monkeypatch.setattr(module, "BATCH_FRESH", 2)
-    monkeypatch.setattr(module, "SWEEP_CONVERSATIONS", 4)
+async def test_what_was_there_before_is_indexed_in_any_number_of_batches(db: Postgres) -> None:
+    small = IndexerTunables(batch_messages=7, batch_conversations=3, batch_fresh=2, sweep_conversations=4)
     rng = random.Random(1)
     places = await conversations(db, 10)
     for number in range(60):
         await write(db, places[number % 7], f"number {number}", rng)
-    indexer = Indexer(db)
+    indexer = Indexer(db, small)
     await indexer.catch_up()
     await check(db)
     assert indexer.indexed == 60
@@ -164,17 +157,13 @@ async def test_what_was_there_before_is_indexed_in_any_number_of_batches(
     assert await db.value("select count(*) from search_positions") == 6
 
 
-async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
-    db: Postgres, dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(db: Postgres, dsn: str) -> None:
     """Trap 6, with one node that hears of nothing, and one that hears of all."""
-    monkeypatch.setattr(module, "SWEEP_PAUSE_S", 0.02)
-    monkeypatch.setattr(module, "GATHER_S", 0.0)
-    monkeypatch.setattr(module, "BATCH_MESSAGES", 20)
+    eager = IndexerTunables(sweep_pause_s=0.02, gather_s=0.0, batch_messages=20, rest_ratio=0.0)
     rng = random.Random(2)
     places = await conversations(db, 5)
     async with open_postgres(dsn, PostgresSection()) as other:
-        one, two = Indexer(db, rest=0), Indexer(other, rest=0)
+        one, two = Indexer(db, eager), Indexer(other, eager)
         async with at_work(one, two):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writers, db, places, rng, 60)
@@ -186,22 +175,20 @@ async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(
         assert two.indexed
 
 
-async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(
-    db: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "BATCH_MESSAGES", 10)
+async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(db: Postgres) -> None:
+    small = IndexerTunables(batch_messages=10)
     rng = random.Random(3)
     places = await conversations(db, 4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(writers, db, places, rng, 40)
         for _ in range(60):
             with trio.move_on_after(rng.random() * 0.04):
-                await Indexer(db).catch_up()
+                await Indexer(db, small).catch_up()
             for row in await db.all(
                 "select p.rev, c.rev as top from search_positions p join conversations c on c.id = p.conversation"
             ):
                 assert row["rev"] <= row["top"]
-    await Indexer(db).catch_up()
+    await Indexer(db, small).catch_up()
     await check(db)
 
 
@@ -211,7 +198,7 @@ async def test_two_that_read_the_same_write_it_once_and_the_newest(db: Postgres)
     (place,) = await conversations(db, 1)
     await write(db, place, "before", rng)
     slow, quick = Indexer(db), Indexer(db)
-    old = await module.batch_of(await slow._read([("default", place)]), 10)
+    old = await batch_of(await slow._read([("default", place)]), 10)
     await write(db, place, "after", rng, seq=1)
     await quick.catch_up()
     await slow._write(old)
@@ -231,11 +218,10 @@ async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Post
         await wait_until_whole(db)
 
 
-async def test_a_database_that_hangs_up_is_asked_again(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SWEEP_PAUSE_S", 0.05)
+async def test_a_database_that_hangs_up_is_asked_again(db: Postgres) -> None:
     rng = random.Random(6)
     places = await conversations(db, 3)
-    async with at_work(Indexer(db)):
+    async with at_work(Indexer(db, IndexerTunables(sweep_pause_s=0.05))):
         for number in range(10):
             await write(db, rng.choice(places), f"text {number}", rng)
             await db.run(HANG_UP)
