@@ -22,6 +22,7 @@ from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
+from chatd.cluster.reconciler import SWEEP_S
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.subsystems import SUBSYSTEMS
@@ -263,27 +264,40 @@ async def eventually(holds: Callable[[], object], patience: float = PATIENCE) ->
             await trio.sleep(0.01)
 
 
-def run_only(monkeypatch: pytest.MonkeyPatch, *jobs: Job) -> None:
-    """Run only these periodic jobs, or none, in daemons that start from now on."""
+Subsystems = tuple[Subsystem, ...]
+
+
+def only_jobs(*jobs: Job) -> Subsystems:
+    """The subsystems of chatd, with no other periodic jobs than these."""
     first, *others = SUBSYSTEMS
-    subsystems = (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
-    monkeypatch.setattr(f"{__name__}.SUBSYSTEMS", subsystems)
+    return (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
 
 
-def run_often(monkeypatch: pytest.MonkeyPatch, every_s: float) -> None:
-    """Run all periodic jobs at this interval in daemons that start from now on."""
-    jobs = (job for subsystem in SUBSYSTEMS for job in subsystem.jobs)
-    run_only(monkeypatch, *(dataclasses.replace(job, every_s=every_s) for job in jobs))
+def altered(*changes: Subsystem | Job, among: Subsystems = SUBSYSTEMS) -> Subsystems:
+    """The subsystems, with these subsystems and jobs in the place of those of the same name."""
+    subsystems = {one.name: one for one in changes if isinstance(one, Subsystem)}
+    jobs = {one.name: one for one in changes if isinstance(one, Job)}
+    assert subsystems.keys() <= {one.name for one in among}
+    assert jobs.keys() <= {job.name for one in among for job in one.jobs}
+    found = (subsystems.get(one.name, one) for one in among)
+    return tuple(dataclasses.replace(one, jobs=tuple(jobs.get(job.name, job) for job in one.jobs)) for one in found)
+
+
+def with_frequent_jobs(every_s: float, among: Subsystems = SUBSYSTEMS) -> Subsystems:
+    """The subsystems, with all periodic jobs at this interval."""
+    return altered(*(dataclasses.replace(job, every_s=every_s) for one in among for job in one.jobs), among=among)
 
 
 @asynccontextmanager
-async def running(config: Config, subsystems: tuple[Subsystem, ...] | None = None) -> AsyncIterator[Daemon]:
-    """A daemon in this process as long as the block lasts; with the subsystems of chatd by default."""
+async def running(
+    config: Config, subsystems: Subsystems = SUBSYSTEMS, *, sweep_s: int = SWEEP_S
+) -> AsyncIterator[Daemon]:
+    """A daemon in this process as long as the block lasts."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 
         async def serve() -> None:
-            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems or SUBSYSTEMS)
+            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems, sweep_s=sweep_s)
 
         nursery.start_soon(serve)
         with trio.fail_after(PATIENCE):

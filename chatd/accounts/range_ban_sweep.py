@@ -42,16 +42,19 @@ class CloseRange(ControlMessage, array_like=True, tag="close-range"):
 class RangeBans:
     """The sweep of this node."""
 
-    def __init__(self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int], *, sweep_s: float = SWEEP_S
+    ) -> None:
         self._config = config
         self._db = db
         self._hub = hub
         self._clock = clock
+        self._sweep_s = sweep_s
 
     async def run(self) -> None:
         """Sweep until cancelled: control messages can be lost."""
         while True:
-            await trio.sleep(SWEEP_S)
+            await trio.sleep(self._sweep_s)
             with suppress(Refused):
                 await self._sweep()
 

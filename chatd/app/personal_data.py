@@ -10,7 +10,6 @@ from msgspec import Struct
 from chatd.app.context import Ctx, Node, system_context
 from chatd.core.ids import NIL
 
-# Rows that are erased at a time.
 BATCH_SIZE = 200
 
 
@@ -66,13 +65,18 @@ class AllPersonalData(tuple[PersonalData, ...]):
 
 
 class Erasing(ABC):
-    """An erasure that this node works on. `position` is that of the pass through the messages."""
+    """An erasure that this node works on. `position` is that of the pass through the messages, `batch_size` the number
+    of rows that are erased at a time.
+    """
 
-    def __init__(self, node: Node, tenant: str, user: str, position: str, removed_in_pass: int) -> None:
+    def __init__(
+        self, node: Node, tenant: str, user: str, position: str, removed_in_pass: int, *, batch_size: int = BATCH_SIZE
+    ) -> None:
         self.node = node
         self.key = (tenant, user)
         self.position = position
         self.removed_in_pass = removed_in_pass
+        self.batch_size = batch_size
 
     @property
     def ctx(self) -> Ctx:
@@ -93,5 +97,5 @@ class Erasing(ABC):
 
     async def in_batches(self, statement: str, *args: Any) -> None:
         """Run a statement (tenant, user, args, limit) that returns how many rows it erased, until none are left."""
-        while await self.node.db.value(statement, *self.key, *args, BATCH_SIZE) == BATCH_SIZE:
+        while await self.node.db.value(statement, *self.key, *args, self.batch_size) == self.batch_size:
             await self.hold()

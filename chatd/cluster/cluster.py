@@ -41,13 +41,14 @@ class Cluster:
         db: Postgres,
         packages: Iterable[str] = ("chatd",),
         services: Services | None = None,
+        reconciler: Reconciler | None = None,
     ) -> None:
         self.hub = hub
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self.services = services or Services()
         self.lookup = ClusterLookup(self)
-        self.reconciler = Reconciler(hub, db)
+        self.reconciler = reconciler or Reconciler(hub, db)
         self.resync = self.reconciler.resync
 
     @property

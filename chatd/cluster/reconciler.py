@@ -50,9 +50,10 @@ class Topics(Protocol):
 class Reconciler:
     """`repair_gaps` and `sweep` run in the background."""
 
-    def __init__(self, hub: Hub, db: Postgres) -> None:
+    def __init__(self, hub: Hub, db: Postgres, *, sweep_s: int = SWEEP_S) -> None:
         self._hub = hub
         self._db = db
+        self._sweep_s = sweep_s
         self._checks: list[Check] = []
         self._sweep_checks: list[Check] = []
         self._topics: Topics | None = None
@@ -66,7 +67,7 @@ class Reconciler:
     def register(self, check: Check, *, always: bool = False) -> None:
         """Run a check for the users of this node whenever control messages may have been lost.
 
-        `always`: also every SWEEP_S, with the horizon "0", because a loss can leave no trace.
+        `always`: also every `sweep_s`, with the horizon "0", because a loss can leave no trace.
         """
         (self._sweep_checks if always else self._checks).append(check)
 
@@ -146,7 +147,7 @@ class Reconciler:
     async def sweep(self) -> None:
         """Run for ever: the checks that always run, and a resync that has failed. A lost ban must not go unnoticed."""
         while True:
-            for _ in range(SWEEP_S):
+            for _ in range(self._sweep_s):
                 await trio.sleep(1)
                 if self.owes_resync:
                     await self.resync()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from chatd.app.effects import Effects, ToConversation, deliver
-from chatd.app.personal_data import BATCH_SIZE, Erasing
+from chatd.app.personal_data import Erasing
 from chatd.conversations.effects import departure_events, member_events, update_event
 from chatd.conversations.entities import Member
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
@@ -60,7 +60,7 @@ async def leave(erasing: Erasing, row: Row) -> None:
 
 async def delete_messages(erasing: Erasing) -> None:
     """One pass through the messages of the user, from the stored position on."""
-    while rows := await erasing.node.db.all(SQL.messages, *erasing.key, erasing.position, BATCH_SIZE):
+    while rows := await erasing.node.db.all(SQL.messages, *erasing.key, erasing.position, erasing.batch_size):
         removed = 0
         for conversation, found in grouped(row for row in rows if not row["is_deleted_or_system"]):
             removed += await delete_in(erasing, conversation, [row["seq"] for row in found])
@@ -83,7 +83,7 @@ async def delete_remaining(tx: ConversationTx, seqs: Sequence[int]) -> Effects:
 
 
 async def remove_reactions(erasing: Erasing) -> None:
-    while rows := await erasing.node.db.all(SQL.reactions, *erasing.key, BATCH_SIZE):
+    while rows := await erasing.node.db.all(SQL.reactions, *erasing.key, erasing.batch_size):
         for conversation, found in grouped(rows):
             await remove_reactions_in(erasing, conversation, found)
         await erasing.hold()

@@ -21,11 +21,11 @@ from chatd.uploads.settings import UploadSettings
 from tests.abuse.lag import probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections
 from tests.files import PDF, film, picture, upload
-from tests.privacy.test_erasure import done, settled
+from tests.privacy.test_erasure import ERASURE, done
 from tests.realtime.test_hub import Session, attach
-from tests.support import running
+from tests.support import altered, running
 
-__all__ = ["no_collections", "settled"]
+__all__ = ["no_collections"]
 MANY_KEYS, MANY_SESSIONS, MANY_MESSAGES = 1_000, 5_000, 3_000
 MESSAGES = """
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, attachments, created_at)
@@ -105,7 +105,7 @@ async def test_starting_over_with_many_sessions_does_not() -> None:
 
 @pytest.mark.usefixtures("no_collections")
 async def test_erasing_somebody_who_wrote_much_does_not(config: Config, store: Postgres) -> None:
-    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+    async with running(config, altered(ERASURE)) as daemon, daemon.pair() as (alice, bob, conversation):
         last = await alice.send(conversation)
         many = (conversation, alice.user, last["seq"], last["rev"], MANY_MESSAGES)
         await store.run(MESSAGES, *many)

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-import pytest
 import trio
 from msgspec import Struct, inspect
 from msgspec.structs import replace
@@ -34,7 +33,7 @@ from chatd.wire.base import Id
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.abuse.things import FACTORIES, GONE, World
-from tests.support import NOBODY, PATIENCE, Daemon, Person, run_only, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, only_jobs, running
 
 ROWS = [row for row in load_registry().commands.values() if row.guard in (Guard.USER, Guard.MEMBER)]
 # Any user of the same tenant may name these: this is how users find each other.
@@ -159,9 +158,7 @@ def test_ids_are_found_wherever_they_stand() -> None:
     assert found == {"plain": ("plain", "x"), "many": ("many", ["x"]), "deep": ("inner", {"deep": ["x"], "other": 1})}
 
 
-async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Jobs change the database at any time.
-    run_only(monkeypatch)
+async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -> None:
     patient = (
         config.using(
             MatchSettings(grace=60.0),
@@ -172,7 +169,8 @@ async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres, m
         .using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
     )
     wrong: list[str] = []
-    async with running(patient) as daemon:
+    # Jobs change the database at any time.
+    async with running(patient, only_jobs()) as daemon:
         for row in ROWS:
             if id_fields(row.command):
                 async with AsyncExitStack() as stack:

@@ -19,15 +19,14 @@ from chatd.core.settings import ConfigError, Loaded, effective
 from chatd.core.settings import load as load_settings
 from chatd.core.template import template
 from chatd.db.postgres import Postgres
-from chatd.privacy import erasure
 from chatd.subsystems import SUBSYSTEMS, load_registry, setting_names
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.python_types import python_types
 from tests.golden.vectors import vectors
-from tests.privacy.test_erasure import done
+from tests.privacy.test_erasure import ERASURE, done
 from tests.privacy.test_export import exported
-from tests.support import PATIENCE, Daemon, running
+from tests.support import PATIENCE, Daemon, altered, running
 
 PACKAGE = Path(__file__).with_name("notes")
 
@@ -105,10 +104,9 @@ async def test_check_examines_it(config: Config, subsystems: tuple[Subsystem, ..
 
 
 async def test_export_and_erasure_contain_it(
-    config: Config, subsystems: tuple[Subsystem, ...], store: Postgres, monkeypatch: pytest.MonkeyPatch
+    config: Config, subsystems: tuple[Subsystem, ...], store: Postgres
 ) -> None:
-    monkeypatch.setattr(erasure, "SETTLED_MS", 0)
-    async with running(config, subsystems) as daemon, daemon.people(2) as (alice, bob):
+    async with running(config, altered(ERASURE, among=subsystems)) as daemon, daemon.people(2) as (alice, bob):
         await alice.call("note.add", user=bob.user, text="from alice")
         await bob.call("note.add", user=alice.user, text="from bob")
         lines = [line for line in await exported(daemon, alice) if line["type"] == "note"]

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.db.embedded import redis
+from chatd.subsystems import SUBSYSTEMS
 from tests.reply import Reply
-from tests.support import PATIENCE, Daemon, Person, eventually, running
+from tests.support import PATIENCE, Daemon, Person, Subsystems, eventually, running
 
 
 @asynccontextmanager
-async def nodes(config: Config, count: int = 2) -> AsyncIterator[list[Daemon]]:
+async def nodes(config: Config, count: int = 2, subsystems: Subsystems = SUBSYSTEMS) -> AsyncIterator[list[Daemon]]:
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(running(config)) for _ in range(count)]
+        yield [await stack.enter_async_context(running(config, subsystems)) for _ in range(count)]
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """Messages that disappear, and those that are older than they may be kept."""
 
+from functools import partial
 from typing import Any
 
-import pytest
 import trio
 
 from chatd.accounts.settings import TenantSettings
@@ -13,15 +13,9 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
-from tests.support import PATIENCE, Daemon, Person, run_often, run_only, running
+from tests.support import PATIENCE, Daemon, Person, only_jobs, running, with_frequent_jobs
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
-
-
-@pytest.fixture
-def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody sweeps."""
-    run_only(monkeypatch)
 
 
 async def expired(person: Person) -> Any:
@@ -85,10 +79,8 @@ async def test_nothing_of_it_is_left(daemon: Daemon, store: Postgres) -> None:
         assert (state["unread"], state["mentions"]) == (0, 0)
 
 
-async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(
-    daemon: Daemon, unswept: None, store: Postgres
-) -> None:
-    async with daemon.pair() as (alice, bob, conversation):
+async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(config: Config, store: Postgres) -> None:
+    async with running(config, only_jobs()) as daemon, daemon.pair() as (alice, bob, conversation):
         fields = await rich(alice, bob, conversation)
         before = await bob.call("conversation.get", conversation=conversation)
         assert (before.conversation["unread"], before.conversation["mentions"]) == (1, 1)
@@ -120,10 +112,8 @@ async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(
         assert item["quote"]["text"] is None
 
 
-async def test_its_file_is_not_read_after_its_time_although_nobody_has_swept(
-    daemon: Daemon, unswept: None, store: Postgres
-) -> None:
-    async with daemon.pair() as (alice, bob, conversation):
+async def test_its_file_is_not_read_after_its_time_although_nobody_has_swept(config: Config, store: Postgres) -> None:
+    async with running(config, only_jobs()) as daemon, daemon.pair() as (alice, bob, conversation):
         upload = (await stored(daemon, alice.account.access_token, picture()))["id"]
         attachment = {"attachments": [{"upload": upload}]}
         await alice.send(conversation, **attachment)
@@ -161,13 +151,8 @@ async def swept(person: Person, conversation: str) -> list[bool]:
     return ["deleted_at" in item for item in await history(person, conversation)]
 
 
-@pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits an hour, and a batch is small."""
-    monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 0)
-    monkeypatch.setattr(deletion, "BATCH_SIZE", 3)
-    monkeypatch.setattr(deletion, "PAGE_SIZE", 2)
-    run_only(monkeypatch, Job("retention", deletion.delete_aged, 0.2))
+# All the time, in small batches.
+RETENTION = only_jobs(Job("retention", partial(deletion.delete_aged, every_ms=0, batch_size=3, page_size=2), 0.2))
 
 
 async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
@@ -176,10 +161,10 @@ async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
             await trio.sleep(0.1)
 
 
-async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres, eager: None) -> None:
+async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres) -> None:
     """Of the days of the conversation and those of the configuration the fewer count."""
     settings = config.using(RetentionSettings(days=30))
-    async with running(settings) as daemon, daemon.people(4) as (alice, *others):
+    async with running(settings, RETENTION) as daemon, daemon.people(4) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
         for id_ in ids:
             for number in range(9):
@@ -199,8 +184,8 @@ async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Pos
         assert await store.value("select swept_seq from conversations where id = $1", strict) == 8
 
 
-async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres, eager: None) -> None:
-    async with running(config) as daemon, daemon.people(3) as (alice, bob, carol):
+async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres) -> None:
+    async with running(config, RETENTION) as daemon, daemon.people(3) as (alice, bob, carol):
         kept, short = [
             (await alice.call("conversation.open", user=other.user)).conversation.id for other in (bob, carol)
         ]
@@ -213,11 +198,8 @@ async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres
         assert await swept(alice, kept) == [False]
 
 
-async def test_only_one_node_looks_through_everything(
-    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_often(monkeypatch, 0.5)
-    async with nodes(config):
+async def test_only_one_node_looks_through_everything(config: Config, store: Postgres) -> None:
+    async with nodes(config, subsystems=with_frequent_jobs(0.5)):
         with trio.fail_after(PATIENCE):
             while await store.value("select count(*) from job_runs where job = 'retention'") == 0:
                 await trio.sleep(0.05)

@@ -2,23 +2,27 @@
 
 import ast
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from chatd.accounts import range_ban_sweep
-from chatd.cluster import reconciler
-from chatd.conversations.messages import deletion
+from chatd.accounts.subsystem import ACCOUNTS, open_accounts
+from chatd.app.jobs import Job
+from chatd.conversations.messages.deletion import delete_aged
 from chatd.core.config import Config
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
-from chatd.search import indexer
+from chatd.search.indexer import IndexerTunables
+from chatd.search.subsystem import SEARCH, open_search
 from tests.cluster.test_bans import moderator
-from tests.support import PATIENCE, Daemon, Person, run_often, running
+from tests.support import PATIENCE, Daemon, Person, altered, running, with_frequent_jobs
 
 __all__ = ["moderator"]
 ROOT = Path(__file__).parents[2]
@@ -56,14 +60,21 @@ STATEMENTS = {
 KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
 
 
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run periodic work all the time."""
-    monkeypatch.setattr(range_ban_sweep, "SWEEP_S", 0.1)
-    monkeypatch.setattr(indexer, "RETRY_S", 0.2)
-    monkeypatch.setattr(reconciler, "SWEEP_S", 1)
-    monkeypatch.setattr(deletion, "RETENTION_EVERY_MS", 1)
-    run_often(monkeypatch, 0.1)
+OFTEN = with_frequent_jobs(
+    0.1,
+    altered(
+        replace(ACCOUNTS, open=partial(open_accounts, range_ban_sweep_s=0.1)),
+        replace(SEARCH, open=partial(open_search, tunables=IndexerTunables(retry_s=0.2))),
+        Job("retention", partial(delete_aged, every_ms=1), 60),
+    ),
+)
+
+
+@asynccontextmanager
+async def busy(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon that does its periodic work all the time."""
+    async with running(config, OFTEN, sweep_s=1) as daemon:
+        yield daemon
 
 
 async def failing(daemon: Daemon) -> set[str]:
@@ -87,11 +98,9 @@ async def check_served(alice: Person, bob: Person, conversation: str) -> None:
         assert (await bob.event("message.new"))["message"]["text"] == text
 
 
-async def test_statements_that_fail(
-    config: Config, moderator: Postgres, often: None, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_statements_that_fail(config: Config, moderator: Postgres, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+    async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
         for broken, _ in STATEMENTS.values():
             await moderator.run(broken)
         await check_served(alice, bob, conversation)
@@ -143,9 +152,9 @@ async def foreign_entries(redis: Redis) -> None:
 
 @pytest.mark.parametrize("broken", [of_another_kind, foreign_entries], ids=lambda broken: broken.__name__)
 async def test_keys_that_somebody_else_has_written(
-    config: Config, moderator: Postgres, redis: Redis, often: None, broken: Break
+    config: Config, moderator: Postgres, redis: Redis, broken: Break
 ) -> None:
-    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+    async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await broken(redis)
         await trio.sleep(1.5)
         await check_served(alice, bob, conversation)
@@ -156,7 +165,7 @@ async def test_keys_that_somebody_else_has_written(
         await check_served(alice, bob, conversation)
 
 
-async def test_every_service_may_fail_at_first(config: Config, often: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_service_may_fail_at_first(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """All started services: each raises an unexpected error, and is run again."""
     failures: dict[str, int] = {}
     start = Health.start
@@ -173,7 +182,7 @@ async def test_every_service_may_fail_at_first(config: Config, often: None, monk
         start(self, nursery, name, broken, *args)
 
     monkeypatch.setattr(Health, "start", start_broken)
-    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+    async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await check_served(alice, bob, conversation)
         await until(daemon, lambda found: not found)
         await check_served(alice, bob, conversation)

@@ -4,7 +4,6 @@ documented.
 
 from collections.abc import Iterable
 
-import pytest
 import trio
 from msgspec.structs import replace
 
@@ -21,11 +20,10 @@ from chatd.matching.pool_events import Paired, Queued
 from chatd.matching.settings import PoolLogSettings
 from chatd.uploads.settings import RemovalSettings
 from tests.files import PDF, stored
-from tests.privacy.test_erasure import done, settled
-from tests.support import PATIENCE, Daemon, Person, eventually, run_often, running
+from tests.privacy.test_erasure import ERASURE, done
+from tests.support import PATIENCE, Daemon, Person, altered, eventually, running, with_frequent_jobs
 from tests.uploads.test_commands import files
 
-__all__ = ["settled"]
 # What somebody has given to a group stays the group's: docs/privacy.md says so. Everything else of these words goes.
 OF_THE_GROUP = {"title", "description"}
 
@@ -125,7 +123,7 @@ async def in_redis(redis: Redis) -> str:
 
 
 async def test_no_word_of_an_erased_user_is_left_anywhere(config: Config, store: Postgres) -> None:
-    async with running(withholding_nothing(config)) as daemon, daemon.people(2) as (alice, bob):
+    async with running(withholding_nothing(config), altered(ERASURE)) as daemon, daemon.people(2) as (alice, bob):
         await check_no_word_is_left(daemon, store, alice, bob)
 
 
@@ -158,17 +156,14 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
         assert await store.value("select count(*) from invites where creator = $1", alice.user) == 0
 
 
-async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(
-    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(config: Config, store: Postgres) -> None:
     """Their device, their address, their file and its name; the id only where the documentation says so, in no form
     elsewhere.
     """
-    run_often(monkeypatch, 0.5)
     device = "device-secret-" + "d" * 20
     settings = withholding_nothing(config)
     async with (
-        running(settings) as daemon,
+        running(settings, with_frequent_jobs(0.5, altered(ERASURE))) as daemon,
         daemon.person(word("alias"), device=device) as alice,
         daemon.person("bob") as bob,
     ):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import jwt
@@ -10,8 +11,9 @@ import pytest
 import trio
 
 from chatd.accounts.settings import TenantSettings
-from chatd.app import effects, jobs
+from chatd.app import effects
 from chatd.app.context import Ctx, Node
+from chatd.app.jobs import Job
 from chatd.client import Account, sign_up
 from chatd.conversations import erasure as conversations_erasure
 from chatd.conversations.log.entries import NewMessage
@@ -22,9 +24,10 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.privacy import erasure
+from chatd.privacy.erasure import ErasureTunables
 from chatd.subsystems import all_personal_data
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, run_only, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, altered, covers, eventually, only_jobs, running
 
 # Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
 GONE = {
@@ -33,10 +36,15 @@ GONE = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits until sessions have gone that nobody could close."""
-    monkeypatch.setattr(erasure, "SETTLED_MS", 0)
+# Does not wait until sessions have ended that no control message could close.
+SETTLED = ErasureTunables(settled_ms=0)
+ERASURE = Job("erasure", partial(erasure.erase_next, tunables=SETTLED), 2)
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    async with running(config, altered(ERASURE)) as started:
+        yield started
 
 
 async def done(store: Postgres, user: str) -> None:
@@ -157,7 +165,11 @@ async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
 
 async def test_nobody_comes_in_as_who_is_erased(config: Config, store: Postgres) -> None:
     """Neither with the tokens of before, nor with one that another service makes now, nor with the device."""
-    async with running(config) as daemon, daemon.person("al", device="d" * 32) as alice, daemon.person("bob") as bob:
+    async with (
+        running(config, altered(ERASURE)) as daemon,
+        daemon.person("al", device="d" * 32) as alice,
+        daemon.person("bob") as bob,
+    ):
         ticket = (await daemon.rest("POST", "/v1/auth/ticket", {}, alice.account.access_token)).body["ticket"]
         await alice.call("me.erase", confirm=True)
         for token in (alice.account.access_token, daemon.token(alice.user)):
@@ -196,27 +208,26 @@ async def test_files_are_released(daemon: Daemon, store: Postgres) -> None:
         assert await store.value("select count(*) from upload_uses") == 1
 
 
-Job = Callable[[Node], Awaitable[Any]]
-Inside = Callable[[Job], Awaitable[Any]]
+Work = Callable[[Node], Awaitable[Any]]
+Inside = Callable[[Work], Awaitable[Any]]
 
 
 @asynccontextmanager
-async def node_at_rest(config: Config, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Daemon, Inside]]:
+async def node_at_rest(config: Config) -> AsyncIterator[tuple[Daemon, Inside]]:
     """A daemon that does nothing by itself, and a way to do something inside of it."""
-    ask, asked = trio.open_memory_channel[Job](0)
+    ask, asked = trio.open_memory_channel[Work](0)
     answer, answered = trio.open_memory_channel[Any](1)
 
     async def run(node: Node) -> bool:
-        job = await asked.receive()
-        await answer.send(await outcome.acapture(job, node))
+        work = await asked.receive()
+        await answer.send(await outcome.acapture(work, node))
         return True
 
-    async def inside(job: Job) -> Any:
-        await ask.send(job)
+    async def inside(work: Work) -> Any:
+        await ask.send(work)
         return (await answered.receive()).unwrap()
 
-    run_only(monkeypatch, jobs.Job("test", run, 0.0))
-    async with running(config) as daemon:
+    async with running(config, only_jobs(Job("test", run, 0.0))) as daemon:
         yield daemon, inside
 
 
@@ -226,8 +237,8 @@ async def test_an_erasure_that_is_cut_off_is_finished(
     """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted
     wrong.
     """
-    monkeypatch.setattr(conversations_erasure, "BATCH_SIZE", 4)
-    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
+    erase_next = partial(erasure.erase_next, tunables=ErasureTunables(settled_ms=0, batch_size=4))
+    async with node_at_rest(config) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
         places = await settle(alice, bob, carol)
         for number in range(12):
             sent = await bob.send(places["direct"], f"b{number}")
@@ -241,14 +252,14 @@ async def test_an_erasure_that_is_cut_off_is_finished(
             with monkeypatch.context() as patch:
                 patch.setattr(conversations_erasure, "deliver", dying(attempts))
                 with suppress(Killed):
-                    await inside(erasure.erase_next)
+                    await inside(erase_next)
         assert attempts > 3
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where text like 'b%' and reactions is null") == 12
         assert not await store.in_transaction(
             erasure.begin, all_personal_data(), "default", alice.user, "again", now_ms()
         )
-        assert not await inside(erasure.erase_next)
+        assert not await inside(erase_next)
 
 
 class Killed(Exception):
@@ -270,7 +281,7 @@ def dying(after: int) -> Callable[..., Awaitable[None]]:
 async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
+    async with node_at_rest(config) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")
         await alice.call("me.erase", confirm=True)
         late = NewMessage("default", conversation, alice.user, "a", uuid7(now_ms()), "late", None, None, None)
@@ -283,40 +294,47 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
             await ctx.node.get(MessageLog).append(late, tell, ctx.began)
 
         monkeypatch.setattr(conversations_erasure, "deliver", deliver)
-        await inside(erasure.erase_next)
+        await inside(ERASURE.run)
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from messages where client_id = 'a'") == 1
 
 
-async def test_what_a_session_wrote_that_nobody_could_close_goes_too(
-    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_session_wrote_that_nobody_could_close_goes_too(config: Config, store: Postgres) -> None:
     """Everything is gone through at once, and once more when such a session must have ended."""
-    monkeypatch.setattr(erasure, "SETTLED_MS", 3_600_000)
-    async with node_at_rest(config, monkeypatch) as (daemon, inside), daemon.pair() as (alice, _, conversation):
+    erase_next = partial(erasure.erase_next, tunables=ErasureTunables(settled_ms=3_600_000))
+    async with node_at_rest(config) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")
         assert await store.in_transaction(
             erasure.begin, all_personal_data(), "default", alice.user, "operator", now_ms()
         )
-        assert await inside(erasure.erase_next)
+        assert await inside(erase_next)
         assert await store.value("select count(*) from messages where text is not null") == 0
         await alice.send(conversation, "late", client_id="a")
         await alice.call("conversation.settings", conversation=conversation, draft="late")
         await alice.call("user.settings", notify="none")
-        assert not await inside(erasure.erase_next)
+        assert not await inside(erase_next)
         assert await store.value("select done_at from erasures") is None
         await store.run("update erasures set requested_at = 1, claimed_until = null")
-        assert await inside(erasure.erase_next)
+        assert await inside(erase_next)
         assert await store.value("select done_at from erasures") > 0
         await check_gone(store, alice.user)
         assert await store.value("select count(*) from members where draft is not null") == 0
 
 
-async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_two_nodes_do_it_at_once(config: Config, store: Postgres) -> None:
     """Also when the lease of the first one is over although it lives."""
-    monkeypatch.setattr(conversations_erasure, "BATCH_SIZE", 5)
-    monkeypatch.setattr(erasure, "LEASE_MS", 0)
-    async with nodes(config) as (one, two), one.person("al") as alice, two.person("bob") as bob:
+    tunables = ErasureTunables(settled_ms=0, lease_ms=0, batch_size=5)
+    busy = set[str]()
+
+    async def erase_next(node: Node) -> bool:
+        busy.add(node.cluster.name)
+        try:
+            return await erasure.erase_next(node, tunables)
+        finally:
+            busy.remove(node.cluster.name)
+
+    subsystems = altered(Job("erasure", erase_next, 0.5))
+    async with nodes(config, 2, subsystems) as (one, two), one.person("al") as alice, two.person("bob") as bob:
         place = (await alice.call("conversation.open", user=bob.user)).conversation.id
         for number in range(40):
             sent = await bob.send(place, f"b{number}")
@@ -325,7 +343,7 @@ async def test_two_nodes_do_it_at_once(config: Config, store: Postgres, monkeypa
         group = (await alice.call("conversation.create", members=[bob.user])).conversation.id
         await alice.call("me.erase", confirm=True)
         await done(store, alice.user)
-        await trio.sleep(1)
+        await eventually(lambda: not busy)
         await check_gone(store, alice.user)
         assert (await bob.call("conversation.get", conversation=group)).conversation.member_count == 1
 
@@ -341,7 +359,7 @@ async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store
 
 async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, store: Postgres) -> None:
     settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
-    async with running(settings) as daemon, daemon.pair() as (alice, _, conversation):
+    async with running(settings, altered(ERASURE)) as daemon, daemon.pair() as (alice, _, conversation):
         foreign = jwt.encode({"sub": alice.user, "exp": 2**31, "jti": "x", "tid": "other"}, "o" * 32, algorithm="HS256")
         twin = await daemon.rest("POST", "/v1/conversations", {"members": [], "title": "mine"}, foreign)
         assert twin.status == 200, twin.body

@@ -88,31 +88,33 @@ def days_of(config: Config) -> dict[str, int]:
     return {DEFAULT_TENANT: usual, **dict.fromkeys(config.named(TenantSettings), usual), **own}
 
 
-async def delete_aged(node: Node) -> bool:
+async def delete_aged(
+    node: Node, *, every_ms: int = RETENTION_EVERY_MS, batch_size: int = BATCH_SIZE, page_size: int = PAGE_SIZE
+) -> bool:
     """Delete messages that are older than they are kept, in all conversations. One node does it, once an hour."""
-    if await is_due(node.db, "retention", RETENTION_EVERY_MS):
-        await delete_all_aged(node)
+    if await is_due(node.db, "retention", every_ms):
+        await delete_all_aged(node, batch_size, page_size)
     return False
 
 
-async def delete_all_aged(node: Node) -> None:
+async def delete_all_aged(node: Node, batch_size: int, page_size: int) -> None:
     days = days_of(node.config)
     position = (NIL, "")
     while True:
-        rows = await node.db.all(SQL.page_with_retention, *position, list(days), list(days.values()), PAGE_SIZE)
+        rows = await node.db.all(SQL.page_with_retention, *position, list(days), list(days.values()), page_size)
         for row in rows:
-            while row["due"] and await delete_aged_in(node, row["tenant"], row["id"], row["since"]):
+            while row["due"] and await delete_aged_in(node, row["tenant"], row["id"], row["since"], batch_size):
                 pass
-        if len(rows) < PAGE_SIZE:
+        if len(rows) < page_size:
             return
         position = (rows[-1]["id"], rows[-1]["tenant"])
 
 
-async def delete_aged_in(node: Node, tenant: str, conversation: str, since: int) -> bool:
+async def delete_aged_in(node: Node, tenant: str, conversation: str, since: int, batch_size: int) -> bool:
     """Delete a batch of the oldest messages of a conversation from before `since`. Whether there may be more."""
     ctx = system_context(node, tenant, SYSTEM_USER)
     swept = await change_conversation(
-        ctx, conversation, delete_oldest, since, allow_non_member=True, allow_blocked=True
+        ctx, conversation, delete_oldest, since, batch_size, allow_non_member=True, allow_blocked=True
     )
     await deliver(ctx, swept.effects)
     return swept.more
@@ -125,13 +127,13 @@ class Swept(Struct, frozen=True):
     more: bool
 
 
-async def delete_oldest(tx: ConversationTx, since: int) -> Swept:
+async def delete_oldest(tx: ConversationTx, since: int, batch_size: int) -> Swept:
     old = []
-    for row in await tx.all(SQL.oldest_messages, BATCH_SIZE):
+    for row in await tx.all(SQL.oldest_messages, batch_size):
         if row["created_at"] >= since:
             break
         old.append(row)
     if old:
         await tx.run(SQL.set_swept_seq, old[-1]["seq"])
     deleted = await delete_messages(tx, [row["seq"] for row in old if not row["is_deleted"]])
-    return Swept(deletion_events(tx, deleted, "expire"), more=len(old) == BATCH_SIZE)
+    return Swept(deletion_events(tx, deleted, "expire"), more=len(old) == batch_size)
