@@ -6,16 +6,16 @@ from chatd.conversations.log.writer import MessageLog
 METRICS: tuple[Metric, ...] = (
     number(
         "chatd_messages_total",
-        "Messages that were committed here.",
+        "Messages committed by this node, each counted once.",
         lambda node: node.get(MessageLog).statistics()["messages"],
     ),
     number(
         "chatd_message_log_waiting_entries",
-        "Messages and receipts that wait for a commit.",
+        "Messages and receipts waiting to be committed; see `message_log.waiting`.",
         lambda node: node.get(MessageLog).waiting,
     ),
     number(
-        "chatd_message_log_batches_total", "Batches begun.", lambda node: node.get(MessageLog).statistics()["batches"]
+        "chatd_message_log_batches_total", "Batches started.", lambda node: node.get(MessageLog).statistics()["batches"]
     ),
     number(
         "chatd_message_log_entries_total",
@@ -24,10 +24,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     number(
         "chatd_message_log_failures_total",
-        "Attempts to commit that failed.",
+        "Failed commit attempts that were repeated.",
         lambda node: node.get(MessageLog).statistics()["failures"],
     ),
     duration(
-        "chatd_commit_seconds", "Time to commit a batch, attempts included.", lambda node: node.get(MessageLog).commits
+        "chatd_commit_seconds",
+        "Duration of committing a batch, including all attempts.",
+        lambda node: node.get(MessageLog).commits,
     ),
 )

@@ -21,6 +21,6 @@ METRICS: tuple[Metric, ...] = (
         "1 on the node that owns the match pool.",
         lambda node: int(node.get(MatchingService).pool.held),
     ),
-    number("chatd_match_waiting_tickets", "Tickets in the match pool.", waiting_tickets),
-    number("chatd_match_longest_line_tickets", "Tickets in the longest queue of the match pool.", longest_queue),
+    number("chatd_match_waiting_tickets", "Tickets waiting in the pool; 0 on other nodes.", waiting_tickets),
+    number("chatd_match_longest_line_tickets", "Tickets in the longest queue index of the pool.", longest_queue),
 )
