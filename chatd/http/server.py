@@ -23,6 +23,7 @@ import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as Hypercorn
 from hypercorn.typing import ASGIFramework, ConnectionState
+from msgspec import Struct
 
 from chatd.app.listening import Acceptor
 from chatd.core import log
@@ -34,29 +35,41 @@ from chatd.http.asgi_guard import PEER
 from chatd.http.hypercorn_patches import SteadyContext, SteadyServer, error_answer
 from chatd.http.requests_under_way import RequestsUnderWay
 from chatd.http.slots import counted
-from chatd.http.stream import LINGER_S, BoundedStream
+from chatd.http.stream import LINGER_S, WRITE_TIMEOUT_S, BoundedStream
 
 LOG = log.get(__name__)
 
-# Maximum silence of a connection, and maximum time for the head of its first request.
-KEEP_ALIVE_S = 30.0
 # Maximum time between two parts of a request.
 READ_TIMEOUT_S = 30
 # For the responses to requests that are cancelled when the server stops.
 LAST_ANSWERS_S = 2 * LINGER_S
 MAX_HEAD_BYTES = 16_384
-MAX_CONNECTIONS = 4096
-# Connections over a limit get 429 or 503, and are closed after the peer has read it. So many such responses at the same
-# time, per address and in total; further connections are closed without a response.
-MAX_REFUSALS_PER_ADDRESS, MAX_REFUSALS = 100, 1000
 # Time for the peer to read that response; and `Retry-After`.
 REFUSAL_TIMEOUT_S = 1.0
 RETRY_S = 1
 
 
-def hypercorn_config() -> Hypercorn:
+class ServerTunables(Struct, frozen=True, kw_only=True):
+    """`keep_alive_s`: maximum silence of a connection, and maximum time for the head of its first request.
+    `write_timeout_s`: see `BoundedStream`.
+
+    Connections over a limit get 429 or 503, and are closed after the peer has read it. `max_refusals_per_address` and
+    `max_refusals`: so many such responses at the same time; further connections are closed without a response.
+    """
+
+    keep_alive_s: float = 30.0
+    write_timeout_s: float = WRITE_TIMEOUT_S
+    max_connections: int = 4096
+    max_refusals_per_address: int = 100
+    max_refusals: int = 1000
+
+
+TUNABLES = ServerTunables()
+
+
+def hypercorn_config(keep_alive_s: float) -> Hypercorn:
     config = Hypercorn()
-    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.keep_alive_timeout = keep_alive_s
     config.read_timeout = READ_TIMEOUT_S
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
     config.websocket_max_message_size = MAX_HEAD_BYTES
@@ -68,7 +81,11 @@ def hypercorn_config() -> Hypercorn:
 
 @asynccontextmanager
 async def open_http(
-    app: ASGIFramework, listener: socket.socket, config: Config | None = None, health: Health | None = None
+    app: ASGIFramework,
+    listener: socket.socket,
+    config: Config | None = None,
+    health: Health | None = None,
+    tunables: ServerTunables = TUNABLES,
 ) -> AsyncIterator["Server"]:
     """Serve on a listening socket until `Server.finish`, or until the block ends; close the socket. Installs no signal
     handlers.
@@ -76,7 +93,7 @@ async def open_http(
     Connections that are open when the block ends are aborted, or get a response if it ends with an exception.
     """
     async with trio.open_nursery() as nursery:
-        server = Server(app, config or Config(), listener, nursery)
+        server = Server(app, config or Config(), listener, nursery, tunables)
         nursery.start_soon(server.acceptor.run, health or Health())
         try:
             yield server
@@ -91,12 +108,20 @@ async def open_http(
 class Server:
     """The connections of the HTTP port."""
 
-    def __init__(self, app: ASGIFramework, config: Config, listener: socket.socket, connections: trio.Nursery) -> None:
+    def __init__(
+        self,
+        app: ASGIFramework,
+        config: Config,
+        listener: socket.socket,
+        connections: trio.Nursery,
+        tunables: ServerTunables,
+    ) -> None:
         self.requests = RequestsUnderWay(app)
         self._app = ASGIWrapper(cast(ASGIFramework, self.requests))
-        self._hypercorn = hypercorn_config()
+        self._hypercorn = hypercorn_config(tunables.keep_alive_s)
         self._context = SteadyContext()
         self._connections = connections
+        self._tunables = tunables
         self.acceptor = Acceptor("http", listener, self._start)
         self._streams: set[trio.SocketStream] = set()
         self._per_address: Counter[str] = Counter()
@@ -136,14 +161,16 @@ class Server:
             full = Refused(
                 "rate_limited", "too many connections from your address; see http.backends", retry_after=RETRY_S
             )
-        elif self._per_address.total() >= MAX_CONNECTIONS:
+        elif self._per_address.total() >= self._tunables.max_connections:
             full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
         else:
             with counted(self._per_address, key), trio.CancelScope() as scope:
-                await self._serve(BoundedStream(stream, scope, self._answer_timeout))
+                write_timeout_s = self._tunables.write_timeout_s
+                await self._serve(BoundedStream(stream, scope, self._answer_timeout, write_timeout_s=write_timeout_s))
             return
         self._turned_away.log(f"{full.message}; one was turned away", key)
-        if self._refusals[key] < MAX_REFUSALS_PER_ADDRESS and self._refusals.total() < MAX_REFUSALS:
+        limits = self._tunables
+        if self._refusals[key] < limits.max_refusals_per_address and self._refusals.total() < limits.max_refusals:
             with counted(self._refusals, key):
                 await reject(stream, full)
 

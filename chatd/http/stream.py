@@ -22,14 +22,29 @@ class BoundedStream:
     Hypercorn itself would keep the connection until the end of keep-alive, and forever if requests are pipelined.
     """
 
-    __slots__ = ("_answer_deadline", "_answer_timeout", "_connection", "_lingering", "_reading", "_stream", "read_at")
+    __slots__ = (
+        "_answer_deadline",
+        "_answer_timeout",
+        "_connection",
+        "_lingering",
+        "_reading",
+        "_stream",
+        "_write_timeout_s",
+        "read_at",
+    )
 
     def __init__(
-        self, stream: trio.SocketStream, connection: trio.CancelScope, answer_timeout: float = math.inf
+        self,
+        stream: trio.SocketStream,
+        connection: trio.CancelScope,
+        answer_timeout: float = math.inf,
+        *,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
     ) -> None:
         self._stream = stream
         self._connection = connection
         self._answer_timeout = answer_timeout
+        self._write_timeout_s = write_timeout_s
         self._answer_deadline = math.inf
         self._reading = False
         self._lingering = False
@@ -68,7 +83,7 @@ class BoundedStream:
         parts = memoryview(data)
         try:
             for start in range(0, len(parts), PART_BYTES):
-                with trio.fail_at(min(self._answer_deadline, trio.current_time() + WRITE_TIMEOUT_S)):
+                with trio.fail_at(min(self._answer_deadline, trio.current_time() + self._write_timeout_s)):
                     await self._stream.send_all(parts[start : start + PART_BYTES])
         except trio.TooSlowError:
             self._end_soon()

@@ -8,10 +8,9 @@ from hypercorn.typing import ASGIFramework
 
 from chatd.app.listening import open_listener
 from chatd.core.config import Config
-from chatd.http.server import open_http
+from chatd.http.server import TUNABLES, ServerTunables, open_http
 from tests.support import PATIENCE, Answer, Daemon
 
-# Seconds that requests have when the server stops.
 GRACE_S = 5.0
 
 
@@ -54,10 +53,12 @@ class Door:
 
 
 @asynccontextmanager
-async def served(app: ASGIFramework, config: Config | None = None) -> AsyncIterator[Door]:
-    """This application behind the production server."""
+async def served(
+    app: ASGIFramework, config: Config | None = None, tunables: ServerTunables = TUNABLES, *, grace_s: float = GRACE_S
+) -> AsyncIterator[Door]:
+    """This application behind the production server, which waits `grace_s` for requests when it stops."""
     listener = open_listener("127.0.0.1", 0, 100)
     address = listener.getsockname()
-    async with open_http(app, listener, config) as server:
+    async with open_http(app, listener, config, tunables=tunables) as server:
         yield Door(*address)
-        await server.finish(trio.current_time() + GRACE_S)
+        await server.finish(trio.current_time() + grace_s)

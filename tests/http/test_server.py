@@ -17,10 +17,8 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from chatd.core.config import Config, Gateway, Http, Limits
-from chatd.http import server
-from chatd.http import stream as peer
 from chatd.http.asgi_guard import AsgiGuard
-from tests.http import raw
+from chatd.http.server import ServerTunables
 from tests.http.raw import Door, served
 from tests.support import PATIENCE, Answer, Daemon, eventually
 
@@ -285,10 +283,14 @@ async def ended(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
-async def test_who_says_nothing_more_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+async def test_who_says_nothing_more_is_let_go(hall: Hall, sent: bytes) -> None:
     """A8: a head that never ends too, though another byte comes now and then."""
-    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.3)
-    async with served(hall.front) as door, door.connected() as stream, trio.open_nursery() as nursery:
+    impatient = ServerTunables(keep_alive_s=0.3)
+    async with (
+        served(hall.front, tunables=impatient) as door,
+        door.connected() as stream,
+        trio.open_nursery() as nursery,
+    ):
         await stream.send_all(sent)
         if sent.endswith(b"1.1\r\n"):
             nursery.start_soon(drip, stream)
@@ -305,9 +307,8 @@ async def drip(stream: trio.SocketStream) -> None:
             return
 
 
-async def test_who_does_not_read_is_let_go(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer, "WRITE_TIMEOUT_S", 0.2)
-    async with served(hall.front) as door, door.connected() as stream:
+async def test_who_does_not_read_is_let_go(hall: Hall) -> None:
+    async with served(hall.front, tunables=ServerTunables(write_timeout_s=0.2)) as door, door.connected() as stream:
         before = trio.lowlevel.current_statistics().tasks_living
         await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         await hall.entered.wait()
@@ -374,9 +375,9 @@ async def test_one_address_has_so_many_places(hall: Hall) -> None:
                 await trio.sleep(0.01)
 
 
-async def test_those_who_are_turned_away_are_bounded_too(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_REFUSALS_PER_ADDRESS", 2)
-    async with served(hall.front, Config(limits=Limits(connections_per_address=1))) as door, door.connected() as first:
+async def test_those_who_are_turned_away_are_bounded_too(hall: Hall) -> None:
+    config, tunables = Config(limits=Limits(connections_per_address=1)), ServerTunables(max_refusals_per_address=2)
+    async with served(hall.front, config, tunables) as door, door.connected() as first:
         await first.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await read_until(first, b"hello")
         async with AsyncExitStack() as stack:
@@ -385,9 +386,8 @@ async def test_those_who_are_turned_away_are_bounded_too(hall: Hall, monkeypatch
             assert [answer[9:12] for answer in answers] == [b"429"] * 2 + [b""] * 8
 
 
-async def test_too_many_of_all_are_answered_too(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
-    async with served(hall.front) as door, door.connected() as first:
+async def test_too_many_of_all_are_answered_too(hall: Hall) -> None:
+    async with served(hall.front, tunables=ServerTunables(max_connections=1)) as door, door.connected() as first:
         await first.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await read_until(first, b"hello")
         answer = Answer.read(await door.send(b""))
@@ -434,11 +434,10 @@ async def test_connections_that_are_not_accepted_when_it_stops_are_answered(hall
 
 
 @pytest.mark.parametrize("path", ["/hold", "/big"])
-async def test_stopping_waits_so_long_and_no_longer(hall: Hall, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+async def test_stopping_waits_so_long_and_no_longer(hall: Hall, path: str) -> None:
     """Not even for a peer that does not read, though Hypercorn shields its writes."""
-    monkeypatch.setattr(raw, "GRACE_S", 0.1)
     with trio.fail_after(PATIENCE):
-        async with served(hall.front) as door:
+        async with served(hall.front, grace_s=0.1) as door:
             stream = await trio.open_tcp_stream(door.host, door.port)
             await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
             await hall.entered.wait()
