@@ -17,10 +17,11 @@ from chatd.core.identity import UserKey
 from chatd.core.ids import NIL
 from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
+from chatd.matching.tunables import MatchTunables
 
 POLL_S = 0.25
-# Time between two look-ups if nothing happens, and after one that failed, in seconds.
-LOOK_UP_S, RETRY_LOOK_UP_S = 30, 2
+# Time until a look-up that failed is repeated.
+RETRY_LOOK_UP_S = 2
 # Time for which other nodes are remembered while the bus is unavailable.
 PEERS_REMEMBERED_S = 600
 # Time until the end of a match is tried again, if the database is unavailable.
@@ -42,12 +43,14 @@ class DisconnectReaper:
         cluster: Cluster,
         clock: Callable[[], int],
         grace_ms: int,
+        tunables: MatchTunables,
     ) -> None:
         self._matches = matches
         self._owned = owned
         self._cluster = cluster
         self._clock = clock
         self._grace_ms = grace_ms
+        self._look_up_s = tunables.disconnected_s
         self._disconnected: dict[UserKey, int] = {}
         self._banned: dict[UserKey, int] = {}
         self._missing: dict[UserKey, int] = {}
@@ -120,13 +123,13 @@ class DisconnectReaper:
         A look-up that failed, because a node or the database did not answer, is repeated.
         """
         nodes: set[str] = set()
-        has_owned, rest = False, LOOK_UP_S
+        has_owned, rest = False, self._look_up_s
         while True:
             await trio.sleep(1)
             rest -= 1
             now_there, owns = set(self._cluster.peers(SILENCE_S)), self._owned.held
             if owns and (nodes - now_there or not has_owned or rest <= 0):
-                rest = LOOK_UP_S if await self._note_missing() else RETRY_LOOK_UP_S
+                rest = self._look_up_s if await self._note_missing() else RETRY_LOOK_UP_S
             if owns:
                 await self._end_of_missing()
             nodes, has_owned = now_there, owns

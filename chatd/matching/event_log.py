@@ -170,7 +170,17 @@ class PoolEventLog:
     was lost and sets `audited_losses`; until then no end of a match is logged, because its `paired` may be missing.
     """
 
-    def __init__(self, redis: Redis, key: str, owned: OwnedPool, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        key: str,
+        owned: OwnedPool,
+        clock: Callable[[], int],
+        *,
+        max_entries: int = MAX_ENTRIES,
+        max_stream_bytes: int = MAX_STREAM_BYTES,
+        lagging_after_s: float = LAGGING_AFTER_S,
+    ) -> None:
         self.reader = EventLogReader(redis, key)
         # Matches with a `paired` in the log and no `ended`, and since when in milliseconds.
         self.open_matches: dict[str, int] = {}
@@ -191,7 +201,10 @@ class PoolEventLog:
         # Events since the last snapshot, and in it; numbers of the last entry and of the last snapshot.
         self._since_snapshot = self._last_snapshot = 0
         self._number = self._snapshot_number = self._bytes_since_snapshot = 0
-        self._window = StreamWindow(MAX_ENTRIES, MAX_STREAM_BYTES)
+        self._max_entries = max_entries
+        self._max_stream_bytes = max_stream_bytes
+        self._lagging_after_s = lagging_after_s
+        self._window = StreamWindow(max_entries, max_stream_bytes)
         self._snapshot_id: bytes | None = None
 
     @property
@@ -212,7 +225,7 @@ class PoolEventLog:
     @property
     def is_lagging(self) -> bool:
         """Whether the stream has been incomplete for so long that Redis must be slow or unavailable."""
-        return self._stale_since is not None and trio.current_time() - self._stale_since > LAGGING_AFTER_S
+        return self._stale_since is not None and trio.current_time() - self._stale_since > self._lagging_after_s
 
     def append(self, event: PoolEvent) -> None:
         if isinstance(event, Paired):
@@ -308,7 +321,7 @@ class PoolEventLog:
         But the last reset is never trimmed: the next owner begins with it.
         """
         entries = self._number - self._snapshot_number
-        is_half_full = entries >= MAX_ENTRIES // 2 or self._bytes_since_snapshot >= MAX_STREAM_BYTES // 2
+        is_half_full = entries >= self._max_entries // 2 or self._bytes_since_snapshot >= self._max_stream_bytes // 2
         return self._since_snapshot >= max(EVENTS_PER_SNAPSHOT, 2 * self._last_snapshot) or is_half_full
 
     async def _write_snapshot(self, *, flush: bool = False) -> None:
@@ -332,7 +345,7 @@ class PoolEventLog:
         data = await in_turns(encode_events(events))
         self._number += 1
         entry = ("f", fence, "n", self._number, "at", self._clock(), "s", data)
-        trim: tuple[object, ...] = ("MAXLEN", "~", MAX_ENTRIES)
+        trim: tuple[object, ...] = ("MAXLEN", "~", self._max_entries)
         if self._window.cut and self._snapshot_id:
             trim = ("MINID", "~", min(self._window.cut, self._snapshot_id, key=order_of))
         id_: bytes = await self._redis.call("XADD", self._key, *trim, "*", *entry)

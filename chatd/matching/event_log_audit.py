@@ -19,17 +19,14 @@ from chatd.db.postgres import Postgres
 from chatd.matching.event_log import LoggedEvent, PoolEventLog
 from chatd.matching.pairing import Pairing
 from chatd.matching.pool_events import Ended, MatchCommitted, Paired, PoolEvent
+from chatd.matching.tunables import MatchTunables
 
 SQL = queries.load("matching/event_log_audit")
 POLL_S = 0.5
-# Time between two look-ups of open matches and erased users.
-CHECK_S = 5.0
 # Matches per look-up.
 PAGE_SIZE = 500
 # After this time a pair that is not in the database counts as not committed.
 UNCOMMITTED_MS = 60_000
-# Delay after an erasure until it is looked up: by then no session of the user can submit a ticket.
-ERASED_FOR_MS = 60_000
 
 
 class LoggedMatches:
@@ -52,11 +49,14 @@ class LoggedMatches:
 class EventLogAudit:
     """`run` audits the log while this node owns the pool."""
 
-    def __init__(self, db: Postgres, log: PoolEventLog, pairing: Pairing, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, db: Postgres, log: PoolEventLog, pairing: Pairing, clock: Callable[[], int], tunables: MatchTunables
+    ) -> None:
         self._db = db
         self._log = log
         self._pairing = pairing
         self._clock = clock
+        self._tunables = tunables
         # Erasures up to this time, in milliseconds, are looked up.
         self._erased_until = 0
 
@@ -71,9 +71,9 @@ class EventLogAudit:
                 if not self._log.is_audited:
                     await self._catch_up()
                 elif trio.current_time() >= next_check:
-                    next_check = trio.current_time() + CHECK_S
+                    next_check = trio.current_time() + self._tunables.audit_s
                     await self._check_open_matches()
-                    await self._check_erased(self._erased_until, self._clock() - ERASED_FOR_MS)
+                    await self._check_erased(self._erased_until, self._clock() - self._tunables.erased_for_ms)
 
     async def _catch_up(self) -> None:
         """Read the stream and add what it lacks. Raises Refused, and is then repeated."""
@@ -120,7 +120,7 @@ class EventLogAudit:
         rows = await self._db.all(SQL.erased_users, after, until)
         if rows and self._log.is_ours:
             self._pairing.forget([(row["tenant"], row["user"]) for row in rows])
-        self._erased_until = min(until, self._clock() - ERASED_FOR_MS)
+        self._erased_until = min(until, self._clock() - self._tunables.erased_for_ms)
 
     async def _check_open_matches(self) -> None:
         """Log the ends of open matches that the database knows, and drop pairs that were never committed.

@@ -29,6 +29,7 @@ from chatd.matching.matches import Matches
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pairing import Notice, OwnerChanged, Pairing
 from chatd.matching.settings import MatchSettings
+from chatd.matching.tunables import MatchTunables
 
 HEARTBEAT_S = 1.0
 # Time between two checks for tickets that no node has submitted again.
@@ -49,9 +50,10 @@ class PoolOwner:
         log: PoolEventLog,
         matches: Matches,
         clock: Callable[[], int],
+        tunables: MatchTunables,
     ) -> None:
         self.pairing = Pairing(owned, log, matches, cluster, clock)
-        self._audit = EventLogAudit(db, log, self.pairing, clock)
+        self._audit = EventLogAudit(db, log, self.pairing, clock, tunables)
         self._owned = owned
         self._log = log
         self._cluster = cluster

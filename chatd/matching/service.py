@@ -47,6 +47,7 @@ from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pairing import Notice, OwnerChanged, queue_rules
 from chatd.matching.pool_owner import PoolOwner
 from chatd.matching.settings import MatchSettings, PoolLogSettings
+from chatd.matching.tunables import TUNABLES, MatchTunables
 from chatd.realtime.drain import NodeLeaving
 from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
@@ -61,7 +62,14 @@ class MatchingService(Matching):
     """`run` it; the other methods may be called at any time. `clock` is the clock of tickets, which does not jump."""
 
     def __init__(
-        self, config: Config, db: Postgres, redis: Redis, hub: Hub, cluster: Cluster, clock: Callable[[], int]
+        self,
+        config: Config,
+        db: Postgres,
+        redis: Redis,
+        hub: Hub,
+        cluster: Cluster,
+        clock: Callable[[], int],
+        tunables: MatchTunables = TUNABLES,
     ) -> None:
         self.clock = steady(clock)
         self.tickets = LocalTickets()
@@ -69,9 +77,9 @@ class MatchingService(Matching):
         owned = OwnedPool(queue_rules(config), Lease(redis, "match", cluster.name), self.clock)
         log = PoolEventLog(redis, config.get(PoolLogSettings).stream_key, owned, self.clock)
         self.matches = Matches(db, cluster, self.announcements, log, clock)
-        self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock)
+        self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock, tunables)
         self._grace_ms = round(config.get(MatchSettings).grace * 1000)
-        self._disconnects = DisconnectReaper(self.matches, owned, cluster, self.clock, self._grace_ms)
+        self._disconnects = DisconnectReaper(self.matches, owned, cluster, self.clock, self._grace_ms, tunables)
         self._hub = hub
         self._cluster = cluster
         self._is_stopping = False

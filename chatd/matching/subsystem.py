@@ -11,11 +11,14 @@ from chatd.matching.metrics import METRICS
 from chatd.matching.personal_data import PERSONAL_DATA
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import SETTINGS
+from chatd.matching.tunables import TUNABLES, MatchTunables
 
 
 @asynccontextmanager
-async def open_matching(node: Node) -> AsyncIterator[None]:
-    matching = node.services.add(MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock))
+async def open_matching(node: Node, tunables: MatchTunables = TUNABLES) -> AsyncIterator[None]:
+    matching = node.services.add(
+        MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock, tunables)
+    )
     # Before it runs: a node that starts during maintenance makes no pairs.
     matching.pool.pause(node.get(Maintenance).enabled)
     async with background(node) as start:

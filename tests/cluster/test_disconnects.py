@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -12,11 +14,13 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings, QueueSettings
+from chatd.matching.subsystem import MATCHING, open_matching
+from chatd.matching.tunables import MatchTunables
 from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, altered, running
 
 __all__ = ["moderator", "own_redis"]
 USER_OF = """
@@ -130,11 +134,11 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
     await mortal(config, task_status)
 
 
-async def test_a_user_connected_to_another_node_is_not_missed(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_user_connected_to_another_node_is_not_missed(config: Config) -> None:
     """After many checks no match has ended."""
-    monkeypatch.setattr("chatd.matching.disconnects.LOOK_UP_S", 1)
+    matching = replace(MATCHING, open=partial(open_matching, tunables=MatchTunables(disconnected_s=1)))
     async with (
-        nodes(config.using(MatchSettings(grace=0.5)), 3) as (_, two, three),
+        nodes(config.using(MatchSettings(grace=0.5)), 3, altered(matching)) as (_, two, three),
         two.person() as ann,
         three.person() as ben,
     ):

@@ -17,12 +17,12 @@ from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
-from chatd.matching import event_log_audit
 from chatd.matching.criteria import Accept, Ticket
 from chatd.matching.event_log import Redaction, redact
 from chatd.matching.pool_events import Paired, PoolEvent, Queued, Reset
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import PoolLogSettings
+from chatd.matching.tunables import TUNABLES, MatchTunables
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
@@ -40,19 +40,19 @@ async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
         yield redis
 
 
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look up erasures at once."""
-    monkeypatch.setattr(event_log_audit, "ERASED_FOR_MS", 0)
-    monkeypatch.setattr(event_log_audit, "CHECK_S", 0.1)
+# Look up erasures at once.
+EAGER = MatchTunables(erased_for_ms=0, audit_s=0.1)
 
 
 @asynccontextmanager
-async def owner(redis: Redis, db: Postgres, *people: Session) -> AsyncIterator[MatchingService]:
+async def owner(
+    redis: Redis, db: Postgres, *people: Session, tunables: MatchTunables = TUNABLES
+) -> AsyncIterator[MatchingService]:
     """A node that owns the pool, and receives no control messages."""
     async with trio.open_nursery() as nursery:
         hub = Hub()
-        matching = MatchingService(Config(), db, redis, hub, Cluster(hub, Bus(redis, uuid7(0)), db), now_ms)
+        cluster = Cluster(hub, Bus(redis, uuid7(0)), db)
+        matching = MatchingService(Config(), db, redis, hub, cluster, now_ms, tunables)
         for person in people:
             attach(hub, person)
         nursery.start_soon(matching.run)
@@ -91,10 +91,9 @@ async def erase(db: Postgres, user: str) -> None:
     await db.run("update users set erased_at = $2, name = null where id = $1", user, now_ms())
 
 
-@pytest.mark.usefixtures("soon")
 async def test_the_owner_finds_an_erased_user_in_the_database(redis: Redis, db: Postgres) -> None:
     ann, ben = await user_of(db), await user_of(db)
-    async with owner(redis, db, ann, ben) as matching:
+    async with owner(redis, db, ann, ben, tunables=EAGER) as matching:
         matching.find(ticket_of(ann.user, *WORDS))
         matching.find(ticket_of(ben.user, "bentag", "benattribute", "benwish"))
         await until_in_stream(redis, (*WORDS, "bentag"), there=True)

@@ -14,7 +14,6 @@ from chatd.cluster.lease import Lease
 from chatd.core.config import RedisSection
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.redis import Redis, open_redis
-from chatd.matching import event_log
 from chatd.matching.criteria import Ticket
 from chatd.matching.event_log import PoolEventLog
 from chatd.matching.owned_pool import OwnedPool
@@ -35,7 +34,9 @@ def removed(number: int) -> TicketRemoved:
 
 
 @asynccontextmanager
-async def running_log(redis: Redis, *tickets: Queued) -> AsyncIterator[tuple[PoolEventLog, OwnedPool]]:
+async def running_log(
+    redis: Redis, *tickets: Queued, **tunables: float
+) -> AsyncIterator[tuple[PoolEventLog, OwnedPool]]:
     """The log of a node that owns a pool with these tickets, under a lease with the number 3."""
     lease = Lease(redis, "match", "node")
     lease.held, lease.fence = True, 3
@@ -43,7 +44,7 @@ async def running_log(redis: Redis, *tickets: Queued) -> AsyncIterator[tuple[Poo
     for ticket in tickets:
         owned.pool.apply(ticket)
     async with trio.open_nursery() as nursery:
-        log = PoolEventLog(redis, f"log-{next(KEYS)}", owned, lambda: 7)
+        log = PoolEventLog(redis, f"log-{next(KEYS)}", owned, lambda: 7, **tunables)  # type: ignore[arg-type]
         nursery.start_soon(log.run)
         yield log, owned
         nursery.cancel_scope.cancel()
@@ -133,13 +134,13 @@ async def test_a_log_without_its_beginning_has_no_events_to_replay(log: PoolEven
     assert await latest(log) == [Reset(), queued(100)]
 
 
-async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(
-    servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(servers: Servers, loop: None) -> None:
     """Even if the pool is large and its events are rare."""
-    monkeypatch.setattr(event_log, "MAX_ENTRIES", 200)
     tickets = [queued(number) for number in range(1000)]
-    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, *tickets) as (log, owned):
+    async with (
+        open_redis(RedisSection(), servers.redis) as redis,
+        running_log(redis, *tickets, max_entries=200) as (log, owned),
+    ):
         log.rewrite()
         for number in range(1000, 1600):
             tickets.append(queued(number))
@@ -153,11 +154,13 @@ async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(
         assert sum(line.event == Reset() for line in await log.reader.everything()) < 5
 
 
-async def test_an_outage_of_redis(tmp_path: Path, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_log, "LAGGING_AFTER_S", 0.2)
+async def test_an_outage_of_redis(tmp_path: Path, loop: None) -> None:
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
-    async with open_redis(RedisSection(), server.url) as redis, running_log(redis, queued(100)) as (log, _):
+    async with (
+        open_redis(RedisSection(), server.url) as redis,
+        running_log(redis, queued(100), lagging_after_s=0.2) as (log, _),
+    ):
         await server.stop()
         log.append(queued(1))
         await eventually(lambda: log.is_lagging)
@@ -202,14 +205,13 @@ async def test_unreadable_entries_are_skipped_and_counted(log: PoolEventLog) -> 
     assert redis.unreadable == {"match log": len(foreign)}
 
 
-async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> None:
     """It still contains everything that the next owner needs."""
     limit = 1024 * 1024
-    monkeypatch.setattr(event_log, "MAX_STREAM_BYTES", limit)
     large = Queued(Ticket("t", "default", "u", "q", 1, (), {"x": "x" * 50_000}))
     async with (
         open_redis(RedisSection(), servers.redis) as redis,
-        running_log(redis, large, queued(100)) as (log, owned),
+        running_log(redis, large, queued(100), max_stream_bytes=limit) as (log, owned),
     ):
         for number in range(80):
             if number == 79:
