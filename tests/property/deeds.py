@@ -228,11 +228,15 @@ def decide(world: World, device: Device) -> Command:
 
 
 def block(world: World, device: Device) -> Command:
-    """Usually an existing block is removed."""
+    """Usually an existing block is removed, if there is one."""
     blocked = world.blocked.setdefault(device.account.user, [])
-    if world.rng.random() < 0.67:
-        return "user.unblock", {"user": blocked.pop() if blocked and world.rng.random() < 0.8 else world.user()}
-    blocked.append(user := world.user())
+    if blocked and world.rng.random() < 0.67:
+        return "user.unblock", {"user": blocked.pop()}
+    if world.rng.random() < 0.1:
+        return "user.unblock", {"user": world.user()}
+    user = world.user()
+    if user not in (device.account.user, NOBODY, *blocked):
+        blocked.append(user)
     return "user.block", {"user": user}
 
 
@@ -274,7 +278,9 @@ def block_partner(world: World, device: Device) -> Command:
     if not device.partners:
         return block(world, device)
     blocked = world.blocked.setdefault(device.account.user, [])
-    blocked.append(alias := world.rng.choice(device.partners[-3:]))
+    alias = world.rng.choice(device.partners[-3:])
+    if alias not in blocked:
+        blocked.append(alias)
     return "user.block", {"user": alias}
 
 
