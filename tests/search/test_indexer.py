@@ -30,7 +30,7 @@ where application_name = 'chatd search' and datname = current_database()
 """
 ALL = """
 select m.tenant, m.conversation::text, m.seq, m.sender::text, m.created_at, m.text, m.attachments,
-    m.deleted_at is null and m.system is null as said
+    m.deleted_at is null and m.system is null as is_searchable
 from messages m
 """
 
