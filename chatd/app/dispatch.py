@@ -28,9 +28,39 @@ LOG = log.get(__name__)
 GRACE_S = 0.5
 
 
-async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
-    """Run a command and answer through `ctx.answer`: with a result, or with the error for what went wrong."""
+def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
+    """Whether the guard of a command is met, and it waits for nothing, as things are now."""
+    return (
+        row.at_once is not None
+        and ctx.node.get(GuardChecks).is_met[row.guard](ctx, command)
+        and row.at_once(ctx, command)
+    )
+
+
+async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = False) -> None:
+    """Run a command and answer through `ctx.answer`: with a result, or with the error for what went wrong.
+
+    `at_once`: `is_at_once` holds.
+    """
     began = perf_counter()
+    try:
+        if at_once:
+            ctx.charge(row.cost)
+            check_times(command)
+            await deliver(ctx, await row.handler(ctx, command))
+        else:
+            await run_waiting(row, ctx, command)
+    except Refused as refused:
+        refuse(ctx, refused)
+    except trio.TooSlowError:
+        refuse(ctx, Refused("timeout"))
+    except Exception:
+        refuse(ctx, internal_error(row, ctx))
+    ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
+
+
+async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
+    """Run a command within its deadline. Its time in the database is charged to the user."""
     limit = limit_statements(answer_by(ctx))
     try:
         with trio.CancelScope(
@@ -41,20 +71,13 @@ async def run_command(row: Row, ctx: Ctx, command: Command) -> None:
             command = await normalized(ctx, command)
             await deliver(ctx, await row.handler(ctx, command))
         if scope.cancelled_caught:
-            refuse(ctx, Refused("timeout"))
-    except Refused as refused:
-        refuse(ctx, refused)
-    except trio.TooSlowError:
-        refuse(ctx, Refused("timeout"))
-    except Exception:
-        refuse(ctx, internal_error(row, ctx))
+            raise Refused("timeout")
     finally:
         limit.over()
-    account = ACCOUNT.get()
-    if account is not None and account.used_s:
-        ctx.node.get(UserLimits).charge_database_time(account.tenant, account.user, account.used_s)
-        account.used_s = 0.0
-    ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
+        account = ACCOUNT.get()
+        if account is not None and account.used_s:
+            ctx.node.get(UserLimits).charge_database_time(account.tenant, account.user, account.used_s)
+            account.used_s = 0.0
 
 
 class CommandTimeout:

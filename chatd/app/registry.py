@@ -19,6 +19,7 @@ from chatd.wire.codec import tag_of
 from chatd.wire.reference.description import Description, Events, Routes
 
 Handler = Callable[[Ctx, Any], Awaitable[Effects]]
+Condition = Callable[[Ctx, Any], bool]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
 
@@ -36,10 +37,14 @@ class Guard(Enum):
 
 
 class GuardChecks:
-    """The checks of guards; subsystems add theirs."""
+    """The checks of guards; subsystems add theirs.
+
+    `is_met`: whether a guard is met as far as this node knows, without a wait.
+    """
 
     def __init__(self) -> None:
         self.by_guard: dict[Guard, Callable[[Ctx, Any], Awaitable[None]]] = {}
+        self.is_met: dict[Guard, Condition] = {Guard.NOTHING: lambda ctx, cmd: True, Guard.USER: lambda ctx, cmd: True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Row:
     http: str
     socket: bool
     uncancellable: bool
+    at_once: Condition | None = None
 
     @property
     def tag(self) -> str:
@@ -88,18 +94,22 @@ def command(
     http: str = "",
     socket: bool = True,
     uncancellable: bool = False,
+    at_once: Condition | None = None,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
     `uncancellable`: once begun it is completed and its effects are delivered, even if the client disconnects. It waits
     only for the databases, whose statements end at the deadline of the command.
+
+    `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
+    a task and without a deadline.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable))
+        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable, at_once))
         return handler
 
     return mark

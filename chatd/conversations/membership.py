@@ -146,7 +146,12 @@ async def check_member(ctx: Ctx, command: OfConversation) -> None:
     """Raises Refused: `not_found`, the same for a conversation that does not exist. A session that is subscribed is one
     of a member; others are looked up.
     """
-    if ctx.session and ctx.node.hub.subscriptions.is_subscribed(ctx.session, command.conversation):
+    if is_subscribed(ctx, command):
         return
     if await ctx.node.db.one(SQL.is_member, ctx.tenant, command.conversation, ctx.user) is None:
         raise Refused("not_found", "no such conversation")
+
+
+def is_subscribed(ctx: Ctx, command: OfConversation) -> bool:
+    """Whether the session is known to be one of a member."""
+    return bool(ctx.session) and ctx.node.hub.subscriptions.is_subscribed(ctx.session, command.conversation)

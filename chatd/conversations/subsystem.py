@@ -23,7 +23,7 @@ from chatd.conversations.commands import (
 )
 from chatd.conversations.entities import SHAPES
 from chatd.conversations.log.writer import open_message_log
-from chatd.conversations.membership import check_member
+from chatd.conversations.membership import check_member, is_subscribed
 from chatd.conversations.messages import (
     deletion,
     edits,
@@ -68,6 +68,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.use_topics(checks)
         node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
+        node.get(GuardChecks).is_met[Guard.MEMBER] = is_subscribed
         start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield
 

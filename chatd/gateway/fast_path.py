@@ -20,10 +20,11 @@ The stream enforces two limits that trio-websocket does not have, because it see
 control frames per second. A violation is reported once through `exceeded`, and everything after it is dropped.
 """
 
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Callable, Container
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
+from typing import Protocol
 
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
@@ -43,21 +44,30 @@ TURN_S = 0.001
 # Interval at which data of a muted peer is read and dropped, up to READ_SIZE bytes of it.
 MUTED_POLL_S = 0.1
 CLOSE_BYTE = bytes((FINAL | CLOSE,))
-Receive = Callable[[int, bytes], Awaitable[None]]
+
+
+class Call(Protocol):
+    """A message that is decoded, and is still to be handled. `at_once`: nothing in it waits."""
+
+    @property
+    def at_once(self) -> bool: ...
+
+    async def run(self) -> None: ...
 
 
 class FrameRules:
     """What the peer may send, and what is called for it. Sizes in bytes.
 
-    `receive(opcode, payload)` handles a message, `exceeded(close)` a violation. `behind(topic, rev)` makes the frame
-    that replaces dropped events, and `dropped(count)` counts them; see `SendQueue`.
+    `decode(opcode, payload)` returns what is to be done for a message, or None if nothing is left to do.
+    `exceeded(close)` handles a violation. `behind(topic, rev)` makes the frame that replaces dropped events, and
+    `dropped(count)` counts them; see `SendQueue`.
     """
 
-    __slots__ = ("behind", "control", "dropped", "exceeded", "max_frames", "max_message", "opcodes", "receive")
+    __slots__ = ("behind", "control", "decode", "dropped", "exceeded", "max_frames", "max_message", "opcodes")
 
     def __init__(
         self,
-        receive: Receive,
+        decode: Callable[[int, bytes], Call | None],
         exceeded: Callable[[str], None],
         opcodes: Container[int],
         max_message: int,
@@ -67,7 +77,7 @@ class FrameRules:
         behind: Callable[[str, int], bytes] = no_frame,
         dropped: Callable[[int], None] = ignore,
     ) -> None:
-        self.receive = receive
+        self.decode = decode
         self.exceeded = exceeded
         self.opcodes = opcodes
         self.max_message = max_message
@@ -90,6 +100,7 @@ class FastPathStream(trio.abc.Stream):
         "_muted",
         "_opened",
         "_passthrough",
+        "_pending",
         "_position",
         "_protocol_error_read",
         "_queue",
@@ -123,6 +134,8 @@ class FastPathStream(trio.abc.Stream):
         self._passthrough = 0
         self._opened: trio.Event | None = trio.Event()
         self._frames = 0
+        # What the reactor has left to the task of the connection.
+        self._pending: Call | None = None
         self._slow_path_busy: trio.Event | None = None
         self.last_activity = trio.current_time()
         # When the messages being handled were read, or when the peer made room for their answers.
@@ -151,22 +164,61 @@ class FastPathStream(trio.abc.Stream):
         self._passthrough = len(head)
 
     async def read_more(self) -> bool:
-        """Wait for bytes from the peer and buffer them. Returns False at the end. Raises trio.BrokenResourceError."""
+        """Wait for bytes from the peer and buffer them. Returns False at the end. Raises trio.BrokenResourceError.
+
+        Plain frames that are complete and wait for nothing are handled meanwhile.
+        """
         if self._eof:
             return False
         self.is_reading = True
         try:
-            data = await self._transport.read()
+            data = await self._transport.read(self._handle_at_once)
         except PEER_GONE as error:
             raise trio.BrokenResourceError("the peer is gone") from error
         self.is_reading = False
-        self._eof = not data
+        if data is not None:
+            self._eof = not data
+            self._buffer(data)
+        return not self._eof
+
+    def _buffer(self, data: bytes) -> None:
         self.last_activity = self.read_at = trio.current_time()
         if self._position >= len(self._data):
             self._data, self._position = data, 0
         else:
             self._append(data)
-        return not self._eof
+
+    async def _handle_at_once(self, data: bytes) -> bool:
+        """In the turn of the reactor: buffer bytes, and handle plain frames that wait for nothing.
+
+        Returns False if anything is left for the task of the connection. It comes before all that follows it.
+        """
+        self._buffer(data)
+        rules = self._rules
+        if rules is None or self._raw or self._muted or self._passthrough or self._slow_path_busy is not None:
+            return False
+        ends = 0.0
+        while self._position < len(self._data):
+            header = read_header(self._data, self._position)
+            if header is None or not self._is_plain(header, rules) or header.end > len(self._data):
+                return False
+            payload = unmask(self._data, header)
+            if self._queue.queued_bytes or (header.first & 0x0F == TEXT and not is_utf8(payload)):
+                return False
+            self._position = header.end
+            self._pending = rules.decode(header.opcode, payload)
+            if self._pending is not None:
+                if not self._pending.at_once:
+                    return False
+                call, self._pending = self._pending, None
+                await call.run()
+            if self._position < len(self._data):
+                now = perf_counter()
+                ends = ends or now + TURN_S
+                if now >= ends:
+                    return False
+        self._data, self._position = b"", 0
+        return True
 
     def _append(self, data: bytes) -> None:
         """Append in place, in time proportional to the new data: a peer may send its bytes one by one."""
@@ -199,6 +251,9 @@ class FastPathStream(trio.abc.Stream):
 
     async def _take(self) -> bytes:
         """Return bytes for trio-websocket, or b"" if more must arrive first."""
+        if self._pending is not None:
+            call, self._pending = self._pending, None
+            await call.run()
         while self._position < len(self._data):
             if self._raw:
                 return self._take_bytes(len(self._data))
@@ -231,6 +286,7 @@ class FastPathStream(trio.abc.Stream):
         """Ignore all further data of the peer and read it slowly, so that refusing costs less than flooding."""
         self._muted = True
         self._data, self._position, self._passthrough = b"", 0, 0
+        self._pending = None
 
     async def _discard_input(self) -> None:
         """Read and drop until the peer disconnects."""
@@ -283,7 +339,9 @@ class FastPathStream(trio.abc.Stream):
         """Give a message to the session once the queue has room for its answer."""
         if self._queue.queued_bytes and await self._queue.wait_for_room():
             self.read_at = trio.current_time()
-        await rules.receive(opcode, payload)
+        call = rules.decode(opcode, payload)
+        if call is not None:
+            await call.run()
 
     async def _classify(self, header: Header, rules: FrameRules) -> None:
         """Pass through this frame, which is not plain, or everything from here on."""

@@ -21,8 +21,9 @@ from chatd.core.health import Health, Sparse
 from chatd.gateway.admission import Admission, Overloaded
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
+from chatd.gateway.reactor import open_reactor
 from chatd.gateway.send_queue import SendQueue
-from chatd.gateway.transport import READ_SIZE, SocketTransport
+from chatd.gateway.transport import READ_SIZE, ReactorTransport, SocketTransport
 
 LOG = log.get(__name__)
 Peer = TypeVar("Peer")
@@ -64,6 +65,7 @@ class Listener(Generic[Peer]):
         self._proxies = parse_networks(settings.trusted_proxies)
         self._acceptor = Acceptor("gateway", sock, self._start)
         self._connections: trio.Nursery | None = None
+        self._reactor = open_reactor()
         # Handshakes whose head is being read; and once the node drains, after how long those clients retry.
         self._reading: set[trio.CancelScope] = set()
         self._retry_after_s: int | None = None
@@ -78,8 +80,12 @@ class Listener(Generic[Peer]):
 
     async def run(self) -> None:
         """Accept until `stop_accepting`, and return when the last connection has ended."""
-        async with trio.open_nursery() as self._connections:
-            await self._acceptor.run(self._health)
+        async with trio.open_nursery() as nursery:
+            if self._reactor is not None:
+                nursery.start_soon(self._reactor.run)
+            async with trio.open_nursery() as self._connections:
+                await self._acceptor.run(self._health)
+            nursery.cancel_scope.cancel()
 
     def _start(self, sock: socket.socket) -> None:
         assert self._connections is not None
@@ -115,7 +121,7 @@ class Listener(Generic[Peer]):
 
     async def _connection(self, sock: socket.socket, peer: str) -> None:
         async with trio.open_nursery() as nursery:
-            transport = SocketTransport(sock)
+            transport = SocketTransport(sock) if self._reactor is None else ReactorTransport(sock, self._reactor)
             queue = SendQueue(
                 transport,
                 nursery,

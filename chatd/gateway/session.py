@@ -1,7 +1,7 @@
 """A session: one authenticated connection, from `connected` to its close.
 
-The stream calls `receive` for each message, in its own task; everything that is sent passes `send_nowait`. Any task can
-end the session by `request_close`; the task of the session then sends the close frame.
+The stream calls `decode` for each message, and runs what it returns; everything that is sent passes `send_nowait`. Any
+task can end the session by `request_close`; the task of the session then sends the close frame.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from trio_websocket import WebSocketConnection
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
-from chatd.app.dispatch import refuse, run_command
+from chatd.app.dispatch import is_at_once, refuse, run_command
 from chatd.app.encoding import Answer, EncodedResult
 from chatd.app.rate_limits import check
 from chatd.app.registry import Row
@@ -53,6 +53,22 @@ class SessionDeps:
     rows: dict[type[Command], Row]
     wheel: TimerWheel
     penalties: Penalties = field(default_factory=Penalties)
+
+
+class Call:
+    """A command of a session, with its context. See `fast_path.Call`."""
+
+    __slots__ = ("_session", "at_once", "command", "ctx", "row")
+
+    def __init__(self, session: "Session", row: Row, ctx: Ctx, command: Command) -> None:
+        self._session = session
+        self.row = row
+        self.ctx = ctx
+        self.command = command
+        self.at_once = is_at_once(row, ctx, command)
+
+    async def run(self) -> None:
+        await self._session.run_call(self)
 
 
 class Session:
@@ -111,7 +127,7 @@ class Session:
         control = TokenBucket(rate, 2 * rate)
         opcodes = (self.codec.opcode,)
         return FrameRules(
-            self.receive,
+            self.decode,
             self.request_close,
             opcodes,
             settings.max_message_bytes,
@@ -135,27 +151,21 @@ class Session:
 
     # --- in -------------------------------------------------------------------------------------------------------
 
-    async def receive(self, opcode: int, payload: bytes) -> None:
-        """Handle a message of the peer. Commands of one connection run one after another, in the order of sending."""
-        if self.ending is not None:
-            return
-        self._busy = True
-        try:
-            await self._receive(payload)
-        finally:
-            self._busy = False
-            if self.ending is not None:
-                self._scope.cancel()
+    def decode(self, opcode: int, payload: bytes) -> "Call | None":
+        """Decode a message of the peer. Returns the command to run, or None if the message was refused.
 
-    async def _receive(self, payload: bytes) -> None:
+        Commands of one connection run one after another, in the order of sending.
+        """
+        if self.ending is not None:
+            return None
         try:
             frame_id, body = self.codec.open_envelope(payload)
         except NotAFrame as error:
             self.request_close("protocol_error", str(error))
-            return
+            return None
         except BadBody as refused:
             self._refuse(self._context(refused.frame_id), refused)
-            return
+            return None
         ctx = self._context(frame_id)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
@@ -163,8 +173,20 @@ class Session:
             check(self._bucket, row.cost, self._stream.last_activity)
         except Refused as refused:
             self._refuse(ctx, refused)
+            return None
+        return Call(self, row, ctx, command)
+
+    async def run_call(self, call: "Call") -> None:
+        """Run a command. The session ends only when it is finished, if the node drains."""
+        if self.ending is not None:
             return
-        await run_command(row, ctx, command)
+        self._busy = True
+        try:
+            await run_command(call.row, call.ctx, call.command, at_once=call.at_once)
+        finally:
+            self._busy = False
+            if self.ending is not None:
+                self._scope.cancel()
 
     def _refuse(self, ctx: Ctx, refused: Refused) -> None:
         """Answer with a refusal, or close a session that floods."""

@@ -1,11 +1,14 @@
 """Transports below the fast path: a non-blocking socket, or any Trio stream where there is no socket (TLS, tests)."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+import outcome
 import trio
+
+from chatd.gateway.reactor import Reactor
 
 READ_SIZE = 65536
 # writev takes at most IOV_MAX buffers (1024 on Linux); more than a few dozen gain nothing.
@@ -14,6 +17,7 @@ MAX_BUFFERS = 64
 MAX_WRITE_BYTES = 262_144
 Data = bytes | memoryview
 Frames = Callable[[], Sequence[Data]]
+Handle = Callable[[bytes], Awaitable[bool]]
 
 
 class Transport(Protocol):
@@ -22,8 +26,12 @@ class Transport(Protocol):
     Raises OSError or trio.BrokenResourceError if the peer is gone.
     """
 
-    async def read(self) -> bytes:
-        """Return some bytes, or b"" at the end."""
+    async def read(self, handle: Handle | None = None) -> bytes | None:
+        """Return some bytes, or b"" at the end.
+
+        `handle` may be called with bytes in place of a return. It handles them at once and returns True, and the read
+        goes on; or it keeps them and returns False, and the read returns None.
+        """
 
     def write_nowait(self, data: Data) -> int:
         """Write without waiting. Returns the number of bytes taken."""
@@ -38,14 +46,14 @@ class Transport(Protocol):
 
 
 class SocketTransport:
-    """A connected, non-blocking socket, owned by this object."""
+    """A connected, non-blocking socket, owned by this object and read by its own task."""
 
     __slots__ = ("_socket",)
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
 
-    async def read(self) -> bytes:
+    async def read(self, handle: Handle | None = None) -> bytes | None:
         while self._socket.fileno() >= 0:
             await trio.lowlevel.wait_readable(self._socket)
             try:
@@ -79,6 +87,76 @@ class SocketTransport:
             self._socket.close()
 
 
+class ReactorTransport(SocketTransport):
+    """The same, received from by the reactor. `read` is called by one task at a time."""
+
+    __slots__ = ("_handle", "_has_ended", "_is_readable", "_reactor", "_reader")
+
+    def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
+        super().__init__(sock)
+        self._reactor = reactor
+        # The task that waits in `read`, and what it gave.
+        self._reader: trio.lowlevel.Task | None = None
+        self._handle: Handle | None = None
+        # Events are edge-triggered: whether there may be data since the last one; and whether it was the last one.
+        self._is_readable = self._has_ended = False
+        reactor.register(sock, self)
+
+    async def read(self, handle: Handle | None = None) -> bytes | None:
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError
+        if self._is_readable:
+            await trio.lowlevel.checkpoint()
+            data = self._receive()
+            if data is not None:
+                return data
+        self._reader, self._handle = trio.lowlevel.current_task(), handle
+        received: bytes | None = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return received
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = self._handle = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _wake(self, result: outcome.Outcome[bytes | None]) -> None:
+        reader, self._reader, self._handle = self._reader, None, None
+        if reader is not None:
+            trio.lowlevel.reschedule(reader, result)
+
+    def _receive(self) -> bytes | None:
+        """Receive once. Returns None if there is nothing yet. A short read has emptied the socket (epoll(7))."""
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except BlockingIOError:
+            self._is_readable = False
+            return None
+        self._is_readable = self._has_ended or len(data) == READ_SIZE
+        return data
+
+    async def on_ready(self, *, ended: bool) -> bool:
+        """See `reactor.Source`."""
+        self._is_readable, self._has_ended = True, self._has_ended or ended
+        if self._reader is None:
+            return False
+        try:
+            data = self._receive()
+            if data is None:
+                return False
+            if not data or self._handle is None:
+                self._wake(outcome.Value(data))
+            elif not await self._handle(data):
+                self._wake(outcome.Value(None))
+        except Exception as error:
+            self._wake(outcome.Error(error))
+        return self._is_readable and self._reader is not None
+
+    async def aclose(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._reactor.unregister(self._socket)
+            self._wake(outcome.Error(trio.ClosedResourceError()))
+        await super().aclose()
+
+
 class StreamTransport:
     """Any Trio stream. It cannot write without waiting, so the writer task of the queue writes everything."""
 
@@ -87,7 +165,7 @@ class StreamTransport:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
 
-    async def read(self) -> bytes:
+    async def read(self, handle: Handle | None = None) -> bytes | None:
         return bytes(await self._stream.receive_some(READ_SIZE))
 
     def write_nowait(self, data: Data) -> int:

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from chatd.core.config import Config
 from chatd.gateway.fast_path import MUTED_POLL_S, FastPathStream
 from chatd.gateway.send_queue import SendQueue
-from chatd.gateway.transport import READ_SIZE, Frames
+from chatd.gateway.transport import READ_SIZE, Frames, Handle
 from tests.support import running
 from tests.wire_client import Raw, upgrade
 
@@ -21,7 +21,7 @@ class Flood:
     def __init__(self) -> None:
         self.reads = 0
 
-    async def read(self) -> bytes:
+    async def read(self, handle: Handle | None = None) -> bytes:
         await trio.lowlevel.checkpoint()
         self.reads += 1
         return bytes(READ_SIZE)

@@ -23,7 +23,7 @@ from chatd.core.turns import TURN_S
 from chatd.gateway.fast_path import FastPathStream, FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
 from chatd.gateway.send_queue import SendQueue
-from chatd.gateway.transport import Frames
+from chatd.gateway.transport import Frames, Handle
 from chatd.search import tokenizer
 from chatd.search.facets import contents_of
 from chatd.search.query import parse, tsquery
@@ -250,7 +250,7 @@ class Drip:
         self._start = start
         self._left = count
 
-    async def read(self) -> bytes:
+    async def read(self, handle: Handle | None = None) -> bytes:
         if self._start:
             first, self._start = self._start, b""
             return first
@@ -276,10 +276,10 @@ async def drip_frame(nursery: trio.Nursery, count: int) -> None:
     stream = stream_on(nursery, Drip(Raw.frame_of(bytes(128 * count))[: 64 * count], count))
     unlimited = TokenBucket(float("inf"), float("inf"))
 
-    async def receive(opcode: int, payload: bytes) -> None:
+    def decode(opcode: int, payload: bytes) -> None:
         raise AssertionError
 
-    stream.open(FrameRules(receive, pytest.fail, {TEXT}, 2**22, 64, unlimited))
+    stream.open(FrameRules(decode, pytest.fail, {TEXT}, 2**22, 64, unlimited))
     await stream.receive_some()
 
 

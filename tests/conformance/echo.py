@@ -40,7 +40,7 @@ class Echo:
     async def serve(
         self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: None
     ) -> None:
-        async def receive(opcode: int, payload: bytes) -> None:
+        def echo(opcode: int, payload: bytes) -> None:
             if connection.closed is None:
                 stream.send_nowait(encode_frame(opcode, payload))
 
@@ -49,7 +49,7 @@ class Echo:
 
         settings, control = self._settings, TokenBucket(float("inf"), float("inf"))
         stream.open(
-            FrameRules(receive, exceeded, {TEXT, BINARY}, settings.max_message_bytes, settings.max_frames, control)
+            FrameRules(echo, exceeded, {TEXT, BINARY}, settings.max_message_bytes, settings.max_frames, control)
         )
         await stream.run_slow_path(connection)
 

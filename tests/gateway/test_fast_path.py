@@ -1,21 +1,25 @@
 """The fast path is invisible: any bytes in any chunks give the same as with trio-websocket alone."""
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
 
 import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trio.testing import memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream, FrameRules
+from chatd.gateway.reactor import Reactor
 from chatd.gateway.send_queue import SendQueue
-from chatd.gateway.transport import StreamTransport
+from chatd.gateway.transport import ReactorTransport, StreamTransport, Transport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
 
 HEAD = (
@@ -54,12 +58,12 @@ class Seen:
     announced: bool = False
 
 
-Serve = Callable[[trio.Nursery, trio.abc.Stream, Seen], Awaitable[None]]
+Serve = Callable[[trio.Nursery, socket.socket, Seen], Awaitable[None]]
 
 
-async def plain(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
+async def plain(nursery: trio.Nursery, sock: socket.socket, seen: Seen) -> None:
     """trio-websocket alone."""
-    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
+    request = await wrap_server_stream(nursery, stream_of(sock), message_queue_size=1, max_message_size=MOST)
     connection = await request.accept()
     try:
         while True:
@@ -68,9 +72,35 @@ async def plain(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> N
         seen.verdict = closed.reason.code if closed.reason is not None else None
 
 
-async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: Seen) -> None:
-    """The same on the fast path."""
-    transport = StreamTransport(stream)
+async def through_tasks(nursery: trio.Nursery, sock: socket.socket, seen: Seen) -> None:
+    """The same on the fast path, read by the task of the connection."""
+    await through(nursery, StreamTransport(stream_of(sock)), seen, lambda: False)
+
+
+def through_reactor(at_once: Callable[[], bool]) -> Serve:
+    """The same, received by the reactor. Messages wait for nothing where `at_once` says so."""
+
+    async def serve(nursery: trio.Nursery, sock: socket.socket, seen: Seen) -> None:
+        reactor = Reactor()
+        nursery.start_soon(reactor.run)
+        await through(nursery, ReactorTransport(sock, reactor), seen, at_once)
+
+    return serve
+
+
+class Noted:
+    """A message that is handled later, or at once."""
+
+    def __init__(self, seen: Seen, message: str | bytes, *, at_once: bool) -> None:
+        self.seen, self.message, self.at_once = seen, message, at_once
+
+    async def run(self) -> None:
+        if not self.at_once:
+            await trio.lowlevel.checkpoint()
+        self.seen.messages.append(self.message)
+
+
+async def through(nursery: trio.Nursery, transport: Transport, seen: Seen, at_once: Callable[[], bool]) -> None:
     stream = FastPathStream(transport, SendQueue(transport, nursery, 2**20, 2**20))
     while b"\r\n\r\n" not in stream.peek():
         await stream.read_more()
@@ -78,9 +108,8 @@ async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: S
     request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
     connection: WebSocketConnection = await request.accept()
 
-    async def receive(opcode: int, payload: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        seen.messages.append(payload.decode() if opcode == TEXT else payload)
+    def decode(opcode: int, payload: bytes) -> Noted:
+        return Noted(seen, payload.decode() if opcode == TEXT else payload, at_once=at_once())
 
     def exceeded(close: str) -> None:
         """The session closes the connection."""
@@ -89,16 +118,22 @@ async def through_stream(nursery: trio.Nursery, stream: trio.abc.Stream, seen: S
         raise ConnectionAbortedError
 
     unlimited = TokenBucket(float("inf"), float("inf"))
-    stream.open(FrameRules(receive, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
+    stream.open(FrameRules(decode, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
     await stream.run_slow_path(connection)
+
+
+def stream_of(sock: socket.socket) -> trio.SocketStream:
+    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
 async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
     """Send the chunks, disconnect, and read what comes back."""
     seen = Seen()
-    client, server = memory_stream_pair()
+    near, server = socket.socketpair()
+    server.setblocking(False)
+    client = stream_of(near)
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
+        async with client, trio.open_nursery() as nursery:
             nursery.start_soon(guarded, serve, server, seen)
             await client.send_all(HEAD)
             answer = b""
@@ -113,20 +148,22 @@ async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     break
             await trio.testing.wait_all_tasks_blocked()
-            await client.send_eof()
+            with suppress(trio.BrokenResourceError):
+                await client.send_eof()
     read_back(bytes(back), seen)
     return seen
 
 
-async def guarded(serve: Serve, stream: trio.abc.Stream, seen: Seen) -> None:
+async def guarded(serve: Serve, sock: socket.socket, seen: Seen) -> None:
     """As in the listener: an error ends this connection."""
     try:
         async with trio.open_nursery() as nursery:
-            await serve(nursery, stream, seen)
+            await serve(nursery, sock, seen)
             nursery.cancel_scope.cancel()
     except* Exception:
         pass
-    await trio.aclose_forcefully(stream)
+    finally:
+        sock.close()
 
 
 async def keep(client: trio.abc.ReceiveStream, back: bytearray) -> None:
@@ -189,12 +226,17 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
     return [part for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True) if (part := data[start:end])]
 
 
-@given(chunked())
+@given(chunked(), st.lists(st.booleans(), min_size=1))
 @settings(
     max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck)
 )
-def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
-    stream, alone = trio.run(observe, through_stream, chunks), trio.run(observe, plain, chunks)
+def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes], at_once: list[bool]) -> None:
+    alone = trio.run(observe, plain, chunks)
+    for serve in (through_tasks, through_reactor(partial(next, cycle(at_once)))):
+        assert_the_same(trio.run(observe, serve, chunks), alone)
+
+
+def assert_the_same(stream: Seen, alone: Seen) -> None:
     if stream.announced:
         # The session closes by the length. trio-websocket alone reads the bytes first, and may find another fault in
         # them.
@@ -206,18 +248,24 @@ def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes]) -> None:
     assert stream.close == (alone.verdict if alone.close is None and alone.verdict in PROTOCOL_ERRORS else alone.close)
 
 
+WAYS = {"tasks": through_tasks, "reactor": through_reactor(lambda: False), "at_once": through_reactor(lambda: True)}
+ways = pytest.mark.parametrize("serve", WAYS.values(), ids=WAYS)
+
+
+@ways
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, MOST])
 @pytest.mark.parametrize("step", [1, 3, 1000])
-async def test_sizes_and_chunks(size: int, step: int) -> None:
+async def test_sizes_and_chunks(serve: Serve, size: int, step: int) -> None:
     data = frame(BINARY, os.urandom(size)) + frame(TEXT, b"after")
     chunks = [data[start : start + step] for start in range(0, len(data), step)]
-    seen = await observe(through_stream, chunks)
+    seen = await observe(serve, chunks)
     assert [len(message) for message in seen.messages] == [size, 5]
 
 
-async def test_a_short_message_does_not_overtake_a_long_one() -> None:
+@ways
+async def test_a_short_message_does_not_overtake_a_long_one(serve: Serve) -> None:
     parts = frame(TEXT, b"long", final=False) + frame(CONTINUATION, b" one") + frame(TEXT, b"short")
-    assert (await observe(through_stream, [parts])).messages == ["long one", "short"]
+    assert (await observe(serve, [parts])).messages == ["long one", "short"]
 
 
 def test_frames_of_the_server_follow_the_rfc() -> None:

@@ -57,6 +57,11 @@ class TypingStopped(Event, tag="typing.stop"):
     EXAMPLE: ClassVar = Example(expires_in=0)
 
 
+def are_members_known(ctx: Ctx, cmd: TypingStart | TypingStop) -> bool:
+    """Whether a look-up is not needed."""
+    return ctx.node.hub.memberships.members_of(ctx.tenant, cmd.conversation) is not None
+
+
 @command(
     TypingStart,
     result=Ok,
@@ -64,6 +69,7 @@ class TypingStopped(Event, tag="typing.stop"):
     cost=0.2,
     refuses=("not_found",),
     http="POST /v1/conversations/{conversation}/typing",
+    at_once=are_members_known,
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     return await typing_effects(ctx, cmd.conversation, typing=True)
@@ -76,6 +82,7 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     cost=0.2,
     refuses=("not_found",),
     http="DELETE /v1/conversations/{conversation}/typing",
+    at_once=are_members_known,
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     ctx.node.hub.typing.stop(ctx.session, cmd.conversation)

@@ -1,0 +1,91 @@
+"""The reactor: one task receives for all sockets of a listener.
+
+In Trio each read of a socket costs the wake-up of a task and two calls of `epoll_ctl`. Here every socket is registered
+once, edge-triggered, in an epoll of the reactor, and Trio waits for that epoll alone. In one turn the reactor serves
+the sockets that are ready: it receives from each once, and gives the bytes to the connection, which handles there what
+waits for nothing. Whatever else arrives wakes the connection's own task.
+
+A turn ends after TURN_S, or after POLLS_PER_TURN times MAX_READY sockets, so that other tasks run. A socket with more
+data than one call returns is served again in the next round, after the others.
+
+There is no epoll outside Linux: the sockets are then read by their own tasks (see `transport.SocketTransport`).
+"""
+
+import select
+import socket
+import sys
+from time import perf_counter
+from typing import Protocol
+
+import trio
+
+# Sockets that are served between two looks at which ones are ready.
+MAX_READY = 64
+POLLS_PER_TURN = 8
+TURN_S = 0.002
+
+
+class Source(Protocol):
+    """What reads from a registered socket."""
+
+    async def on_ready(self, *, ended: bool) -> bool:
+        """Receive once and handle it. `ended`: the peer has shut its side down, and no other event will follow.
+
+        Returns whether there may be more to receive now. Never raises.
+        """
+        ...
+
+
+class Reactor:
+    """`register` sockets, and `run` until cancelled."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._sources: dict[int, Source] = {}
+        # Sockets that may have more data than was received.
+        self._unfinished: list[int] = []
+
+    def register(self, sock: socket.socket, source: Source) -> None:
+        """Serve the socket from now on."""
+        self._sources[sock.fileno()] = source
+        self._epoll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+
+    def unregister(self, sock: socket.socket) -> None:
+        """Call it before the socket is closed."""
+        if self._sources.pop(sock.fileno(), None) is not None:
+            self._epoll.unregister(sock)
+
+    async def run(self) -> None:
+        try:
+            while True:
+                if self._unfinished:
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(self._epoll)
+                await self._turn()
+        finally:
+            self._epoll.close()
+
+    async def _turn(self) -> None:
+        ends = perf_counter() + TURN_S
+        for _ in range(POLLS_PER_TURN):
+            unfinished, self._unfinished = self._unfinished, []
+            ready = self._epoll.poll(0, MAX_READY)
+            if not ready and not unfinished:
+                return
+            for fd, mask in ready:
+                await self._serve(fd, ended=bool(mask & ~select.EPOLLIN))
+            for fd in unfinished:
+                await self._serve(fd, ended=False)
+            if perf_counter() >= ends:
+                return
+
+    async def _serve(self, fd: int, *, ended: bool) -> None:
+        source = self._sources.get(fd)
+        if source is not None and await source.on_ready(ended=ended):
+            self._unfinished.append(fd)
+
+
+def open_reactor() -> Reactor | None:
+    """A reactor, or None where the system has no epoll."""
+    return Reactor() if sys.platform == "linux" else None
