@@ -323,7 +323,7 @@ class FastPathStream(trio.abc.Stream):
     async def _handle_plain(self, header: Header, rules: FrameRules) -> bool:
         """Give a plain frame to the session.
 
-        Returns False for invalid UTF-8, which trio-websocket refuses (RFC 6455, 8.1).
+        Returns False for invalid UTF-8, which trio-websocket refuses (RFC 6455, 8.1), and after a violation.
         """
         payload = unmask(self._data, header)
         if header.first & 0x0F == TEXT and not is_utf8(payload):
@@ -331,6 +331,9 @@ class FastPathStream(trio.abc.Stream):
             return False
         if self._slow_path_busy is not None:
             await self._slow_path_busy.wait()
+            if self._raw:
+                # The message before was a violation: nothing after it counts.
+                return False
         self._take_bytes(header.end - self._position)
         await self._dispatch(rules, header.opcode, payload)
         return True

@@ -263,6 +263,13 @@ async def test_sizes_and_chunks(serve: Serve, size: int, step: int) -> None:
 
 
 @ways
+async def test_a_message_after_a_violation_is_not_handled(serve: Serve) -> None:
+    too_long = frame(BINARY, bytes(200), final=False) + frame(CONTINUATION, bytes(200))
+    for _ in range(10):
+        assert (await observe(serve, [too_long + frame(TEXT, b"later")])).messages == []
+
+
+@ways
 async def test_a_short_message_does_not_overtake_a_long_one(serve: Serve) -> None:
     parts = frame(TEXT, b"long", final=False) + frame(CONTINUATION, b" one") + frame(TEXT, b"short")
     assert (await observe(serve, [parts])).messages == ["long one", "short"]
