@@ -36,6 +36,11 @@ class Guard(Enum):
     ADMIN = "an admin of `tenant`"
 
 
+def always(ctx: Ctx, command: Any) -> bool:
+    """The condition that every command meets."""
+    return True
+
+
 class GuardChecks:
     """The checks of guards; subsystems add theirs.
 
@@ -44,7 +49,7 @@ class GuardChecks:
 
     def __init__(self) -> None:
         self.by_guard: dict[Guard, Callable[[Ctx, Any], Awaitable[None]]] = {}
-        self.is_met: dict[Guard, Condition] = {Guard.NOTHING: lambda ctx, cmd: True, Guard.USER: lambda ctx, cmd: True}
+        self.is_met: dict[Guard, Condition] = {Guard.USER: always}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +107,12 @@ def command(
     only for the databases, whose statements end at the deadline of the command.
 
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
-    a task and without a deadline.
+    a task and without a deadline. It has no texts that are normalized.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
+    if at_once is not None and guard is Guard.NOTHING:
+        raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:

@@ -2,7 +2,7 @@
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
-from chatd.app.registry import command
+from chatd.app.registry import always, command
 from chatd.wire.base import Command, Millis, Result
 
 
@@ -19,6 +19,6 @@ class Pong(Result, tag="pong"):
     server_time: Millis
 
 
-@command(Ping, result=Pong, cost=0.1, http="POST /v1/ping")
+@command(Ping, result=Pong, cost=0.1, http="POST /v1/ping", at_once=always)
 async def ping(ctx: Ctx, cmd: Ping) -> Effects:
     return [Reply(Pong(ts=cmd.ts, server_time=ctx.now))]

@@ -1,0 +1,73 @@
+"""Commands that run in the turn of the reactor: they never wait, and give what they give elsewhere."""
+
+from typing import Any
+
+import outcome
+import pytest
+import trio
+
+from chatd.app.command_texts import formed_fields
+from chatd.app.context import Ctx, Node
+from chatd.app.dispatch import is_at_once, run_command
+from chatd.app.jobs import Job
+from chatd.app.registry import Guard, Row, command
+from chatd.core.config import Config
+from chatd.core.identity import Principal
+from chatd.subsystems import load_registry
+from chatd.wire.base import Command, Error, Ok, Result
+from tests.support import Person, only_jobs, running
+
+AT_ONCE = [row for row in load_registry().commands.values() if row.at_once is not None]
+rows = pytest.mark.parametrize("row", AT_ONCE, ids=lambda row: row.tag)
+
+
+def test_there_are_some() -> None:
+    assert {"ping", "typing.start", "typing.stop"} <= {row.tag for row in AT_ONCE}
+
+
+@rows
+def test_they_have_no_texts_that_are_normalized(row: Row) -> None:
+    assert formed_fields(row.command) == ()
+
+
+def test_a_command_without_a_user_cannot_be_one() -> None:
+    class Act(Command, tag="act.without.user"):
+        """Do something."""
+
+    with pytest.raises(ValueError, match="without a user"):
+        command(Act, result=Ok, guard=Guard.NOTHING, at_once=lambda ctx, cmd: True)
+
+
+async def run_by_hand(node: Node, row: Row, who: Person, fields: dict[str, Any]) -> list[Result]:
+    """Run the command without an event loop: a wait of any kind fails the test."""
+    session = node.hub.connections.of_user("default", who.user)
+    me = Principal("default", who.user, token_id="", login="", scope="", expires_at=0)
+    answers = list[Result]()
+    ctx = Ctx(node, me, next(iter(session)).id, "", node.clock(), answers.append)
+    cmd = row.command(**{name: fields[name] for name in row.command.__struct_fields__})
+    assert is_at_once(row, ctx, cmd)
+    with pytest.raises(StopIteration):
+        run_command(row, ctx, cmd, at_once=True).send(None)
+    return answers
+
+
+@rows
+async def test_they_wait_for_nothing(config: Config, row: Row) -> None:
+    found, nodes = trio.open_memory_channel[outcome.Value[list[Result]]](1)
+    asked = trio.Event()
+    made: list[Any] = []
+
+    async def run(node: Node) -> bool:
+        await asked.wait()
+        await found.send(await outcome.acapture(run_by_hand, node, row, *made))
+        await trio.sleep_forever()
+        return False
+
+    async with running(config, only_jobs(Job("test", run, 0.0))) as daemon, daemon.pair() as (alice, _, conversation):
+        fields = {"conversation": conversation, "ts": 1}
+        await alice.call(row.tag, **{name: fields[name] for name in row.command.__struct_fields__})
+        made += [alice, fields]
+        asked.set()
+        answers = (await nodes.receive()).unwrap()
+        assert len(answers) == 1
+        assert not isinstance(answers[0], Error)
