@@ -103,9 +103,9 @@ async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore
     shown = json.loads(chatd("users", "strikes", user, "--json").stdout)
     assert [strike["reason"] for strike in shown] == ["spam"] * 3
     assert chatd("users", "shadow", user).returncode == 0
-    assert await db.value("select shadow from users where id = $1", user) is True
+    assert await db.value("select shadow_banned from users where id = $1", user) is True
     assert chatd("users", "unshadow", user).returncode == 0
-    assert await db.value("select shadow from users where id = $1", user) is False
+    assert await db.value("select shadow_banned from users where id = $1", user) is False
     acts = await db.all("select act from audit_log order by act")
     assert [row["act"] for row in acts] == [
         "ban.add",
@@ -126,7 +126,7 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
     made = [uuid7(1_770_000_000_000 + number) for number in range(2)]
     for id_ in made:
         await db.run(
-            "insert into reports (tenant, id, reporter, target, named, conversation, reason, text, transcript, created_at) "
+            "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
             "values ('default', $1, $2, $3, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
             *(id_, ann, ben, said),
         )
@@ -151,7 +151,7 @@ async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db
     ann, ben = [str(await db.value(ADD, evil)) for _ in range(2)]
     said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
     await db.run(
-        "insert into reports (tenant, id, reporter, target, named, conversation, reason, text, transcript, created_at) "
+        "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
         "values ('default', $1, $2, $3, $3, $1, 'abuse', $4, $5, 1770000000000)",
         *(NOBODY, ann, ben, evil, said),
     )

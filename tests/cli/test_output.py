@@ -56,7 +56,7 @@ async def plant(db: Postgres) -> tuple[str, str]:
     said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": EVIL, "attachments": [], "at": 1_770_000_000_000}]
     report = uuid7(1_770_000_000_000)
     await db.run(
-        "insert into reports (tenant, id, reporter, target, named, conversation, reason, text, transcript, created_at) "
+        "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
         "values ('default', $1, $2, $3, $3, $1, 'abuse', $5, $4, 1770000000000)",
         *(report, ann, ben, said, EVIL),
     )
