@@ -33,7 +33,8 @@ select r.user_id::text as user, p.name, array_agg(r.emoji order by r.created_at,
 from reactions r
 join messages m on m.tenant = r.tenant and m.conversation = r.conversation and m.seq = r.seq
 join users p on p.tenant = r.tenant and p.id = r.user_id
-where (m.expires_at is null or m.expires_at > now_ms()) and r.tenant = $1 and r.conversation = $2 and r.seq = $3 and ($4::text is null or r.emoji = $4)
+where (m.expires_at is null or m.expires_at > now_ms()) and r.tenant = $1 and r.conversation = $2 and r.seq = $3
+    and ($4::text is null or r.emoji = $4)
     and r.user_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
 group by r.user_id, p.name
 order by r.user_id limit $6

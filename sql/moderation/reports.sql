@@ -8,7 +8,9 @@ select 1 from users u where u.tenant = $1 and u.id = $2 for no key update
 -- reported. In a match the target is given by alias, elsewhere by user id. Tenant, reporter, target (null: the sender
 -- of the message), conversation (null: any), message (null: none), oldest end of a match or of a membership.
 with memberships as (
-    select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.earlier_visible_seqs, '{}') as visible_seqs, null::bigint as last_seq from members b
+    select b.conversation, int8multirange(int8range(b.first_seq, null)) + coalesce(b.earlier_visible_seqs, '{}') as visible_seqs,
+        null::bigint as last_seq
+    from members b
     where b.tenant = $1 and b.user_id = $2 and ($4::uuid is null or b.conversation = $4)
     union all
     select f.conversation, f.visible_seqs, f.seq from former_members f
@@ -20,7 +22,8 @@ with memberships as (
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
         and ($4::uuid is null or m.conversation = $4)
 )
-select c.id::text as conversation, target.user_id::text as target, coalesce(target.alias, target.user_id)::text as reported_as, coalesce(x.seq, memberships.last_seq) as seq
+select c.id::text as conversation, target.user_id::text as target, coalesce(target.alias, target.user_id)::text as reported_as,
+    coalesce(x.seq, memberships.last_seq) as seq
 from memberships
 join conversations c on c.tenant = $1 and c.id = memberships.conversation
 left join messages x on x.tenant = c.tenant and x.conversation = c.id and x.id = $5

@@ -226,7 +226,7 @@ async def open_message_log(
     shards = [
         Shard(
             db.connection(f"message-log-{number}", NESTED),
-            db.connection(f"aside-{number}", NESTED),
+            db.connection(f"deferred-{number}", NESTED),
             settings.batch,
             on_gap,
         )

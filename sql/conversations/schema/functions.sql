@@ -224,7 +224,8 @@ begin
         ) as k on true
     ),
     ranked as materialized (
-        select a.*, row_number() over same = 1 as is_first_entry, first_value(a.client_id) over same = a.client_id as is_first_message,
+        select a.*, row_number() over same = 1 as is_first_entry,
+            first_value(a.client_id) over same = a.client_id as is_first_message,
             -- At most the whole pause, even if the clock was set back.
             least(a.pause_ms, coalesce(a.last_sent_at + a.pause_ms - p_now, 0)) as remaining_ms
         from requested a
@@ -237,7 +238,11 @@ begin
             and b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = r.sender
     )
     select array_agg(
-        case when not r.is_limited then null when r.remaining_ms > 0 then r.remaining_ms when not r.is_first_message then r.pause_ms end order by r.ord
+        case
+            when not r.is_limited then null
+            when r.remaining_ms > 0 then r.remaining_ms
+            when not r.is_first_message then r.pause_ms
+        end order by r.ord
     ) into wait_ms
     from ranked r;
     return wait_ms;
