@@ -165,7 +165,9 @@ def judge_services(name: str, node: Health) -> Finding:
 
 def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
     fix = "Redis is slow or unreachable from that node: check its load and the network"
-    yield Finding(f"bus, {name}", node.bus_waiting < MAX_WAITING, f"{node.bus_waiting} orders wait", fix, "bus.behind")
+    yield Finding(
+        f"bus, {name}", node.bus_waiting < MAX_WAITING, f"{node.bus_waiting} control messages wait", fix, "bus.behind"
+    )
     lately = bool(node.bus_gap_at) and now - node.bus_gap_at < RECENT_MS
     detail = f"{node.bus_gaps} since its start"
     if node.bus_gap_at:

@@ -45,7 +45,7 @@ class Pool(Struct):
 
     owner: str
     waiting: int
-    lines: list[tuple[str, str, int]]
+    queues: list[tuple[str, str, int]]
 
 
 class View(Struct):
@@ -100,10 +100,10 @@ def line_of(before: Snapshot, now: Snapshot) -> Line:
         deliveries=rate("chatd_deliveries_total"),
         refusals=rate("chatd_refusals_total"),
         commands=latency(total(commands_between(before, now).values()), seconds),
-        commits=lately("chatd_commit_seconds"),
-        lag=lately("chatd_loop_lag_seconds"),
+        commits=lately("chatd_message_log_commit_seconds"),
+        lag=lately("chatd_event_loop_lag_seconds"),
         message_log_waiting=int(now.number("chatd_message_log_waiting_entries")),
-        bus_waiting=int(now.number("chatd_bus_waiting_orders")),
+        bus_waiting=int(now.number("chatd_bus_waiting_messages")),
         cpu=rate("chatd_process_cpu_seconds_total"),
         rss_bytes=int(now.number("chatd_process_resident_memory_bytes")),
     )
@@ -142,9 +142,9 @@ def milliseconds(seconds: float | None) -> float | None:
 
 
 def pool_of(snapshots: Sequence[Snapshot]) -> Pool:
-    owner = next((snapshot for snapshot in snapshots if snapshot.number("chatd_match_owner")), None)
+    owner = next((snapshot for snapshot in snapshots if snapshot.number("chatd_match_pool_owner")), None)
     return (
-        Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.lines)
+        Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.queues)
         if owner
         else Pool("", 0, [])
     )

@@ -131,7 +131,7 @@ def owner_of(view: View) -> Text:
 
 def table_of_pool(pool: Pool) -> Table:
     table = table_of("queue", "tenant", "waiting", whole="queue")
-    for tenant, queue, waiting in pool.lines:
+    for tenant, queue, waiting in pool.queues:
         table.add_row(plain(queue), plain(tenant), str(waiting))
     return table
 

@@ -357,7 +357,7 @@ class Bus:
             await self._restart_at(written, on_gap)
 
     def statistics(self) -> dict[str, int]:
-        counts = {"published": self.published, "heard": self.received, "gaps": self.gaps}
+        counts = {"sent": self.published, "received": self.received, "gaps": self.gaps}
         return {**counts, "peers": len(self.peers()), "waiting": len(self._waiting)}
 
 

@@ -6,7 +6,7 @@ from chatd.conversations.log.writer import MessageLog
 METRICS: tuple[Metric, ...] = (
     number(
         "chatd_messages_total",
-        "Messages committed by this node, each counted once.",
+        "Messages committed by this node; a retry with the same `client_id` is not counted again.",
         lambda node: node.get(MessageLog).statistics()["messages"],
     ),
     number(
@@ -15,7 +15,9 @@ METRICS: tuple[Metric, ...] = (
         lambda node: node.get(MessageLog).waiting,
     ),
     number(
-        "chatd_message_log_batches_total", "Batches started.", lambda node: node.get(MessageLog).statistics()["batches"]
+        "chatd_message_log_batches_total",
+        "Batches of the message log that were started.",
+        lambda node: node.get(MessageLog).statistics()["batches"],
     ),
     number(
         "chatd_message_log_entries_total",
@@ -24,12 +26,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     number(
         "chatd_message_log_failures_total",
-        "Failed commit attempts that were repeated.",
+        "Failed attempts to commit a batch, each of which was repeated.",
         lambda node: node.get(MessageLog).statistics()["failures"],
     ),
     duration(
-        "chatd_commit_seconds",
-        "Duration of committing a batch, including all attempts.",
+        "chatd_message_log_commit_seconds",
+        "Duration of committing a batch of messages and receipts, including all attempts.",
         lambda node: node.get(MessageLog).commits,
     ),
 )

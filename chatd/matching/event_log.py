@@ -159,7 +159,7 @@ class EventLogReader:
     def _decode(self, fields: dict[bytes, bytes]) -> Entry | None:
         entry = decode_entry(fields)
         if entry is None:
-            self._redis.note_unreadable("match log")
+            self._redis.note_unreadable("event_log")
         return entry
 
 

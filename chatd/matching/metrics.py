@@ -17,10 +17,10 @@ def longest_queue(node: Node) -> int:
 
 METRICS: tuple[Metric, ...] = (
     number(
-        "chatd_match_owner",
+        "chatd_match_pool_owner",
         "1 on the node that owns the match pool.",
         lambda node: int(node.get(MatchingService).pool.held),
     ),
     number("chatd_match_waiting_tickets", "Tickets waiting in the pool; 0 on other nodes.", waiting_tickets),
-    number("chatd_match_longest_line_tickets", "Tickets in the longest queue index of the pool.", longest_queue),
+    number("chatd_match_longest_queue_tickets", "Tickets in the longest queue of the pool.", longest_queue),
 )

@@ -15,8 +15,8 @@ from chatd.operations.snapshot import STATES, SnapshotSource
 from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.codec import tag_of
 
-# Streams in Redis whose entries may be unreadable.
-STREAMS = ("bus", "match log")
+# Streams in Redis whose entries may be unreadable: the bus, and the event log of the match pool.
+STREAMS = ("bus", "event_log")
 
 
 def info(node: Node) -> dict[Labels, float]:
@@ -78,9 +78,9 @@ METRICS: tuple[Metric, ...] = (
         lambda node: node.get(Admission).refused,
     ),
     numbers_by(
-        "close",
-        "chatd_closes_total",
-        "Closed sessions by the name of the close; `by_peer`: the client closed or disappeared.",
+        "reason",
+        "chatd_session_closes_total",
+        "Closed sessions, by the name of the close code; `by_peer`: the client closed the connection or disappeared.",
         (*CLOSES, BY_PEER),
         lambda node: node.get(CommandMetrics).closes,
     ),
@@ -101,20 +101,20 @@ METRICS: tuple[Metric, ...] = (
         "for their conversations.",
         of_hub("dropped"),
     ),
-    number("chatd_bus_peers", "Other nodes with a recent sign of life.", of_bus("peers")),
-    number("chatd_bus_waiting_orders", "Control messages waiting for Redis.", of_bus("waiting")),
-    number("chatd_bus_published_orders_total", "Control messages sent to other nodes.", of_bus("published")),
-    number("chatd_bus_heard_orders_total", "Control messages received from other nodes.", of_bus("heard")),
+    number("chatd_bus_peers", "Other nodes from which the bus has received an entry recently.", of_bus("peers")),
+    number("chatd_bus_waiting_messages", "Control messages waiting to be written to Redis.", of_bus("waiting")),
+    number("chatd_bus_sent_messages_total", "Control messages sent to other nodes.", of_bus("sent")),
+    number("chatd_bus_received_messages_total", "Control messages received from other nodes.", of_bus("received")),
     number(
         "chatd_bus_gaps_total",
-        "Times that control messages may have been missed and Postgres was read instead.",
+        "Times that control messages may have been lost and state was read from Postgres instead.",
         of_bus("gaps"),
     ),
     numbers_by(
-        "place",
-        "chatd_redis_unreadable_total",
-        "Entries in the streams of the nodes (`bus`) and of the match pool (`match log`) that were skipped because "
-        "they are foreign, damaged, or of a newer version.",
+        "stream",
+        "chatd_redis_skipped_entries_total",
+        "Entries of the streams in Redis that were skipped because they are foreign, damaged, or of a newer version: "
+        "`bus`, and `event_log` (of the match pool).",
         STREAMS,
         lambda node: node.redis.unreadable,
     ),
@@ -139,7 +139,7 @@ METRICS: tuple[Metric, ...] = (
         ("command",),
     ),
     duration(
-        "chatd_loop_lag_seconds",
+        "chatd_event_loop_lag_seconds",
         "Lag of the event loop, measured four times a second.",
         lambda node: node.get(TimerWheel).lag,
     ),

@@ -38,7 +38,7 @@ class Identity(Struct, frozen=True):
 class Snapshot(Struct, kw_only=True):
     """`state`: ready, draining or maintenance. `numbers` and `durations`: the values of each metric by their labels.
 
-    `lines`: the queues of the match pool if this node owns it: tenant, queue, number of waiting users.
+    `queues`: the longest queues of the match pool if this node owns it: tenant, queue, number of waiting users.
     """
 
     identity: Identity
@@ -46,7 +46,7 @@ class Snapshot(Struct, kw_only=True):
     state: str
     numbers: dict[str, list[tuple[Labels, float]]] = {}
     durations: dict[str, list[tuple[Labels, Histogram]]] = {}
-    lines: list[tuple[str, str, int]] = []
+    queues: list[tuple[str, str, int]] = []
 
     def number(self, name: str) -> float:
         """The value of a metric, summed over its labels."""
@@ -85,7 +85,7 @@ class SnapshotSource:
             durations={
                 metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations
             },
-            lines=matcher.pool.longest_queues(MAX_QUEUES) if matcher.pool.held else [],
+            queues=matcher.pool.longest_queues(MAX_QUEUES) if matcher.pool.held else [],
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Operations: probes, metrics, and queries and orders of the operator."""
+"""Operations: probes, metrics, and queries and commands of the operator."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -266,7 +266,7 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("clocks.skew", "stranger is", lambda health: setattr(health, "at", health.at + 60_000)),
         ("clocks.skew", "ahead of stranger", lambda health: setattr(health, "at", health.at - 60_000)),
         ("match.owner", "both own it", lambda health: setattr(health, "owns_pool", True)),
-        ("bus.behind", "5000 orders wait", lambda health: setattr(health, "bus_waiting", 5000)),
+        ("bus.behind", "5000 control messages wait", lambda health: setattr(health, "bus_waiting", 5000)),
         ("nodes.files", "999 of 1000", lambda health: setattr(health, "descriptors", 999)),
         ("message_log.behind", "9000 wait", lambda health: setattr(health, "message_log_waiting", 9000)),
         ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),

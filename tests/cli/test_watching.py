@@ -79,7 +79,7 @@ async def test_top_once(daemon: Daemon, config: Config, redis: Redis, chatd: Run
         assert (view["connections"], node["sessions"], node["state"]) == (2, 2, "ready")
         sends = view["commands"]["message.send"]
         assert 0 < sends["p50"] <= sends["p99"]
-        assert view["match"] == {"owner": node["node"], "waiting": 1, "lines": [["default", "chess", 1]]}
+        assert view["match"] == {"owner": node["node"], "waiting": 1, "queues": [["default", "chess", 1]]}
         nursery.cancel_scope.cancel()
 
 
@@ -100,7 +100,7 @@ def commands(**durations: Histogram) -> dict[str, Any]:
 
 
 def commits(*durations: float) -> dict[str, Any]:
-    return {"chatd_commit_seconds": [((), noted(*durations))]}
+    return {"chatd_message_log_commit_seconds": [((), noted(*durations))]}
 
 
 def noted(*durations: float) -> Histogram:
@@ -160,7 +160,7 @@ def test_what_stands_in_redis_cannot_write_to_the_terminal() -> None:
     evil = "\x1b]0;owned\x07[red]x\r\n"
     assert plain(evil).plain == "?]0;owned?[red]x??"
     node = snapshot(
-        "a", 1000, state=evil, numbers=numbers(match_owner=1, match_waiting_tickets=1), lines=[(evil, evil, 1)]
+        "a", 1000, state=evil, numbers=numbers(match_pool_owner=1, match_waiting_tickets=1), queues=[(evil, evil, 1)]
     )
     node.durations = commands(**{evil: noted(0.1)})
     text = drawn(view_of([], [node]))

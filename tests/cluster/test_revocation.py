@@ -52,7 +52,7 @@ async def test_every_node_measures_how_long_a_ban_took(config: Config, moderator
         print("I15, seconds from the commit to the last socket closed, by node:", seconds)
         assert all(0 <= one_of < PATIENCE for one_of in seconds)
         assert await other.is_served()
-        assert (await scrape(four[3]))[one("chatd_closes_total", close="banned")] == 1
+        assert (await scrape(four[3]))[one("chatd_session_closes_total", reason="banned")] == 1
 
 
 async def test_a_ban_by_a_strike_of_the_command_line_is_measured_too(config: Config) -> None:

@@ -202,7 +202,7 @@ async def test_unreadable_entries_are_skipped_and_counted(log: PoolEventLog) -> 
     assert await written(log, 3) == [Reset(), queued(100), queued(5)]
     redis.unreadable.clear()
     assert await latest(log) == [Reset(), queued(100), queued(5)]
-    assert redis.unreadable == {"match log": len(foreign)}
+    assert redis.unreadable == {"event_log": len(foreign)}
 
 
 async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> None:

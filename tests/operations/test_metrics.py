@@ -60,10 +60,10 @@ async def test_what_happened_is_counted(daemon: Daemon) -> None:
     assert now[one("chatd_refusals_total", code="unauthenticated")] == 1
     assert now[one("chatd_command_seconds_count", command="message.send")] == 4
     assert now[one("chatd_command_seconds_bucket", command="message.send", le="+Inf")] == 4
-    assert now[one("chatd_commit_seconds_count")] == now[one("chatd_message_log_batches_total")] >= 1
-    assert 0 < now[one("chatd_commit_seconds_sum")] < 60
+    assert now[one("chatd_message_log_commit_seconds_count")] == now[one("chatd_message_log_batches_total")] >= 1
+    assert 0 < now[one("chatd_message_log_commit_seconds_sum")] < 60
     with trio.fail_after(PATIENCE):
-        while (await scrape(daemon))[one("chatd_closes_total", close="by_peer")] != 2:
+        while (await scrape(daemon))[one("chatd_session_closes_total", reason="by_peer")] != 2:
             await trio.sleep(0.05)
 
 

@@ -70,11 +70,11 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
         assert (number("chatd_handshakes_accepted_total"), number("chatd_pending_handshakes")) == (2, 0)
         assert number("chatd_handshakes_refused_total") == 0
         assert (number("chatd_messages_total"), number("chatd_message_log_waiting_entries")) == (1, 0)
-        assert now.duration("chatd_commit_seconds").count == number("chatd_message_log_batches_total") >= 1
+        assert now.duration("chatd_message_log_commit_seconds").count == number("chatd_message_log_batches_total") >= 1
         assert number("chatd_deliveries_total") >= 1
         assert (commands["message.send"].count, commands["conversation.open"].count) == (2, 1)
-        assert number("chatd_match_owner") == 1
-        assert now.duration("chatd_loop_lag_seconds").count > 0
+        assert number("chatd_match_pool_owner") == 1
+        assert now.duration("chatd_event_loop_lag_seconds").count > 0
         assert number("chatd_timers") >= 2
         assert 0 < number("chatd_postgres_idle_connections") <= number("chatd_postgres_connections")
         for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds"):
@@ -82,14 +82,14 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
         assert number("chatd_tasks") > 0
         assert len(now.numbers["chatd_gc_collections_total"]) == 3
     ended = await until(redis, lambda snapshot: not snapshot.number("chatd_sessions"))
-    assert ended.numbers["chatd_closes_total"] == [(("by_peer",), 2)]
+    assert ended.numbers["chatd_session_closes_total"] == [(("by_peer",), 2)]
 
 
 async def test_who_waits_for_whom_is_in_it(daemon: Daemon, redis: Redis) -> None:
     async with daemon.person() as person:
         await person.call("match.find", queue="chess")
         now = await until(redis, lambda snapshot: snapshot.number("chatd_match_waiting_tickets"))
-        assert now.lines == [("default", "chess", 1)]
+        assert now.queues == [("default", "chess", 1)]
 
 
 async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis: Redis) -> None:
