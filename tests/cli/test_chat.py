@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from chatd.cli.identities import load_state, save_state, state_file
+from tests.cli.processes import Process
 from tests.forked import run_chatd
 from tests.support import PATIENCE, Daemon
 
@@ -19,38 +20,57 @@ from tests.support import PATIENCE, Daemon
 class Person:
     """A terminal: `type` a line, `sees` waits until a text was shown."""
 
-    def __init__(self, process: trio.Process) -> None:
-        self._process = process
+    def __init__(self, stdin: trio.abc.SendStream, stdout: trio.abc.ReceiveStream) -> None:
+        self._stdin = stdin
+        self._stdout = stdout
         self.shown = ""
 
     async def type(self, line: str) -> None:
-        assert self._process.stdin is not None
-        await self._process.stdin.send_all(line.encode() + b"\n")
+        await self._stdin.send_all(line.encode() + b"\n")
 
     async def type_bytes(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        await self._process.stdin.send_all(line + b"\n")
+        await self._stdin.send_all(line + b"\n")
 
     async def sees(self, text: str) -> str:
-        assert self._process.stdout is not None
         with trio.fail_after(3 * PATIENCE):
             while text not in self.shown:
-                self.shown += (await self._process.stdout.receive_some()).decode()
+                self.shown += (await self._stdout.receive_some()).decode()
         return self.shown
 
 
-def command(daemon: Daemon, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "chatd", "chat", "--http", daemon.addresses.http, *arguments]
+def chat(daemon: Daemon, *arguments: str) -> tuple[str, ...]:
+    return ("chat", "--http", daemon.addresses.http, *arguments)
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    return os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "200"}
 
 
 @asynccontextmanager
-async def terminal(daemon: Daemon, home: Path, *arguments: str, **more: str) -> AsyncIterator[Person]:
-    environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "200"} | more
+async def terminal(daemon: Daemon, home: Path, *arguments: str) -> AsyncIterator[Person]:
+    """`chatd chat` on pipes."""
+    (typed, keyboard), (screen, shown) = os.pipe(), os.pipe()
+    process = Process(chat(daemon, *arguments), environment_of(home), (typed, shown, 2))
+    for descriptor in (typed, shown):
+        os.close(descriptor)
+    async with trio.lowlevel.FdStream(keyboard) as stdin, trio.lowlevel.FdStream(screen) as stdout:
+        try:
+            yield Person(stdin, stdout)
+        finally:
+            process.end()
+
+
+@asynccontextmanager
+async def interpreter(daemon: Daemon, home: Path, *arguments: str, **more: str) -> AsyncIterator[Person]:
+    """The same in a new interpreter, which chooses its encodings and buffers."""
     process = await trio.lowlevel.open_process(
-        command(daemon, *arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
+        [sys.executable, "-m", "chatd", *chat(daemon, *arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment_of(home) | more,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        yield Person(process)
+        yield Person(process.stdin, process.stdout)
     finally:
         process.kill()
         await process.wait()
@@ -100,7 +120,7 @@ async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) ->
 
 async def test_bytes_and_terminals_that_are_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    async with terminal(daemon, tmp_path, "--as", "alice", **ascii_only) as alice:
+    async with interpreter(daemon, tmp_path, "--as", "alice", **ascii_only) as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
             await bob.sees("With")
@@ -155,8 +175,7 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
         (tmp_path, ("--url", "http://127.0.0.1:8080"), "expects a URL such as", 2),
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
-        chat = ("chat", "--http", daemon.addresses.http, *arguments)
-        done = await trio.to_thread.run_sync(run_chatd, chat, tmp_path, environment)
+        done = await trio.to_thread.run_sync(run_chatd, chat(daemon, *arguments), tmp_path, environment)
         assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
@@ -166,7 +185,7 @@ async def test_a_socket_that_lets_nobody_in_is_said(daemon: Daemon, tmp_path: Pa
 
 
 async def test_a_closed_standard_input_is_an_empty_one(daemon: Daemon, tmp_path: Path) -> None:
-    line = shlex.join(command(daemon, "--as", "alice")) + " <&-"
+    line = shlex.join([sys.executable, "-m", "chatd", *chat(daemon, "--as", "alice")]) + " <&-"
     done = await trio.run_process(
         ["sh", "-c", line],
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path)},

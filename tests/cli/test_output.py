@@ -5,9 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
@@ -15,11 +13,12 @@ from chatd.cli import printing
 from chatd.cli.printing import write_json
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
+from tests.cli.processes import run_commands
 from tests.cli.test_commands import ADD, environment
+from tests.forked import run_chatd
 from tests.support import NOBODY
 
 __all__ = ["environment"]
-Run = Callable[..., "CompletedProcess[str]"]
 CLI = Path(printing.__file__).parent
 EVIL = "\x1b[31mé\x07\x9b2J\u202eb\u2066c\x7fd\u200ee\x1b]0;t\x07"
 ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "TERM": "dumb"}
@@ -70,41 +69,21 @@ def reading(user: str, report: str) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-@pytest.fixture
-def chatd(tmp_path: Path, environment: dict[str, str]) -> Run:
-    """Start an interpreter, which chooses its encodings by the environment."""
-
-    def run(*arguments: str, **more: str) -> "CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "chatd", *arguments],
-            cwd=tmp_path, env=environment | more, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-
-    return run
-
-
-async def test_no_command_prints_control_characters(chatd: Run, db: Postgres) -> None:
+async def test_no_command_prints_control_characters(db: Postgres, environment: dict[str, str], tmp_path: Path) -> None:
     user, report = await plant(db)
-    chatd("users", "strike", user, "--reason", EVIL)
-    chatd("bans", "add", user, "--reason", EVIL)
-    for arguments in reading(user, report):
-        done = chatd(*arguments, **ASCII, COLUMNS="300")
+    for act in (("users", "strike"), ("bans", "add")):
+        run_chatd((*act, user, "--reason", EVIL), tmp_path, environment)
+    for done in run_commands(reading(user, report), tmp_path, environment | ASCII | {"COLUMNS": "300"}):
         shown = done.stdout + done.stderr
-        assert (arguments, unprintable(shown), shown.isascii(), "Traceback" in shown) == (arguments, set(), True, False)
+        assert (done.args, unprintable(shown), shown.isascii(), "Traceback" in shown) == (done.args, set(), True, False)
         assert shown
 
 
-@pytest.mark.parametrize("command", ["users", "restored"])
-def test_help_on_an_ascii_terminal(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "chatd", command, "--help"],
-        env=os.environ | ASCII,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.isascii()
+def test_help_on_an_ascii_terminal(tmp_path: Path) -> None:
+    for done in run_commands([("users", "--help"), ("restored", "--help")], tmp_path, os.environ | ASCII):
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.isascii()
+        assert "Usage" in done.stdout
 
 
 @pytest.mark.parametrize(

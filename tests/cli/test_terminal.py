@@ -3,22 +3,23 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from chatd.cli.line_editor import EndOfInput, LineEditor, fitting
-from tests.cli.test_chat import command
+from tests.cli.processes import Interpreter, Process
+from tests.cli.test_chat import chat
 from tests.cli.test_chat import terminal as pipe
 from tests.support import PATIENCE, Daemon
 
 COLUMNS = 40
+Start = Callable[[tuple[str, ...], dict[str, str], tuple[int, int, int]], Process | Interpreter]
 # Of no matter here.
 STYLES = re.compile(rb"\x1b\[[0-9;]*m")
 
@@ -29,7 +30,7 @@ class Screen:
     `process` has not been waited for.
     """
 
-    def __init__(self, master: int, slave: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, master: int, slave: int, process: Process | Interpreter) -> None:
         self.master, self.slave, self.process = master, slave, process
         self.written = b""
 
@@ -73,33 +74,22 @@ class Screen:
 
 
 @asynccontextmanager
-async def screen(arguments: list[str], home: Path, **more: str) -> AsyncIterator[Screen]:
+async def screen(arguments: tuple[str, ...], home: Path, start: Start = Process, **more: str) -> AsyncIterator[Screen]:
     master, slave = os.openpty()
     termios.tcsetwinsize(slave, (24, COLUMNS))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     environment |= {"XDG_STATE_HOME": str(home), "TERM": "xterm", "NO_COLOR": "1"} | more
-    control = (
-        f"import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, {arguments!r})"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", control],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment,
-        start_new_session=True,
-    )
+    process = start(arguments, environment, (slave, slave, slave))
     try:
         yield Screen(master, slave, process)
     finally:
-        process.kill()
-        process.wait()
+        process.end()
         os.close(master)
         os.close(slave)
 
 
 async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, tmp_path: Path) -> None:
-    async with screen(command(daemon, "--as", "alice"), tmp_path) as alice:
+    async with screen(chat(daemon, "--as", "alice"), tmp_path) as alice:
         before = alice.modes()
         await alice.sees("> ")
         async with pipe(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
@@ -135,13 +125,8 @@ async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, t
 
 
 async def test_the_terminal_is_restored_however_it_ends(daemon: Daemon, tmp_path: Path) -> None:
-    crash = f"from chatd.cli import chat, main; chat.Terminal._read = None; sys.argv[1:] = {command(daemon)[3:]!r}; main.main()"
-    for arguments, keys in (
-        (command(daemon), "text\x03"),
-        (command(daemon), "/quit\r"),
-        ([sys.executable, "-c", f"import sys; {crash}"], "text\r"),
-    ):
-        async with screen(arguments, tmp_path) as person:
+    for start, keys in ((Process, "text\x03"), (Process, "/quit\r"), (partial(Process, crash=True), "text\r")):
+        async with screen(chat(daemon), tmp_path, start) as person:
             before = person.modes()
             await person.sees("> ")
             assert person.modes() != before
@@ -152,7 +137,7 @@ async def test_the_terminal_is_restored_however_it_ends(daemon: Daemon, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, tmp_path: Path, number: int) -> None:
-    async with screen(command(daemon), tmp_path) as person:
+    async with screen(chat(daemon), tmp_path) as person:
         before = person.modes()
         await person.sees("> ")
         person.type("half a line")
@@ -165,7 +150,7 @@ async def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, tmp_path:
 async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(
     daemon: Daemon, tmp_path: Path, by_key: bool
 ) -> None:
-    async with screen(command(daemon), tmp_path) as person:
+    async with screen(chat(daemon), tmp_path) as person:
         before = person.modes()
         await person.sees("> ")
         typing = person.modes()
@@ -191,7 +176,7 @@ async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(
 
 async def test_a_terminal_that_is_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    async with screen(command(daemon), tmp_path, **ascii_only) as person:
+    async with screen(chat(daemon), tmp_path, Interpreter, **ascii_only) as person:
         await person.sees("> ")
         person.type("h\u00e9")
         await person.sees("> h\\xe9")
