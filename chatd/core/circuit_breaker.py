@@ -5,21 +5,21 @@ PAUSE_S = 10.0
 
 
 class Circuit:
-    """Opens after `MAX_FAILURES` failures in a row.
+    """Opens after `max_failures` failures in a row.
 
-    After `PAUSE_S` one caller tries, and its result decides for all.
+    After `pause_s` one caller tries, and its result decides for all.
     """
 
-    def __init__(self, failures: int = MAX_FAILURES, pause: float = PAUSE_S) -> None:
-        self._most = failures
-        self._pause = pause
+    def __init__(self, *, max_failures: int = MAX_FAILURES, pause_s: float = PAUSE_S) -> None:
+        self._max_failures = max_failures
+        self._pause_s = pause_s
         self._failures = 0
         self._until = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether it has failed too often, and not answered since."""
-        return self._failures >= self._most
+        return self._failures >= self._max_failures
 
     def may_ask(self, now: float) -> bool:
         """Whether to call now. While the circuit is open, only the caller that tries gets True."""
@@ -27,15 +27,15 @@ class Circuit:
             return True
         if now < self._until:
             return False
-        self._until = now + self._pause
+        self._until = now + self._pause_s
         return True
 
     def failed(self, now: float) -> bool:
         """True when this is the failure that opened it."""
         self._failures += 1
         if self.is_open:
-            self._until = max(self._until, now + self._pause)
-        return self._failures == self._most
+            self._until = max(self._until, now + self._pause_s)
+        return self._failures == self._max_failures
 
     def answered(self) -> bool:
         """True when it was open."""

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from chatd.client import Refused
 from chatd.conversations import effects
-from chatd.conversations.commands import joining
+from chatd.conversations.commands.joining import MAX_OWN_REQUESTS
 from chatd.conversations.effects import AnnounceMembers
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, covers, running
 
@@ -336,11 +337,18 @@ async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in
         await sam.call("join.decide", **decision)
 
 
-async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(joining, "MAX_OWN_REQUESTS", 1)
+REQUESTS = """
+with made as (
+    insert into conversations (tenant, id, kind, members, created_at, active_at)
+    select 'default', gen_random_uuid(), 'group', 1, 0, 0 from generate_series(1, $2::int) returning id
+)
+insert into join_requests (tenant, conversation, user_id, created_at) select 'default', id, $1, 0 from made
+"""
+
+
+async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(2) as (ann, ben):
+        await store.run(REQUESTS, ben.user, MAX_OWN_REQUESTS - 1)
         secrets = []
         for _ in range(2):
             id_ = (await ann.call("conversation.create", members=[]))["conversation"]["id"]

@@ -11,9 +11,11 @@ import pytest
 import trio
 import trio.testing
 
+from chatd.conversations.messages.moderation_hook import Question, open_hook
 from chatd.conversations.messages.screening import CannotScreen, check_screening
 from chatd.conversations.settings import FilterSettings, HookSettings
-from chatd.core import circuit_breaker
+from chatd.core.circuit_breaker import MAX_FAILURES, Circuit
+from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from tests.outside import Answers, Asked, Outside, answer, outside
 from tests.support import NOBODY, Daemon, Person, covers, running
@@ -249,33 +251,55 @@ async def test_without_an_answer_messages_pass_where_that_is_configured(config: 
 
 
 async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
-    config: Config, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
+    with caplog.at_level(logging.INFO):
+        async with (
+            hooked(config, down, on_failure="allow") as (daemon, server),
+            daemon.pair() as (alice, _, room),
+        ):
+            for number in range(20):
+                await alice.send(room, f"private {number}")
+            assert len(server.asked) == MAX_FAILURES
+    ((message, cause),) = logged_of_hook(caplog)
+    assert (message, bool(cause)) == ("moderation hook fails", True)
+    said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
+    assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
+
+
+def logged_of_hook(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
+    return [
+        (record.getMessage(), vars(record).get("cause")) for record in caplog.records if "hook" in record.getMessage()
+    ]
+
+
+async def test_a_hook_that_works_again_is_asked_again_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
     failing = True
 
     async def down_at_first(asked: Asked) -> bytes:
         return await down(asked) if failing else answer(ALLOW)
 
-    monkeypatch.setattr(circuit_breaker.Circuit.__init__, "__defaults__", (5, 1.1))
-    with caplog.at_level(logging.INFO):
-        async with (
-            hooked(config, down_at_first, on_failure="allow") as (daemon, server),
-            daemon.pair() as (alice, _, room),
-        ):
-            for number in range(20):
-                await alice.send(room, f"private {number}")
-            assert len(server.asked) == 5
-            failing = False
-            await trio.sleep(1.2)
-            await alice.send(room, "private 1")
-            assert len(server.asked) == 6
-    told = [
-        (record.getMessage(), vars(record).get("cause")) for record in caplog.records if "hook" in record.getMessage()
+    question = Question(
+        tenant="default", conversation=NOBODY, kind="direct", sender=NOBODY, text="hello", attachments=[], reply_to=None,
+        meta=None, client_id="a",
+    )  # fmt: skip
+    circuit = Circuit(max_failures=5, pause_s=1.1)
+    async with outside(down_at_first) as server:
+        settings = HookSettings(url=server.url, secret=SECRET, allow_private=True, on_failure="allow")
+        async with open_hook(settings, 1000, now_ms, circuit) as hook:
+            with caplog.at_level(logging.INFO):
+                for _ in range(20):
+                    assert await hook.ask(question) == "hello"
+                assert len(server.asked) == 5
+                failing = False
+                # Longer than the pause, after which one caller tries.
+                await trio.sleep(1.2)
+                assert await hook.ask(question) == "hello"
+                assert len(server.asked) == 6
+    assert [message for message, _ in logged_of_hook(caplog)] == [
+        "moderation hook fails",
+        "moderation hook is well again",
     ]
-    assert [message for message, _ in told] == ["moderation hook fails", "moderation hook is well again"]
-    assert told[0][1]
-    said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
-    assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
 
 
 async def test_a_slow_answer_for_one_holds_up_nobody_else_and_one_connection_stays_in_order(config: Config) -> None:

@@ -4,7 +4,7 @@ from chatd.core.circuit_breaker import Circuit
 
 
 def test_after_so_many_failures_in_a_row_one_tries_now_and_then() -> None:
-    circuit = Circuit(failures=3, pause=10)
+    circuit = Circuit(max_failures=3, pause_s=10)
     assert [circuit.failed(at) for at in (0, 1, 2, 3)] == [False, False, True, False]
     assert (circuit.is_open, circuit.may_ask(12.9)) == (True, False)
     assert [circuit.may_ask(at) for at in (13, 13, 22.9, 23)] == [True, False, False, True]
@@ -13,7 +13,7 @@ def test_after_so_many_failures_in_a_row_one_tries_now_and_then() -> None:
 
 
 def test_an_answer_in_between_counts() -> None:
-    circuit = Circuit(failures=2)
+    circuit = Circuit(max_failures=2)
     for _ in range(5):
         assert not circuit.failed(0)
         assert not circuit.answered()

@@ -55,12 +55,14 @@ READ = msgspec.json.Decoder(Verdict).decode
 class Hook:
     """The client of the hook. Opened by `open_hook`."""
 
-    def __init__(self, settings: HookSettings, outbound: Outbound, most_text: int, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: HookSettings, outbound: Outbound, most_text: int, clock: Callable[[], int], circuit: Circuit
+    ) -> None:
         self._settings = settings
         self._outbound = outbound
         self._most_text = most_text
         self._clock = clock
-        self._circuit = Circuit()
+        self._circuit = circuit
         self._condition = Condition("moderation hook", quiet_s=1.0)
         self._waiting = 0
 
@@ -134,7 +136,9 @@ def check_settings(settings: HookSettings) -> None:
 
 
 @asynccontextmanager
-async def open_hook(settings: HookSettings, most_text: int, clock: Callable[[], int]) -> AsyncIterator[Hook]:
+async def open_hook(
+    settings: HookSettings, most_text: int, clock: Callable[[], int], circuit: Circuit | None = None
+) -> AsyncIterator[Hook]:
     """With a connection for each message that may wait."""
     async with open_outbound(private=settings.allow_private, connections=settings.max_waiting) as outbound:
-        yield Hook(settings, outbound, most_text, clock)
+        yield Hook(settings, outbound, most_text, clock, circuit or Circuit())
