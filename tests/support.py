@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from tests.reply import Link, Reply
 PATIENCE = 10.0
 NOBODY = "00000000-0000-7000-8000-000000000000"
 Test = TypeVar("Test", bound=Callable[..., Any])
+Found = TypeVar("Found")
 
 
 def covers(command: str, *codes: str) -> Callable[[Test], Test]:
@@ -262,6 +263,16 @@ async def eventually(holds: Callable[[], object], patience: float = PATIENCE) ->
     with trio.fail_after(patience):
         while not holds():
             await trio.sleep(0.01)
+
+
+async def poll_until(
+    look: Callable[[], Awaitable[Found]], holds: Callable[[Found], object] = bool, patience: float = PATIENCE
+) -> Found:
+    """Repeat a look-up until its result satisfies the condition, and return it; fail after a timeout."""
+    with trio.fail_after(patience):
+        while not holds(found := await look()):
+            await trio.sleep(0.02)
+    return found
 
 
 Subsystems = tuple[Subsystem, ...]

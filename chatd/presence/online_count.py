@@ -8,6 +8,7 @@ askers, and is cached.
 from collections import OrderedDict
 
 import trio
+from msgspec import Struct
 
 from chatd.core.identity import UserKey
 from chatd.db import queries
@@ -17,33 +18,43 @@ from chatd.presence.service import Presence
 from chatd.presence.subscriptions import Target
 
 SQL = queries.load("presence/online_count")
-# A conversation with more members is a large one.
-MAX_SMALL_MEMBERS = 200
 # Numbers of large conversations.
-CACHE_S = 10.0
 MAX_CACHED = 1000
-PAGE_SIZE = 1000
+
+
+class CountTunables(Struct, frozen=True, kw_only=True):
+    """`max_small_members`: a conversation with more members is a large one. `cache_s`: how long the number of a large
+    one is reused. `page_size`: members of a large one that are counted at a time.
+    """
+
+    max_small_members: int = 200
+    cache_s: float = 10.0
+    page_size: int = 1000
+
+
+TUNABLES = CountTunables()
 
 
 class OnlineCount:
     """`count` may be called at any time; large conversations are counted one after the other."""
 
-    def __init__(self, db: Postgres, presence: Presence, shown_to: str) -> None:
+    def __init__(self, db: Postgres, presence: Presence, shown_to: str, tunables: CountTunables = TUNABLES) -> None:
         self._db = db
         self._presence = presence
         self._shown_to = shown_to
+        self._tunables = tunables
         self._cache: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
         self._counting = trio.Lock()
 
     async def count(self, tenant: str, conversation: str, asker: str) -> tuple[int, int]:
         """Returns how many members are online or away, and how many members there are. Raises Refused."""
         members: int = await self._db.value(SQL.count_members, tenant, conversation) or 0
-        if members <= MAX_SMALL_MEMBERS:
+        if members <= self._tunables.max_small_members:
             return await self._count_for(tenant, conversation, asker), members
         key = (tenant, conversation)
         async with self._counting:
             at, online = self._cache.get(key, (float("-inf"), 0))
-            if trio.current_time() - at >= CACHE_S:
+            if trio.current_time() - at >= self._tunables.cache_s:
                 online = await self._count_for_everybody(tenant, conversation)
                 self._cache[key] = (trio.current_time(), online)
                 self._cache.move_to_end(key)
@@ -52,7 +63,7 @@ class OnlineCount:
         return online, members
 
     async def _count_for(self, tenant: str, conversation: str, asker: str) -> int:
-        rows = await self._page(tenant, conversation, None, 2 * MAX_SMALL_MEMBERS)
+        rows = await self._page(tenant, conversation, None, 2 * self._tunables.max_small_members)
         targets = [Target((tenant, row["user"]), row["alias"]) for row in rows]
         levels = await self._presence.levels([target.user for target in targets])
         present = [target for target in targets if levels[target.user] > OFFLINE]
@@ -61,10 +72,10 @@ class OnlineCount:
     async def _count_for_everybody(self, tenant: str, conversation: str) -> int:
         online, after = 0, None
         while True:
-            rows = await self._page(tenant, conversation, after, PAGE_SIZE)
+            rows = await self._page(tenant, conversation, after, self._tunables.page_size)
             users: list[UserKey] = [(tenant, row["user"]) for row in rows if row["visible_to_all"]]
             online += sum(level > OFFLINE for level in (await self._presence.levels(users)).values())
-            if len(rows) < PAGE_SIZE:
+            if len(rows) < self._tunables.page_size:
                 return online
             after = rows[-1]["user"]
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -11,12 +13,13 @@ import trio
 from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
-from chatd.presence import online_count
+from chatd.presence.online_count import CountTunables
 from chatd.presence.service import UPDATE_INTERVAL_S
 from chatd.presence.settings import PresenceSettings
+from chatd.presence.subsystem import PRESENCE, open_presence
 from tests.conversations.test_groups import group
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, altered, covers, poll_until, running
 
 GRACE = 0.6
 
@@ -249,20 +252,20 @@ async def test_the_count_reveals_no_hidden_presence(daemon: Daemon) -> None:
         assert (await stranger.refused("presence.count", conversation=id_)).code == "not_found"
 
 
-async def test_a_large_group_counts_members_who_are_visible_to_everybody(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(online_count, "MAX_SMALL_MEMBERS", 2)
-    monkeypatch.setattr(online_count, "PAGE_SIZE", 2)
-    async with group(daemon, 5) as (id_, (ann, ben, eve, *_)):
+@pytest.mark.parametrize("cache_s", [0.0, 600.0])
+async def test_a_large_group_counts_members_who_are_visible_to_everybody(config: Config, cache_s: float) -> None:
+    tunables = CountTunables(max_small_members=2, page_size=2, cache_s=cache_s)
+    presence = altered(replace(PRESENCE, open=partial(open_presence, count_tunables=tunables)))
+    async with (
+        running(config.using(PresenceSettings(grace=GRACE)), presence) as daemon,
+        group(daemon, 5) as (id_, (ann, ben, eve, *_)),
+    ):
         await ben.call("user.settings", show_presence="contacts")
         counted = await ann.call("presence.count", conversation=id_)
         assert (counted["online"], counted["members"]) == (4, 5)
         await trio.aclose_forcefully(eve.connection)
-        await trio.sleep(GRACE + 0.5)
-        assert (await ann.call("presence.count", conversation=id_))["online"] == 4
-        monkeypatch.setattr(online_count, "CACHE_S", 0)
-        assert (await ann.call("presence.count", conversation=id_))["online"] == 3
+        await poll_until(lambda: seen(ann, eve), lambda found: found == ["offline"])
+        assert (await ann.call("presence.count", conversation=id_))["online"] == (4 if cache_s else 3)
 
 
 async def test_nothing_is_left_of_ended_sessions(daemon: Daemon) -> None:
