@@ -22,7 +22,7 @@ from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
-from chatd.db.batches import delete_all
+from chatd.db.batches import BATCH_SIZE, delete_all
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.reference.examples import ALICE, Example
@@ -230,12 +230,12 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
 
 
-async def sweep(db: Postgres, now: int, leeway: float) -> None:
+async def sweep(db: Postgres, now: int, leeway: float, *, batch_size: int = BATCH_SIZE) -> None:
     """Delete all that has expired.
 
     Revoked tokens are kept for `leeway` seconds more, in which they would be accepted.
     """
-    await delete_all(db, SQL.sweep_refresh_tokens, now)
-    await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000))
-    await delete_all(db, SQL.sweep_tickets, now)
-    await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS)
+    await delete_all(db, SQL.sweep_refresh_tokens, now, batch_size=batch_size)
+    await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000), batch_size=batch_size)
+    await delete_all(db, SQL.sweep_tickets, now, batch_size=batch_size)
+    await delete_all(db, SQL.sweep_logins, now - KEEP_LOGINS_MS, batch_size=batch_size)

@@ -30,10 +30,10 @@ MAX_LAG_BYTES = 67_108_864
 MAX_USED_SHARE = 0.9
 
 
-async def look(db: Postgres, config: Config, nodes: int) -> list[Finding]:
+async def look(db: Postgres, config: Config, nodes: int, *, max_idle_s: float = MAX_IDLE_S) -> list[Finding]:
     """All findings. `nodes`: the number of running nodes. Raises Refused."""
     indexes = {row["name"]: row["valid"] for row in await db.all(SQL.indexes)}
-    busy = await db.all(SQL.long_running, MAX_TRANSACTION_S, MAX_IDLE_S, MAX_SHOWN)
+    busy = await db.all(SQL.long_running, MAX_TRANSACTION_S, max_idle_s, MAX_SHOWN)
     row = await db.one(SQL.connections)
     assert row is not None
     to_come = await pending(db, schemas_of())

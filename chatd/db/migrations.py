@@ -87,32 +87,32 @@ class Schema(Struct, frozen=True):
 
 async def pending(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
     """The scripts that `migrate` would apply. Raises SchemaError."""
-    return await db.run_on_connection(lambda connection: find_pending(connection, schemas))
+    return await db.run_on_connection(lambda connection: find_pending(connection, schemas, __version__))
 
 
-async def migrate(db: Postgres, schemas: Sequence[Schema]) -> list[Script]:
+async def migrate(db: Postgres, schemas: Sequence[Schema], release: str = __version__) -> list[Script]:
     """Create the schemas, or bring them up to date. A schema may use those before it. Returns what was applied.
 
     Raises SchemaError.
     """
-    return await db.run_on_connection(lambda connection: apply_pending(connection, schemas), timeout=inf)
+    return await db.run_on_connection(lambda connection: apply_pending(connection, schemas, release), timeout=inf)
 
 
-async def apply_pending(connection: Any, schemas: Sequence[Schema]) -> list[Script]:
+async def apply_pending(connection: Any, schemas: Sequence[Schema], release: str) -> list[Script]:
     await connection.execute("set statement_timeout = 0; set lock_timeout = 0")
     await connection.execute("select pg_advisory_lock($1)", LOCK)
     try:
-        scripts = await find_pending(connection, schemas)
+        scripts = await find_pending(connection, schemas, release)
         await connection.execute(LEDGER)
         for script in scripts:
-            await apply(connection, script)
+            await apply(connection, script, release)
         return scripts
     finally:
         await connection.execute("select pg_advisory_unlock($1)", LOCK)
         await connection.execute("reset statement_timeout; reset lock_timeout")
 
 
-async def find_pending(connection: Any, schemas: Sequence[Schema]) -> list[Script]:
+async def find_pending(connection: Any, schemas: Sequence[Schema], release: str) -> list[Script]:
     migrations = [migration for schema in schemas for migration in schema.migrations()]
     functions = [script for schema in schemas for script in schema.functions()]
     if await connection.fetchval(PRE_RELEASE):
@@ -128,7 +128,7 @@ async def find_pending(connection: Any, schemas: Sequence[Schema]) -> list[Scrip
     check_history(applied, migrations)
     missing = [migration for migration in migrations if (migration.subsystem, migration.name) not in applied]
     recorded = {row["subsystem"]: row for row in await connection.fetch("select * from schema_functions")}
-    return missing + [script for script in functions if missing or is_outdated(script, recorded.get(script.subsystem))]
+    return missing + [one for one in functions if missing or is_outdated(one, recorded.get(one.subsystem), release)]
 
 
 def check_history(applied: dict[tuple[str, str], str], migrations: Sequence[Script]) -> None:
@@ -141,21 +141,21 @@ def check_history(applied: dict[tuple[str, str], str], migrations: Sequence[Scri
             raise SchemaError(f"the migration {name}.sql was changed after it had been applied. Restore the file.")
 
 
-def is_outdated(script: Script, recorded: Any) -> bool:
+def is_outdated(script: Script, recorded: Any, release: str) -> bool:
     """Whether to replace the functions.
 
     Those of a newer release stay: this may be an older node in a rolling upgrade.
     """
     if recorded is None:
         return True
-    return recorded["checksum"] != script.checksum and parse_version(recorded["release"]) <= parse_version(__version__)
+    return recorded["checksum"] != script.checksum and parse_version(recorded["release"]) <= parse_version(release)
 
 
-async def apply(connection: Any, script: Script) -> None:
+async def apply(connection: Any, script: Script, release: str) -> None:
     async with connection.transaction():
         await connection.execute(script.sql)
         if script.name == FUNCTIONS:
-            await connection.execute(RECORD_FUNCTIONS, script.subsystem, script.checksum, __version__)
+            await connection.execute(RECORD_FUNCTIONS, script.subsystem, script.checksum, release)
         else:
             await connection.execute(RECORD_MIGRATION, script.subsystem, script.name, script.checksum)
             # A migration may drop functions of any subsystem: apply them all again, also if this process fails before

@@ -11,9 +11,10 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class ProcessCounts:
-    """Expensive counts, at most `MAX_AGE_S` seconds old."""
+    """Expensive counts, at most `max_age_s` seconds old."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_age_s: float = MAX_AGE_S) -> None:
+        self._max_age_s = max_age_s
         self._counted_at = float("-inf")
         self._open_fds = self._tasks = 0
 
@@ -27,7 +28,7 @@ class ProcessCounts:
 
     def _count(self) -> None:
         now = time.monotonic()
-        if now - self._counted_at >= MAX_AGE_S:
+        if now - self._counted_at >= self._max_age_s:
             self._counted_at = now
             self._open_fds = open_descriptors()
             self._tasks = trio.lowlevel.current_statistics().tasks_living

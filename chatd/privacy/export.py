@@ -17,12 +17,14 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 
 SQL = queries.load("privacy/erasure")
-PAGE = 100
+PAGE_SIZE = 100
 # Characters that JSON does not escape, and that control a terminal, end a line or change the direction of a text.
 ESCAPED = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
-async def pages(db: Postgres, data: AllPersonalData, tenant: str, user: str) -> AsyncIterator[bytes]:
+async def pages(
+    db: Postgres, data: AllPersonalData, tenant: str, user: str, *, page_size: int = PAGE_SIZE
+) -> AsyncIterator[bytes]:
     """Yield the lines, a page at a time.
 
     Raises Refused: `not_found`, or `unavailable`; then there is no `end`.
@@ -33,8 +35,8 @@ async def pages(db: Postgres, data: AllPersonalData, tenant: str, user: str) -> 
     for part in data.parts:
         position, more = part.start if part.keys else (), True
         while more:
-            rows = await db.all(part.statement, tenant, user, PAGE, *position)
-            more = len(rows) == PAGE
+            rows = await db.all(part.statement, tenant, user, page_size, *position)
+            more = len(rows) == page_size
             if rows:
                 position = tuple(rows[-1][key] for key in part.keys)
                 count += len(rows) if part.keys else 0

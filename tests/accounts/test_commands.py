@@ -21,7 +21,6 @@ from chatd.client import sign_up as sign_up_client
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
-from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres
 from tests.support import NOBODY, Daemon, covers, running
 from tests.wire_client import Raw, upgrade
@@ -284,8 +283,7 @@ async def test_rotations_of_a_login_are_limited_and_the_token_stays_good(config:
         assert await rotate(daemon, (await sign_up(daemon))["refresh_token"]) == 200
 
 
-async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delete_all, "__kwdefaults__", {"batch_size": 10})
+async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres) -> None:
     now, count = now_ms(), 35
     user, login = uuid7(now), uuid7(now)
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
@@ -310,7 +308,7 @@ async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres, monkeypatch
         " select 'default', gen_random_uuid(), $1, 0, 0 from generate_series(1, $2::int) n",
         user, count,
     )  # fmt: skip
-    await commands.sweep(db, now, 5.0)
+    await commands.sweep(db, now, 5.0, batch_size=10)
     left = await rows(db)
     assert (left["refresh_tokens"], left["revoked_tokens"], left["logins"]) == (0, 1, 1)
 

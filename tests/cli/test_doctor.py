@@ -31,7 +31,7 @@ from chatd.subsystems import schemas_of, setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_operating import chatd, write_as
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import PATIENCE, running
+from tests.support import PATIENCE, poll_until, running
 
 __all__ = ["moderator", "own_redis"]
 
@@ -143,17 +143,18 @@ async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Post
         assert await db.value(definition, name) == before
 
 
-async def test_a_transaction_that_is_left_open(
-    config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doctor_postgres, "MAX_IDLE_S", 0.2)
-    async with running(config), trio.open_nursery() as nursery:
+async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgres) -> None:
+    async with trio.open_nursery() as nursery:
 
         async def forget() -> None:
             await moderator.run_on_connection(idle)
 
+        async def look() -> Finding:
+            findings = await doctor_postgres.look(moderator, config, 1, max_idle_s=0.2)
+            return next(finding for finding in findings if finding.code == "postgres.transactions")
+
         nursery.start_soon(forget)
-        finding = await found_in_the_end(config, "postgres.transactions")
+        finding = await poll_until(look, lambda finding: not finding.ok)
         assert "idle in transaction" in finding.detail
         assert "secret" not in finding.detail
         nursery.cancel_scope.cancel()
@@ -166,18 +167,20 @@ async def idle(connection: Any) -> None:
     await asyncio.sleep(4)
 
 
-async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres) -> None:
+    dead = doctor_postgres.MAX_DEAD_ROWS + 1
     async with running(config):
         await moderator.run("alter table messages set (autovacuum_enabled = off)")
         assert "autovacuum is off for messages" in (await wrong_in(config))["postgres.vacuum"].detail
         await moderator.run("alter table messages reset (autovacuum_enabled)")
-        monkeypatch.setattr(doctor_postgres, "MAX_DEAD_ROWS", 100)
         await moderator.run("alter table revoked_tokens set (autovacuum_enabled = off)")
-        await moderator.run("insert into revoked_tokens select 'default', n::text, 0 from generate_series(1, 1000) n")
+        await moderator.run(
+            "insert into revoked_tokens select 'default', n::text, 0 from generate_series(1, $1::int) n", dead
+        )
         await moderator.run("delete from revoked_tokens")
         await moderator.run("alter table revoked_tokens reset (autovacuum_enabled)")
         finding = await found_in_the_end(config, "postgres.vacuum")
-        assert "revoked_tokens has 1000 dead rows beside 0, and was never vacuumed" in finding.detail
+        assert f"revoked_tokens has {dead} dead rows beside 0, and was never vacuumed" in finding.detail
 
 
 async def test_more_nodes_than_connections(config: Config) -> None:

