@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
@@ -43,7 +42,6 @@ from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.settings import SETTINGS, HookSettings, MessageLogSettings
 from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
-from chatd.realtime.signals import SessionClosed
 
 
 @asynccontextmanager
@@ -59,7 +57,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
     ):
         node.services.add(message_log)
         node.hub.subscriptions.gaps.use_commits(message_log.began)
-        node.signals.on(SessionClosed, partial(typing.end_typing, node))
+        typing.open_typing(node)
         node.signals.on(NodeLeft, lambda _: message_log.flush())
         if screening is not None:
             node.services.add(screening)

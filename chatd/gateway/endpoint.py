@@ -17,7 +17,7 @@ from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.session import Session, SessionDeps
 from chatd.realtime.drain import Drain
 from chatd.realtime.pending_session import PendingSession
-from chatd.realtime.signals import SessionClosed, SessionOpened
+from chatd.realtime.signals import SessionOpened
 from chatd.wire.codec import Codec
 
 LOG = log.get(__name__)
@@ -106,17 +106,10 @@ class GatewayEndpoint:
             await session.run(connection)
         finally:
             timer.cancel()
-            hub = deps.node.hub
-            stopped = hub.typing.stop_all(session.id, trio.current_time())
-            typing_in = {
-                place: user for place, user in stopped.items() if hub.subscriptions.is_subscribed(session.id, place)
-            }
-            await hub.subscriptions.unsubscribe_in_batches(session)
-            hub.unregister(session)
             ending = session.ending[0].name if session.ending else BY_PEER
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
             deps.node.get(CommandMetrics).closes[ending] += 1
-            await deps.node.signals.send(SessionClosed(session.tenant, session.user, typing_in))
+            await deps.node.hub.end(session)
 
 
 def rejection(refused: Refused) -> Rejected:

@@ -15,9 +15,8 @@ from chatd.realtime.memberships import Memberships
 from chatd.realtime.message_trace import Traces
 from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.sessions import WRITES_PER_TURN, Broadcaster, Delivery, EncodedEvent, Session, credential_of
-from chatd.realtime.signals import SessionRemoved
+from chatd.realtime.signals import SessionClosed, SessionEnding, SessionRemoved
 from chatd.realtime.subscriptions import TOPICS_PER_TURN, Subscriptions
-from chatd.realtime.typing_sessions import TypingSessions
 from chatd.wire.base import Event
 
 # Time after which clients reconnect when the database was restored.
@@ -39,7 +38,6 @@ class Hub:
     ) -> None:
         self.signals = signals or Signals()
         self.traces = Traces()
-        self.typing = TypingSessions()
         self.disconnect_latency = DisconnectLatency(clock)
         self.broadcaster = Broadcaster(writes_per_turn)
         self.connections = Connections(self.signals)
@@ -61,6 +59,13 @@ class Hub:
         self.disconnect_latency.note_closed(session)
         if known:
             self.signals.send_sync(SessionRemoved(session))
+
+    async def end(self, session: Session) -> None:
+        """Unregister a session that may have many subscriptions, and send the signals of its end."""
+        self.signals.send_sync(SessionEnding(session))
+        await self.subscriptions.unsubscribe_in_batches(session)
+        self.unregister(session)
+        await self.signals.send(SessionClosed(session))
 
     async def deliver_to_user(self, tenant: str, user: str, delivery: Delivery) -> None:
         sessions = self.connections.of_user(tenant, user)

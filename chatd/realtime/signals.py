@@ -1,7 +1,5 @@
 """Signals about sessions and users of this node. See `core/signals`."""
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from chatd.realtime.pending_session import PendingSession
@@ -14,16 +12,20 @@ class SessionOpened(Struct, frozen=True):
     pending: PendingSession
 
 
-class SessionClosed(Struct, frozen=True):
-    """A session has ended. `typing_in`: the conversations in which others still see its user typing, and as whom."""
+class SessionEnding(Struct, frozen=True):
+    """A session is ending; it is still registered and subscribed. Sent without awaiting."""
 
-    tenant: str
-    user: str
-    typing_in: Mapping[str, str]
+    session: Session
 
 
 class SessionRemoved(Struct, frozen=True):
-    """A session has left the hub. Sent without awaiting, before `SessionClosed`."""
+    """A session has left the hub. Sent without awaiting, between `SessionEnding` and `SessionClosed`."""
+
+    session: Session
+
+
+class SessionClosed(Struct, frozen=True):
+    """A session has ended."""
 
     session: Session
 

@@ -4,6 +4,7 @@ They are sent to the connected members at that moment; a slow reader does not ge
 `presence.typing_members` members they are not sent.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import trio
@@ -15,12 +16,15 @@ from chatd.conversations.settings import PresenceDefaults
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.realtime.feeds import Members
-from chatd.realtime.signals import SessionClosed
+from chatd.realtime.hub import Hub
+from chatd.realtime.signals import SessionClosed, SessionEnding
 from chatd.wire.base import Command, Event, Id, Ok
 from chatd.wire.reference.examples import Example
 
 # Clients drop the indicator after this time, unless it is repeated.
 EXPIRES_IN_S = 6
+# A client types in one conversation at a time; more than this are not remembered.
+MAX_CONVERSATIONS = 16
 
 SQL = queries.load("conversations/typing")
 
@@ -85,30 +89,21 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     at_once=are_members_known,
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
-    ctx.node.hub.typing.stop(ctx.session, cmd.conversation)
+    ctx.node.get(TypingSessions).stop(ctx.session, cmd.conversation)
     return await typing_effects(ctx, cmd.conversation, typing=False)
 
 
 async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effects:
-    hub = ctx.node.hub
-    members = hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
+    members = ctx.node.hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
     if members.count > ctx.node.config.get(PresenceDefaults).typing_members:
         return [Reply(Ok())]
     user = members.aliases.get(ctx.user, ctx.user)
     if not typing:
         stopped = TypingStopped(conversation=conversation, user=user)
         return [Reply(Ok()), ToConversation(conversation, stopped, ctx.session, ephemeral=True)]
-    hub.typing.start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN_S)
+    ctx.node.get(TypingSessions).start(ctx.session, conversation, user, trio.current_time() + EXPIRES_IN_S)
     started = TypingStarted(conversation=conversation, user=user, expires_in=EXPIRES_IN_S)
     return [Reply(Ok()), ToConversation(conversation, started, ctx.session, ephemeral=True)]
-
-
-async def end_typing(node: Node, signal: SessionClosed) -> None:
-    """Send `typing.stop` when the connection on which a user typed has ended."""
-    stopped = (TypingStopped(conversation=conversation, user=user) for conversation, user in signal.typing_in.items())
-    with trio.CancelScope(shield=True):
-        ctx = system_context(node, signal.tenant, signal.user)
-        await deliver(ctx, [ToConversation(event.conversation, event, ephemeral=True) for event in stopped])
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
@@ -122,3 +117,60 @@ async def look_up(ctx: Ctx, conversation: str) -> Members:
     members = Members(row["members"], row["aliases"] or {})
     ctx.node.hub.memberships.note_members(ctx.tenant, conversation, members)
     return members
+
+
+class TypingSessions:
+    """The sessions of this node that are typing, so that their typing ends when they disconnect.
+
+    By session: conversations, how the user is known there, and when their typing expires.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._typing: dict[str, dict[str, tuple[str, float]]] = {}
+
+    def start(self, session: str, conversation: str, shown_as: str, until: float) -> None:
+        """Note that a session types; others see its user as `shown_as`.
+
+        Commands over REST (without a session) are not noted.
+        """
+        if session:
+            conversations = self._typing.setdefault(session, {})
+            if len(conversations) < MAX_CONVERSATIONS:
+                conversations[conversation] = (shown_as, until)
+
+    def stop(self, session: str, conversation: str) -> None:
+        conversations = self._typing.get(session)
+        if conversations is not None:
+            conversations.pop(conversation, None)
+
+    def on_ending(self, signal: SessionEnding) -> None:
+        """Forget the conversations that the user has left."""
+        session = signal.session.id
+        for conversation in tuple(self._typing.get(session, ())):
+            if not self._hub.subscriptions.is_subscribed(session, conversation):
+                self.stop(session, conversation)
+
+    def end(self, session: str) -> list[TypingStopped]:
+        """Forget a session that has ended. Returns the events for those who still see its user typing."""
+        typing, now = self._typing.pop(session, {}), trio.current_time()
+        return [
+            TypingStopped(conversation=conversation, user=shown_as)
+            for conversation, (shown_as, until) in typing.items()
+            if until > now
+        ]
+
+
+def open_typing(node: Node) -> None:
+    node.services.add(typing := TypingSessions(node.hub))
+    node.signals.on_sync(SessionEnding, typing.on_ending)
+    node.signals.on(SessionClosed, partial(end_typing, node))
+
+
+async def end_typing(node: Node, signal: SessionClosed) -> None:
+    """Send `typing.stop` when the connection on which a user typed has ended."""
+    session = signal.session
+    stopped = node.get(TypingSessions).end(session.id)
+    with trio.CancelScope(shield=True):
+        ctx = system_context(node, session.tenant, session.user)
+        await deliver(ctx, [ToConversation(event.conversation, event, ephemeral=True) for event in stopped])
