@@ -16,6 +16,8 @@ from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
+from chatd.matching.matches import Matches
+from chatd.matching.pool_owner import PoolOwner
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings
 from chatd.moderation import actions
@@ -129,7 +131,7 @@ async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
 
 
 def queued(ctx: Ctx, ticket: Ticket, *, is_new: bool) -> MatchQueued:
-    waiting, eta = ctx.node.get(MatchingService).pool.queue_length(ticket.tenant, ticket.queue, is_new=is_new)
+    waiting, eta = ctx.node.get(PoolOwner).queue_length(ticket.tenant, ticket.queue, is_new=is_new)
     return MatchQueued(ticket=ticket.id, waiting=waiting, eta_ms=UNSET if eta is None else eta)
 
 
@@ -151,7 +153,7 @@ async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
 
 async def active(ctx: Ctx) -> Row | None:
     """The match that the user is in."""
-    return await ctx.node.get(MatchingService).matches.active(ctx.tenant, ctx.user)
+    return await ctx.node.get(Matches).active(ctx.tenant, ctx.user)
 
 
 def no_search() -> Refused:
@@ -217,7 +219,7 @@ class LeaveMatch(Command, tag="match.leave"):
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """Refused `not_found` if you are not in a match."""
     row, _ = await current_match(ctx, cmd.ticket)
-    await ctx.node.get(MatchingService).matches.end(ctx.tenant, row["match"], "left", session=ctx.session)
+    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
 
 
@@ -238,7 +240,7 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     row, criteria = await current_match(ctx, cmd.ticket)
     matching = ctx.node.get(MatchingService)
     await matching.check_connected(user_key(ctx))
-    await matching.matches.end(ctx.tenant, row["match"], "skipped", session=ctx.session)
+    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "skipped", session=ctx.session)
     ticket = await new_ticket(ctx, row["queue"], criteria)
     matching.find(ticket)
     return [Reply(Ok(ticket=ticket.id))]
@@ -275,7 +277,7 @@ class AnnounceKept(Effect, frozen=True):
     rev: int
 
     async def deliver(self, ctx: Ctx) -> None:
-        matches = ctx.node.get(MatchingService).matches
+        matches = ctx.node.get(Matches)
         await matches.keep(ctx.tenant, self.match, self.conversation, self.users, self.rev)
 
 
@@ -286,7 +288,7 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     is_over, kept = await ctx.node.db.in_transaction(count_vote, ctx, match, aliases)
     if is_over:
         # A block ends the match as well: whichever is committed first, nothing is kept.
-        await ctx.node.get(MatchingService).matches.end(ctx.tenant, match, "left", session=ctx.session)
+        await ctx.node.get(Matches).end(ctx.tenant, match, "left", session=ctx.session)
         raise no_match()
     return kept
 

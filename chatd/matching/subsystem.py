@@ -16,9 +16,9 @@ from chatd.matching.tunables import TUNABLES, MatchTunables
 
 @asynccontextmanager
 async def open_matching(node: Node, tunables: MatchTunables = TUNABLES) -> AsyncIterator[None]:
-    matching = node.services.add(
-        MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock, tunables)
-    )
+    matching = MatchingService(node.config, node.db, node.redis, node.hub, node.cluster, node.clock, tunables)
+    for service in (matching, matching.pool, matching.matches):
+        node.services.add(service)
     # Before it runs: a node that starts during maintenance makes no pairs.
     matching.pool.pause(node.get(Maintenance).enabled)
     async with background(node) as start:

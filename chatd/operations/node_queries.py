@@ -25,7 +25,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.secrets import fingerprint
 from chatd.db.redis import Redis
-from chatd.matching.service import MatchingService
+from chatd.matching.pool_owner import PoolOwner
 from chatd.operations.node_query_types import Answer, Health, Sessions
 from chatd.operations.process import open_descriptors
 from chatd.realtime.message_trace import Trace
@@ -64,7 +64,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
     """The health of the node."""
 
     def answer(self, node: Node) -> Health:
-        bus, pool = node.cluster.bus, node.get(MatchingService).pool
+        bus, pool = node.cluster.bus, node.get(PoolOwner)
         hub, message_log = node.hub.statistics(), node.get(MessageLog).statistics()
         return Health(
             version=__version__,

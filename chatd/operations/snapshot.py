@@ -15,7 +15,7 @@ from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import NO_LABELS, Durations, Labels, Metrics, Numbers
 from chatd.core.histogram import Histogram
-from chatd.matching.service import MatchingService
+from chatd.matching.pool_owner import PoolOwner
 from chatd.realtime.drain import Drain
 
 # Queues of the match pool in a snapshot, the longest first.
@@ -74,7 +74,7 @@ class SnapshotSource:
         self._metrics = node.get(Metrics)
 
     def snapshot(self) -> Snapshot:
-        node, matcher = self._node, self._node.get(MatchingService)
+        node, pool = self._node, self._node.get(PoolOwner)
         numbers = [metric for metric in self._metrics if isinstance(metric, Numbers)]
         durations = [metric for metric in self._metrics if isinstance(metric, Durations)]
         return Snapshot(
@@ -85,7 +85,7 @@ class SnapshotSource:
             durations={
                 metric.name: [(labels, one.copy()) for labels, one in metric.read(node).items()] for metric in durations
             },
-            queues=matcher.pool.longest_queues(MAX_QUEUES) if matcher.pool.held else [],
+            queues=pool.longest_queues(MAX_QUEUES) if pool.held else [],
         )
 
     @property
