@@ -1,4 +1,4 @@
-"""What admins order of the cluster as a whole. Only for admins of all tenants."""
+"""`ping`, and what admins of all tenants order of the cluster as a whole."""
 
 from typing import Annotated, ClassVar
 
@@ -8,11 +8,11 @@ from chatd.app import audit_log, maintenance
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply
 from chatd.app.maintenance import MaintenanceChanged
-from chatd.app.registry import admin_command
+from chatd.app.registry import admin_command, always, command
 from chatd.cluster.control_messages import StartDrain
 from chatd.core.errors import Refused
 from chatd.wire.admin import AdminCommand, Lasts
-from chatd.wire.base import Ok
+from chatd.wire.base import Command, Millis, Ok, Result
 from chatd.wire.reference.examples import Example
 
 
@@ -62,3 +62,21 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
 def require_all_tenants(ctx: Ctx) -> None:
     if not ctx.admin_scope.all_tenants:
         raise Refused("forbidden", "this concerns all tenants")
+
+
+class Ping(Command, tag="ping"):
+    """Get the time of the server. `ts` is returned unchanged."""
+
+    ts: Millis
+
+
+class Pong(Result, tag="pong"):
+    """The answer to `ping`."""
+
+    ts: Millis
+    server_time: Millis
+
+
+@command(Ping, result=Pong, cost=0.1, http="POST /v1/ping", at_once=always)
+async def ping(ctx: Ctx, cmd: Ping) -> Effects:
+    return [Reply(Pong(ts=cmd.ts, server_time=ctx.now))]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
 from chatd.app.subsystem import Subsystem, background
-from chatd.operations import commands, health, metrics, node_metrics, openapi, ping
+from chatd.operations import commands, health, metrics, node_metrics, openapi
 from chatd.operations.node_queries import NodeQueries
 from chatd.operations.process import ProcessCounts
 from chatd.operations.settings import SETTINGS
@@ -24,7 +24,7 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
 OPERATIONS = Subsystem(
     name="operations",
     settings=SETTINGS,
-    commands=(commands, ping),
+    commands=(commands,),
     routes=(health.add_routes, metrics.add_routes),
     openapi=openapi.ROUTES,
     metrics=node_metrics.METRICS,

@@ -10,7 +10,7 @@ from msgspec import Struct
 from chatd.conversations.commands.conversations import CreateConversation
 from chatd.conversations.messages.sending import SendMessage
 from chatd.core.errors import Refused
-from chatd.operations.ping import Pong
+from chatd.operations.commands import Pong
 from chatd.wire.base import Command, Id
 from chatd.wire.codec import Codec, NotAFrame, codecs, tag_of
 from chatd.wire.connection_events import Behind
