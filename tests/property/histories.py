@@ -52,9 +52,7 @@ class Kind:
 KINDS = {
     "all": Kind(5, DEEDS),
     "blocking": Kind(3, BLOCKING),
-    "matching": Kind(
-        4, MATCHING, away=0.12, absences=True, in_match=0.7, queues=("default", "default", "trio", "asking")
-    ),
+    "matching": Kind(4, MATCHING, away=0.12, absences=True, in_match=0.7, queues=(*["default"] * 8, "trio", "asking")),
 }
 # Users are matched with the same few partners again, and a match ends soon after the last device has disconnected.
 MATCH_SETTINGS = MatchSettings(recent=0, grace=0.5)
