@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import jwt
 import pytest
-import trio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -42,10 +41,7 @@ def issuer(algorithm: str, folder: Path) -> tuple[TenantSettings, Sign]:
 
 
 async def closes(person: Person, code: int) -> None:
-    with trio.fail_after(20):
-        while person.closed is None:
-            await trio.sleep(0.01)
-    assert person.closed.code == code
+    assert (await person.ended(20)).code == code
 
 
 async def test_tokens_of_an_issuer_are_accepted_from_the_beginning(

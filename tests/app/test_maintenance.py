@@ -37,7 +37,7 @@ async def test_of_two_looks_at_once_the_later_answer_stands(db: Postgres) -> Non
             await slow.asked.wait()
             await change(db, operator(), False, "", None)
             nursery.start_soon(maintenance.refresh)
-            await trio.sleep(0.2)
+            await trio.testing.wait_all_tasks_blocked()
             slow.answer.set()
     assert not maintenance.enabled
     assert paused == [True, False]

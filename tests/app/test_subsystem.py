@@ -3,12 +3,12 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from chatd import __version__
 from chatd.app.registry import load
@@ -26,7 +26,7 @@ from chatd.wire.reference.python_types import python_types
 from tests.golden.vectors import vectors
 from tests.privacy.test_erasure import ERASURE, done
 from tests.privacy.test_export import exported
-from tests.support import PATIENCE, Daemon, altered, running
+from tests.support import Daemon, altered, poll_until, running
 
 PACKAGE = Path(__file__).with_name("notes")
 
@@ -62,9 +62,7 @@ async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem
         assert (await bob.event("note.added"))["text"] == "over REST"
         assert (await bob.refused("note.add", user=alice.user, text="")).code == "bad_request"
         for daemon in (one, two):
-            with trio.fail_after(PATIENCE):
-                while await counts(daemon) != {"notes": 2, "archived": 2, "counted": 2}:
-                    await trio.sleep(0.02)
+            await poll_until(partial(counts, daemon), lambda found: found == {"notes": 2, "archived": 2, "counted": 2})
             metrics = await daemon.rest("GET", "/metrics", Host="localhost")
             assert (
                 "# HELP chatd_notes_total Notes of all nodes.\n# TYPE chatd_notes_total counter\nchatd_notes_total 2.0"

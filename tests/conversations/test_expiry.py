@@ -3,8 +3,6 @@
 from functools import partial
 from typing import Any
 
-import trio
-
 from chatd.accounts.settings import TenantSettings
 from chatd.app.jobs import Job, is_due
 from chatd.conversations.messages import deletion
@@ -13,7 +11,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
-from tests.support import PATIENCE, Daemon, Person, only_jobs, running, with_frequent_jobs
+from tests.support import Daemon, Person, only_jobs, poll_until, running, with_frequent_jobs
 
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 
@@ -156,9 +154,7 @@ RETENTION = only_jobs(Job("retention", partial(deletion.delete_aged, every_ms=0,
 
 
 async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
-    with trio.fail_after(PATIENCE):
-        while await swept(person, conversation) != gone:
-            await trio.sleep(0.1)
+    await poll_until(lambda: swept(person, conversation), lambda found: found == gone)
 
 
 async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres) -> None:
@@ -200,9 +196,7 @@ async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres
 
 async def test_only_one_node_looks_through_everything(config: Config, store: Postgres) -> None:
     async with nodes(config, subsystems=with_frequent_jobs(0.5)):
-        with trio.fail_after(PATIENCE):
-            while await store.value("select count(*) from job_runs where job = 'retention'") == 0:
-                await trio.sleep(0.05)
+        await poll_until(lambda: store.value("select count(*) from job_runs where job = 'retention'"))
         assert not await is_due(store, "retention", deletion.RETENTION_EVERY_MS)
         assert await is_due(store, "retention", 0)
 

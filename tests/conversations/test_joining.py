@@ -55,6 +55,7 @@ async def test_links_that_do_not_count(daemon: Daemon) -> None:
         over = await link(ann, id_, expires_in=1)
         await ann.call("invite.revoke", conversation=id_, invite=listed[0]["id"])
         assert (await ann.refused("invite.revoke", conversation=id_, invite=listed[0]["id"])).code == "not_found"
+        # Until the link with `expires_in=1` has expired.
         await trio.sleep(1.1)
         wrong = [await eve.refused("conversation.join", secret=s) for s in (spent, over, revoked, "ci_nothing-like-it")]
         assert len({(refused.code, refused.message) for refused in wrong}) == 1

@@ -5,13 +5,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import trio
 
 from chatd.core.clock import now_ms
 from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group
 from tests.files import picture, stored
-from tests.support import NOBODY, PATIENCE, Daemon, covers
+from tests.support import NOBODY, Daemon, covers, poll_until
 
 
 @covers("message.send")
@@ -174,9 +173,7 @@ async def test_one_rule_of_the_database_says_who_may_write(daemon: Daemon, db: P
             assert (await alice.refused(command, **fields)).code == "forbidden", command
         soon = round(time() * 1000) + 100
         await alice.call("message.schedule", conversation=conversation, client_id="3", text="after", at=soon)
-        with trio.fail_after(PATIENCE):
-            while (await alice.call("schedule.list"))["items"][0].get("failed") is None:
-                await trio.sleep(0.05)
+        await poll_until(lambda: alice.call("schedule.list"), lambda found: found["items"][0].get("failed"))
         history = (await alice.call("message.history", conversation=conversation))["items"]
         assert [one["text"] for one in history] == ["before"]
 

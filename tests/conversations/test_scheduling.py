@@ -16,7 +16,7 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, operator, running
+from tests.support import NOBODY, Daemon, Person, covers, operator, poll_until, running
 
 HOUR = 3_600_000
 
@@ -42,9 +42,7 @@ async def hasten(store: Postgres) -> None:
 
 
 async def until_none(person: Person) -> None:
-    with trio.fail_after(PATIENCE):
-        while await planned(person):
-            await trio.sleep(0.05)
+    await poll_until(lambda: planned(person), lambda found: not found)
 
 
 async def failure(person: Person) -> tuple[str, str]:
@@ -210,6 +208,7 @@ async def test_what_a_dead_node_had_taken_is_sent_once(config: Config, store: Po
         await plan(alice, conversation, "sent", client_id="sent")
         await store.run("update scheduled_messages set claimed_until = 9000000000000000, due_at = 1")
         await alice.send(conversation, "sent", client_id="sent")
+        # Longer than the interval of the job.
         await trio.sleep(1.2)
         assert len(await planned(alice)) == 2
         await hasten(store)

@@ -18,7 +18,7 @@ from chatd.core.circuit_breaker import MAX_FAILURES, Circuit
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from tests.outside import Answers, Asked, Outside, answer, outside
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, eventually, running
 
 SECRET = "a secret of more than thirty-two bytes"
 ALLOW = {"allow": True}
@@ -342,8 +342,7 @@ async def test_only_so_many_wait_for_it(config: Config) -> None:
     ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(alice.send, conversation, "one")
-            while not server.asked:
-                await trio.sleep(0.01)
+            await eventually(lambda: server.asked)
             assert (
                 await bob.refused("message.send", conversation=conversation, client_id="b", text="x")
             ).code == "unavailable"

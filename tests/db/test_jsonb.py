@@ -17,7 +17,7 @@ from chatd.subsystems import load_registry
 from chatd.wire.codec import tag_of
 from chatd.wire.validation import drop_sign_of_zero
 from tests.cluster.test_two_nodes import nodes
-from tests.support import PATIENCE, Daemon, Person, covers
+from tests.support import Daemon, Person, covers, poll_until
 from tests.wire.strategies import BIGINT, TEXT
 
 # Where jsonb, JSON and msgpack disagree about numbers.
@@ -247,9 +247,7 @@ async def test_an_attachment_of_another_form_spoils_no_page_and_stops_no_service
 
 
 async def eventually_found(person: Person, word: str) -> None:
-    with trio.fail_after(PATIENCE):
-        while not (await person.call("message.search", query=word))["items"]:
-            await trio.sleep(0.05)
+    await poll_until(lambda: person.call("message.search", query=word), lambda found: found["items"])
 
 
 async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(daemon: Daemon, store: Postgres) -> None:

@@ -21,7 +21,7 @@ from tests.admins import ANN, administered, order
 from tests.faults.process import linked, process
 from tests.files import stored
 from tests.http.raw import Door
-from tests.support import PATIENCE, Daemon, eventually, running
+from tests.support import PATIENCE, Daemon, eventually, poll_until, running
 
 FILE = b"\x00\x01" * 3_500_000
 TEXT = "x" * 16_000
@@ -174,6 +174,4 @@ async def test_long_lists_of_an_admin_are_bounded_too(config: Config, store: Pos
             assert set(statuses) <= {200, 429, 504}
             assert 0 < statuses[200] <= BOUNDS.per_user
             vanish(streams)
-        with trio.fail_after(PATIENCE):
-            while (await order(daemon, "audit", limit=150)).status != 200:
-                await trio.sleep(0.05)
+        await poll_until(lambda: order(daemon, "audit", limit=150), lambda answer: answer.status == 200)

@@ -27,7 +27,7 @@ from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.files import fetched, picture, stored
 from tests.reply import Reply
-from tests.support import NOBODY, PATIENCE, Daemon, Person, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, poll_until, running
 
 __all__ = ["own_redis"]
 
@@ -338,9 +338,7 @@ async def test_a_search_by_sender_goes_by_the_id_that_is_shown(server: Daemon) -
         talk, bobs = of_bob["conversation"], of_bob["partner"]["id"]
         await bob.send(talk, "hello stranger")
         await bob.send(direct, "hello friend")
-        with trio.fail_after(PATIENCE):
-            while await found_by(alice) != ["hello friend", "hello stranger"]:
-                await trio.sleep(0.05)
+        await poll_until(lambda: found_by(alice), lambda found: found == ["hello friend", "hello stranger"])
         assert await found_by(alice, sender=bobs) == ["hello stranger"]
         assert await found_by(alice, sender=bob.user) == ["hello friend"]
         assert await found_by(alice, sender=bob.user, conversation=talk) == []

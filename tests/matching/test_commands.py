@@ -11,7 +11,7 @@ from chatd.client import sign_up
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.matching.settings import MatchSettings, QueueSettings
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, poll_until, running
 
 QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
 
@@ -385,6 +385,7 @@ async def test_a_user_who_does_not_reconnect_is_not_matched_and_a_partner_is_not
         assert (await bob.event("match.ended"))["reason"] == "disconnected"
         async with quick.person("ann") as ann:
             await ann.call("match.find")
+        # Longer than the grace period, after which the tickets have expired.
         await trio.sleep(1)
         await eve.call("match.find")
         assert (await eve.event("match.expired"))["reason"] == "expired"
@@ -426,6 +427,4 @@ async def test_a_search_needs_a_connection(daemon: Daemon) -> None:
 
 async def eventually_refused(daemon: Daemon, token: str) -> None:
     """The user is still in the match, but has no connection."""
-    with trio.fail_after(PATIENCE):
-        while (await daemon.rest("POST", "/v1/match/skip", {}, token)).status != 409:
-            await trio.sleep(0.05)
+    await poll_until(lambda: daemon.rest("POST", "/v1/match/skip", {}, token), lambda answer: answer.status == 409)

@@ -26,7 +26,7 @@ from chatd.matching.tunables import TUNABLES, MatchTunables
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
-from tests.support import PATIENCE, eventually
+from tests.support import eventually, poll_until
 
 NUMBERS = count()
 WORDS = ("zqtag", "zqattribute", "zqwish")
@@ -79,12 +79,7 @@ async def stream(redis: Redis) -> str:
 
 
 async def until_in_stream(redis: Redis, words: tuple[str, ...], *, there: bool) -> None:
-    with trio.fail_after(PATIENCE):
-        while True:
-            text = await stream(redis)
-            if all((word in text) is there for word in words):
-                return
-            await trio.sleep(0.02)
+    await poll_until(lambda: stream(redis), lambda text: all((word in text) is there for word in words))
 
 
 async def erase(db: Postgres, user: str) -> None:

@@ -19,7 +19,7 @@ from chatd.matching.event_log import PoolEventLog
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool_events import PoolEvent, Queued, Reset, TicketRemoved
 from tests.conftest import Servers
-from tests.support import PATIENCE, eventually
+from tests.support import eventually, poll_until
 
 KEYS = count()
 
@@ -58,9 +58,7 @@ async def log(servers: Servers, loop: None) -> AsyncIterator[PoolEventLog]:
 
 
 async def written(log: PoolEventLog, count: int) -> list[PoolEvent]:
-    with trio.fail_after(PATIENCE):
-        while len(logged := await log.reader.everything()) < count:
-            await trio.sleep(0.01)
+    logged = await poll_until(log.reader.everything, lambda logged: len(logged) >= count)
     return [line.event for line in logged]
 
 
@@ -146,11 +144,10 @@ async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(servers: Ser
             tickets.append(queued(number))
             owned.pool.apply(tickets[-1])
             log.append(tickets[-1])
+            # So that each event has an entry of its own.
             while log._unwritten:
                 await trio.sleep(0.001)
-        with trio.fail_after(PATIENCE):
-            while await latest(log) != [Reset(), *tickets]:
-                await trio.sleep(0.01)
+        await poll_until(lambda: latest(log), lambda events: events == [Reset(), *tickets])
         assert sum(line.event == Reset() for line in await log.reader.everything()) < 5
 
 
@@ -217,10 +214,9 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
             if number == 79:
                 owned.pool.apply(queued(5000))
             log.append(large if number < 79 else queued(5000))
+            # So that an entry has few events.
             await trio.sleep(0.002)
-        with trio.fail_after(PATIENCE):
-            while queued(5000) not in [line.event for line in await log.reader.everything()]:
-                await trio.sleep(0.01)
+        await poll_until(log.reader.everything, lambda logged: queued(5000) in [line.event for line in logged])
         rows = await redis.call("XRANGE", log._key, "-", "+")
         assert sum(len(fields[b"s"]) for _, fields in rows) < 2 * limit
         events = await latest(log)

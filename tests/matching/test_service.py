@@ -118,8 +118,7 @@ async def test_a_user_who_connects_during_the_look_up_keeps_the_ticket(
         # As the node does to which the user has connected.
         matching.pool.submit(lost)
         answer.set()
-        while matching.pool.ticket_of(("default", gone.user)) is not None:
-            await trio.sleep(0.01)
+        await eventually(lambda: matching.pool.ticket_of(("default", gone.user)) is None)
     assert matching.pool.ticket_of(("default", lost.user)) == lost
     assert matching.pool._unclaimed == {}
 
@@ -137,10 +136,8 @@ async def test_the_ticket_of_a_user_who_connected_before_the_owner_existed_is_se
     monkeypatch.setattr(matching._cluster.lookup, "is_connected", somebody)
     monkeypatch.setattr(matching._cluster, "publish", published.append)
     lost = unclaimed_ticket(matching, 2)
-    with trio.fail_after(PATIENCE):
-        while not (parked := [message for message in published if isinstance(message, TicketParked)]):
-            await trio.sleep(0.01)
-    assert [message.ticket for message in parked] == [lost]
+    await eventually(lambda: any(isinstance(message, TicketParked) for message in published))
+    assert [message.ticket for message in published if isinstance(message, TicketParked)] == [lost]
     assert matching.pool.ticket_of(("default", lost.user)) == lost
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from chatd.conversations.settings import MessageSettings
 from chatd.core.clock import now_ms
@@ -24,7 +23,7 @@ from tests.conversations.test_groups import group
 from tests.files import PDF, fetched, picture, stored
 from tests.moderation.test_reports import report, strangers, transcript
 from tests.privacy.test_export import exported
-from tests.support import Daemon, Person, covers, operator, running
+from tests.support import Daemon, Person, covers, operator, poll_until, running
 from tests.uploads.test_commands import House, files
 
 __all__ = ["daemon"]
@@ -221,8 +220,7 @@ async def test_the_picture_of_a_report_stays_with_it(daemon: Daemon, store: Post
         picture = (await stored(daemon, alice.account.access_token, PDF))["id"]
         id_ = await report(alice, user=bob.user, picture=picture)
         await alice.call(act, **({"upload": picture} if act == "upload.delete" else {"confirm": True}))
-        while await store.value("select removed_at from uploads") is None:
-            await trio.sleep(0.05)
+        await poll_until(lambda: store.value("select removed_at from uploads"))
         sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
         await sweep.run(now_ms() + 2 * DAY)
         assert (await order(daemon, "report.file", report=id_, upload=picture)).body == PDF

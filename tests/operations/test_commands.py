@@ -3,7 +3,7 @@
 import trio
 
 from tests.admins import BEN, acts, daemon, done, refused
-from tests.support import PATIENCE, Daemon, covers
+from tests.support import Daemon, covers, poll_until
 
 __all__ = ["daemon"]
 
@@ -27,9 +27,7 @@ async def test_drain(daemon: Daemon) -> None:
         assert await person.is_served()
         await done(daemon, "drain", over=0)
         assert (await person.ended()).code == 1001
-        with trio.fail_after(PATIENCE):
-            while await is_open(daemon):
-                await trio.sleep(0.05)
+        await poll_until(lambda: is_open(daemon), lambda open_: not open_)
 
 
 async def is_open(daemon: Daemon) -> bool:

@@ -28,7 +28,7 @@ from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.golden.vectors import REGISTRY
 from tests.http.raw import Door
-from tests.support import PATIENCE, Daemon, running
+from tests.support import PATIENCE, Daemon, poll_until, running
 
 __all__ = ["moderator"]
 # Connections keep the settings with which they began.
@@ -99,9 +99,9 @@ async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await moderator.run(f"alter database {name} set default_transaction_read_only = on")
         await moderator.run(CUT)
-        with trio.fail_after(PATIENCE):
-            while (await until(daemon, "away"))["postgres"] != {"status": "read_only"}:
-                await trio.sleep(0.05)
+        await poll_until(
+            lambda: until(daemon, "away"), lambda services: services["postgres"] == {"status": "read_only"}
+        )
         assert (
             await alice.refused("message.send", conversation=conversation, client_id="a", text="a")
         ).code == "unavailable"
@@ -183,9 +183,9 @@ async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moder
 
 async def until(daemon: Daemon, status: str, patience: float = PATIENCE) -> dict[str, dict[str, str]]:
     """The services, once the probe answers with this status; the code of the answer is that of the status."""
-    with trio.fail_after(patience):
-        while (answer := await daemon.rest("GET", "/readyz")).body["status"] != status:
-            await trio.sleep(0.05)
+    answer = await poll_until(
+        lambda: daemon.rest("GET", "/readyz"), lambda answer: answer.body["status"] == status, patience
+    )
     assert answer.status == (200 if status in ("ready", "degraded") else 503)
     services: dict[str, dict[str, str]] = answer.body["services"]
     return services

@@ -18,7 +18,7 @@ from chatd.operations.metrics import name_of
 from chatd.operations.settings import MetricsSettings
 from chatd.subsystems import SUBSYSTEMS, setting_names
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE, Answer, Daemon, running
+from tests.support import NOBODY, PATIENCE, Answer, Daemon, poll_until, running
 
 TOKEN = "t0ken-of-prometheus-itself"
 PATHS = ("/metrics", "/metrics/nodes")
@@ -62,9 +62,8 @@ async def test_what_happened_is_counted(daemon: Daemon) -> None:
     assert now[one("chatd_command_seconds_bucket", command="message.send", le="+Inf")] == 4
     assert now[one("chatd_message_log_commit_seconds_count")] == now[one("chatd_message_log_batches_total")] >= 1
     assert 0 < now[one("chatd_message_log_commit_seconds_sum")] < 60
-    with trio.fail_after(PATIENCE):
-        while (await scrape(daemon))[one("chatd_session_closes_total", reason="by_peer")] != 2:
-            await trio.sleep(0.05)
+    closed = one("chatd_session_closes_total", reason="by_peer")
+    await poll_until(lambda: scrape(daemon), lambda now: now[closed] == 2)
 
 
 async def test_requests_that_are_no_commands_are_counted_too(config: Config) -> None:

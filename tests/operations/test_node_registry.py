@@ -21,7 +21,7 @@ from chatd.operations.snapshot import Snapshot
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import NOBODY, PATIENCE, Daemon, operator, running
+from tests.support import NOBODY, PATIENCE, Daemon, operator, poll_until, running
 
 __all__ = ["moderator", "own_redis"]
 
@@ -34,12 +34,11 @@ async def redis(config: Config, loop: None) -> AsyncIterator[Redis]:
 
 async def those_who(redis: Redis, are_there: int, state: str = "ready") -> list[Snapshot]:
     """The nodes, once there are as many in this state."""
-    with trio.fail_after(PATIENCE):
-        while True:
-            found = [snapshot for snapshot in await node_registry.read(redis) if snapshot.state == state]
-            if len(found) == are_there:
-                return found
-            await trio.sleep(0.05)
+
+    async def in_state() -> list[Snapshot]:
+        return [snapshot for snapshot in await node_registry.read(redis) if snapshot.state == state]
+
+    return await poll_until(in_state, lambda found: len(found) == are_there)
 
 
 async def until(redis: Redis, holds: object) -> Snapshot:
@@ -101,9 +100,8 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
             assert 0 < await redis.call("PTTL", redis.key("node", snapshot.identity.node)) <= node_registry.LEASE_MS
         await order(config, control_messages.StartDrain(found[0].identity.node, 0.0), "drain")
         assert await those_who(redis, 1) == await those_who(redis, 1)
-        with trio.fail_after(PATIENCE):
-            while await redis.call("EXISTS", redis.key("node", found[0].identity.node)):
-                await trio.sleep(0.05)
+        key = redis.key("node", found[0].identity.node)
+        await poll_until(lambda: redis.call("EXISTS", key), lambda count: count == 0)
         assert await redis.call("ZSCORE", redis.key("nodes"), found[0].identity.node) is None
 
 

@@ -60,6 +60,7 @@ async def test_one_node_removes_an_expired_one_once(redis: Redis) -> None:
     )
     for store in (expired, one, two):
         await store.register([(BEN, 2)])
+    # Longer than the time to live of the first one.
     await trio.sleep(0.1)
     unready = await one.heartbeat(remove_expired=False)
     assert unready is not None
@@ -80,6 +81,7 @@ async def test_a_node_that_has_come_back_is_not_removed(redis: Redis) -> None:
     slow, one = PresenceStore(redis, "slow", 0.05), PresenceStore(redis, "one", 10)
     for store in (slow, one):
         await store.register([(ANN, 2)])
+    # Longer than the time to live of the slow one.
     await trio.sleep(0.1)
     reply = await one.heartbeat()
     assert reply is not None

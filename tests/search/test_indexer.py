@@ -17,7 +17,7 @@ from chatd.core.slices import finish
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.search.indexer import Indexer, IndexerTunables, batch_of, entry_of
 from chatd.wire.connection_events import SessionBehind
-from tests.support import PATIENCE
+from tests.support import PATIENCE, poll_until
 
 SENDER = str(UUID(int=9))
 MESSAGE = Message(
@@ -97,12 +97,7 @@ async def check(db: Postgres) -> None:
 
 
 async def wait_until_whole(db: Postgres) -> None:
-    with trio.fail_after(3 * PATIENCE):
-        while True:
-            there, expected = await state(db)
-            if there == expected:
-                return
-            await trio.sleep(0.1)
+    await poll_until(lambda: state(db), lambda found: found[0] == found[1], 3 * PATIENCE)
 
 
 async def writers(db: Postgres, places: list[str], rng: random.Random, count: int) -> None:

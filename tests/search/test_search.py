@@ -12,7 +12,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group
 from tests.files import PDF, picture, stored
-from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, poll_until, running
 
 
 async def texts(person: Person, query: str = "", **fields: Any) -> list[str]:
@@ -22,9 +22,7 @@ async def texts(person: Person, query: str = "", **fields: Any) -> list[str]:
 
 async def found(person: Person, query: str, expected: list[str], **fields: Any) -> None:
     """The index follows some moments later."""
-    with trio.fail_after(PATIENCE):
-        while await texts(person, query, **fields) != expected:
-            await trio.sleep(0.05)
+    await poll_until(lambda: texts(person, query, **fields), lambda found: found == expected)
 
 
 async def marked(person: Person, query: str) -> list[list[str]]:
@@ -143,9 +141,8 @@ async def test_an_edit_replaces_the_words_and_a_deletion_takes_them(daemon: Daem
         await bob.call("message.delete", conversation=conversation, message=third, scope="me")
         assert await texts(bob, "word") == []
         assert await texts(alice, "word") == ["hidden word"]
-        with trio.fail_after(PATIENCE):
-            while await db.value("select count(*) from search_index where words @@ 'secret' or words @@ 'wording'"):
-                await trio.sleep(0.05)
+        stale = "select count(*) from search_index where words @@ 'secret' or words @@ 'wording'"
+        await poll_until(lambda: db.value(stale), lambda count: count == 0)
         assert await db.value("select count(*) from search_index") == 2
         await db.run("delete from messages where id = $1", third)
         assert await db.value("select count(*) from search_index") == 1

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import trio
 import trio_asyncio
 
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.moderation import reports
 from tests.files import MP4, PDF, fetched, picture, stored
-from tests.support import Daemon, Person, covers, operator, shared
+from tests.support import Daemon, Person, covers, operator, poll_until, shared
 
 daemon = shared
 
@@ -152,11 +151,10 @@ async def shown_everywhere(
     await person.call("message.pin", **place, message=message)
     assert (await person.event("message.update"))["message"]["attachments"] == expected
     assert (await person.call("message.pins", **place))["items"][0]["attachments"] == expected
-    found: list[Any] = []
-    while not found:
-        found = (await person.call("message.search", query="look has:image"))["items"]
-        await trio.sleep(0.05)
-    assert found[0]["message"]["attachments"] == expected
+    found = await poll_until(
+        lambda: person.call("message.search", query="look has:image"), lambda found: found["items"]
+    )
+    assert found["items"][0]["message"]["attachments"] == expected
     await person.call(
         "message.forward", conversation=conversation, client_id="again", source=conversation, message=message
     )
