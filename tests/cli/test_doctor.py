@@ -55,18 +55,12 @@ async def wrong_in(config: Config) -> dict[str, Finding]:
 
 
 async def found_in_the_end(config: Config, code: str) -> Finding:
-    with trio.fail_after(3 * PATIENCE):
-        while code not in (wrong := await wrong_in(config)):
-            await trio.sleep(0.2)
-    return wrong[code]
+    return (await poll_until(lambda: wrong_in(config), lambda wrong: code in wrong, 3 * PATIENCE))[code]
 
 
 async def only_found(config: Config, *codes: str) -> dict[str, Finding]:
     """Nothing else is wrong, once all has started."""
-    with trio.fail_after(3 * PATIENCE):
-        while set(wrong := await wrong_in(config)) != set(codes):
-            await trio.sleep(0.2)
-    return wrong
+    return await poll_until(lambda: wrong_in(config), lambda wrong: set(wrong) == set(codes), 3 * PATIENCE)
 
 
 @pytest.fixture
@@ -234,6 +228,7 @@ async def test_a_node_that_hangs(config: Config, redis: Redis) -> None:
     """It wrote a moment ago and answers nothing, even when it writes nothing any more."""
     async with running(config):
         await write_as(redis, "ghost")
+        # Longer than a node may be silent.
         await trio.sleep(4)
         assert (await wrong_in(config))["nodes.silent"].detail == "ghost: no answer within 2 seconds"
 
@@ -304,9 +299,7 @@ async def test_a_match_pool_whose_owner_is_gone(config: Config, redis: Redis) ->
 async def test_a_new_owner_writes_its_event_log_at_once(config: Config) -> None:
     """Otherwise an idle pool would count as one whose event log is stale."""
     async with running(config):
-        with trio.fail_after(PATIENCE):
-            while {"match.mirror", "match.owner"} & set(await wrong_in(config)):
-                await trio.sleep(0.1)
+        await poll_until(lambda: wrong_in(config), lambda wrong: not {"match.mirror", "match.owner"} & set(wrong))
 
 
 # --- judgements ---------------------------------------------------------------------------------------------------

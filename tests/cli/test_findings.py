@@ -35,7 +35,7 @@ from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import tell
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.forked import run_chatd
-from tests.support import PATIENCE, Daemon, running
+from tests.support import PATIENCE, Daemon, poll_until, running
 from tests.uploads.test_blobs import BUCKET, answering, served
 
 __all__ = ["moderator", "own_redis"]
@@ -419,9 +419,11 @@ async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: P
         replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes")
     )
     async with nodes(config, 1), nodes(other, 1):
-        with trio.fail_after(3 * PATIENCE):
-            while not {"nodes.secrets", "nodes.uploads"} <= wrong(found := await said(config, "doctor")):
-                await trio.sleep(0.2)
+        found = await poll_until(
+            lambda: said(config, "doctor"),
+            lambda found: {"nodes.secrets", "nodes.uploads"} <= wrong(found),
+            3 * PATIENCE,
+        )
         for code in ("nodes.secrets", "nodes.uploads"):
             assert "this configuration" in found[code].detail
             assert config.get(AuthSettings).secret not in found[code].detail

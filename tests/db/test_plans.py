@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
-import trio
 import trio_asyncio
 
 from chatd.conversations.log.statements import NESTED
@@ -20,6 +19,7 @@ from chatd.core.config import PostgresSection
 from chatd.db import queries, stale_statistics
 from chatd.db.postgres import Postgres, server_settings
 from tests.db.functions import inner_statements
+from tests.support import poll_until
 
 ROWS = 4000
 # By type: the value of a column in row g.
@@ -314,6 +314,4 @@ async def test_a_table_that_is_filled_again_in_the_same_pages_is_analysed(db: Po
     await db.run("delete from again where n < 1000")
     await db.run("vacuum analyze again")
     await db.run("insert into again select generate_series(1, 900)")
-    with trio.fail_after(30):
-        while "again" not in await stale_statistics.renew(db):
-            await trio.sleep(0.2)
+    await poll_until(lambda: stale_statistics.renew(db), lambda renewed: "again" in renewed, 30)

@@ -22,7 +22,7 @@ from chatd.db.redis import Redis, open_redis
 from chatd.search.indexer import IndexerTunables
 from chatd.search.subsystem import SEARCH, open_search
 from tests.cluster.test_bans import moderator
-from tests.support import PATIENCE, Daemon, Person, altered, running, with_frequent_jobs
+from tests.support import PATIENCE, Daemon, Person, altered, poll_until, running, with_frequent_jobs
 
 __all__ = ["moderator"]
 ROOT = Path(__file__).parents[2]
@@ -86,10 +86,7 @@ async def failing(daemon: Daemon) -> set[str]:
 
 
 async def until(daemon: Daemon, holds: Callable[[set[str]], object], patience: float = 3 * PATIENCE) -> set[str]:
-    with trio.fail_after(patience):
-        while not holds(found := await failing(daemon)):
-            await trio.sleep(0.1)
-    return found
+    return await poll_until(lambda: failing(daemon), holds, patience)
 
 
 async def check_served(alice: Person, bob: Person, conversation: str) -> None:
@@ -156,6 +153,7 @@ async def test_keys_that_somebody_else_has_written(
 ) -> None:
     async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await broken(redis)
+        # Until each service has read its keys.
         await trio.sleep(1.5)
         await check_served(alice, bob, conversation)
         await until(daemon, lambda found: found if broken is of_another_kind else True)

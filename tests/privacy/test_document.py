@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
@@ -11,7 +10,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.presence.settings import PresenceSettings
 from tests.privacy.test_erased_traces import say_everywhere
-from tests.support import PATIENCE, running
+from tests.support import poll_until, running
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/privacy.md").read_text()
 SECTION = DOCUMENT.partition("## Every table and key\n")[2].partition("\n## ")[0]
@@ -96,6 +95,4 @@ async def test_each_key_of_redis_is_documented_and_an_id_is_where_it_says(config
             assert {"match", "presence"} <= here
             assert {re.sub(":.*", "", key) for key in await holding(redis, alice.user)} == {"match", "presence"}
         # Who has gone is on no board.
-        with trio.fail_after(PATIENCE):
-            while await holding(redis, alice.user) != {"match"}:
-                await trio.sleep(0.05)
+        await poll_until(lambda: holding(redis, alice.user), lambda found: found == {"match"})

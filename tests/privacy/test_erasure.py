@@ -27,7 +27,7 @@ from chatd.privacy import erasure
 from chatd.privacy.erasure import ErasureTunables
 from chatd.subsystems import all_personal_data
 from tests.cluster.test_two_nodes import nodes
-from tests.support import NOBODY, PATIENCE, Daemon, Person, altered, covers, eventually, only_jobs, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, altered, covers, eventually, only_jobs, poll_until, running
 
 # Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
 GONE = {
@@ -48,9 +48,9 @@ async def daemon(config: Config) -> AsyncIterator[Daemon]:
 
 
 async def done(store: Postgres, user: str) -> None:
-    with trio.fail_after(3 * PATIENCE):
-        while await store.value("select done_at from erasures where user_id = $1", user) is None:
-            await trio.sleep(0.05)
+    await poll_until(
+        lambda: store.value("select done_at from erasures where user_id = $1", user), patience=3 * PATIENCE
+    )
 
 
 async def check_gone(store: Postgres, user: str) -> None:

@@ -20,7 +20,7 @@ from chatd.privacy import export
 from chatd.privacy.routes import MAX_READERS
 from chatd.subsystems import all_personal_data
 from tests.http.raw import Door
-from tests.support import PATIENCE, Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, poll_until, running
 
 Lines = list[dict[str, Any]]
 
@@ -232,9 +232,8 @@ async def test_slow_readers_do_not_keep_others_from_theirs(config: Config, store
         )
         assert (again.status, again.body["message"]) == (429, "1 exports at a time")
         await stack.aclose()
-        with trio.fail_after(PATIENCE):
-            while (await daemon.rest("GET", "/v1/me/export", token=slow[0].account.access_token)).status != 200:
-                await trio.sleep(0.05)
+        token = slow[0].account.access_token
+        await poll_until(lambda: daemon.rest("GET", "/v1/me/export", token=token), lambda answer: answer.status == 200)
 
 
 @asynccontextmanager
