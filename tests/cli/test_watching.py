@@ -45,6 +45,7 @@ async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess
 async def test_nodes(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
     async with daemon.person():
         await those_who(redis, 1)
+        # Until the next snapshot of the node, which has the session.
         await trio.sleep(1.1)
         (row,) = json.loads((await beside(chatd, config, "nodes", "--json")).stdout)
         assert (row["version"], row["sessions"], row["state"]) == (__version__, 1, "ready")

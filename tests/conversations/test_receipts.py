@@ -110,9 +110,11 @@ async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: 
         before = (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"]
         async with trio.open_nursery() as nursery, held(daemon, conversation):
             nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
+            # Until the first receipt is in a batch of its own, which waits for the lock.
             await trio.sleep(0.1)
             for person, seq in ((bob, 3), (also_bob, 6), (phone, 5)):
                 nursery.start_soon(partial(person.call, "receipt.read", conversation=conversation, seq=seq))
+            # Until the others have gathered behind it.
             await trio.sleep(0.2)
         told = await alice.event("message.read")
         assert (told["seq"], told["unread"], told["rev"]) == (6, 0, before + 2)
@@ -127,9 +129,11 @@ async def test_one_change_of_both_positions_tells_both(daemon: Daemon) -> None:
             await alice.send(conversation, str(number))
         async with trio.open_nursery() as nursery, held(daemon, conversation):
             nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
+            # Until the first receipt is in a batch of its own, which waits for the lock.
             await trio.sleep(0.1)
             nursery.start_soon(partial(bob.call, "receipt.read", conversation=conversation, seq=3))
             nursery.start_soon(partial(also_bob.call, "receipt.delivered", conversation=conversation, seq=6))
+            # Until the others have gathered behind it.
             await trio.sleep(0.2)
         told = await alice.event("message.read")
         assert (told["seq"], told["delivered"]) == (3, 6)

@@ -209,6 +209,7 @@ async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_wi
             await ben.event("match.ended")
             await ann.call("match.find", queue="other", attributes={own: own})
             await ben.call("match.find", queue="other", accept={"must_not": {asked: condition}})
+            # In which the two would be matched, if their conditions permitted it.
             await trio.sleep(0.1)
             for person in (ann, ben):
                 await person.call("match.cancel")

@@ -29,6 +29,7 @@ async def test_one_user_with_slow_statements_leaves_the_pool_to_the_others(confi
         async with trio.open_nursery() as nursery, locked(store, LOCK_SETTINGS, alice.user):
             for device in devices:
                 nursery.start_soon(set_settings, device, answers)
+            # Until her statements wait for the lock.
             await trio.sleep(0.3)
             # All of it while her statements hold what they can get.
             assert await bob.call("conversation.list")

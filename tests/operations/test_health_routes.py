@@ -154,6 +154,7 @@ async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moder
         nursery.start_soon(moderator.run_on_connection, migrate_for_a_while, 3 * PATIENCE)
         await held.wait()
         nursery.start_soon(partial(daemon_module.run, waiting))
+        # Until the node waits for the migration.
         await trio.sleep(0.5)
         probes = [await door.rest(method, path) for method in ("GET", "HEAD") for path in PROBES]
         others = [await door.rest(method, path, **headers) for method, path, headers in NO_PROBES]

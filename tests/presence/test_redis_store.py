@@ -118,6 +118,7 @@ async def test_of_many_nodes_one_may_remove_an_expired_one(redis: Redis) -> None
         await store.register([])
     for number in range(5):
         await PresenceStore(redis, f"expired {number}", 0.001).register([(BEN, 2)])
+        # Longer than its time to live.
         await trio.sleep(0.01)
         replies = []
 

@@ -231,14 +231,17 @@ async def test_a_message_that_somebody_removes_just_now_is_waited_for_by_nobody(
     for number in range(3):
         await write(db, place, f"text {number}", rng)
 
+    deleted = trio.Event()
+
     async def work(connection: Any) -> None:
         async with connection.transaction():
             await connection.execute("delete from messages where seq = 2")
+            deleted.set()
             await connection.execute("select pg_sleep(0.5)")
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(db.run_on_connection, work)
-        await trio.sleep(0.1)
+        await deleted.wait()
         async with at_work(Indexer(db)):
             await wait_until_whole(db)
     assert await db.value("select count(*) from search_index") == 2

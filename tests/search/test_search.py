@@ -300,14 +300,17 @@ async def test_a_search_that_takes_too_long_is_given_up_and_the_next_one_works(d
         await alice.send(conversation, "needle")
         await found(bob, "needle", ["needle"])
 
+        locked = trio.Event()
+
         async def hold(connection: Any) -> None:
             async with connection.transaction():
                 await connection.execute("lock table search_index in access exclusive mode")
+                locked.set()
                 await connection.execute("select pg_sleep(3)")
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(db.run_on_connection, hold)
-            await trio.sleep(0.2)
+            await locked.wait()
             for query in ("needle", '"needle"'):
                 assert (await bob.refused("message.search", query=query)).code == "timeout"
             await alice.send(conversation, "sending goes on")
