@@ -250,3 +250,19 @@ def test_every_route_is_in_the_descriptions() -> None:
     assert served == {(method, path) for path, methods in described.items() for method in methods}
     for method, path in served:
         assert f"{method.upper()} {path.partition('{')[0]}" in text, path
+
+
+# Constants without a parameter. The folder of programs is one per machine; the others are patched in `tests/cluster`.
+PATCHED = {"LIBRARY", "MAX_ANSWER_BYTES", "MAX_SESSIONS", "TIMEOUT_S"}
+
+
+def test_tests_pass_tunables_as_parameters() -> None:
+    """No test patches a constant of a module, or the defaults of a function."""
+    found = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(parsed(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+                names = [one.value for one in node.args[:2] if isinstance(one, ast.Constant)]
+                found |= {str(name).rpartition(".")[2] for name in names}
+    constants = {name for name in found if name.isupper() or name in ("__defaults__", "__kwdefaults__")}
+    assert constants <= PATCHED
