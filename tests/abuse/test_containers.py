@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from math import inf, prod
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
@@ -49,7 +50,9 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Passing:
-    """Entries belong to connections, requests, commits or waits, and are removed with them."""
+    """Entries belong to these, see `OWNERS`, and are removed with them."""
+
+    owner: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,23 @@ class OneEach:
     what: str
 
 
+# What bounds the number of each owner: the product of these.
+OWNERS: dict[str, tuple[Most | Setting, ...]] = {
+    "command": (Setting("limits.connections"),),
+    "conversation behind": (Most("search.indexer.MAX_NOTED"),),
+    "disconnected user": (Setting("limits.accepts_per_second"), Setting("presence.grace")),
+    "entry of the log": (Setting("message_log.waiting"),),
+    "handshake": (Setting("limits.pending_handshakes"),),
+    "HTTP connection": (Most("http.server.MAX_CONNECTIONS"),),
+    "match": (Setting("limits.connections"),),
+    "reader": (Most("conversations.unread_counters.MAX_WAITING"),),
+    "refused HTTP connection": (Most("http.server.MAX_REFUSALS"),),
+    "session": (Setting("limits.connections"),),
+    "subscription": (Setting("limits.connections"), Setting("limits.conversations_per_user")),
+    "ticket": (Setting("limits.connections"),),
+    "unsaved time": (Most("presence.service.MAX_UNSAVED"),),
+    "upload": (Most("uploads.admission.MAX_FILES"),),
+}
 Rule = Most | Setting | Fixed | Passing | OneEach
 # Subclasses of classes of libraries (asyncpg, Quart), which own their attributes.
 OF_LIBRARIES = {"chatd.db.postgres.Session", "chatd.http.app.Route"}
@@ -93,104 +113,104 @@ RULES: dict[Place, Rule] = {
     "cluster.bus.Bus._seen": NODES,
     "cluster.bus.Bus._acked_by": NODES,
     "cluster.bus.Bus.writes": Most("cluster.bus.MAX_WRITES"),
-    "cluster.lookup.ClusterLookup._sought": Passing(),
-    "cluster.lookup.ClusterLookup._inquiries": Passing(),
+    "cluster.lookup.ClusterLookup._sought": Passing("command"),
+    "cluster.lookup.ClusterLookup._inquiries": Passing("command"),
     "cluster.reconciler.Reconciler._checks": Fixed(),
     "cluster.reconciler.Reconciler._sweep_checks": Fixed(),
     "cluster.reconciler.Reconciler._suspects": Most("cluster.reconciler.MAX_SUSPECTS"),
     "cluster.reconciler.Reconciler._later_horizons": OneEach("check of the peer watch within PUBLISHED_WITHIN_S"),
     "cluster.stream_window.StreamWindow._entries": Most("matching.event_log.MAX_ENTRIES"),
-    "conversations.log.deferred.DeferredConversations.keys": Passing(),
-    "conversations.log.publisher.Publisher._flights": Passing(),
+    "conversations.log.deferred.DeferredConversations.keys": Passing("entry of the log"),
+    "conversations.log.publisher.Publisher._flights": Passing("entry of the log"),
     "conversations.log.writer.MessageLog._shards": Fixed(),
     "conversations.log.writer.Shard._open": Setting("message_log.waiting"),
-    "conversations.messages.typing.TypingSessions._typing": Passing(),
-    "conversations.unread_counters.UnreadCounters._waiting": Passing(),
+    "conversations.messages.typing.TypingSessions._typing": Passing("session"),
+    "conversations.unread_counters.UnreadCounters._waiting": Passing("reader"),
     "core.health.Health.conditions": OneEach("service or server"),
     "core.health.Sparse._seen": Most("core.health.MAX_VALUES"),
     "core.histogram.Histogram.counts": OneEach("bucket, of which there are as many as BOUNDS"),
-    "db.fair_share.FairShare._slots": Passing(),
+    "db.fair_share.FairShare._slots": Passing("command"),
     "db.postgres.Postgres._idle": Setting("postgres.pool"),
     "db.postgres_faults.Faults._conditions": Fixed(),
     "db.postgres_faults.Faults.open": CODES,
     "db.redis.Redis.unreadable": CODES,
     "gateway.admission.Admission.refused": CODES,
-    "gateway.admission.SlotCounter._by_key": Passing(),
+    "gateway.admission.SlotCounter._by_key": Passing("session"),
     "gateway.endpoint.GatewayEndpoint._codecs": Fixed(),
-    "gateway.listener.Listener._reading": Passing(),
+    "gateway.listener.Listener._reading": Passing("session"),
     "gateway.session.SessionDeps.rows": Fixed(),
     "http.admin_tokens.Admins._admins": Fixed(),
     "http.admin_tokens.Admins._digests": Fixed(),
     "http.admin_tokens.Admins._tenants": Fixed(),
-    "http.requests_under_way.RequestsUnderWay._scopes": Passing(),
+    "http.requests_under_way.RequestsUnderWay._scopes": Passing("HTTP connection"),
     "http.rest.RequestDecoder._types": Fixed(),
-    "http.server.Server._per_address": Passing(),
-    "http.server.Server._refusals": Passing(),
-    "http.server.Server._streams": Passing(),
-    "http.slots.Slots._by_address": Passing(),
-    "http.slots.Slots._by_user": Passing(),
-    "matching.announcements.Announcements._deferred": Passing(),
+    "http.server.Server._per_address": Passing("HTTP connection"),
+    "http.server.Server._refusals": Passing("refused HTTP connection"),
+    "http.server.Server._streams": Passing("HTTP connection"),
+    "http.slots.Slots._by_address": Passing("upload"),
+    "http.slots.Slots._by_user": Passing("upload"),
+    "matching.announcements.Announcements._deferred": Passing("session"),
     "matching.announcements.Announcements._deliveries": OneEach("announcement until its next write to Postgres"),
     "matching.announcements.Announcements._ended": Most("matching.announcements.MAX_ENDED"),
-    "matching.announcements.Announcements.announced": Passing(),
-    "matching.announcements.Announcements.unconfirmed": Passing(),
-    "matching.announcements.Announcements.unverified": Passing(),
-    "matching.disconnects.DisconnectReaper._banned": Passing(),
-    "matching.disconnects.DisconnectReaper._disconnected": Passing(),
-    "matching.disconnects.DisconnectReaper._missing": Passing(),
-    "matching.event_log.PoolEventLog._erased": Passing(),
+    "matching.announcements.Announcements.announced": Passing("session"),
+    "matching.announcements.Announcements.unconfirmed": Passing("session"),
+    "matching.announcements.Announcements.unverified": Passing("session"),
+    "matching.disconnects.DisconnectReaper._banned": Passing("match"),
+    "matching.disconnects.DisconnectReaper._disconnected": Passing("disconnected user"),
+    "matching.disconnects.DisconnectReaper._missing": Passing("match"),
+    "matching.event_log.PoolEventLog._erased": OneEach("user erased since the last write to the stream"),
     "matching.event_log.PoolEventLog._unwritten": Most("matching.event_log.MAX_UNWRITTEN"),
-    "matching.event_log.PoolEventLog.open_matches": Passing(),
-    "matching.local_tickets.LocalTickets._parked": Passing(),
-    "matching.local_tickets.LocalTickets.active": Passing(),
+    "matching.event_log.PoolEventLog.open_matches": Passing("match"),
+    "matching.local_tickets.LocalTickets._parked": Passing("disconnected user"),
+    "matching.local_tickets.LocalTickets.active": Passing("ticket"),
     "matching.owned_pool.OwnedPool._queues": Fixed(),
-    "matching.pairing.Pairing._in_commit": Passing(),
-    "matching.pool.Pool._confirmed": Passing(),
-    "matching.pool.Pool._in_pair": Passing(),
+    "matching.pairing.Pairing._in_commit": Passing("ticket"),
+    "matching.pool.Pool._confirmed": Passing("ticket"),
+    "matching.pool.Pool._in_pair": Passing("ticket"),
     "matching.pool.Pool._queues": Fixed(),
-    "matching.pool.Pool._to_pair": Passing(),
+    "matching.pool.Pool._to_pair": Passing("ticket"),
     "matching.pool.Pool._used": Most("matching.pool.MAX_USED_TICKETS"),
     "matching.pool.Pool._wait_samples": Most("matching.pool.MAX_SAMPLED_QUEUES"),
-    "matching.pool.Pool._wakeups": Passing(),
-    "matching.pool.Pool.by_user": Passing(),
-    "matching.pool.Pool.pairs": Passing(),
-    "matching.pool.Pool.tickets": Passing(),
+    "matching.pool.Pool._wakeups": Passing("ticket"),
+    "matching.pool.Pool.by_user": Passing("ticket"),
+    "matching.pool.Pool.pairs": Passing("ticket"),
+    "matching.pool.Pool.tickets": Passing("ticket"),
     "matching.pool_owner.PoolOwner._queues": OneEach("queue in a heartbeat of the owner: the hundred longest"),
-    "matching.pool_owner.PoolOwner._unclaimed": Passing(),
-    "matching.queue_index.QueueIndex._lists": Passing(),
-    "matching.queue_index.QueueIndex._queues": Passing(),
+    "matching.pool_owner.PoolOwner._unclaimed": Passing("ticket"),
+    "matching.queue_index.QueueIndex._lists": Passing("ticket"),
+    "matching.queue_index.QueueIndex._queues": Passing("ticket"),
     "matching.service.MatchingService._look_ups": OneEach("look-up that is planned, three at most"),
     "operations.health.Readiness._probes": Fixed(),
     "operations.health.Readiness._services": Fixed(),
-    "presence.local_presence.LocalPresence._away": Passing(),
-    "presence.local_presence.LocalPresence._grace_periods": Passing(),
-    "presence.local_presence.LocalPresence.changed": Passing(),
+    "presence.local_presence.LocalPresence._away": Passing("session"),
+    "presence.local_presence.LocalPresence._grace_periods": Passing("disconnected user"),
+    "presence.local_presence.LocalPresence.changed": Passing("session"),
     "presence.online_count.OnlineCount._cache": Most("presence.online_count.MAX_CACHED"),
-    "presence.service.Presence._last_seen": Passing(),
-    "presence.subscriptions.PresenceSubscriptions._targets": Passing(),
+    "presence.service.Presence._last_seen": Passing("unsaved time"),
+    "presence.subscriptions.PresenceSubscriptions._targets": Passing("subscription"),
     "presence.subscriptions.PresenceSubscriptions._misses": NODES,
     "presence.subscriptions.PresenceSubscriptions._reporters": NODES,
-    "presence.subscriptions.PresenceSubscriptions.changed": Passing(),
-    "presence.subscriptions.PresenceSubscriptions.watched": Passing(),
-    "realtime.pending_session.PendingSessions._pending": Passing(),
-    "realtime.subscriptions.Subscriptions._feeds": Passing(),
-    "realtime.subscriptions.Subscriptions._topics": Passing(),
-    "realtime.gaps.Gaps._deferred": Passing(),
-    "realtime.connections.Connections._by_user": Passing(),
-    "realtime.connections.Connections.by_id": Passing(),
-    "realtime.gaps.Gaps.since": Passing(),
+    "presence.subscriptions.PresenceSubscriptions.changed": Passing("subscription"),
+    "presence.subscriptions.PresenceSubscriptions.watched": Passing("subscription"),
+    "realtime.pending_session.PendingSessions._pending": Passing("handshake"),
+    "realtime.subscriptions.Subscriptions._feeds": Passing("subscription"),
+    "realtime.subscriptions.Subscriptions._topics": Passing("session"),
+    "realtime.gaps.Gaps._deferred": Passing("subscription"),
+    "realtime.connections.Connections._by_user": Passing("session"),
+    "realtime.connections.Connections.by_id": Passing("session"),
+    "realtime.gaps.Gaps.since": Passing("subscription"),
     "realtime.message_trace.Traces._accepted": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.message_trace.Traces._enqueued": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.message_trace.Traces._receipts": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.message_trace.Traces._skipped": Most("realtime.message_trace.MAX_ENTRIES"),
     "realtime.message_trace.Traces._delivered": Most("realtime.message_trace.MAX_ENTRIES"),
-    "realtime.disconnect_latency.DisconnectLatency._expected": Passing(),
+    "realtime.disconnect_latency.DisconnectLatency._expected": Passing("session"),
     "realtime.timer_wheel.TimerWheel._slots": Fixed(),
     "realtime.unheard_revs.UnheardRevs._revs": Most("realtime.unheard_revs.MAX_TOPICS"),
-    "search.indexer.Indexer._behind": Passing(),
-    "search.indexer.Indexer._failed": Passing(),
+    "search.indexer.Indexer._behind": Passing("conversation behind"),
+    "search.indexer.Indexer._failed": Passing("conversation behind"),
     "search.indexer.Indexer._fresh": Most("search.indexer.MAX_NOTED"),
-    "uploads.admission.UploadSlots._held": Passing(),
+    "uploads.admission.UploadSlots._held": Passing("upload"),
 }
 
 
@@ -253,8 +273,10 @@ def bound(rule: Rule, config: Config, before: int) -> float:
             return float(dict(effective_values(setting_names(), config))[name])
         case Fixed():
             return before
+        case Passing(owner):
+            return prod(bound(one, config, before) for one in OWNERS[owner])
         case _:
-            return float("inf")
+            return inf
 
 
 async def use(daemon: Daemon) -> None:
@@ -282,6 +304,13 @@ def left(before: dict[Place, int], but: list[Any]) -> dict[Place, int]:
         for place, rule in RULES.items()
         if isinstance(rule, Passing) and now.get(place, 0) > before.get(place, 0)
     }
+
+
+async def test_every_owner_has_a_finite_bound(config: Config) -> None:
+    """The setting or constant that bounds it exists, and each owner bounds a container."""
+    passing = {rule.owner for rule in RULES.values() if isinstance(rule, Passing)}
+    assert passing == set(OWNERS)
+    assert all(0 < bound(Passing(owner), config, 0) < inf for owner in OWNERS)
 
 
 @pytest.fixture
