@@ -6,8 +6,8 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from math import inf, prod
+from pkgutil import resolve_name
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
@@ -31,7 +31,7 @@ Place = str
 
 @dataclass(frozen=True)
 class Most:
-    """At most as many entries as the constant `module.NAME` says, times the number of objects if there are several."""
+    """At most as many entries as the constant `module.NAME` (or a field of one) says, times the number of objects if there are several."""
 
     constant: str
 
@@ -69,10 +69,10 @@ OWNERS: dict[str, tuple[Most | Setting, ...]] = {
     "disconnected user": (Setting("limits.accepts_per_second"), Setting("presence.grace")),
     "entry of the log": (Setting("message_log.waiting"),),
     "handshake": (Setting("limits.pending_handshakes"),),
-    "HTTP connection": (Most("http.server.MAX_CONNECTIONS"),),
+    "HTTP connection": (Most("http.server.TUNABLES.max_connections"),),
     "match": (Setting("limits.connections"),),
     "reader": (Most("conversations.unread_counters.MAX_WAITING"),),
-    "refused HTTP connection": (Most("http.server.MAX_REFUSALS"),),
+    "refused HTTP connection": (Most("http.server.TUNABLES.max_refusals"),),
     "session": (Setting("limits.connections"),),
     "subscription": (Setting("limits.connections"), Setting("limits.conversations_per_user")),
     "ticket": (Setting("limits.connections"),),
@@ -139,6 +139,8 @@ RULES: dict[Place, Rule] = {
     "gateway.endpoint.GatewayEndpoint._codecs": Fixed(),
     "gateway.listener.Listener._reading": Passing("session"),
     "gateway.session.SessionDeps.rows": Fixed(),
+    "gateway.reactor.Reactor._sources": Passing("session"),
+    "gateway.reactor.Reactor._unfinished": Passing("session"),
     "http.admin_tokens.Admins._admins": Fixed(),
     "http.admin_tokens.Admins._digests": Fixed(),
     "http.admin_tokens.Admins._tenants": Fixed(),
@@ -267,8 +269,7 @@ def bound(rule: Rule, config: Config, before: int) -> float:
     """The maximum number of entries."""
     match rule:
         case Most(constant):
-            module, _, name = constant.rpartition(".")
-            return float(getattr(import_module(f"chatd.{module}"), name))
+            return float(resolve_name(f"chatd.{constant}"))
         case Setting(name):
             return float(dict(effective_values(setting_names(), config))[name])
         case Fixed():
