@@ -1,7 +1,13 @@
 """What accounts store about a user."""
 
-from chatd.app.personal_data import Part, PersonalData
+from chatd.app.personal_data import Part, PersonalData, Remains
 from chatd.db import queries
 
 SQL = queries.load("accounts/personal_data")
-PERSONAL_DATA = PersonalData(export=(Part("profile", SQL.profile),), forget=(SQL.forget,))
+PERSONAL_DATA = PersonalData(
+    export=(Part("profile", "name, times, number of devices and logins", SQL.profile),),
+    forget=(SQL.forget,),
+    remains=(
+        Remains("bans (also of their devices and addresses, as hashes)", "`bans`", "forever: they protect others"),
+    ),
+)

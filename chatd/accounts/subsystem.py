@@ -9,6 +9,7 @@ from chatd.accounts.personal_data import PERSONAL_DATA
 from chatd.accounts.range_ban_sweep import SWEEP_S, RangeBans
 from chatd.accounts.reconciliation import AccountChecks
 from chatd.accounts.settings import SETTINGS, AuthSettings
+from chatd.accounts.tables import TABLES
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
@@ -40,6 +41,7 @@ ACCOUNTS = Subsystem(
     settings=SETTINGS,
     check_settings=checks.check_settings,
     check=checks.check,
+    tables=TABLES,
     commands=(commands,),
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     personal_data=PERSONAL_DATA,

@@ -1,6 +1,7 @@
 """Metrics of subsystems. Each is declared once, in `Subsystem.metrics`, and read when a snapshot of the node is taken.
 
-From there it goes to Prometheus (`operations/prometheus.py`) and to `chatd top`. docs/metrics.md explains each one.
+From there it goes to Prometheus (`operations/prometheus.py`) and to `chatd top`. The table of docs/metrics.md is made
+of the declarations (`app/documents.py`): a name ends with its unit, and `meaning` is a text for operators.
 """
 
 from collections.abc import Callable, Iterable, Mapping

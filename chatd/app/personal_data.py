@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -14,21 +14,30 @@ BATCH_SIZE = 200
 
 
 class Part(Struct, frozen=True):
-    """Rows of one `type` in an export.
+    """Rows of one `type` in an export. `content`: what they are, for docs/privacy.md.
 
     The parameters of `statement` are tenant, user, limit and `keys`. It returns rows after these keys, ordered by them;
     `start` lies before the first row. Without keys there is at most one row.
     """
 
     type: str
+    content: str
     statement: str
     keys: tuple[str, ...] = ()
     start: tuple[Any, ...] = (NIL,)
 
 
+class Remains(NamedTuple):
+    """What stays of an erased user: where, and how long."""
+
+    what: str
+    where: str
+    kept: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalData:
-    """`export`: what the subsystem adds to the export of a user.
+    """`export`: what the subsystem adds to the export of a user. `remains`: what stays after an erasure.
 
     `forget`: statements with the parameters tenant and user that delete the few rows which are the user's own. They run
     in the transaction that begins the erasure, and again when the rest is done. `erase`: the rest. It runs on any node
@@ -38,6 +47,7 @@ class PersonalData:
     export: tuple[Part, ...] = ()
     forget: tuple[str, ...] = ()
     erase: "Callable[[Erasing], Awaitable[None]] | None" = None
+    remains: tuple[Remains, ...] = ()
 
 
 NO_PERSONAL_DATA = PersonalData()

@@ -17,6 +17,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.metrics import Metric
 from chatd.app.personal_data import NO_PERSONAL_DATA, PersonalData
+from chatd.app.storage import RedisKey, Table
 from chatd.core.config import Declaration
 from chatd.wire.base import Result
 from chatd.wire.reference.description import Condition, Routes, Shape
@@ -37,19 +38,22 @@ class Subsystem:
 
     `package`: the Python package whose events and control messages are collected. `settings`: its sections of
     chatd.toml. `schema`: the folder with its tables and functions, see `db/migrations.py`; by default
-    `sql/<name>/schema`, if there is one. `commands`: the modules whose `@command` functions are collected. `routes`:
-    functions that add HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are
-    the types of their answers. `metrics`: what it measures, see `app/metrics.py`. `shapes`: maps in results and events
-    whose fields are described. `conditions`: what types of fields cannot say. `check_settings`: what `chatd check` says
-    of the settings alone; a failure prevents the start. `check`: what needs the disk or the network. `personal_data`:
-    what it stores about users, see `app/personal_data.py`. `open`: the scope of its services. It adds them to
-    `node.services`; what it starts ends with the scope.
+    `sql/<name>/schema`, if there is one. `tables`, `redis_keys`: what it stores, see `app/storage.py`. `commands`: the
+    modules whose `@command` functions are collected. `routes`: functions that add HTTP routes which are no commands.
+    `openapi` describes them, by path and method; `results` are the types of their answers. `metrics`: what it measures,
+    see `app/metrics.py`. `shapes`: maps in results and events whose fields are described. `conditions`: what types of
+    fields cannot say. `check_settings`: what `chatd check` says of the settings alone; a failure prevents the start.
+    `check`: what needs the disk or the network. `personal_data`: its part of the export and the erasure of a user, see
+    `app/personal_data.py`. `open`: the scope of its services. It adds them to `node.services`; what it starts ends with
+    the scope.
     """
 
     name: str
     package: str = "chatd"
     settings: tuple[Declaration, ...] = ()
     schema: Path | None = None
+    tables: tuple[Table, ...] = ()
+    redis_keys: tuple[RedisKey, ...] = ()
     commands: tuple[ModuleType, ...] = ()
     jobs: tuple[Job, ...] = ()
     routes: tuple[AddRoutes, ...] = ()

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from chatd import __version__
+from chatd.app.documents import sections, with_sections
 from chatd.cli.common import AsJson, failures, print_json
 from chatd.cli.printing import out, say, styled
-from chatd.subsystems import load_registry
+from chatd.subsystems import SUBSYSTEMS, load_registry
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.markdown import reference
@@ -17,7 +18,10 @@ from chatd.wire.reference.python_types import python_types
 
 def schema(
     json: AsJson = False,
-    write: Annotated[Path | None, typer.Option(help="Write all generated files to this folder.")] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write all generated files to this folder, and renew the tables in documents there."),
+    ] = None,
     client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
 ) -> None:
     """Print the protocol reference, generated from the code.
@@ -32,7 +36,7 @@ def schema(
     """
     description = load_registry().description
     if write is not None:
-        for name, text in generated(description, __version__).items():
+        for name, text in {**generated(description, __version__), **renewed(write)}.items():
             with failures():
                 (write / name).write_text(text, encoding="utf8")
             out.print(styled(f"wrote {write / name}"))
@@ -46,3 +50,12 @@ def schema(
         print_json(json_schema(description))
     else:
         say(reference(description), end="")
+
+
+def renewed(folder: Path) -> dict[str, str]:
+    """The documents in this folder that have generated tables, with the tables of today."""
+    return {
+        name: with_sections((folder / name).read_text(encoding="utf8"), tables)
+        for name, tables in sections(SUBSYSTEMS).items()
+        if (folder / name).is_file()
+    }

@@ -1,6 +1,6 @@
 """What conversations store about a user."""
 
-from chatd.app.personal_data import Part, PersonalData
+from chatd.app.personal_data import Part, PersonalData, Remains
 from chatd.conversations import erasure
 from chatd.core.ids import NIL
 from chatd.db import queries
@@ -8,18 +8,41 @@ from chatd.db import queries
 SQL = queries.load("conversations/personal_data")
 PERSONAL_DATA = PersonalData(
     export=(
-        Part("settings", SQL.settings),
-        Part("block", SQL.blocks, ("user",)),
-        Part("conversation", SQL.conversations, ("conversation",)),
-        Part("departure", SQL.former_memberships, ("conversation",)),
-        Part("join_request", SQL.join_requests, ("conversation",)),
-        Part("message", SQL.messages, ("client_id",), ("",)),
-        Part("removed_message", SQL.withheld_messages, ("conversation", "seq"), (NIL, 0)),
-        Part("reaction", SQL.reactions, ("conversation", "seq", "emoji"), (NIL, 0, "")),
-        Part("mark", SQL.marks, ("conversation", "seq"), (NIL, 0)),
-        Part("scheduled", SQL.scheduled_messages, ("id",)),
-        Part("invite", SQL.invites, ("invite",)),
+        Part("settings", "notification and presence settings", SQL.settings),
+        Part("block", "users that the user has blocked", SQL.blocks, ("user",)),
+        Part(
+            "conversation",
+            "the user's conversations with their own settings there (including drafts)",
+            SQL.conversations,
+            ("conversation",),
+        ),
+        Part("departure", "conversations that the user has left", SQL.former_memberships, ("conversation",)),
+        Part("join_request", "requests to join", SQL.join_requests, ("conversation",)),
+        Part("message", "messages that the user wrote, with earlier versions", SQL.messages, ("client_id",), ("",)),
+        Part(
+            "removed_message",
+            "recently removed messages that are withheld for reports, and until when",
+            SQL.withheld_messages,
+            ("conversation", "seq"),
+            (NIL, 0),
+        ),
+        Part("reaction", "the user's reactions", SQL.reactions, ("conversation", "seq", "emoji"), (NIL, 0, "")),
+        Part("mark", "stars and hidden messages", SQL.marks, ("conversation", "seq"), (NIL, 0)),
+        Part("scheduled", "messages to be sent later", SQL.scheduled_messages, ("id",)),
+        Part("invite", "links that the user created", SQL.invites, ("invite",)),
     ),
     forget=(SQL.forget,),
     erase=erasure.erase,
+    remains=(
+        Remains(
+            "the id, as sender of tombstones, in lists of members, in blocks and mentions by others",
+            "`messages`, `members`, `former_members`, `blocks`, `mentions`",
+            "as long as the row that contains it",
+        ),
+        Remains(
+            "the title, description and picture that they gave to a group, and the system messages about it",
+            "`conversations`, `messages`",
+            "they belong to the group: until it changes them, `retention.days` for the messages",
+        ),
+    ),
 )

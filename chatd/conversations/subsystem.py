@@ -40,6 +40,7 @@ from chatd.conversations.metrics import METRICS
 from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
 from chatd.conversations.settings import SETTINGS, HookSettings, MessageLogSettings
+from chatd.conversations.tables import TABLES
 from chatd.conversations.unread_counters import UnreadCounters
 from chatd.realtime.drain import NodeLeft
 
@@ -74,6 +75,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
 CONVERSATIONS = Subsystem(
     name="conversations",
     settings=SETTINGS,
+    tables=TABLES,
     check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),

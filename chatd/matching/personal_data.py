@@ -1,6 +1,6 @@
 """What matching stores about a user, besides the matches, which concern others as well."""
 
-from chatd.app.personal_data import Erasing, PersonalData
+from chatd.app.personal_data import Erasing, PersonalData, Remains
 from chatd.db import queries
 from chatd.matching.matches import Matches
 from chatd.matching.service import MatchingService
@@ -16,4 +16,14 @@ async def erase(erasing: Erasing) -> None:
     await erasing.node.get(MatchingService).forget(erasing.key)
 
 
-PERSONAL_DATA = PersonalData(erase=erase)
+PERSONAL_DATA = PersonalData(
+    erase=erase,
+    remains=(
+        Remains("the id, in matches", "`match_members`", "forever"),
+        Remains(
+            "ids of users, tickets and matches, and the queues",
+            "the event log of the match pool (`match`) in Redis",
+            "until newer entries displace them (50,000, or its bytes)",
+        ),
+    ),
+)

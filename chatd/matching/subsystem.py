@@ -11,6 +11,7 @@ from chatd.matching.metrics import METRICS
 from chatd.matching.personal_data import PERSONAL_DATA
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import SETTINGS
+from chatd.matching.tables import REDIS_KEYS, TABLES
 from chatd.matching.tunables import TUNABLES, MatchTunables
 
 
@@ -29,6 +30,8 @@ async def open_matching(node: Node, tunables: MatchTunables = TUNABLES) -> Async
 MATCHING = Subsystem(
     name="matching",
     settings=SETTINGS,
+    tables=TABLES,
+    redis_keys=REDIS_KEYS,
     check_settings=checks.check_settings,
     commands=(commands,),
     conditions=openapi.CONDITIONS,

@@ -12,7 +12,9 @@ from chatd.moderation import (
     routes,
     user_admin_commands,
 )
+from chatd.moderation.personal_data import PERSONAL_DATA
 from chatd.moderation.settings import SETTINGS, ModerationSettings
+from chatd.moderation.tables import TABLES
 
 
 async def sweep(node: Node) -> bool:
@@ -23,9 +25,11 @@ async def sweep(node: Node) -> bool:
 MODERATION = Subsystem(
     name="moderation",
     settings=SETTINGS,
+    tables=TABLES,
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
     conditions=openapi.CONDITIONS,
     jobs=(Job("old reports", sweep, 3600),),
+    personal_data=PERSONAL_DATA,
 )

@@ -8,6 +8,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.operations import commands, health, metrics, node_metrics, openapi
 from chatd.operations.node_queries import NodeQueries
 from chatd.operations.process import ProcessCounts
+from chatd.operations.redis_keys import REDIS_KEYS
 from chatd.operations.settings import SETTINGS
 from chatd.operations.snapshot import SnapshotSource
 
@@ -24,6 +25,7 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
 OPERATIONS = Subsystem(
     name="operations",
     settings=SETTINGS,
+    redis_keys=REDIS_KEYS,
     commands=(commands,),
     routes=(health.add_routes, metrics.add_routes),
     openapi=openapi.ROUTES,

@@ -8,6 +8,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.conversations.settings import PresenceDefaults
 from chatd.presence import commands
 from chatd.presence.online_count import TUNABLES, CountTunables, OnlineCount
+from chatd.presence.redis_keys import REDIS_KEYS
 from chatd.presence.service import Presence
 from chatd.presence.settings import SETTINGS, PresenceSettings
 
@@ -22,4 +23,6 @@ async def open_presence(node: Node, count_tunables: CountTunables = TUNABLES) ->
         yield
 
 
-PRESENCE = Subsystem(name="presence", settings=SETTINGS, commands=(commands,), open=open_presence)
+PRESENCE = Subsystem(
+    name="presence", settings=SETTINGS, redis_keys=REDIS_KEYS, commands=(commands,), open=open_presence
+)

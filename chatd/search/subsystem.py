@@ -8,6 +8,7 @@ from chatd.app.subsystem import Subsystem, background
 from chatd.cluster.signals import EventSent
 from chatd.search import commands, openapi
 from chatd.search.indexer import TUNABLES, Indexer, IndexerTunables
+from chatd.search.tables import TABLES
 
 
 @asynccontextmanager
@@ -20,4 +21,4 @@ async def open_search(node: Node, tunables: IndexerTunables = TUNABLES) -> Async
         yield
 
 
-SEARCH = Subsystem(name="search", commands=(commands,), conditions=openapi.CONDITIONS, open=open_search)
+SEARCH = Subsystem(name="search", tables=TABLES, commands=(commands,), conditions=openapi.CONDITIONS, open=open_search)

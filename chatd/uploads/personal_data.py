@@ -1,6 +1,6 @@
 """What uploads store about a user."""
 
-from chatd.app.personal_data import Erasing, Part, PersonalData
+from chatd.app.personal_data import Erasing, Part, PersonalData, Remains
 from chatd.db import queries
 
 SQL = queries.load("uploads/personal_data")
@@ -11,4 +11,26 @@ async def erase(erasing: Erasing) -> None:
     await erasing.in_batches(SQL.release, erasing.node.clock())
 
 
-PERSONAL_DATA = PersonalData(export=(Part("upload", SQL.export, ("upload",)),), erase=erase)
+PERSONAL_DATA = PersonalData(
+    export=(
+        Part(
+            "upload",
+            "files: name, type, size, SHA-256; the bytes come from `GET /v1/uploads/ID`",
+            SQL.export,
+            ("upload",),
+        ),
+    ),
+    erase=erase,
+    remains=(
+        Remains(
+            "the id, as owner of the rows of their files, without name and bytes",
+            "`uploads`",
+            "30 days after the file was removed, or as long as a report needs it",
+        ),
+        Remains(
+            "bytes that anonymous accounts uploaded from an address, by hour: a keyed hash of the address, no user",
+            "`address_uploads`",
+            "25 hours",
+        ),
+    ),
+)

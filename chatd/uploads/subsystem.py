@@ -12,6 +12,7 @@ from chatd.uploads.events import Upload
 from chatd.uploads.open import open_blobs
 from chatd.uploads.personal_data import PERSONAL_DATA
 from chatd.uploads.settings import SETTINGS
+from chatd.uploads.tables import TABLES
 
 
 @asynccontextmanager
@@ -26,6 +27,7 @@ async def open_uploads(node: Node) -> AsyncIterator[None]:
 UPLOADS = Subsystem(
     name="uploads",
     settings=SETTINGS,
+    tables=TABLES,
     check_settings=checks.check_settings,
     check=checks.check,
     commands=(commands,),

@@ -1,20 +1,19 @@
-"""docs/privacy.md names each table and each key of Redis that holds something of users, with what it holds."""
+"""The declarations of tables and keys of Redis, which docs/privacy.md is made of, name all data about users."""
 
 import re
-from pathlib import Path
 
 from msgspec.structs import replace
 
+from chatd.app.documents import stored_by
+from chatd.app.subsystem import Subsystem
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.presence.settings import PresenceSettings
+from chatd.subsystems import SUBSYSTEMS
 from tests.privacy.test_erased_traces import say_everywhere
 from tests.support import poll_until, running
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/privacy.md").read_text()
-SECTION = DOCUMENT.partition("## Every table and key\n")[2].partition("\n## ")[0]
-ROW = re.compile(r"^\| (`.*?) \| (.*) \| .* \|$", re.MULTILINE)
 NAME = re.compile(r"`([^`]+)`")
 # Columns that can name a user, or hold what one wrote or sent.
 COLUMNS = """
@@ -24,43 +23,50 @@ join pg_class p on p.relname = c.table_name and p.relkind = 'r' and p.relnamespa
 where c.table_schema = 'public' and c.column_name <> 'tenant'
     and c.udt_name in ('uuid', 'text', 'json', 'jsonb', 'bytea', 'tsvector', '_uuid', '_text', 'inet', 'varchar')
 """
-# Columns of these types that hold nothing of users: ids of rows, references to what is documented, and words of the
-# server. A new column has to stand here or in the document.
+ALL_COLUMNS = (
+    "select table_name as table, column_name as column from information_schema.columns where table_schema = 'public'"
+)
+# Columns of these types that contain nothing about users in any table: ids of rows, references to what is declared.
 ANYWHERE = {"id", "conversation"}
-NOTHING_OF_USERS = {
-    ("conversations", "kind"), ("conversations", "joining"), ("conversations", "history"), ("match_members", "match"),
-    ("messages", "reply_to"), ("report_uploads", "report"), ("reports", "message"), ("reports", "state"),
-    ("scheduled_uploads", "scheduled"),
-    ("database_epoch", "value"), ("installation", "secret_fingerprint"), ("maintenance", "message"), ("job_runs", "job"),
-    ("schema_migrations", "subsystem"), ("schema_migrations", "name"), ("schema_migrations", "checksum"),
-    ("schema_functions", "subsystem"), ("schema_functions", "checksum"), ("schema_functions", "release"),
-    ("search_scan", "after_conversation"), ("search_scan", "after_tenant"),
-    ("write_probes", "name"), ("write_probes", "filler"),
-}  # fmt: skip
 
 
-def rows_of(section: str) -> list[tuple[str, str]]:
-    """The names in the first column of each row, and the second column."""
-    return [(name, what) for names, what in ROW.findall(section) for name in NAME.findall(names)]
+async def undeclared(store: Postgres, subsystems: tuple[Subsystem, ...] = SUBSYSTEMS) -> list[str]:
+    """Columns that may contain data about users, and that the declaration of their table does not name."""
+    tables = {table.name: table for table in stored_by(subsystems).tables}
+    found = []
+    for row in await store.all(COLUMNS):
+        table, column = tables[row["table"]], row["column"]
+        named = set(NAME.findall(table.users.what)) if table.users else set()
+        if column not in named | {*table.impersonal, *ANYWHERE}:
+            found.append(
+                f"{table.name}.{column}: name it in `users` or `impersonal` of its Table (chatd/app/storage.py)"
+            )
+    return found
 
 
-TABLES = rows_of(SECTION.partition("These are the keys in Redis")[0])
-KEYS = rows_of(SECTION.partition("These are the keys in Redis")[2])
+async def test_each_column_that_may_contain_data_of_users_is_declared(store: Postgres) -> None:
+    assert await undeclared(store) == []
 
 
-async def test_each_table_with_something_of_users_is_named_once_with_its_columns(store: Postgres) -> None:
-    columns = {(row["table"], row["column"]) for row in await store.all(COLUMNS)}
-    of_users = {(table, column) for table, column in columns - NOTHING_OF_USERS if column not in ANYWHERE}
-    assert sorted(name for name, _ in TABLES) == sorted({table for table, _ in of_users} | {"logins", "upload_uses"})
-    documented = dict(TABLES)
-    assert [
-        (table, column) for table, column in sorted(of_users) if column not in NAME.findall(documented[table])
-    ] == []
-    assert columns >= NOTHING_OF_USERS
+async def test_what_is_declared_of_tables_exists(store: Postgres) -> None:
+    columns = {(row["table"], row["column"]) for row in await store.all(ALL_COLUMNS)}
+    for table in stored_by(SUBSYSTEMS).tables:
+        users = table.users
+        named = {*table.impersonal, *((*users.id_stays, users.rows_of or "tenant") if users else ())}
+        assert {(table.name, column) for column in named - {"tenant"}} <= columns, table.name
+        if users:
+            assert columns & {(table.name, column) for column in NAME.findall(users.what)}, table.name
+
+
+def test_each_line_of_an_export_comes_from_declared_tables() -> None:
+    stored = stored_by(SUBSYSTEMS)
+    exported = {type_ for table in stored.tables if table.users for type_ in table.users.exported}
+    assert exported == {part.type for part in stored.parts}
 
 
 def documented(key: str) -> bool:
-    return any(re.fullmatch(re.escape(name).replace(r"\*", ".*"), key) for name, _ in KEYS)
+    patterns = [declared.pattern for declared in stored_by(SUBSYSTEMS).redis_keys]
+    return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), key) for pattern in patterns)
 
 
 async def holding(redis: Redis, user: str) -> set[str]:

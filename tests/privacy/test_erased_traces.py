@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from chatd.accounts import commands
 from chatd.accounts.authentication import digest
 from chatd.accounts.bans import hash_of
+from chatd.app.documents import stored_by
 from chatd.core.addresses import bucket
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -18,6 +19,7 @@ from chatd.db.redis import Redis, open_redis
 from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Paired, Queued
 from chatd.matching.settings import PoolLogSettings
+from chatd.subsystems import SUBSYSTEMS
 from chatd.uploads.settings import RemovalSettings
 from tests.files import PDF, stored
 from tests.privacy.test_erasure import ERASURE, done
@@ -83,14 +85,13 @@ async def in_the_database(store: Postgres) -> str:
     return "\n".join(row["row"] for found in rows for row in found)
 
 
-# Where the id of an erased user stays: docs/privacy.md says why, and for how long.
+# Where the id of an erased user stays.
 ID_STAYS = {
-    ("users", "id"), ("erasures", "user_id"), ("erasures", "actor"), ("audit_log", "actor"), ("audit_log", "subject"),
-    ("messages", "sender"), ("messages", "system"), ("messages", "extra"), ("mentions", "user_id"),
-    ("conversations", "creator"), ("conversations", "pair_low"), ("conversations", "pair_high"),
-    ("uploads", "owner"),
-    ("members", "user_id"), ("former_members", "user_id"), ("former_members", "actor"), ("match_members", "user_id"),
-}  # fmt: skip
+    (table.name, column)
+    for table in stored_by(SUBSYSTEMS).tables
+    if table.users is not None
+    for column in table.users.id_stays
+}
 
 
 def forms_of(user: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import trio
 from chatd.accounts.settings import TenantSettings
 from chatd.app import effects
 from chatd.app.context import Ctx, Node
+from chatd.app.documents import stored_by
 from chatd.app.jobs import Job
 from chatd.client import Account, sign_up
 from chatd.conversations import erasure as conversations_erasure
@@ -25,15 +26,15 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.privacy import erasure
 from chatd.privacy.erasure import ErasureTunables
-from chatd.subsystems import all_personal_data
+from chatd.subsystems import SUBSYSTEMS, all_personal_data
 from tests.cluster.test_two_nodes import nodes
 from tests.support import NOBODY, PATIENCE, Daemon, Person, altered, covers, eventually, only_jobs, poll_until, running
 
-# Where a user may be named after they were erased: as somebody that others point at, never with what they said or set.
-GONE = {
-    "devices": "user_id", "logins": "user_id", "connection_tickets": "user_id", "reactions": "user_id", "marks": "user_id",
-    "scheduled_messages": "sender", "blocks": "blocker", "user_settings": "user_id", "join_requests": "user_id",
-}  # fmt: skip
+# Tables whose rows of an erased user are deleted, and the column that names the user. Other rows may name the user as
+# somebody that others point at, never with what they wrote or set.
+ROWS_OF = {
+    table.name: table.users.rows_of for table in stored_by(SUBSYSTEMS).tables if table.users and table.users.rows_of
+}
 
 
 # Does not wait until sessions have ended that no control message could close.
@@ -54,7 +55,7 @@ async def done(store: Postgres, user: str) -> None:
 
 
 async def check_gone(store: Postgres, user: str) -> None:
-    for table, column in GONE.items():
+    for table, column in ROWS_OF.items():
         assert await store.value(f"select count(*) from {table} where {column} = $1", user) == 0, table
     left = "select count(*) from messages where sender = $1 and system is null and deleted_at is null"
     assert await store.value(left, user) == 0

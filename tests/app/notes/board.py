@@ -11,7 +11,9 @@ from chatd.db import queries
 SQL = queries.load("notes", Path(__file__).parent)
 
 
-PERSONAL_DATA = PersonalData(export=(Part("note", SQL.export, ("id",)),), forget=(SQL.forget,))
+PERSONAL_DATA = PersonalData(
+    export=(Part("note", "notes that the user left", SQL.export, ("id",)),), forget=(SQL.forget,)
+)
 
 
 class NoteCounted(ControlMessage, array_like=True, tag="note-counted"):

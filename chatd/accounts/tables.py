@@ -1,0 +1,78 @@
+"""The tables of accounts: what bounds their rows, and what they contain about users."""
+
+from chatd.app.storage import Deleted, Kept, Limited, Table, UserData, Within
+from chatd.db import queries
+
+AUTH = queries.load("accounts/auth")
+IDLE_ACCOUNTS = queries.load("accounts/idle_accounts")
+PERSONAL_DATA = queries.load("accounts/personal_data")
+
+TABLES = (
+    Table(
+        "users",
+        (Deleted(IDLE_ACCOUNTS, "delete_accounts"), Limited("retention.anonymous_days")),
+        UserData(
+            what="`id`, `name`",
+            kept="forever; an anonymous account that never came back for `retention.anonymous_days`",
+            exported=("profile",),
+            erased="the name becomes null",
+            id_stays=("id",),
+        ),
+    ),
+    Table(
+        "devices",
+        (Within("users"), Deleted(PERSONAL_DATA, "forget")),
+        UserData(
+            what="`user_id`; `key_hash`: the secret of a device, as a hash",
+            kept="as long as the account",
+            exported=("profile",),
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "logins",
+        (
+            Within("users"),
+            Deleted(AUTH, "sweep_logins"),
+            Deleted(AUTH, "limit_logins"),
+            Limited("limits.logins_per_user"),
+        ),
+        UserData(
+            what="`user_id`; the times of sign-in and sign-out",
+            kept="until its last refresh token is deleted",
+            exported=("profile",),
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "refresh_tokens",
+        (Within("logins"), Deleted(AUTH, "sweep_refresh_tokens")),
+        UserData(what="`hash`, of a `login`", kept="as long as the login", erased="deleted with the login"),
+    ),
+    Table(
+        "revoked_tokens",
+        (Deleted(AUTH, "sweep_revoked_tokens"),),
+        UserData(what="`token_id`", kept="until the token ends", erased="stays"),
+    ),
+    Table(
+        "connection_tickets",
+        (Deleted(AUTH, "sweep_tickets"),),
+        UserData(
+            what="`user_id`; `hash`, `token_id`, `login`, `scope`",
+            kept="at most an hour",
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "bans",
+        (Kept("bans protect other users"),),
+        UserData(
+            what="`user_id`, `device_hash`, `address_hash`: whom or what is banned; `reason`, `actor`",
+            kept="forever",
+            erased="stays",
+        ),
+    ),
+)
