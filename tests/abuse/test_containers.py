@@ -1,11 +1,13 @@
-"""Each container of a running daemon has a rule that bounds it; a new container without a rule fails here."""
+"""Each container of a running daemon has a rule that bounds it; a new container without a rule fails here.
+
+A subsystem may declare rules in CONTAINERS of `tests/<subsystem>/declares.py`, see `tests/declarations.py`.
+"""
 
 import gc
 import re
 import sys
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf, prod
 from pkgutil import resolve_name
 from typing import Any
@@ -20,6 +22,8 @@ from chatd.core.settings import effective_values
 from chatd.matching.settings import MatchSettings
 from chatd.presence.settings import PresenceSettings
 from chatd.subsystems import setting_names
+from tests.abuse.bounds import Fixed, Most, OneEach, Passing, Rule, Setting
+from tests.declarations import declared
 from tests.privacy.test_erased_traces import say_everywhere
 from tests.support import PATIENCE, Daemon, running
 
@@ -27,41 +31,6 @@ CONTAINERS = (dict, set, list, deque, bytearray, WeakSet, WeakKeyDictionary, Wea
 NOT_THE_SERVER = ("chatd.client", "chatd.cli")
 # The name of a class, and one of its attributes.
 Place = str
-
-
-@dataclass(frozen=True)
-class Most:
-    """At most as many entries as the constant `module.NAME` (or a field of one) says, times the number of objects if there are several."""
-
-    constant: str
-
-
-@dataclass(frozen=True)
-class Setting:
-    """At most as many entries as a setting says."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """The entries are created at start: their number does not depend on use."""
-
-
-@dataclass(frozen=True)
-class Passing:
-    """Entries belong to these, see `OWNERS`, and are removed with them."""
-
-    owner: str
-
-
-@dataclass(frozen=True)
-class OneEach:
-    """At most one entry for each of these, which are bounded elsewhere."""
-
-    what: str
-
-
 # What bounds the number of each owner: the product of these.
 OWNERS: dict[str, tuple[Most | Setting, ...]] = {
     "command": (Setting("limits.connections"),),
@@ -79,7 +48,6 @@ OWNERS: dict[str, tuple[Most | Setting, ...]] = {
     "unsaved time": (Most("presence.service.MAX_UNSAVED"),),
     "upload": (Most("uploads.admission.MAX_FILES"),),
 }
-Rule = Most | Setting | Fixed | Passing | OneEach
 # Subclasses of classes of libraries (asyncpg, Quart), which own their attributes.
 OF_LIBRARIES = {"chatd.db.postgres.Session", "chatd.http.app.Route"}
 # Objects that live as long as a frame, a command, a request or a connection.
@@ -98,7 +66,7 @@ DECLARED = re.compile(
     r"chatd\.(core\.(config|setting_names|services|signals)|[a-z]+\.settings|wire(\..*)?|app\.(registry|personal_data)|db\.queries)\.[A-Z]"
 )
 CODES, NODES = OneEach("code or name in the source"), OneEach("node that is known")
-RULES: dict[Place, Rule] = {
+RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "accounts.keys.Keyring._verified": Most("accounts.keys.MAX_CACHED"),
     "accounts.keys.Keyring.tenants": Fixed(),
     "accounts.keys.TenantKeys.keys": OneEach("key of a key set, whose bytes are bounded"),

@@ -3,7 +3,8 @@
 A command that names another user's, another tenant's, a deleted or an unknown id is refused with the same words for all
 of them; nothing changes, and no event is sent. The owner is not refused: this proves that the thing exists.
 
-A new command usually needs nothing here; for a new kind of id see `things`. Intended exceptions are listed below.
+A new command usually needs nothing; new kinds of ids and intended exceptions are declared in
+`tests/<subsystem>/declares.py`, see `tests/declarations.py`.
 """
 
 import time
@@ -26,35 +27,24 @@ from chatd.core.config import Config
 from chatd.core.ids import UUID_PATTERN
 from chatd.db.postgres import Postgres
 from chatd.matching.settings import MatchSettings, QueueSettings
-from chatd.presence.commands import QueryPresence, WatchPresence
 from chatd.presence.settings import PresenceSettings
 from chatd.subsystems import load_registry
 from chatd.wire.base import Id
+from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
-from tests.abuse.things import FACTORIES, GONE, World
+from tests.abuse.things import World
+from tests.declarations import declared
 from tests.support import NOBODY, PATIENCE, Daemon, Person, only_jobs, running
 
 ROWS = [row for row in load_registry().commands.values() if row.guard in (Guard.USER, Guard.MEMBER)]
-# Any user of the same tenant may name these: this is how users find each other.
-ANYBODYS = {
-    ("conversation.open", "user"), ("conversation.create", "members"), ("member.add", "users"), ("user.block", "user"),
-}  # fmt: skip
+FACTORIES, GONE = declared("FACTORIES"), declared("GONE")
+ANYBODYS, OTHERWISE, ALSO_THE_OWNER = declared("ANYBODYS"), declared("OTHERWISE"), declared("ALSO_THE_OWNER")
+TOGETHER, WITHOUT_OWNER = declared("TOGETHER"), declared("WITHOUT_OWNER")
 # Fields that are a position in a list, which may be anywhere; and fields that name no one's thing.
 PLACES = ("cursor", "mentions")
-# Commands that are not answered with `not_found` ("ok": not refused); the answer must be the same for all ids.
-OTHERWISE = {"message.search": "ok"}
 # Seconds without a change after the effects of a command.
 REST = 0.03
-# The owner gets `not_found` too, for a reason unrelated to the id: a waiting user is in no match yet, and a
-# report that names a user and a message is about a message of that user.
-ALSO_THE_OWNER = {"match.leave", "match.skip", "join.decide", "user.unblock", "report.create"}
-# Fields that need another field, though neither is required.
-TOGETHER = {
-    ("report.create", "message"): ("conversation",),
-    ("report.create", "conversation"): ("user",),
-    ("report.create", "picture"): ("user", "conversation"),
-}
 # Changes to the example of a command where the owner would be refused.
 VALUES: dict[str, Callable[[], Any]] = {
     "seq": lambda: 1,
@@ -62,10 +52,6 @@ VALUES: dict[str, Callable[[], Any]] = {
     "client_id": lambda: str(uuid4()),
     "at": lambda: round(time.time() * 1000) + 86_400_000,
 }
-
-
-# A user whose presence is hidden is offline, whether they exist or not.
-LOOKS = (WatchPresence, QueryPresence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +72,7 @@ def id_fields(command: type[Struct]) -> list[IdField]:
         IdField(field.encode_name, name, field.required, value)
         for field in form.fields
         for name, value in ids_in(field.encode_name, field.type)
-        if name not in PLACES and command not in LOOKS
+        if name not in PLACES and tag_of(command) not in WITHOUT_OWNER
     ]
 
 
@@ -127,14 +113,18 @@ def without_type(kind: type[Struct]) -> dict[str, Any]:
 
 
 def test_every_kind_of_id_can_be_made() -> None:
-    """A new kind fails here until `things.FACTORIES` makes it; so does one that no longer exists."""
-    assert {field.name for row in ROWS for field in id_fields(row.command)} == FACTORIES.keys()
+    """A new kind fails here until FACTORIES of a `declares.py` makes it; so does one that no longer exists."""
+    used = {field.name for row in ROWS for field in id_fields(row.command)}
+    assert used - FACTORIES.keys() == set(), (
+        "declare FACTORIES in tests/<subsystem>/declares.py, see tests/declarations.py"
+    )
+    assert FACTORIES.keys() - used == set()
     assert GONE.keys() <= FACTORIES.keys()
 
 
 def test_what_differs_on_purpose_is_there() -> None:
     tags = {row.tag for row in ROWS}
-    assert ({tag for tag, _ in ANYBODYS} | OTHERWISE.keys() | ALSO_THE_OWNER) <= tags
+    assert {tag for tag, _ in (*ANYBODYS, *TOGETHER)} | {*OTHERWISE, *ALSO_THE_OWNER, *WITHOUT_OWNER} <= tags
 
 
 class Inner(Struct):

@@ -1,0 +1,13 @@
+"""What tests of all commands have to know of uploads, see `tests/declarations.py`."""
+
+from tests.abuse.things import Thing, World
+from tests.files import picture
+from tests.support import Person
+
+
+async def image(world: World, owner: Person) -> Thing:
+    """An image that the owner has uploaded."""
+    return Thing((await world.stored(owner, picture()))["id"], owner)
+
+
+FACTORIES = {"picture": image, "upload": image}
