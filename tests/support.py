@@ -278,9 +278,9 @@ async def poll_until(
 Subsystems = tuple[Subsystem, ...]
 
 
-def only_jobs(*jobs: Job) -> Subsystems:
-    """The subsystems of chatd, with no other periodic jobs than these."""
-    first, *others = SUBSYSTEMS
+def only_jobs(*jobs: Job, among: Subsystems = SUBSYSTEMS) -> Subsystems:
+    """The subsystems, with no other periodic jobs than these."""
+    first, *others = among
     return (dataclasses.replace(first, jobs=jobs), *(dataclasses.replace(one, jobs=()) for one in others))
 
 

@@ -3,6 +3,8 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 from chatd import __version__
+from chatd.accounts.settings import TenantSettings
+from chatd.app.documents import sections
 from chatd.app.registry import load
 from chatd.app.subsystem import Subsystem
 from chatd.cli.check import collect, faults
@@ -18,17 +22,25 @@ from chatd.core.config import Config
 from chatd.core.settings import ConfigError, Loaded, effective
 from chatd.core.settings import load as load_settings
 from chatd.core.template import template
+from chatd.db.migrations import migrate
 from chatd.db.postgres import Postgres
-from chatd.subsystems import SUBSYSTEMS, load_registry, setting_names
+from chatd.subsystems import SUBSYSTEMS, load_registry, schemas_of, setting_names
 from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.python_types import python_types
+from tests.abuse import test_ids
+from tests.db import test_row_bounds as row_bounds
+from tests.declarations import declared
 from tests.golden.vectors import vectors
+from tests.privacy.test_document import undeclared
+from tests.privacy.test_erased_traces import columns_with, forms_of
 from tests.privacy.test_erasure import ERASURE, done
 from tests.privacy.test_export import exported
-from tests.support import Daemon, altered, poll_until, running
+from tests.support import NOBODY, Daemon, altered, only_jobs, poll_until, running
 
 PACKAGE = Path(__file__).with_name("notes")
+ROOT = Path(__file__).parents[2]
+FOLDERS, TEXTS = ("chatd", "sql", "docs", "tests"), (".py", ".sql", ".md", ".json", ".ts")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +73,7 @@ async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem
         assert (await one.rest("POST", "/v1/notes", body, alice.account.access_token)).body["t"] == "note"
         assert (await bob.event("note.added"))["text"] == "over REST"
         assert (await bob.refused("note.add", user=alice.user, text="")).code == "bad_request"
+        assert (await bob.refused("note.add", user=NOBODY, text="x")).code == "not_found"
         for daemon in (one, two):
             await poll_until(partial(counts, daemon), lambda found: found == {"notes": 2, "archived": 2, "counted": 2})
             metrics = await daemon.rest("GET", "/metrics", Host="localhost")
@@ -112,6 +125,39 @@ async def test_export_and_erasure_contain_it(
         await alice.call("me.erase", confirm=True)
         assert [row["text"] for row in await store.all("select text from notes")] == ["from bob"]
         await done(store, alice.user)
+        left = await columns_with(store, forms_of(alice.user))
+        stays = {
+            (table.name, column) for table in subsystems[-1].tables if table.users for column in table.users.id_stays
+        }
+        assert {place for place in left if place[0] == "notes"} == stays == {("notes", "recipient")}
+
+
+async def test_its_table_is_declared(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
+    await migrate(store, schemas_of(subsystems))
+    assert await row_bounds.faults(store, config, subsystems) == []
+    assert await undeclared(store, subsystems) == []
+    (fault,) = row_bounds.misplaced((*SUBSYSTEMS, replace(subsystems[-1], tables=())))
+    assert "notes/schema creates notes: add Table('notes', ...) to `tables` of the Subsystem notes" in fault
+
+
+def test_the_documents_of_privacy_and_metrics_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+    tables = sections(subsystems)
+    for section, row in {
+        "tables": "| `notes` | `sender`, `recipient`; `text` | as long as the accounts | `note` | deleted; ",
+        "export": "| `note` | notes that the user left |\n",
+        "what stays": "| the id, in notes by others | `notes` | as long as their accounts |\n",
+    }.items():
+        assert row in tables["privacy.md"][section]
+    assert "| `chatd_notes_total` | counter |  |  | Notes of all nodes. |\n" in tables["metrics.md"]["metrics"]
+
+
+async def test_ids_that_it_takes_are_tested(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
+    anybodys = declared("ANYBODYS", [import_module("notes.declares")])
+    tenants = config.using_named(TenantSettings, {"other": TenantSettings(secret="x" * 32)})
+    (row,) = (row for row in load_registry(subsystems).commands.values() if row.tag == "note.add")
+    # Jobs change the database at any time.
+    async with running(tenants, only_jobs(among=subsystems)) as daemon, AsyncExitStack() as stack:
+        assert await test_ids.Trial(test_ids.World(daemon, stack), daemon, row, store, anybodys).run() == []
 
 
 def test_the_reference_documents_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
@@ -136,9 +182,12 @@ def test_golden_vectors_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
     assert all(mine[group][tag] == vector for group in known for tag, vector in known[group].items())
 
 
-def test_it_is_unknown_where_it_is_not_in_the_list(subsystems: tuple[Subsystem, ...]) -> None:
-    files = generated(load_registry().description, __version__)
-    assert not [name for name, text in files.items() for word in ("note.add", "/v1/notes", "NoteAdded") if word in text]
+def test_nothing_else_knows_it() -> None:
+    """Neither the code, nor a document, a generated file or another test: its package and its place in the list do."""
+    words = ("note.add", "note_counts", "NoteAdded", "NoteCounted", "chatd_notes_total", "/v1/notes/count")
+    files = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*") if path.suffix in TEXTS}
+    others = files - {Path(__file__), *PACKAGE.rglob("*.*")}
+    assert [path for path in others if any(word in path.read_text() for word in words)] == []
 
 
 def test_nothing_is_declared_twice(subsystems: tuple[Subsystem, ...]) -> None:

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from chatd.app.context import Node
-from chatd.app.personal_data import Part, PersonalData
+from chatd.app.personal_data import Part, PersonalData, Remains
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage
 from chatd.db import queries
 
 SQL = queries.load("notes", Path(__file__).parent)
-
-
 PERSONAL_DATA = PersonalData(
-    export=(Part("note", "notes that the user left", SQL.export, ("id",)),), forget=(SQL.forget,)
+    export=(Part("note", "notes that the user left", SQL.export, ("id",)),),
+    forget=(SQL.forget,),
+    remains=(Remains("the id, in notes by others", "`notes`", "as long as their accounts"),),
 )
 
 

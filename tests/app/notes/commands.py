@@ -32,13 +32,14 @@ class NoteAdded(Event, tag="note.added"):
     text: str
 
 
-@command(AddNote, result=Note, refuses=("too_large",), http="POST /v1/notes")
+@command(AddNote, result=Note, refuses=("not_found", "too_large"), http="POST /v1/notes")
 async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
-    """Notes to yourself are allowed. Refused `too_large` for more than `notes.max_notes`."""
+    """Notes to yourself are allowed. Refused `not_found` for an unknown user, `too_large` for more than `notes.max_notes`."""
     most = ctx.node.config.get(NoteSettings).max_notes
     if await ctx.node.db.value(SQL.written, ctx.tenant, ctx.user) >= most:
         raise Refused("too_large", f"a user can write at most {most} notes")
     note = uuid7(ctx.now)
-    await ctx.node.db.run(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text)
+    if await ctx.node.db.value(SQL.add, ctx.tenant, note, ctx.user, cmd.user, cmd.text) is None:
+        raise Refused("not_found", "no such user")
     await ctx.node.cluster.broadcast(NoteCounted(ctx.tenant))
     return [Reply(Note(id=note)), ToUser(cmd.user, NoteAdded(id=note, sender=ctx.user, text=cmd.text))]

@@ -1,5 +1,8 @@
 -- name: add
-insert into notes (tenant, id, sender, recipient, text) values ($1, $2, $3, $4, $5)
+-- Null if the recipient does not exist: tenant, id, sender, recipient, text.
+insert into notes (tenant, id, sender, recipient, text)
+select $1, $2, $3, u.id, $5 from users u where u.tenant = $1 and u.id = $4
+returning id::text
 
 -- name: written
 select count(*) from notes where tenant = $1 and sender = $2

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from notes import board, commands, routes, settings
+from notes import board, commands, routes, settings, tables
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job
@@ -23,6 +23,7 @@ NOTES = Subsystem(
     package="notes",
     settings=settings.SETTINGS,
     schema=Path(__file__).with_name("schema"),
+    tables=tables.TABLES,
     commands=(commands,),
     jobs=(Job("archive notes", board.archive, 0.05),),
     routes=(routes.add_routes,),
