@@ -44,8 +44,8 @@ types: $(VENV)/.dev
 layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
-# Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the tables of docs/privacy.md and docs/metrics.md, the
-# types of the Python client, and chatd.toml.
+# Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the tables in other documents
+# (chatd/app/documents.py), the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py
 	$(BIN)/python -c "from chatd.core.template import template; from chatd.subsystems import setting_names; print(template(setting_names(), {}), end='')" > chatd.toml

@@ -52,7 +52,7 @@ def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     height = {name.strip(): -at for at, layer in enumerate(layers) for name in layer.split("|")}
-    heights = [height[subsystem.name] for subsystem in SUBSYSTEMS]
+    heights = [height[subsystem.name] for subsystem in SUBSYSTEMS if subsystem.name in height]
     assert heights == sorted(heights)
 
 

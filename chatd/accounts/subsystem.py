@@ -38,6 +38,7 @@ async def sweep(node: Node) -> bool:
 
 ACCOUNTS = Subsystem(
     name="accounts",
+    about="sign-up, credentials, bans",
     settings=SETTINGS,
     check_settings=checks.check_settings,
     check=checks.check,

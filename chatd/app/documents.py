@@ -1,4 +1,4 @@
-"""The tables of docs/privacy.md and docs/metrics.md, made of what subsystems declare.
+"""The tables of docs/privacy.md, docs/metrics.md and docs/architecture.md, made of what subsystems declare.
 
 Each stands in its document between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. `make schema` replaces them;
 `tests/app/test_documents.py` fails if one is stale.
@@ -49,6 +49,9 @@ def sections(subsystems: Iterable[Subsystem]) -> Sections:
     subsystems = tuple(subsystems)
     stored = stored_by(subsystems)
     return {
+        "architecture.md": {
+            "subsystems": rows(("folder", "what it is"), ((f"`{one.name}`", one.about) for one in subsystems[::-1]))
+        },
         "privacy.md": {
             "what stays": rows(("what", "where", "how long"), stored.remains),
             "tables": rows(("table", "what", "how long", "exported", "erased"), table_rows(stored.tables)),

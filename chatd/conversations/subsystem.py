@@ -74,6 +74,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
 
 CONVERSATIONS = Subsystem(
     name="conversations",
+    about="conversations, members, messages, and the log that commits them (`conversations/log`)",
     settings=SETTINGS,
     tables=TABLES,
     check_settings=checks.check_settings,

@@ -29,6 +29,7 @@ async def open_matching(node: Node, tunables: MatchTunables = TUNABLES) -> Async
 
 MATCHING = Subsystem(
     name="matching",
+    about="queues of strangers, matches, aliases",
     settings=SETTINGS,
     tables=TABLES,
     redis_keys=REDIS_KEYS,

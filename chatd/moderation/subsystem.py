@@ -24,6 +24,7 @@ async def sweep(node: Node) -> bool:
 
 MODERATION = Subsystem(
     name="moderation",
+    about="reports, strikes, ban commands of admins",
     settings=SETTINGS,
     tables=TABLES,
     commands=(commands, ban_commands, report_admin_commands, user_admin_commands),

@@ -24,6 +24,7 @@ async def open_operations(node: Node) -> AsyncIterator[None]:
 
 OPERATIONS = Subsystem(
     name="operations",
+    about="probes, metrics, queries of the command line to nodes",
     settings=SETTINGS,
     redis_keys=REDIS_KEYS,
     commands=(commands,),

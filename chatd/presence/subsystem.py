@@ -24,5 +24,10 @@ async def open_presence(node: Node, count_tunables: CountTunables = TUNABLES) ->
 
 
 PRESENCE = Subsystem(
-    name="presence", settings=SETTINGS, redis_keys=REDIS_KEYS, commands=(commands,), open=open_presence
+    name="presence",
+    about="online, away, offline",
+    settings=SETTINGS,
+    redis_keys=REDIS_KEYS,
+    commands=(commands,),
+    open=open_presence,
 )

@@ -9,6 +9,7 @@ from chatd.privacy.tables import REMAINS, TABLES
 
 PRIVACY = Subsystem(
     name="privacy",
+    about="export and erasure",
     tables=TABLES,
     commands=(commands,),
     routes=(routes.add_routes,),

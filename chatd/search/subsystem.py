@@ -21,4 +21,11 @@ async def open_search(node: Node, tunables: IndexerTunables = TUNABLES) -> Async
         yield
 
 
-SEARCH = Subsystem(name="search", tables=TABLES, commands=(commands,), conditions=openapi.CONDITIONS, open=open_search)
+SEARCH = Subsystem(
+    name="search",
+    about="the index and its queries",
+    tables=TABLES,
+    commands=(commands,),
+    conditions=openapi.CONDITIONS,
+    open=open_search,
+)

@@ -26,6 +26,7 @@ async def open_uploads(node: Node) -> AsyncIterator[None]:
 
 UPLOADS = Subsystem(
     name="uploads",
+    about="files in a folder or a bucket",
     settings=SETTINGS,
     tables=TABLES,
     check_settings=checks.check_settings,

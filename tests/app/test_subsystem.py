@@ -140,7 +140,7 @@ async def test_its_table_is_declared(config: Config, subsystems: tuple[Subsystem
     assert "notes/schema creates notes: add Table('notes', ...) to `tables` of the Subsystem notes" in fault
 
 
-def test_the_documents_of_privacy_and_metrics_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+def test_the_tables_in_documents_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
     tables = sections(subsystems)
     for section, row in {
         "tables": "| `notes` | `sender`, `recipient`; `text` | as long as the accounts | `note` | deleted; ",
@@ -148,6 +148,7 @@ def test_the_documents_of_privacy_and_metrics_contain_it(subsystems: tuple[Subsy
         "what stays": "| the id, in notes by others | `notes` | as long as their accounts |\n",
     }.items():
         assert row in tables["privacy.md"][section]
+    assert "| `notes` | notes that users leave for each other |\n" in tables["architecture.md"]["subsystems"]
     assert "| `chatd_notes_total` | counter |  |  | Notes of all nodes. |\n" in tables["metrics.md"]["metrics"]
 
 

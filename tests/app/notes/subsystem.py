@@ -20,6 +20,7 @@ async def open_notes(node: Node) -> AsyncIterator[None]:
 
 NOTES = Subsystem(
     name="notes",
+    about="notes that users leave for each other",
     package="notes",
     settings=settings.SETTINGS,
     schema=Path(__file__).with_name("schema"),
