@@ -44,7 +44,13 @@ NUMBERS = itertools.count(1)
 USED: deque[str] = deque()
 KEPT = 1
 # Tests that wait for timeouts, or that restart daemons.
-SLOW = ("tests/cluster/", "tests/faults/", "tests/http/test_s", "tests/privacy/test_export.py")
+SLOW = (
+    "tests/app/test_contributing.py",
+    "tests/cluster/",
+    "tests/faults/",
+    "tests/http/test_s",
+    "tests/privacy/test_export.py",
+)
 # The database of the daemon that tests share.
 SHARED = "shared"
 # An error of a daemon is nested deeper than Python prints by default.

@@ -1,7 +1,8 @@
 """The subsystem that creates a table declares it, with what bounds or removes its rows."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,17 +31,22 @@ CREATED = re.compile(r"^create (?:unlogged )?table (?:if not exists )?(\w+)", re
 OF_MIGRATIONS = {"schema_migrations", "schema_functions"}
 
 
-def is_run(file: Queries, statement: str, packages: Iterable[str]) -> bool:
+@cache
+def sources(package: str) -> list[str]:
+    """The texts of the modules of a package."""
+    spec = find_spec(package)
+    folders = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    return [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+
+
+@cache
+def is_run(file: Queries, statement: str, packages: tuple[str, ...]) -> bool:
     """Whether some module of these packages runs the statement."""
-    stem = file._path.stem
-    runs = re.compile(rf"\bSQL\.{statement}\b|\b{stem}\b.*\.{statement}\b")
-    folders = [
-        Path(place) for name in packages if (spec := find_spec(name)) for place in spec.submodule_search_locations or ()
-    ]
-    return any(runs.search(path.read_text()) for folder in folders for path in folder.rglob("*.py"))
+    runs = re.compile(rf"\bSQL\.{statement}\b|\b{file._path.stem}\b.*\.{statement}\b")
+    return any(runs.search(text) for package in packages for text in sources(package))
 
 
-async def holds(bound: Bound, table: str, store: Postgres, settings: set[str], packages: Iterable[str]) -> bool:
+async def holds(bound: Bound, table: str, store: Postgres, settings: set[str], packages: tuple[str, ...]) -> bool:
     match bound:
         case OneRow():
             return await store.value(ONE_ROW, table) is not None
