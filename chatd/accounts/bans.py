@@ -44,7 +44,7 @@ def range_hash(config: Config, text: str) -> bytes:
         raise BadRange(f"{text}: expected an IP address or a range such as 203.0.113.0/24") from None
     if network.prefixlen not in LENGTHS[network.version]:
         lengths = ", ".join(f"/{length}" for length in LENGTHS[network.version])
-        raise BadRange(f"{text}: only ranges of the lengths {lengths} can be banned")
+        raise BadRange(f"{text}: expected a range with a prefix length of {lengths}")
     return hash_of(config, str(network))
 
 

@@ -18,7 +18,13 @@ def check_settings(config: Config) -> Iterator[Finding]:
         yield Finding("keys", False, str(error), error.fix, "settings.keys")
     if DEFAULT_TENANT in config.named(TenantSettings):
         detail = f"[tenants.{DEFAULT_TENANT}] would replace [auth]"
-        yield Finding("names", False, detail, "move its settings to [auth]", "settings.names")
+        yield Finding(
+            "names",
+            False,
+            detail,
+            f"move its settings to [auth], and remove [tenants.{DEFAULT_TENANT}]",
+            "settings.names",
+        )
 
 
 async def check(config: Config) -> Iterable[Finding]:
@@ -33,6 +39,6 @@ async def check(config: Config) -> Iterable[Finding]:
             except JwksError as error:
                 detail, is_read = str(error), False
             section = "auth" if name == DEFAULT_TENANT else f"tenants.{name}"
-            fix = f"set {section}.jwks to a file with a JSON Web Key Set, or to the https URL of one that answers"
+            fix = f"set {section}.jwks to a JSON Web Key Set: a file, or an https URL that answers"
             found.append(Finding("signing keys", is_read, detail, fix, "settings.jwks"))
     return found

@@ -150,7 +150,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     if row is not None and state == "rotated":
         return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
     if state == "too_often":
-        raise Refused("rate_limited", "this login rotates its tokens too often", retry_after=60)
+        raise Refused("rate_limited", "this login refreshes its tokens too often", retry_after=60)
     node.get(SignIn).note_failure(ctx.address)
     refused = Refused("unauthenticated", "the refresh token is unknown, expired or used")
     if row is None or state != "reused":

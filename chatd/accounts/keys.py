@@ -180,7 +180,7 @@ def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: floa
     if settings.algorithm != "HS256" and not settings.jwks:
         raise WeakKey(
             f"tenant {name}: {settings.algorithm} needs {section}.jwks, the address or file of the public keys",
-            f"set {section}.jwks, or {section}.algorithm to HS256 and a secret",
+            f"set {section}.jwks, or set {section}.algorithm to HS256 and {section}.secret to a secret",
         )
     keys = {"": settings.secret} if settings.algorithm == "HS256" else {}
     expected = Expected(name, settings.issuer, settings.audience, leeway)
@@ -201,14 +201,14 @@ def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
     if "crit" in header or header.get("typ") not in TYPES:
         raise refused("unsupported header")
     if header.get("alg") != tenant.algorithm:
-        raise refused("its algorithm is not that of the tenant")
+        raise refused("its algorithm is not the one configured for the tenant")
     if tenant.algorithm == "HS256":
         return tenant.keys[""]
     if not tenant.keys:
-        raise Refused("unavailable", "the keys of the identity provider are not known yet")
+        raise Refused("unavailable", "the keys of the identity provider have not been loaded yet")
     key = tenant.keys.get(header.get("kid", "")) if isinstance(header.get("kid", ""), str) else None
     if key is None:
-        raise refused("no such key")
+        raise refused("its key id (kid) is unknown")
     return key
 
 

@@ -34,7 +34,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
         raise refused("sub is not a UUID")
     scope = text(claims, "scope", ACCESS)
     if scope != ACCESS:
-        raise refused("scope is not that of a user")
+        raise refused("scope is not `user`")
     login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
@@ -67,7 +67,7 @@ def check_source(claims: Mapping[str, Any], expected: Expected) -> None:
 def number(claims: Mapping[str, Any], name: str, default: float) -> float:
     value = claims.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
-        raise refused(f"{name} is not a time")
+        raise refused(f"{name} is not a valid time")
     return value
 
 

@@ -71,9 +71,9 @@ def folder_fix(error: OSError, folder: Path, setting: str) -> str:
         case errno.EACCES | errno.EPERM:
             return f"make it writable for {account_name()}: chown {os.getuid()} {folder}, {other}"
         case errno.ENOTDIR:
-            return f"it is a file and must be a folder: move it, {other}"
+            return f"a part of this path is a file and must be a folder: move it, {other}"
         case _:
-            return f"fix that, {other}"
+            return f"fix this problem, {other}"
 
 
 def account_name() -> str:

@@ -16,8 +16,8 @@ async def check_secret(db: Postgres, secret: str) -> None:
             f"data.secret (fingerprint {mine}) is not the secret of this database ({known}): copy it from the "
             "other nodes or from"
             " the backup of data.dir. If it is lost, run `chatd secret adopt` to continue with the new one: "
-            "earlier bans on"
-            " addresses will not match any more."
+            "existing"
+            " address bans will no longer match."
         )
 
 

@@ -110,7 +110,7 @@ def command(
     a task and without a deadline. It has no texts that are normalized.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
-        raise ValueError(f"{tag_of(kind)}: declare a command of admins with @admin_command")
+        raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
     if at_once is not None and guard is Guard.NOTHING:
         raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)

@@ -55,7 +55,7 @@ def add(
       chatd bans add --address 203.0.113.0/24 --reason flood
     """
     if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
-        raise exit_usage("give either a user id or --address")
+        raise exit_usage("specify either a user id or --address")
     run_async(
         add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts)
     )

@@ -49,7 +49,7 @@ def chat(
     http: Annotated[str, typer.Option(help="Base URL of the HTTP port.")] = "http://127.0.0.1:8081",
     url: Annotated[str | None, typer.Option(help="WebSocket URL. Default: ask the HTTP port.")] = None,
 ) -> None:
-    """Chat in the terminal. Two of these can talk to each other.
+    """Chat in the terminal, with other users of this server.
 
     [bold]Examples[/]
 
@@ -103,7 +103,10 @@ class Terminal:
             if self._to:
                 await self._talk_to(client, self._to)
             else:
-                self._say(f"In another terminal: chatd chat --as bob --to {self._name} (elsewhere: --to {client.user})")
+                self._say(
+                    f"In another terminal: chatd chat --as bob --to {self._name} "
+                    f"(on another machine: --to {client.user})"
+                )
                 self._say(HELP)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGHUP) as signals, editing() as self._editor:
                 return await self._talk(client, signals)
@@ -138,7 +141,7 @@ class Terminal:
         with trio.move_on_after(PATIENCE_S):
             await self._connected.wait()
             return
-        self._say(f"  {url} does not let us in yet; trying again ... Ctrl-C ends it")
+        self._say(f"  {url} does not accept the connection yet; retrying ... Press Ctrl-C to quit")
 
     async def _sign_in(self) -> Account:
         """Sign up with the stored device id, so that the same name is the same user the next time."""
@@ -175,7 +178,7 @@ class Terminal:
         members = conversation.members or []
         for member in members:
             self._learn(member)
-        self._say(f"With {', '.join(self._names[member.user] for member in members)}. Write a line.")
+        self._say(f"Chat with {', '.join(self._names[member.user] for member in members)}. Type a message.")
 
     def _title(self, conversation: Conversation) -> str:
         """The name of a conversation: its title, or the names of the other members. It is kept for later lines."""
@@ -217,7 +220,7 @@ class Terminal:
         elif line and self._current:
             ack = await client.send(self._current, line)
             self._last = self._own = ack.message
-            self._say(f"  sent, number {ack.seq}")
+            self._say(f"  sent as message {ack.seq}")
         return True
 
     async def _obey(self, client: Client, command: str, argument: str = "") -> bool:

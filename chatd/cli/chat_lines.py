@@ -8,31 +8,31 @@ from chatd.client.types import Message, MessageUpdate, SystemAct
 Who = Callable[[str], str]
 
 TOLD = {
-    "message.delivered": "{who} has received up to number {event.seq}",
-    "message.read": "{who} has read up to number {event.seq}",
+    "message.delivered": "{who} has received all messages up to {event.seq}",
+    "message.read": "{who} has read all messages up to {event.seq}",
     "typing.start": "{who} is typing ...",
     "maintenance.mode": "{event.message}",
-    "conversation.gone": "the conversation is no more",
+    "conversation.gone": "the conversation was dissolved",
     "conversation.reset": "the server was restored from a backup; see /history",
 }
 CHANGED = {
-    "edit": "{who} now says in number {seq}: {text}",
-    "delete": "{who} has deleted number {seq}",
-    "expire": "number {seq} has vanished",
-    "pin": "{who} has pinned number {seq}",
-    "unpin": "{who} has taken the pin off number {seq}",
-    "reaction": "{who}: {emoji} to number {seq}",
-    "unreaction": "{who} takes {emoji} back from number {seq}",
+    "edit": "{who} edited message {seq}: {text}",
+    "delete": "{who} deleted message {seq}",
+    "expire": "message {seq} has expired",
+    "pin": "{who} pinned message {seq}",
+    "unpin": "{who} unpinned message {seq}",
+    "reaction": "{who} reacted {emoji} to message {seq}",
+    "unreaction": "{who} removed the reaction {emoji} from message {seq}",
 }
 ACTS = {
-    "member.added": "{who} has added {whom}",
-    "member.joined": "{who} has joined",
-    "member.approved": "{who} has let {whom} in",
-    "member.left": "{who} has left",
-    "member.removed": "{who} has removed {whom}",
-    "member.role": "{who} has made {whom} {role}",
-    "conversation.transferred": "{who} has handed the group over to {whom}",
-    "message.pinned": "{who} has pinned a message",
+    "member.added": "{who} added {whom}",
+    "member.joined": "{who} joined",
+    "member.approved": "{who} approved the request of {whom} to join",
+    "member.left": "{who} left",
+    "member.removed": "{who} removed {whom}",
+    "member.role": "{who} made {whom} {role}",
+    "conversation.transferred": "{who} transferred the group to {whom}",
+    "message.pinned": "{who} pinned a message",
 }
 
 
@@ -73,8 +73,6 @@ def system_line(system: SystemAct, sender: str, who: Who) -> str:
     whom = ", ".join(users) + (f" and {more} more" if more > 0 else "")
     if system.act == "conversation.edited":
         changes = ((name, getattr(system, name)) for name in system.__struct_fields__ if name != "act")
-        return (
-            f"{who(sender)} has changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
-        )
+        return f"{who(sender)} changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
     form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
     return form.format(who=who(sender), whom=whom, role=system.role or "")

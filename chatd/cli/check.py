@@ -111,7 +111,7 @@ async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) 
 
 def source(loaded: Loaded) -> list[Finding]:
     """The sources of the settings, and warnings about them."""
-    where = Finding("settings", True, str(loaded.path or "defaults; no file"), code="settings.file")
+    where = Finding("settings", True, str(loaded.path or "defaults (no configuration file)"), code="settings.file")
     return [where, *(Finding("settings", True, said, code="settings.unwise", warn=True) for said in loaded.warnings)]
 
 
@@ -123,7 +123,7 @@ def kernel_settings(config: Config) -> Iterator[Finding]:
     if 0 < len(config.data.secret.encode()) < MIN_SECRET_BYTES:
         detail, fix = (
             f"data.secret must have at least {MIN_SECRET_BYTES} bytes",
-            "`chatd init` makes one, or leave it out",
+            "run `chatd init` to make one, or omit it",
         )
         yield Finding("installation secret", False, detail, fix, "settings.secret")
     if one_port(config):
@@ -213,7 +213,7 @@ def redis_address(config: Config) -> Finding | None:
 
 def no_servers(error: EmbeddedError | OSError) -> Finding:
     return Finding(
-        "embedded servers", False, str(error), "fix that, or set postgres.dsn and redis.url", "embedded.start"
+        "embedded servers", False, str(error), "fix this problem, or set postgres.dsn and redis.url", "embedded.start"
     )
 
 
@@ -229,7 +229,7 @@ async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem]
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Postgres", False, detail, postgres_fix(refused.__cause__), "postgres.server")]
     except migrations.SchemaError as error:
-        fix = "install the version that it names, or restore the file"
+        fix = "upgrade chatd, or restore the file"
         return [Finding("schema", False, str(error), fix, "postgres.schema")]
     except OperatorError as error:
         return [Finding("Postgres", False, str(error), "correct postgres.dsn", "postgres.server")]
@@ -254,7 +254,7 @@ async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem]
             "turn these settings on, or set postgres.allow_unsafe_durability",
             "postgres.durability",
         ),
-        Finding("collation", not collation, collation or "as the indexes were built", REINDEX, "postgres.collation"),
+        Finding("collation", not collation, collation or "unchanged", REINDEX, "postgres.collation"),
         Finding("schema", True, todo, code="postgres.schema"),
     ]
 

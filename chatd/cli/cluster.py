@@ -51,7 +51,7 @@ async def tell_nodes(config: Config, order: ControlMessage) -> None:
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
             warn(
-                f"done, but the nodes could not be notified: {why}. Without Redis they read it from Postgres "
+                f"the change is stored, but the nodes could not be notified: {why}. They read it from Postgres "
                 "within ten seconds"
             )
 
@@ -95,7 +95,7 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
     try:
         found.nodes[answer.node] = Heard(msgspec.json.decode(answer.answer, type=kind), asked_at, now_ms())
     except msgspec.ValidationError:
-        found.silent[answer.node] = "its answer cannot be read by this version"
+        found.silent[answer.node] = "this version of chatd cannot read its answer"
 
 
 def check_nodes(found: Answers[T]) -> None:

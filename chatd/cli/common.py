@@ -102,7 +102,7 @@ def print_json(value: Any) -> None:
 def seconds_of(text: str) -> int:
     """Parse a duration such as 90s, 30m, 12h or 7d."""
     if not re.fullmatch("[0-9]{1,10}[smhd]", text):
-        raise exit_usage(f"{text or 'an empty string'} is not a duration: write 90s, 30m, 12h or 7d")
+        raise exit_usage(f"{text or 'an empty string'} is not a duration such as 90s, 30m, 12h or 7d")
     seconds = int(text[:-1]) * UNITS[text[-1]]
     if seconds > MAX_DURATION_S:
         raise exit_usage(f"{text} is too long: the maximum is 36500d")

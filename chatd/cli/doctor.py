@@ -88,7 +88,13 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
         return await doctor_postgres.look(db, config, nodes)
     except Refused as refused:
         return [
-            Finding("Postgres", False, refused.message, "run this again; check its log and its load", "postgres.server")
+            Finding(
+                "Postgres",
+                False,
+                refused.message,
+                "check the log and the load of Postgres, then run this again",
+                "postgres.server",
+            )
         ]
 
 
@@ -106,7 +112,13 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
         findings += await doctor_redis.look(redis)
     except Refused as refused:
         findings.append(
-            Finding("Redis", False, refused.message, "run this again; check its log and its load", "redis.server")
+            Finding(
+                "Redis",
+                False,
+                refused.message,
+                "check the log and the load of Redis, then run this again",
+                "redis.server",
+            )
         )
         return 0
     findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
@@ -158,4 +170,4 @@ def disk(folder: Path) -> list[Finding]:
 def judge_disk(folder: str, free: int, total: int) -> Finding:
     enough = free >= LEAST_BYTES and free >= LEAST_SHARE * total
     detail = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free in {folder}"
-    return Finding("disk", enough, detail, "make room, or set data.dir to a larger disk", "machine.disk")
+    return Finding("disk", enough, detail, "free disk space, or move data.dir to a larger disk", "machine.disk")

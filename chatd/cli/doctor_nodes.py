@@ -56,13 +56,13 @@ def judge_same(nodes: Mapping[str, Health], ours: Ours) -> Iterator[Finding]:
     yield judge_equal(
         "secrets",
         {name: node.secrets for name, node in nodes.items()} | {THIS: ours.secrets},
-        "give all nodes the same [auth] and [tenants]: tokens of one are refused by the other",
+        "set the same [auth] and [tenants] on all nodes: each node rejects the tokens of the other",
         "nodes.secrets",
     )
     yield judge_equal(
         "upload stores",
         {name: node.uploads for name, node in nodes.items()} | {THIS: ours.uploads},
-        "give all nodes the same uploads.dir (a shared folder) or bucket: files of one are missing on the other",
+        "set the same uploads.dir (a shared folder) or bucket on all nodes: files of one are missing on the other",
         "nodes.uploads",
     )
 
@@ -74,29 +74,29 @@ def judge_equal(what: str, values: Mapping[str, str], fix: str, code: str) -> Fi
         if value:
             by_value.setdefault(value, []).append(name)
     detail = "; ".join(f"{value}: {', '.join(names)}" for value, names in by_value.items())
-    return Finding(what, len(by_value) <= 1, detail or "not known", fix, code)
+    return Finding(what, len(by_value) <= 1, detail or "unknown", fix, code)
 
 
 def judge_presence(found: Answers[Health]) -> Finding:
     silent = "; ".join(f"{node}: {why}" for node, why in found.silent.items())
     if silent:
-        fix = "look at its log and its processor time; it may just have ended: ask again. If it hangs, restart it"
+        fix = "check its log and its CPU usage. It may have just stopped: run this again. If it hangs, restart it"
         return Finding("nodes", False, silent, fix, "nodes.silent")
     if not found.nodes:
         return Finding(
             "nodes",
             False,
-            "none is running",
+            "no node is running",
             "start one with `chatd serve`; check that redis.prefix is the same",
             "nodes.none",
         )
-    detail = f"{len(found.nodes)}, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
+    detail = f"{len(found.nodes)} running, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
     return Finding("nodes", True, detail, code="nodes.silent")
 
 
 def judge_versions(nodes: Mapping[str, Health]) -> Finding:
     versions = sorted({node.version for node in nodes.values()})
-    fix = "finish the upgrade: restart the older ones"
+    fix = "finish the upgrade: restart the older nodes"
     return Finding("versions", len(versions) == 1, ", ".join(versions), fix, "nodes.versions")
 
 
@@ -119,12 +119,12 @@ def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str])
     owners = [name for name, node in nodes.items() if node.owns_pool]
     if len(owners) > 1:
         detail, fix = (
-            f"{' and '.join(owners)} both own it",
-            "it mends itself within seconds when Redis answers; ask again",
+            f"{' and '.join(owners)} own the pool at the same time",
+            "this ends by itself within seconds when Redis answers; run this again",
         )
         return Finding("match pool", False, detail, fix, "match.owner")
     if owner is None or (owner not in nodes and owner not in silent):
-        detail = f"its owner {owner} is gone" if owner else "no node owns it, so no users are matched"
+        detail = f"its owner {owner} is not running" if owner else "no node owns it, so no users are matched"
         return Finding(
             "match pool",
             False,
@@ -140,10 +140,10 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
         yield from judge_bus(name, node, now)
         yield judge_services(name, node)
         yield Finding(
-            f"mirror of the match pool, {name}",
+            f"match event log, {name}",
             not node.mirror_stale,
             "stale" if node.mirror_stale else "written",
-            "Redis is slow or was unreachable. If this persists, check Redis; a new owner starts from the "
+            "Redis is slow or was unreachable. If this persists, check Redis; a new owner rebuilds the pool from the "
             "tickets of the nodes",
             "match.mirror",
         )
@@ -151,7 +151,7 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
         yield Finding(
             f"message log, {name}",
             node.message_log_waiting < MAX_WAITING,
-            f"{node.message_log_waiting} wait, {node.message_log_failures} failures since its start",
+            f"{node.message_log_waiting} waiting, {node.message_log_failures} failures since the start of the node",
             "the database is too slow: check its disk, long transactions, and message_log.flushers",
             "message_log.behind",
         )
@@ -159,21 +159,23 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
 
 def judge_services(name: str, node: Health) -> Finding:
     detail = "; ".join(f"{service}: {cause}" for service, cause in node.failing.items())
-    fix = "the cause is in its log; it is tried again by itself, and messages go on meanwhile"
-    return Finding(f"services, {name}", not node.failing, detail or "all run", fix, "nodes.services")
+    fix = "see the log of the node for the cause; the service restarts by itself, and messages are delivered meanwhile"
+    return Finding(f"services, {name}", not node.failing, detail or "all running", fix, "nodes.services")
 
 
 def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
     fix = "Redis is slow or unreachable from that node: check its load and the network"
-    yield Finding(
-        f"bus, {name}", node.bus_waiting < MAX_WAITING, f"{node.bus_waiting} control messages wait", fix, "bus.behind"
-    )
+    detail = f"{node.bus_waiting} control messages waiting"
+    yield Finding(f"bus, {name}", node.bus_waiting < MAX_WAITING, detail, fix, "bus.behind")
     lately = bool(node.bus_gap_at) and now - node.bus_gap_at < RECENT_MS
-    detail = f"{node.bus_gaps} since its start"
+    detail = f"{node.bus_gaps} since the start of the node"
     if node.bus_gap_at:
         detail += f", the last one {max(0, now - node.bus_gap_at) // 1000} s ago"
-    fix = "nothing is lost, Postgres was asked. Was Redis away or emptied? Is its memory enough? Can the node keep up?"
-    yield Finding(f"gaps of the bus, {name}", not lately, detail, fix, "bus.gaps")
+    fix = (
+        "no data is lost: the node resynced with Postgres. Check whether Redis was unavailable or emptied, "
+        "whether its memory is sufficient, and whether the node keeps up"
+    )
+    yield Finding(f"bus gaps, {name}", not lately, detail, fix, "bus.gaps")
 
 
 def judge_files(name: str, node: Health) -> Finding:

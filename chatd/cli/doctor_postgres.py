@@ -65,9 +65,8 @@ async def try_a_write(db: Postgres) -> Finding:
         return Finding("write", False, detail, fix_of(refused.__cause__), "postgres.write")
     except OperatorError as error:
         return Finding("write", False, str(error), "run `chatd migrate`", "postgres.write")
-    detail = (
-        f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms" if same else "another row came back"
-    )
+    written = f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms"
+    detail = written if same else "the row that was read back is different"
     return Finding("write", same, detail, "check triggers and rules on the table write_probes", "postgres.write")
 
 
@@ -75,11 +74,11 @@ def judge_replicas(rows: Sequence[Row]) -> Finding:
     """There may be no replicas."""
     late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MAX_LAG_BYTES]
     detail = "; ".join(
-        f"{row['name'] or 'no name'}: {row['state'] or 'not shown to this role'}, {row['sync'] or 'unknown'}"
+        f"{row['name'] or 'no name'}: {row['state'] or 'state not visible to this role'}, {row['sync'] or 'unknown'}"
         + ("" if row["behind"] is None else f", {row['behind']} bytes behind")
         for row in rows
     )
-    fix = "look at the log of the replica, and at the network to it; without it a lost disk loses what it does not have"
+    fix = "check the log of the replica and the network to it: what it lacks is lost if the disk of the primary fails"
     return Finding("replicas", True, detail or "none", fix, "postgres.replicas", warn=bool(late))
 
 
@@ -108,7 +107,7 @@ def judge_indexes(wanted: Mapping[str, str], there: Mapping[str, bool]) -> Itera
         fix = f"run: reindex index concurrently {name}; for a unique index, remove the duplicate rows first"
         yield Finding("index", False, f"{name} is invalid and not used", fix, "postgres.index.invalid")
     if not missing and not invalid:
-        yield Finding("indexes", True, f"{len(there)}, all of them valid", code="postgres.indexes")
+        yield Finding("indexes", True, f"{len(there)}, all valid", code="postgres.indexes")
 
 
 def judge_transactions(rows: Sequence[Row]) -> Finding:
@@ -116,15 +115,15 @@ def judge_transactions(rows: Sequence[Row]) -> Finding:
         f"process {row['pid']} ({row['name'] or 'no name'}): {row['state']}, {row['seconds']} s" for row in rows
     )
     fix = (
-        "find out who it is; `select pg_terminate_backend(PROCESS)` ends it. While it lives nothing newer "
+        "find out which program it is; `select pg_terminate_backend(PROCESS)` ends it. Until then no newer dead rows "
         "can be vacuumed"
     )
-    return Finding("transactions", not rows, who or "none is long", fix, "postgres.transactions")
+    return Finding("transactions", not rows, who or "no long transactions", fix, "postgres.transactions")
 
 
 def judge_connections(used: int, most: int, needed: int, nodes: int) -> Finding:
     detail = f"{used} of {most} in use; {nodes} nodes may need {needed}"
-    fix = "raise max_connections, or lower postgres.pool; or find who else holds them"
+    fix = "raise max_connections, or lower postgres.pool; or find the programs that use them"
     return Finding("connections", used < MAX_USED_SHARE * most and needed <= most, detail, fix, "postgres.connections")
 
 
@@ -135,6 +134,7 @@ def judge_vacuum(autovacuum: bool, tables: Sequence[Row]) -> Finding:
     for row in tables:
         if row["dead"] > max(MAX_DEAD_ROWS, row["live"]):
             never = "" if row["vacuumed_at"] else ", and was never vacuumed"
-            problems.append(f"{row['name']} has {row['dead']} dead rows beside {row['live']}{never}")
-    fix = "set autovacuum on; run: vacuum (analyze), and look for long transactions that keep it from its work"
-    return Finding("vacuum", not problems, "; ".join(problems) or "the tables are kept clean", fix, "postgres.vacuum")
+            problems.append(f"{row['name']} has {row['dead']} dead rows and {row['live']} live ones{never}")
+    fix = "turn autovacuum on; run: vacuum (analyze); and look for long transactions, which prevent it"
+    detail = "; ".join(problems) or "no table has too many dead rows"
+    return Finding("vacuum", not problems, detail, fix, "postgres.vacuum")

@@ -31,20 +31,18 @@ def judge_memory(info: Info) -> Iterator[Finding]:
     yield Finding(
         "Redis memory",
         not most or used < MAX_USED_SHARE * most,
-        f"{used} bytes of {most or 'what the machine has'}",
+        f"{used} bytes of {most}" if most else f"{used} bytes, no limit",
         "raise maxmemory, or give chatd its own Redis: when it is full, the nodes cannot communicate",
         "redis.memory",
     )
-    fix = "set maxmemory-policy noeviction and raise maxmemory; then `redis-cli config resetstat` forgets the count"
-    yield Finding("Redis evictions", not evicted, f"{evicted} keys since its start", fix, "redis.evictions")
+    fix = "set maxmemory-policy noeviction and raise maxmemory; then reset the count with `redis-cli config resetstat`"
+    yield Finding("Redis evictions", not evicted, f"{evicted} keys since the start of Redis", fix, "redis.evictions")
 
 
 def judge_persistence(info: Info) -> Finding:
     """Persistence may be off. If it is on and fails, Redis refuses writes."""
     names = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
     failing = [name for name in names if info.get(name, "ok") != "ok"]
-    kept = (
-        "kept in an append-only file" if info.get("aof_enabled") else "not kept over a restart: the nodes give it again"
-    )
-    fix = "look at its log and the space on its disk: a Redis that cannot save refuses writes"
+    kept = "in an append-only file" if info.get("aof_enabled") else "none: after a restart the nodes restore the data"
+    fix = "check its log and its free disk space: a Redis that cannot save refuses writes"
     return Finding("Redis persistence", not failing, ", ".join(failing) or kept, fix, "redis.persistence")

@@ -23,7 +23,7 @@ def port_finding(name: str, host: str, port: int, path: str, may_run: bool) -> F
                 f"{name} port",
                 may_run,
                 detail,
-                f"chatd is already running; a second one needs another {name}.port",
+                f"chatd is already running; a second one needs a different {name}.port",
                 code,
             )
         return Finding(f"{name} port", False, str(error), port_fix(error, name, port), code)

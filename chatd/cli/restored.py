@@ -22,8 +22,8 @@ def restored(config: ConfigFile = None) -> None:
     """
     run_async(renew, load_or_exit(config).config)
     out.print(
-        "done: clients drop their local data and sync from the start when they reconnect; running nodes close "
-        "their sessions"
+        "done: running nodes close their sessions; clients drop their local data and sync from the start when they "
+        "reconnect"
     )
 
 

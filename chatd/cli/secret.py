@@ -25,7 +25,7 @@ def adopt(config: ConfigFile = None, json: AsJson = False) -> None:
     if json:
         print_json({"before": before, "now": now})
     else:
-        out.print(f"fingerprint {now}" + (f", before {before}" if before else ""))
+        out.print(f"fingerprint {now}" + (f", previously {before}" if before else ""))
 
 
 async def carry_out(config: Config) -> str | None:

@@ -21,7 +21,7 @@ from chatd.core.config import Config
 
 LOG = log.get(__name__)
 NEXT = """\
-sockets   {socket}
+websocket {socket}
 http      {http}
 data      {data}
 

@@ -91,11 +91,12 @@ def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
 
 def line_of(row: dict[str, Any]) -> str:
     """A session in two lines, because ids are long."""
-    waiting = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
+    queued = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
     since, active, expiry = (format_time(row[name]) for name in ("connected_at", "active_at", "expires_at"))
     return (
         f"{row['id']}  user {row['user']}  {row['codec']}, since {since}, active {active}\n"
-        f"    node {row['node']}  login {row['login'] or 'elsewhere'}  waiting {waiting}  token until {expiry}"
+        f"    node {row['node']}  login {row['login'] or 'none'}"
+        f"  queued {queued}  token until {expiry}"
         f"  address {row['address'] or 'none'}"
     )
 
@@ -118,7 +119,7 @@ def kick(
       chatd sessions kick --user 01890a5d-ac96-774b-bcce-b302099a8057 --reason "stuck since the upgrade"
     """
     if (session is None) == (user is None):
-        raise exit_usage("give either a session id or --user")
+        raise exit_usage("specify either a session id or --user")
     check_ids(session, user)
     found = run_async(kick_sessions, load_or_exit(config).config, tenant, user, session, reason)
     rows = rows_of(found)

@@ -37,8 +37,8 @@ def top(
 ) -> None:
     """Watch the nodes: connections, rates, latencies, queues, the match pool. Press ^C to quit.
 
-    Rates are per second: messages, event frames sent, refusals (no), commands. Latencies are p50 and p99 in
-    milliseconds: of commands, of commits, and of the event loop (lag).
+    Rates are per second: messages (msg), event frames sent (out), refusals (ref), commands (cmd). Latencies are p50 and
+    p99 in milliseconds: of commands, of commits, and of the event loop (lag).
 
     [bold]Examples[/]
 
@@ -96,7 +96,7 @@ def picture(view: View) -> Group:
 
 
 def traffic(nodes: list[Line]) -> Table:
-    table = table_of("node", "state", "conn.", "msg/s", "out/s", "no/s", "cmd/s", "cpu", "MiB", whole="conn.")
+    table = table_of("node", "state", "conn.", "msg/s", "out/s", "ref/s", "cmd/s", "cpu", "MiB", whole="conn.")
     for line in nodes:
         table.add_row(
             plain(line.address),
@@ -110,7 +110,7 @@ def traffic(nodes: list[Line]) -> Table:
 
 
 def delays(nodes: list[Line]) -> Table:
-    table = table_of("node", "command ms", "commit ms", "lag ms", "log waits", "bus waits", whole="command ms")
+    table = table_of("node", "command ms", "commit ms", "lag ms", "log queue", "bus queue", whole="command ms")
     for line in nodes:
         latencies = map(shown, (line.commands, line.commits, line.lag))
         table.add_row(plain(line.address), *latencies, str(line.message_log_waiting), str(line.bus_waiting))
@@ -125,8 +125,8 @@ def table_of_commands(commands: dict[str, Latency]) -> Table:
 
 
 def owner_of(view: View) -> Text:
-    owner = next((line.address for line in view.nodes if line.node == view.match.owner), "nobody")
-    return plain(f"match pool: {view.match.waiting} wait, owned by {owner}")
+    owner = next((line.address for line in view.nodes if line.node == view.match.owner), "no node")
+    return plain(f"match pool: {view.match.waiting} waiting, owned by {owner}")
 
 
 def table_of_pool(pool: Pool) -> Table:

@@ -147,9 +147,7 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
             at = heard.answer.published_at
             stages.append(Place("published" if at != 0 else "dropped by the bus", at or None, node))
         if told is not None:
-            stages.append(
-                Place("told to be behind" if told.behind else "written", told.at, node, {"sessions": told.sessions})
-            )
+            stages.append(Place("behind" if told.behind else "written", told.at, node, {"sessions": told.sessions}))
     if not any(stage.stage == "accepted" for stage in stages):
         # No node remembers it: the id says when it came, and the row when its commit began.
         stages.append(Place("accepted", made_at(message)))
@@ -185,7 +183,9 @@ def show(path: Path) -> None:
         if not member.delivered:
             out.print(styled(line_of("not delivered", start, None, user)))
     counts = path.reached
-    out.print(styled(f"{counts['members']} others: {counts['delivered']} have it, {counts['read']} have read it"))
+    out.print(
+        styled(f"{counts['members']} other members: delivered to {counts['delivered']}, read by {counts['read']}")
+    )
 
 
 def moment(at: int | None) -> str:

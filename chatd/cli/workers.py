@@ -77,7 +77,7 @@ class Supervisor:
             if self._leaving or code == 0:
                 self._note_gone()
                 return
-            condition.fail(f"it has ended with code {code} and is started again", level=ERROR)
+            condition.fail(f"it exited with code {code} and is restarted", level=ERROR)
             await trio.sleep(RESTART_S)
             if self._leaving:
                 self._note_gone()

@@ -54,7 +54,7 @@ async def post(http: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def post_blocking(url: str, data: bytes, headers: dict[str, str], timeout: float = TIMEOUT) -> dict[str, Any]:
     if not url.startswith(("http://", "https://")):
-        raise ValueError(f"not an http address: {url}")
+        raise ValueError(f"expected an http or https URL: {url}")
     request = urllib.request.Request(url, data, headers, method="POST")  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:  # noqa: S310
@@ -62,7 +62,7 @@ def post_blocking(url: str, data: bytes, headers: dict[str, str], timeout: float
     except urllib.error.HTTPError as error:
         raise refused(error.read()) from None
     except (http.client.HTTPException, ValueError, TypeError) as error:
-        raise OSError(f"{url} does not answer as chatd does: {error}") from error
+        raise OSError(f"{url} does not answer like a chatd server: {error}") from error
 
 
 def refused(body: bytes) -> Refused:
@@ -70,4 +70,4 @@ def refused(body: bytes) -> Refused:
     try:
         return refusal(json.loads(body))
     except (ValueError, KeyError, TypeError):
-        return Refused("unavailable", "the server did not answer as chatd does")
+        return Refused("unavailable", "the response is not from a chatd server")

@@ -180,7 +180,7 @@ class Client(Commands):
     async def _refresh(self) -> None:
         """A fresh access token, if one is to be had now. Raises Refused when there cannot be one."""
         if not isinstance(self._who, Account):
-            raise Refused("unauthenticated", "the token is not valid (any more)")
+            raise Refused("unauthenticated", "the access token is invalid or has expired")
         try:
             await self._who.refresh(self._who.access_token)
         except OSError:

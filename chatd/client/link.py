@@ -91,7 +91,7 @@ class Link:
         """Raises Refused for what the server would hang up for, ConnectionClosed."""
         data = msgspec.json.encode(frame) if self._as_text else msgpack.packb(frame, default=msgspec.to_builtins)
         if len(data) > self._longest:
-            raise Refused("too_large", f"{len(data)} bytes, where {self._longest} are allowed")
+            raise Refused("too_large", f"the message has {len(data)} bytes; the server accepts at most {self._longest}")
         await self._connection.send_message(data.decode() if self._as_text else data)
 
     async def receive(self) -> tuple[int, Body]:

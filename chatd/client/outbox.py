@@ -55,7 +55,7 @@ class Outbox:
     def put(self, sending: Sending) -> None:
         """Raises OverflowError when the app has sent more than can be remembered."""
         if len(self._queue) >= self._most:
-            raise OverflowError("too many messages wait to be sent")
+            raise OverflowError("too many messages are waiting to be sent")
         self._queue.append(sending)
         self.note(sending.client_id)
         self._filled.set()

@@ -121,7 +121,7 @@ class ClusterLookup:
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
         if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):
-            raise Refused("unavailable", "not every node has answered")
+            raise Refused("unavailable", "some nodes did not answer")
         return [user for user in users if user in inquiry.users]
 
     async def _ask(self, inquiry: Inquiry) -> None:

@@ -69,7 +69,9 @@ class PeerWatch:
         """Resync, reconnect to Redis unless all silent nodes are dead, and wait for the next resync."""
         silent, is_healthy = self._bus.silent(), self._bus.is_healthy
         self.condition.fail(
-            f"nodes {', '.join(sorted(silent))} are silent" if is_healthy else "own entries do not come back"
+            f"nodes {', '.join(sorted(silent))} are silent"
+            if is_healthy
+            else "this node does not read its own entries back"
         )
         started = trio.current_time()
         state = await self._read_state()

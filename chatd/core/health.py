@@ -1,7 +1,7 @@
 """Conditions that log their transitions, and the guard that keeps background services running.
 
 A `Condition` is one thing that works or does not: a server, a service, a disk. It logs once when it fails, with the
-cause, once when it is well again, and a reminder at most once a minute in between. `Health` holds the conditions of a
+cause, once when it recovers, and a reminder at most once a minute in between. `Health` holds the conditions of a
 node, for readiness.
 
 A service is a task that runs as long as the daemon. `Health.keep` runs it; when it raises, the cause is logged, the
@@ -72,11 +72,11 @@ class Condition:
         self.cause = log.clean(cause_of(cause))
         if self.since is None:
             self.since, self._logged_at = now, now
-            self._log.log(level, f"{self.name} fails", exc_info=trace, extra={"cause": self.cause, **extra})
+            self._log.log(level, f"{self.name} failed", exc_info=trace, extra={"cause": self.cause, **extra})
         elif now - self._logged_at >= REMINDER_S:
             self._logged_at = now
             counts = {"for_s": round(now - self.since), "failures": self.failures}
-            self._log.log(level, f"{self.name} still fails", extra={"cause": self.cause, **counts, **extra})
+            self._log.log(level, f"{self.name} still failing", extra={"cause": self.cause, **counts, **extra})
 
     def recover(self) -> None:
         """Note a success. Logs the end of a failure."""
@@ -85,7 +85,7 @@ class Condition:
         now = trio.current_time()
         if now - self._failed_at >= self._quiet_s:
             counts = {"after_s": round(now - self.since, 1), "failures": self.failures}
-            self._log.log(INFO, f"{self.name} is well again", extra=counts)
+            self._log.log(INFO, f"{self.name} recovered", extra=counts)
             self.since, self.failures, self.cause = None, 0, ""
 
     @contextmanager

@@ -21,7 +21,7 @@ def text(value: str) -> None:
     except UnicodeEncodeError:
         raise ValueError("it is not UTF-8") from None
     if any(sign < " " or sign == "\x7f" for sign in value):
-        raise ValueError("it has a control character")
+        raise ValueError("it contains a control character")
 
 
 def host(value: str) -> None:
@@ -29,16 +29,16 @@ def host(value: str) -> None:
     if is_address(value.partition("%")[0]):
         return
     if len(value) > MAX_HOST or not all(LABEL.fullmatch(label) for label in value.removesuffix(".").split(".")):
-        raise ValueError("expected an address, or the name of a host")
+        raise ValueError("expected an IP address or a host name")
     if value.replace(".", "").isdigit():
-        raise ValueError("it is no address")
+        raise ValueError("it is not a valid IP address")
 
 
 def network(value: str) -> None:
     try:
         ip_network(value, strict=False)
     except ValueError:
-        raise ValueError(f"{value!r} is no address and no network such as 10.0.0.0/8") from None
+        raise ValueError(f"{value!r} is neither an IP address nor a network such as 10.0.0.0/8") from None
 
 
 def origin(value: str) -> None:
@@ -54,11 +54,12 @@ def origin(value: str) -> None:
         or value != value.lower()
     ):
         raise ValueError(
-            f"{value!r} is no origin: scheme://host[:port] in small letters, without a path, such as https://chat.example.org"
+            f"{value!r} is not an origin: expected scheme://host[:port] in lower case, without a path, "
+            "such as https://chat.example.org"
         )
     checked_url(value)
     if urlsplit(value).port == DEFAULT_PORTS.get(scheme, 0):
-        raise ValueError(f"{value!r}: browsers leave out the default port; write {value.rpartition(':')[0]}")
+        raise ValueError(f"{value!r}: browsers omit the default port; write {value.rpartition(':')[0]}")
 
 
 def path(value: str) -> None:
@@ -68,7 +69,7 @@ def path(value: str) -> None:
 
 def web_address(value: str) -> None:
     if not value.startswith(("http://", "https://")):
-        raise ValueError("expected an address such as https://example.org")
+        raise ValueError("expected a URL such as https://example.org")
     checked_url(value)
 
 
@@ -76,7 +77,7 @@ def base_address(value: str) -> None:
     """An address that paths are appended to."""
     web_address(value)
     if set("?#").intersection(value):
-        raise ValueError("expected an address without ? and #, such as https://example.org")
+        raise ValueError("expected a URL without ? and #, such as https://example.org")
 
 
 def postgres_address(value: str) -> None:
@@ -89,7 +90,7 @@ def postgres_address(value: str) -> None:
         readable = "," in value and value.startswith(("postgresql://", "postgres://"))
     if not readable:
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
-        raise ValueError(f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A")
+        raise ValueError(f"postgres.dsn is not valid. Expected {form}, with / @ : in a password as %2F %40 %3A")
 
 
 def checked_url(value: str) -> None:
@@ -100,7 +101,7 @@ def checked_url(value: str) -> None:
     except ValueError:
         name, port = None, None
     if not name or port == 0 or value.endswith(":"):
-        raise ValueError("expected a host, and if need be a port")
+        raise ValueError("expected a host, optionally with a port")
     host(name)
 
 

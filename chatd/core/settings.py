@@ -128,7 +128,7 @@ def read_environment(environment: Mapping[str, str], found: ConfigSources) -> No
             key = name[len(PREFIX) :].lower().replace("__", ".")
             found.put(key, from_text(environment[name], found.names.type_of(key)), name)
         elif (meant := found.names.meant_variable(name, environment[name])) is not None:
-            found.problems.append(f"{name}: there is no such variable; did you mean {meant}?")
+            found.problems.append(f"{name}: unknown variable; did you mean {meant}?")
 
 
 def from_text(text: str, kind: Any) -> Any:
@@ -170,14 +170,14 @@ def read_secret_files(found: ConfigSources) -> None:
 def warn_of_readers(path: Path, found: ConfigSources) -> None:
     """A secret that other users of the machine can read."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        found.warnings.append(f"{path} holds a secret and is open to other users: chmod 600 {path}")
+        found.warnings.append(f"{path} contains a secret, and other users can access it. Run: chmod 600 {path}")
 
 
 def any_origin(config: Config) -> Iterator[str]:
     """Any page in the browser of a user may then act with what it can get hold of."""
     for key, origins in (("gateway.origins", config.gateway.origins), ("http.cors_origins", config.http.cors_origins)):
         if "*" in origins:
-            yield f'{key} has "*": every web page may connect; name the origins of yours'
+            yield f'{key} contains "*": any web page may connect. List your own origins instead'
 
 
 def lines_of(text: str) -> list[str]:
@@ -231,12 +231,12 @@ def problem_with(names: SettingNames, key: str, value: Any, source: str = "") ->
     if kind is None:
         close = names.similar_key(key)
         variable = f" Its variable is {variable_of(close)}." if close and source.startswith(PREFIX) else ""
-        return f"there is no such setting{f'; did you mean {close}?{variable}' if close else ''}"
+        return f"unknown setting{f'; did you mean {close}?{variable}' if close else ''}"
     try:
         msgspec.convert({name: value}, kind)
         apply_rules(names.type_of(key, rules=True), value)
         if value == "" and getattr(kind(), name):
-            return "it is empty: leave it out for the default"
+            return "it is empty; omit it to use the default"
     except msgspec.ValidationError as error:
         return str(error).partition(" - at")[0]
     except ValueError as error:
@@ -252,7 +252,7 @@ def apply_rules(hint: Any, value: Any) -> None:
         for one in value:
             apply_rules(get_args(hint)[0], one)
             if not one:
-                raise ValueError("a text of the list is empty")
+                raise ValueError("the list contains an empty string")
     elif get_origin(hint) is Annotated:
         apply_rules(get_args(hint)[0], value)
         for meta in hint.__metadata__:
@@ -326,19 +326,19 @@ def kept(config: Config, name: str, *, make: bool) -> str:
     try:
         if secret := path.read_text(encoding="utf8").strip():
             return secret
-        raise OperatorError(f"{path} is empty: put the secret back, or remove the file for a new one")
+        raise OperatorError(f"{path} is empty: restore the secret, or delete the file to generate a new one")
     except (FileNotFoundError, NotADirectoryError):
         if not make:
             return ""
     except (OSError, UnicodeDecodeError) as error:
-        fix = "run chatd as the owner of data.dir, or set data.dir to a folder of yours"
+        fix = "run chatd as the owner of data.dir, or set data.dir to a folder that you own"
         raise OperatorError(f"{path} cannot be read ({reason_of(error)}): {fix}") from None
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         path.write_text(secret := secrets.token_urlsafe(48), encoding="utf8")
     except OSError as error:
-        fix = "let chatd write there, or set data.dir to a folder that it can write to"
+        fix = "make it writable for chatd, or set data.dir to a writable folder"
         raise OperatorError(f"{path} cannot be written ({reason_of(error)}): {fix}") from None
     return secret
 

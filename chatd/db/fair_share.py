@@ -91,7 +91,7 @@ class FairShare:
 
 
 def too_many() -> Refused:
-    return Refused("rate_limited", "too many of your commands wait for the database", retry_after=1)
+    return Refused("rate_limited", "too many of your commands are waiting for the database", retry_after=1)
 
 
 async def acquire(semaphore: trio.Semaphore) -> None:

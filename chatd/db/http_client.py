@@ -54,7 +54,7 @@ class Pinned(httpcore.AsyncNetworkBackend):
         for address in await self._addresses(host, port):
             with suppress(httpcore.ConnectError):
                 return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
-        raise httpcore.ConnectError("nobody answers there")
+        raise httpcore.ConnectError("nothing answers at this address")
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:
@@ -64,13 +64,13 @@ class Pinned(httpcore.AsyncNetworkBackend):
         addresses = list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
         allowed = [address for address in addresses if self._private or is_public(address)]
         if not allowed:
-            raise httpcore.ConnectError("its address is not public")
+            raise httpcore.ConnectError("its IP address is not public")
         return allowed[:MOST_ADDRESSES]
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Any = None
     ) -> httpcore.AsyncNetworkStream:
-        raise httpcore.ConnectError("no sockets of this machine")
+        raise httpcore.ConnectError("connections to Unix sockets are not allowed")
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -127,7 +127,7 @@ async def read(response: httpx.Response, most: int) -> bytes:
     async for part in response.aiter_raw():
         length += len(part)
         if length > most:
-            raise OutboundError(f"more than {most} bytes")
+            raise OutboundError(f"the response has more than {most} bytes")
         parts.append(part)
     return b"".join(parts)
 
@@ -146,8 +146,8 @@ def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ValueError(f"not an address: {error}") from None
+        raise ValueError(f"not a valid URL: {error}") from None
     if parts.scheme not in schemes or not parts.host:
         raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if parts.userinfo:
-        raise ValueError("no user and password in it")
+        raise ValueError("it must not contain a user or password")

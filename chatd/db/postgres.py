@@ -328,7 +328,7 @@ async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Co
     except ValueError:
         form = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
         raise BadAddress(
-            f"postgres.dsn cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A"
+            f"postgres.dsn is not valid. Expected {form}, with / @ : in a password as %2F %40 %3A"
         ) from None
     await prepare(connection)
     return connection

@@ -119,7 +119,7 @@ class Redis:
             for _ in range(MAX_UPDATE_ATTEMPTS):
                 with suppress(WatchError):
                     return await commit_unless_changed(client, keys, reads, decide)
-            raise RedisError("the keys of an update change all the time")
+            raise RedisError("the keys of an update changed during every attempt")
 
         return await self._execute(attempt, reads[0])
 
@@ -277,7 +277,7 @@ def client_of(settings: RedisSection, url: str) -> "Client":
         except (ValueError, TypeError, RedisError):
             form = "redis://USER:PASSWORD@HOST:PORT/NUMBER (rediss:// for TLS, unix:///PATH for a socket)"
             raise BadAddress(
-                f"redis.url cannot be read. Its form is {form}, with / @ : in a password as %2F %40 %3A"
+                f"redis.url is not valid. Expected {form}, with / @ : in a password as %2F %40 %3A"
             ) from None
     return Client(
         host=settings.host,

@@ -21,9 +21,9 @@ async def server_problems(db: Postgres) -> list[str]:
     encoding = await db.value("show server_encoding")
     problems = []
     if version < OLDEST_VERSION:
-        problems.append(f"Postgres {version} is too old: {OLDEST_VERSION} or newer is needed")
+        problems.append(f"Postgres {version} is too old: {OLDEST_VERSION} or newer is required")
     if encoding != "UTF8":
-        problems.append(f"the database is encoded in {encoding}: create it with encoding UTF8")
+        problems.append(f"the encoding of the database is {encoding}: create it with encoding UTF8")
     return problems
 
 
@@ -48,7 +48,10 @@ async def collation_problem(db: Postgres) -> str:
     assert row is not None
     if row["recorded"] in (None, row["actual"]):
         return ""
-    return f"the database {row['name']} was created with version {row['recorded']}, the server has {row['actual']}"
+    return (
+        f"the database {row['name']} was created with version {row['recorded']} of its collation; "
+        f"the server has {row['actual']}"
+    )
 
 
 async def pooling_problem(db: Postgres) -> str:
@@ -66,7 +69,7 @@ async def pooling_problem(db: Postgres) -> str:
                 seen.add(row["process"])
                 limits.add(row["limit"])
     if processes[0] & processes[1] or any(len(seen) > 1 for seen in processes):
-        return "the pooler in front of it gives a connection another server process for each transaction"
+        return "a pooler in front of Postgres gives a connection another server process for each transaction"
     if limits != {timedelta(milliseconds=int(db.timeout_s * 1000))}:
-        return "the pooler in front of it drops the settings of a connection (statement_timeout and others)"
+        return "a pooler in front of Postgres drops the settings of a connection (statement_timeout and others)"
     return ""

@@ -48,7 +48,9 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadT
             or is_own_host(request.headers.get("Host", ""), names)
         ):
             return None
-        return refused_answer(node, Refused("forbidden", "not under this host name; see http.admin_hosts"))
+        return refused_answer(
+            node, Refused("forbidden", "/admin is not available under this host name; see http.admin_hosts")
+        )
 
     if not node.config.admins:
         return
@@ -109,7 +111,7 @@ def check_site() -> None:
         f"https://{host}",
         f"http://{host}",
     ):
-        raise Refused("forbidden", "not from a page of another site")
+        raise Refused("forbidden", "pages of other sites may not send requests to /admin")
 
 
 def is_own_host(host: str, names: Collection[str]) -> bool:

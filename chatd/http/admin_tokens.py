@@ -28,7 +28,7 @@ class Admins:
         for name, admin in config.admins.items():
             check_admin(name, admin, self._tenants)
         if len(set(self._digests.values())) < len(self._digests):
-            raise WeakKey("two admins have the same token: the audit log could not tell them apart")
+            raise WeakKey("two admins have the same token, so the audit log could not distinguish them")
 
     def name_of(self, token: str | None, address: str) -> str:
         """The admin with this token. Earlier failures of the address do not matter to a valid token.
@@ -41,7 +41,7 @@ class Admins:
                 found = name
         if not found:
             self._failures.check(address)
-            raise Refused("unauthenticated", "not a token of an admin")
+            raise Refused("unauthenticated", "not a valid admin token")
         return found
 
     def scope_of(self, name: str, tenant: str) -> AdminScope:

@@ -29,10 +29,10 @@ LOG = log.get(__name__)
 
 # What HTTP itself refuses: code and text by status. All others are `bad_request`.
 KNOWN = {
-    404: ("not_found", "there is nothing at this path; see /openapi.json"),
-    405: ("bad_request", "this path does not take this method; see Allow"),
-    408: ("timeout", "the body took too long"),
-    413: ("too_large", "the body is too large"),
+    404: ("not_found", "no such path; see /openapi.json"),
+    405: ("bad_request", "this path does not support this method; see the Allow header"),
+    408: ("timeout", "the request body did not arrive in time"),
+    413: ("too_large", "the request body is too large"),
     415: ("bad_request", "the body must be application/json"),
 }
 

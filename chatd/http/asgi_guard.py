@@ -53,15 +53,13 @@ class AsgiGuard:
         elif not scope["path"].startswith("/"):
             await answer(send, "http.response", 400, Refused("bad_request", "the target must be a path"))
         elif not all(can_be_encoded(value.decode("latin-1")) for name, value in scope["headers"] if name == b"host"):
-            await answer(send, "http.response", 400, Refused("bad_request", "the Host header is not a host"))
+            await answer(send, "http.response", 400, Refused("bad_request", "the Host header is not valid"))
         elif is_ambiguous(scope["headers"]):
             await answer(
-                send, "http.response", 400, Refused("bad_request", "a header that has one value was sent twice")
+                send, "http.response", 400, Refused("bad_request", "a header that allows only one value was sent twice")
             )
         elif not is_canonical(scope["raw_path"]):
-            await answer(
-                send, "http.response", 404, Refused("not_found", "there is nothing at this path; see /openapi.json")
-            )
+            await answer(send, "http.response", 404, Refused("not_found", "no such path; see /openapi.json"))
         else:
             state: dict[str, Any] = scope["state"]
             with ExitStack() as held:
@@ -70,7 +68,7 @@ class AsgiGuard:
 
 
 def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a header that has one value was sent twice. Names are in lower case."""
+    """Whether a header that allows only one value was sent twice. Names are in lower case."""
     names = [name for name, _ in headers if name in SINGLE]
     return len(names) > len(set(names))
 

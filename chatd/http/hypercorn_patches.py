@@ -33,7 +33,7 @@ from chatd.wire.base import error_of
 
 VERSIONS = (b"1.0", b"1.1")
 LEAVING = Refused("maintenance", "the server is about to stop", retry_after=1)
-MESSAGES = {431: "the head of the request is too large", 505: "only HTTP/1.1 is spoken here"}
+MESSAGES = {431: "the head of the request is too large", 505: "only HTTP/1.1 is supported"}
 MAX_HEADERS = 100
 
 
@@ -96,7 +96,7 @@ class SteadyHttp1(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         await self._send_refusal(
-            status_code, Refused("bad_request", MESSAGES.get(status_code, "not a request of HTTP/1.1"))
+            status_code, Refused("bad_request", MESSAGES.get(status_code, "the request is not valid HTTP/1.1"))
         )
 
     async def _send_refusal(self, status_code: int, refused: Refused) -> None:

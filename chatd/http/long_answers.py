@@ -29,7 +29,7 @@ BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
 def bound(app: QuartTrio, node: Node) -> None:
     """Apply the limits to all responses."""
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    slots = Slots("long answers", BOUNDS)
+    slots = Slots("large responses", BOUNDS)
 
     @app.after_request
     async def reserve(response: Response) -> Response:

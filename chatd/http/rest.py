@@ -112,7 +112,7 @@ class RequestDecoder:
             fields = self._typed(query())
         for name in ("t", *path):
             if name in fields:
-                raise Refused("bad_request", f"$.{name}: the field is part of the path already")
+                raise Refused("bad_request", f"$.{name}: the field is already part of the path")
         command = self._command({**fields, **self._typed(path)})
         self._untyped.check(command, self._max_depth, nul=True)
         return command

@@ -168,7 +168,7 @@ class Server:
                 write_timeout_s = self._tunables.write_timeout_s
                 await self._serve(BoundedStream(stream, scope, self._answer_timeout, write_timeout_s=write_timeout_s))
             return
-        self._turned_away.log(f"{full.message}; one was turned away", key)
+        self._turned_away.log(f"{full.message}; one was rejected", key)
         limits = self._tunables
         if self._refusals[key] < limits.max_refusals_per_address and self._refusals.total() < limits.max_refusals:
             with counted(self._refusals, key):

@@ -104,9 +104,13 @@ class Slots:
     def _lack(self, owner: Owner) -> Refused | None:
         """Why there is no slot."""
         if owner.user and self._by_user[owner.user] >= self._bounds.per_user:
-            return Refused("rate_limited", f"{self._bounds.per_user} {self._what} at a time", retry_after=RETRY_S)
+            return Refused(
+                "rate_limited",
+                f"too many {self._what} of one user at a time: at most {self._bounds.per_user}",
+                retry_after=RETRY_S,
+            )
         if owner.address and self._by_address[owner.address] >= self._bounds.per_address:
-            message = f"{self._bounds.per_address} {self._what} at a time from one address"
+            message = f"too many {self._what} from one address at a time: at most {self._bounds.per_address}"
             return Refused("rate_limited", message, retry_after=RETRY_S)
         if self.total >= self._bounds.total:
             return Refused("unavailable", f"too many {self._what} at a time", retry_after=RETRY_S)

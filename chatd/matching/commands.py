@@ -205,7 +205,7 @@ class ConfirmMatch(Command, tag="match.confirm"):
 async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
     """Refused `not_found` if the match was not proposed to you, or the proposal has expired."""
     if not ctx.node.get(MatchingService).confirm(user_key(ctx), cmd.match):
-        raise Refused("not_found", "there is no such proposal")
+        raise Refused("not_found", "no such proposal")
     return [Reply(Ok())]
 
 

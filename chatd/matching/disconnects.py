@@ -55,7 +55,7 @@ class DisconnectReaper:
         self._banned: dict[UserKey, int] = {}
         self._missing: dict[UserKey, int] = {}
         self._after = START
-        self._condition = Condition("ends of matches", quiet_s=RECOVERED_AFTER_S)
+        self._condition = Condition("match endings", quiet_s=RECOVERED_AFTER_S)
 
     def on_disconnect(self, user: UserKey, until: int) -> None:
         """The last session of the user on this node has ended. Their match ends at `until`."""

@@ -75,7 +75,7 @@ async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
     assert recent is not None
     check_rate(recent, settings.reports_per_hour, now)
     if cmd.picture is not None and await tx.value(SQL.lock_picture, tenant, cmd.picture, me) is None:
-        raise Refused("not_found", "$.picture: no such upload of yours")
+        raise Refused("not_found", "$.picture: you have no such upload")
     content = (cmd.message, cmd.reason, cmd.text or None, cmd.picture)
     window = (shared["seq"], settings.evidence_messages, settings.evidence_bytes)
     place = (shared["target"], shared["conversation"])
@@ -87,7 +87,7 @@ async def find_shared_conversation(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
     asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
     shared: Row | None = await tx.one(SQL.shared_conversation, ctx.tenant, ctx.user, *asked)
     if shared is None:
-        raise Refused("not_found", "you have not met")
+        raise Refused("not_found", "you do not share a conversation with this user")
     if shared["target"] == ctx.user:
         raise Refused("bad_request", "$: you cannot report yourself")
     return shared

@@ -70,7 +70,7 @@ async def find_file(tx: Tx, actor: AuditActor, report: str, upload: str) -> Stor
     """A file of a report, for an entry in the audit log. Raises Refused: `not_found`."""
     row = await tx.one(SQL.get_file, actor.tenant, report, upload)
     if row is None:
-        raise Refused("not_found", "no such file of a report")
+        raise Refused("not_found", "no such file in this report")
     await audit_log.write(tx, actor, "report.file", report, {"upload": upload})
     return Stored(**dict(row))
 
@@ -84,7 +84,7 @@ async def resolve(
     outcome.
     """
     if (sanction.strike and sanction.ban) or (outcome == DISMISSED and (sanction.strike or sanction.ban)):
-        raise Refused("bad_request", "$: expected a strike or a ban, and neither for a dismissed report")
+        raise Refused("bad_request", "$: expected either a strike or a ban, and neither if the report is dismissed")
     row = await tx.one(SQL.lock, actor.tenant, report)
     if row is None:
         raise Refused("not_found", "no such report")

@@ -61,7 +61,7 @@ async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
 
 def require_all_tenants(ctx: Ctx) -> None:
     if not ctx.admin_scope.all_tenants:
-        raise Refused("forbidden", "this concerns all tenants")
+        raise Refused("forbidden", "only admins of all tenants may do this")
 
 
 class Ping(Command, tag="ping"):

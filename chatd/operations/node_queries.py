@@ -44,7 +44,7 @@ LIST_TTL_S = 30
 MAX_NAMED = 10
 # Time after which kicked clients are told to reconnect.
 RECONNECT_MS = 1000
-TOO_MUCH = "the answer is too large; ask for less"
+TOO_MUCH = "the answer is too large; request less"
 
 
 class NodeQuery(ControlMessage):
@@ -144,7 +144,7 @@ class NodeQueries:
         try:
             self._send.send_nowait(query)
         except trio.WouldBlock:
-            LOG.warning("too many queries wait for an answer; one was dropped")
+            LOG.warning("too many queries are waiting for an answer; one was dropped")
 
     async def run(self) -> None:
         """Answer queries forever. A failure is logged, and the next query is answered."""

@@ -208,7 +208,7 @@ class Indexer:
             await self._write(batch)
         except ForeignKeyViolation:
             # A conversation that was removed meanwhile.
-            LOG.info("a batch of the search index is put off")
+            LOG.info("a batch of the search index was postponed")
             return
         for place in places:
             self._failed.pop(place, None)

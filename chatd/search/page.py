@@ -137,7 +137,7 @@ class Search:
             return await self._ask(low, times, size)
         if moved:
             return None
-        raise Refused("timeout", "the search took too long; another word, or a filter, makes it shorter")
+        raise Refused("timeout", "the search took too long; add a word or a filter")
 
     async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
         ctx, named, spot = self._ctx, len(self._places) <= MAX_CONVERSATIONS, self.spot

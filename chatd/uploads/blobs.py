@@ -45,5 +45,5 @@ def new_key() -> str:
 def path_of(key: str) -> str:
     """Two levels of folders, so that none becomes large. Raises NoKey."""
     if not KEY.fullmatch(key):
-        raise NoKey("no key of a file")
+        raise NoKey("not a valid file key")
     return f"{key[:2]}/{key[2:4]}/{key}"

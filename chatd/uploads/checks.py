@@ -13,7 +13,7 @@ from chatd.uploads.settings import UploadSettings
 
 def check_settings(config: Config) -> Iterator[Finding]:
     if (error := bucket_error(config)) is not None:
-        yield Finding("uploads", False, str(error), "set what is missing in [uploads]", "uploads")
+        yield Finding("uploads", False, str(error), "correct the settings s3_* in [uploads]", "uploads")
 
 
 def bucket_error(config: Config) -> BlobsError | None:
@@ -49,9 +49,9 @@ def bucket_fix(cause: BaseException | None) -> str:
     """What to do when the bucket refuses, by the status of its answer."""
     match str(cause)[:8]:
         case "HTTP 401" | "HTTP 403":
-            return "correct uploads.s3_key and uploads.s3_secret, or let the key put, get and delete objects"
+            return "correct uploads.s3_key and uploads.s3_secret, or allow this key to put, get and delete objects"
         case "HTTP 404":
             return "create the bucket, or correct uploads.s3_bucket"
         case "HTTP 301" | "HTTP 307" | "HTTP 400":
             return "correct uploads.s3_region and uploads.s3_endpoint"
-    return "nothing usable answers at uploads.s3_endpoint: correct it, or look at the log of the store"
+    return "no S3 service answers at uploads.s3_endpoint: correct it, or check the log of the service"

@@ -28,8 +28,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._writes = Condition("writing to the folder of the uploads")
-        self._reads = Condition("reading from the folder of the uploads")
+        self._writes = Condition("writing to the upload folder")
+        self._reads = Condition("reading from the upload folder")
 
     async def identity(self) -> str:
         """An id that lies in the folder: nodes that share it read the same."""
@@ -54,7 +54,7 @@ async def within(condition: Condition, work: Callable[[], T]) -> T:
         done = await trio.to_thread.run_sync(work)
     except OSError as error:
         condition.fail(error.strerror or type(error).__name__)
-        told = "there is no space left for files" if error.errno in FULL else "the files cannot be used"
+        told = "the file store is full" if error.errno in FULL else "the file store does not work"
         raise Refused("unavailable", told, retry_after=5) from error
     condition.recover()
     return done

@@ -45,7 +45,7 @@ def measure(data: bytes, mime: str) -> Measure:
     try:
         found = MEASURES[mime](data)
     except (IndexError, struct.error):
-        raise BadImage("the image is cut off") from None
+        raise BadImage("the image is truncated") from None
     if not (found.width and found.height and found.frames):
         raise BadImage("the image has no pixels")
     return found
@@ -68,7 +68,7 @@ def png(data: bytes) -> Measure:
         at += length + 12
         parts = count_part(parts)
     if at > len(data):
-        raise BadImage("the image is cut off")
+        raise BadImage("the image is truncated")
     return Measure(width, height, 1)
 
 
@@ -83,7 +83,7 @@ def jpeg(data: bytes) -> Measure:
     for marker, at in jpeg_segments(data):
         if marker in FRAMES:
             if size is not None:
-                raise BadImage("the image has two headers")
+                raise BadImage("the image has more than one header")
             height, width = struct.unpack_from(">HH", data, at + 5)
             size = Measure(width, height, 1)
         elif marker == SCAN:
@@ -101,7 +101,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     while True:
         found = NEXT_MARKER.search(data, at)
         if found is None:
-            raise BadImage("the image is cut off")
+            raise BadImage("the image is truncated")
         at, marker = found.start(), data[found.start() + 1]
         if marker == END:
             return
@@ -126,7 +126,7 @@ def gif(data: bytes) -> Measure:
         elif data[at] == 0x21:
             at += 2
         else:
-            raise BadImage("the image has a block that nobody knows")
+            raise BadImage("the image has a block of an unknown type")
         while data[at]:
             at += data[at] + 1
             parts = count_part(parts)
@@ -142,7 +142,7 @@ def palette(flags: int) -> int:
 def webp(data: bytes) -> Measure:
     (length,) = struct.unpack_from("<I", data, 4)
     if length + 8 > len(data):
-        raise BadImage("the image is cut off")
+        raise BadImage("the image is truncated")
     width = height = frames = parts = 0
     at, end = 12, length + 8
     while at + 8 <= end:

@@ -33,7 +33,7 @@ def reencode(data: bytes, mime: str, max_pixels: int) -> tuple[bytes, int, int]:
     """The new file, its width and its height. Raises BadImage, or TooLarge."""
     size = measure(data, mime)
     if size.pixels > max_pixels:
-        raise TooLarge(f"the image has {size.pixels} pixels; at most {max_pixels} are taken")
+        raise TooLarge(f"the image has {size.pixels} pixels; at most {max_pixels} are allowed")
     try:
         return decode_and_encode(data, FORMATS[mime], size)
     # Pillow answers bad bytes with nearly every exception there is.

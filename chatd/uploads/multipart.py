@@ -98,7 +98,7 @@ class Form:
         """Raises Refused when there is no whole file."""
         self._decode(None)
         if self._part is None or not self._done:
-            raise Refused("bad_request", "$.file: there is no file")
+            raise Refused("bad_request", "$.file: the file is missing or incomplete")
         name = self._part.filename if isinstance(self._part, File) else None
         return Received(bytes(self._data), name)
 
@@ -111,14 +111,14 @@ class Form:
                 event = self._decoder.next_event()
         # Also what is not UTF-8.
         except ValueError:
-            raise Refused("bad_request", "the form is broken, or cut off") from None
+            raise Refused("bad_request", "the form is malformed or truncated") from None
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Field | File):
             if event.name not in FIELDS:
-                raise Refused("bad_request", f"$.{str(event.name)[:64]}: only `file` is taken")
+                raise Refused("bad_request", f"$.{str(event.name)[:64]}: expected only the field `file`")
             if self._part is not None:
-                raise Refused("bad_request", "$.file: one file at a time")
+                raise Refused("bad_request", "$.file: expected only one file")
             self._part = event
         elif isinstance(event, Data):
             self._data += event.data

@@ -42,6 +42,6 @@ def check_bucket(settings: UploadSettings) -> None:
     """Raises BlobsError."""
     missing = [name for name in ("s3_endpoint", "s3_bucket", "s3_key", "s3_secret") if not getattr(settings, name)]
     if missing:
-        raise BlobsError(f"a bucket needs {', '.join(f'uploads.{name}' for name in missing)}")
+        raise BlobsError(f"a bucket also needs {', '.join(f'uploads.{name}' for name in missing)}")
     if not settings.s3_endpoint.startswith(("https://", "http://")):
-        raise BlobsError("uploads.s3_endpoint is no http address")
+        raise BlobsError("uploads.s3_endpoint is not an http or https URL")

@@ -21,7 +21,7 @@ from chatd.uploads.sigv4 import Credentials, signed
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
 STEP_TIMEOUT_S, TIMEOUT_S = 10.0, 60.0
-AWAY = "the files are away"
+AWAY = "the file store is unreachable"
 
 
 def new_client() -> httpx.AsyncClient:
@@ -37,7 +37,7 @@ class Bucket:
         self._bucket = settings.s3_bucket
         self._credentials = Credentials(settings.s3_key, settings.s3_secret, settings.s3_region)
         self._client = client
-        self._condition = Condition("bucket of the uploads", quiet_s=1.0)
+        self._condition = Condition("upload bucket", quiet_s=1.0)
 
     async def identity(self) -> str:
         return f"bucket {self._bucket} at {self._base}"
@@ -92,7 +92,7 @@ class Bucket:
             why = (await first_bytes(answer, 500)).decode("utf8", "replace")
             cause = OperatorError(f"HTTP {answer.status_code}: {why}")
             self._condition.fail(str(cause))
-            raise Refused("unavailable", "the files cannot be used", retry_after=5) from cause
+            raise Refused("unavailable", "the file store does not work", retry_after=5) from cause
         finally:
             with trio.CancelScope(shield=True):
                 await answer.aclose()

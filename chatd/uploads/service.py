@@ -79,7 +79,7 @@ async def prepared(data: bytes, settings: UploadSettings) -> Content:
     except BadImage as error:
         raise Refused("bad_request", str(error)) from None
     if len(made) > MAX_GROWTH * settings.max_bytes:
-        raise Refused("too_large", "the image becomes too large when it is encoded anew")
+        raise Refused("too_large", "the image becomes too large when it is re-encoded")
     return Content(made, mime, width, height)
 
 
@@ -95,9 +95,9 @@ class Payer:
         """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
         used = await find(SQL.quota_usage, *self._who, now - DAY_MS, self._address_hash, (now - DAY_MS) // HOUR_MS)
         if used["by_user"] + size > self._settings.user_quota_bytes:
-            raise over_quota("you have stored as much as you may within 24 hours")
+            raise over_quota("you have reached the upload limit of one user within 24 hours")
         if used["by_address"] + size > self._settings.address_quota_bytes:
-            raise over_quota("as much as is allowed within 24 hours was stored from your address")
+            raise over_quota("your address has reached its upload limit within 24 hours")
 
     async def charge(self, run: Statement, size: int, now: int) -> None:
         """Count bytes for the address, when the user is anonymous."""
@@ -167,7 +167,9 @@ async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
     try:
         await erase(node, who.tenant, upload, row["key"])
     except Refused:
-        LOG.warning("the bytes of a removed upload are left for the sweep", extra={"upload": upload})
+        LOG.warning(
+            "the file of a removed upload could not be deleted; the sweep tries again", extra={"upload": upload}
+        )
 
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:

@@ -262,7 +262,7 @@ async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: p
     ring.set_keys("default", {"a": "the last good one"})
     await refresh(ring, conditions_of(ring))
     assert ring.tenants["default"].keys == {"a": "the last good one"}
-    assert "signing keys of tenant default fails" in caplog.text
+    assert "signing keys of tenant default failed" in caplog.text
 
 
 async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Config) -> None:

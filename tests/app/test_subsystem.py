@@ -102,7 +102,7 @@ def test_chatd_toml_and_variables_know_its_setting(tmp_path: Path, subsystems: t
         load_settings(None, {"CHATD_NOTES__MAX_NOTES": "0"}, names)
     with pytest.raises(ConfigError, match="did you mean CHATD_NOTES__MAX_NOTES"):
         load_settings(None, {"CHATD_NOTES_MAX_NOTES": "1"}, names)
-    with pytest.raises(ConfigError, match=r"notes\.max_notes = 7 .*there is no such setting"):
+    with pytest.raises(ConfigError, match=r"notes\.max_notes = 7 .*unknown setting"):
         load_settings(path, {}, setting_names())
 
 

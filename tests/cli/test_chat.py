@@ -80,11 +80,11 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
-            await bob.sees("With")
+            await bob.sees("Chat with")
             await bob.type("hello [bold]there")
-            await bob.sees("sent, number 1")
+            await bob.sees("sent as message 1")
             await alice.sees("bob: hello [bold]there")
-            await bob.sees("alice has read up to number 1")
+            await bob.sees("alice has read all messages up to 1")
             await alice.type("\x1b[2Jhi")
             assert "\x1b[2J" not in await bob.sees("[2Jhi")
             await alice.type("/history")
@@ -92,13 +92,13 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
             await alice.type("/list")
             await alice.sees("unread")
             await bob.type("/edit hello all of you")
-            await alice.sees("bob now says in number 1: hello all of you")
+            await alice.sees("bob edited message 1: hello all of you")
             await bob.type("/react 👍")
-            await alice.sees("bob: 👍 to number 2")
+            await alice.sees("bob reacted 👍 to message 2")
             await alice.type("/history")
             await alice.sees("hello all of you (edited)")
             await alice.type("/delete")
-            await bob.sees("alice has deleted number 2")
+            await bob.sees("alice deleted message 2")
             await alice.type("/group us bob")
             await bob.type("/list")
             await alice.type("all here?")
@@ -113,7 +113,7 @@ async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) ->
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
-            await bob.sees("With")
+            await bob.sees("Chat with")
             await bob.type(r"hello \[/dim] there")
             await alice.sees(r"bob: hello \[/dim] there")
 
@@ -123,12 +123,12 @@ async def test_bytes_and_terminals_that_are_not_utf8(daemon: Daemon, tmp_path: P
     async with interpreter(daemon, tmp_path, "--as", "alice", **ascii_only) as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
-            await bob.sees("With")
+            await bob.sees("Chat with")
             await bob.type("h\u00e9 \U0001f44d")
             await alice.sees("bob: h\\xe9 \\U0001f44d")
             for line, shown in (
-                (b"\xff\xfe one", "sent, number 2"),
-                (b"two \xe2\x82", "sent, number 3"),
+                (b"\xff\xfe one", "sent as message 2"),
+                (b"two \xe2\x82", "sent as message 3"),
                 (b"\x80", "expected a visible text"),
             ):
                 await alice.type_bytes(line)
@@ -139,11 +139,11 @@ async def test_lines_name_their_conversation_once_there_are_two(daemon: Daemon, 
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
-            await bob.sees("With")
+            await bob.sees("Chat with")
             await bob.type("first")
             assert "] bob: first" not in await alice.sees("bob: first")
             await bob.type("/group crew alice")
-            await bob.sees("With")
+            await bob.sees("Chat with")
             await bob.type("second")
             await alice.sees("[crew] bob: second")
             await bob.type("/to alice")
@@ -181,7 +181,7 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
 
 async def test_a_socket_that_lets_nobody_in_is_said(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice", "--url", "ws://127.0.0.1:1/v1/ws") as alice:
-        await alice.sees("ws://127.0.0.1:1/v1/ws does not let us in yet; trying again")
+        await alice.sees("ws://127.0.0.1:1/v1/ws does not accept the connection yet; retrying")
 
 
 async def test_a_closed_standard_input_is_an_empty_one(daemon: Daemon, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ async def test_a_system_that_is_well(config: Config) -> None:
 
 async def test_nothing_runs(config: Config) -> None:
     done = await chatd(config, "doctor")
-    assert (done.returncode, "none is running" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
+    assert (done.returncode, "no node is running" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
     assert "Traceback" not in done.stderr
 
 
@@ -174,7 +174,7 @@ async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres) -
         await moderator.run("delete from revoked_tokens")
         await moderator.run("alter table revoked_tokens reset (autovacuum_enabled)")
         finding = await found_in_the_end(config, "postgres.vacuum")
-        assert f"revoked_tokens has {dead} dead rows beside 0, and was never vacuumed" in finding.detail
+        assert f"revoked_tokens has {dead} dead rows and 0 live ones, and was never vacuumed" in finding.detail
 
 
 async def test_more_nodes_than_connections(config: Config) -> None:
@@ -263,8 +263,8 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("nodes.versions", "0.0.1", lambda health: setattr(health, "version", "0.0.1")),
         ("clocks.skew", "stranger is", lambda health: setattr(health, "at", health.at + 60_000)),
         ("clocks.skew", "ahead of stranger", lambda health: setattr(health, "at", health.at - 60_000)),
-        ("match.owner", "both own it", lambda health: setattr(health, "owns_pool", True)),
-        ("bus.behind", "5000 control messages wait", lambda health: setattr(health, "bus_waiting", 5000)),
+        ("match.owner", "own the pool at the same time", lambda health: setattr(health, "owns_pool", True)),
+        ("bus.behind", "5000 control messages waiting", lambda health: setattr(health, "bus_waiting", 5000)),
         ("nodes.files", "999 of 1000", lambda health: setattr(health, "descriptors", 999)),
         ("message_log.behind", "9000 wait", lambda health: setattr(health, "message_log_waiting", 9000)),
         ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
@@ -286,14 +286,14 @@ async def test_a_bus_with_a_gap(config: Config, redis: Redis) -> None:
         await write_as(redis, "other", 1)
         await write_as(redis, "other", 5)
         finding = await found_in_the_end(config, "bus.gaps")
-        assert finding.detail.startswith("1 since its start, the last one ")
+        assert finding.detail.startswith("1 since the start of the node, the last one ")
 
 
 async def test_a_match_pool_whose_owner_is_gone(config: Config, redis: Redis) -> None:
     async with running(config):
         await redis.call("SET", redis.key("lease", "match"), "somebody", "PX", 60_000)
         finding = await found_in_the_end(config, "match.owner")
-        assert finding.detail == "its owner somebody is gone"
+        assert finding.detail == "its owner somebody is not running"
 
 
 async def test_a_new_owner_writes_its_event_log_at_once(config: Config) -> None:

@@ -132,7 +132,7 @@ async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new:
 )
 async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
     found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
-    assert "cannot be read" in found["postgres.server"].detail
+    assert "is not valid" in found["postgres.server"].detail
     assert found["postgres.server"].fix
     assert not found["postgres.server"].ok
     assert [
@@ -194,8 +194,8 @@ async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, 
         (400, False, "s3_region"),
         (403, False, "s3_key"),
         (404, False, "create the bucket"),
-        (500, False, "log of the store"),
-        (None, False, "nothing usable answers"),
+        (500, False, "log of the service"),
+        (None, False, "no S3 service answers"),
     ],
 )
 async def test_a_bucket_that_does_not_take_files(config: Config, status: int | None, ok: bool, fix: str) -> None:
@@ -231,7 +231,7 @@ async def test_a_row_is_written_and_read_back(config: Config, moderator: Postgre
         "create trigger no before insert or update on write_probes for each row execute function no()"
     )
     finding = await doctor_postgres.try_a_write(moderator)
-    assert (finding.ok, finding.detail) == (False, "another row came back")
+    assert (finding.ok, finding.detail) == (False, "the row that was read back is different")
 
 
 def test_replicas_are_reported() -> None:

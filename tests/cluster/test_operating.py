@@ -382,7 +382,7 @@ async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None
     async with running(config), open_redis(config.redis) as redis:
         found = asking.Answers[Health]({}, {"new": asking.NO_ANSWER, "old": asking.NO_ANSWER})
         asking.take(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
-        assert (found.nodes, found.silent["new"]) == ({}, "its answer cannot be read by this version")
+        assert (found.nodes, found.silent["new"]) == ({}, "this version of chatd cannot read its answer")
         assert len(await recent(redis)) == 1
 
 

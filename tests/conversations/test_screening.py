@@ -262,7 +262,7 @@ async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
                 await alice.send(room, f"private {number}")
             assert len(server.asked) == MAX_FAILURES
     ((message, cause),) = logged_of_hook(caplog)
-    assert (message, bool(cause)) == ("moderation hook fails", True)
+    assert (message, bool(cause)) == ("moderation hook failed", True)
     said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
     assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
 
@@ -297,8 +297,8 @@ async def test_a_hook_that_works_again_is_asked_again_after_a_pause(caplog: pyte
                 assert await hook.ask(question) == "hello"
                 assert len(server.asked) == 6
     assert [message for message, _ in logged_of_hook(caplog)] == [
-        "moderation hook fails",
-        "moderation hook is well again",
+        "moderation hook failed",
+        "moderation hook recovered",
     ]
 
 

@@ -58,7 +58,7 @@ async def test_the_address_that_was_judged_is_the_one_that_is_asked(only_two_is_
     names = Names(["127.0.0.2"], ["127.0.0.1"])
     trio.socket.set_custom_hostname_resolver(names)
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
-        for times, why in ((1, "nobody answers"), (2, "not public")):
+        for times, why in ((1, "nothing answers"), (2, "not public")):
             with pytest.raises(OutboundError, match=why):
                 await outbound.ask("GET", f"http://rebind.test:{server.port}/", timeout=PATIENCE)
             assert names.asked == times
@@ -69,7 +69,7 @@ async def test_among_several_addresses_only_the_public_ones_are_tried(only_two_i
     """Those of ours, which would answer, are not tried after it."""
     trio.socket.set_custom_hostname_resolver(Names(["127.0.0.2", "127.0.0.1", "::1"]))
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
-        with pytest.raises(OutboundError, match="nobody answers"):
+        with pytest.raises(OutboundError, match="nothing answers"):
             await outbound.ask("GET", f"http://mixed.test:{server.port}/", timeout=PATIENCE)
         assert server.asked == []
 

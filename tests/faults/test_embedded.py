@@ -71,8 +71,8 @@ async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None
                 pid = listener(path)
                 assert pid is not None
                 os.kill(pid, signal.SIGKILL)
-                await until_logged(daemon, f"{name} fails")
-                await until_logged(daemon, f"{name} is well again")
+                await until_logged(daemon, f"{name} failed")
+                await until_logged(daemon, f"{name} recovered")
                 ack, _ = await sent(link, conversation, number)
                 assert ack["seq"] == first["seq"] + number - 1
 
@@ -123,13 +123,13 @@ async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None
                 await trio_asyncio.aio_as_trio(write_until_it_ends)(
                     postgres.Server(small_disk / "data/postgres", {}).dsn
                 )
-            await until_logged(daemon, "embedded Postgres fails")
+            await until_logged(daemon, "embedded Postgres failed")
             command = {"t": "message.send", "conversation": conversation, "client_id": "full", "text": "full"}
             with pytest.raises(Refused) as refused:
                 await link.call(command)
             assert refused.value.row.retryable
             (small_disk / "filler").unlink()
-            await until_logged(daemon, "embedded Postgres is well again")
+            await until_logged(daemon, "embedded Postgres recovered")
             ack, _ = await sent(link, conversation, 0)
             assert ack["duplicate"]
             await sent(link, conversation, 10_000)

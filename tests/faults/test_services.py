@@ -111,7 +111,7 @@ async def test_statements_that_fail(config: Config, moderator: Postgres, caplog:
         assert found
     for name in STATEMENTS:
         told = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"{name} ")]
-        assert told == [f"{name} fails", f"{name} is well again"]
+        assert told == [f"{name} failed", f"{name} recovered"]
 
 
 @pytest.fixture

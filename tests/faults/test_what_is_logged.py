@@ -48,7 +48,7 @@ def told_once(logged: Logged) -> list[tuple[str, str]]:
     lines = logged(logging.WARNING)
     messages = [message for message, _ in lines]
     assert len(messages) == len(set(messages)), messages
-    return [line for line in lines if line[0] != "cluster bus fails"]
+    return [line for line in lines if line[0] != "cluster bus failed"]
 
 
 async def until_logged(logged: Logged, message: str) -> None:
@@ -61,26 +61,26 @@ async def test_a_redis_that_goes_and_comes_back(own: Own, logged: Logged) -> Non
     config, _, redis = own
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await redis.stop()
-        await until_logged(logged, "Redis connection fails")
+        await until_logged(logged, "Redis connection failed")
         for _ in range(20):
             await alice.send(conversation)
             await trio.sleep(0.1)
         await redis.start()
-        await until_logged(logged, "Redis connection is well again")
+        await until_logged(logged, "Redis connection recovered")
     ((message, cause),) = told_once(logged)
-    assert (message, bool(cause)) == ("Redis connection fails", True)
+    assert (message, bool(cause)) == ("Redis connection failed", True)
 
 
 async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
     config, _, redis = own
     async with running(config):
         tell(redis, "CONFIG SET maxmemory 1")
-        await until_logged(logged, "Redis commands fails")
+        await until_logged(logged, "Redis commands failed")
         await trio.sleep(1)
         tell(redis, "CONFIG SET maxmemory 0")
-        await until_logged(logged, "Redis commands is well again")
+        await until_logged(logged, "Redis commands recovered")
     ((message, cause),) = told_once(logged)
-    assert (message, "command not allowed" in cause) == ("Redis commands fails", True)
+    assert (message, "command not allowed" in cause) == ("Redis commands failed", True)
 
 
 async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged) -> None:
@@ -88,7 +88,7 @@ async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged
     async with running(wrong) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation)
     ((message, cause),) = told_once(logged)
-    assert message == "Redis connection fails"
+    assert message == "Redis connection failed"
     assert "127.0.0.1:1" in cause
 
 
@@ -100,10 +100,10 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
             refused = await alice.refused("message.send", conversation=conversation, client_id=f"c{number}", text="x")
             assert refused.message == "the database is unreachable"
         await postgres.start()
-        await until_logged(logged, "Postgres connection is well again")
+        await until_logged(logged, "Postgres connection recovered")
         await alice.send(conversation)
     ((message, cause),) = told_once(logged)
-    assert (message, bool(cause)) == ("Postgres connection fails", True)
+    assert (message, bool(cause)) == ("Postgres connection failed", True)
 
 
 async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own, logged: Logged) -> None:
@@ -127,10 +127,10 @@ async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own,
             assert refused.message == "the database is read-only"
         assert (await daemon.rest("GET", "/readyz")).body["services"]["postgres"] == {"status": "read_only"}
         await run(postgres, "alter system reset default_transaction_read_only; select pg_reload_conf()")
-        await until_logged(logged, "Postgres writes is well again")
+        await until_logged(logged, "Postgres writes recovered")
         assert await send(alice, conversation) is None
     ((message, cause),) = told_once(logged)
-    assert (message, "read-only transaction" in cause) == ("Postgres writes fails", True)
+    assert (message, "read-only transaction" in cause) == ("Postgres writes failed", True)
 
 
 async def send(person: object, conversation: str) -> Refused | None:

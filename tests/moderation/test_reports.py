@@ -165,7 +165,7 @@ async def test_only_whom_one_has_met(daemon: Daemon) -> None:
             {"conversation": NOBODY, "message": NOBODY},
         ):
             refused = await eve.refused("report.create", reason="spam", **fields)
-            assert (refused.code, refused.message) == ("not_found", "you have not met")
+            assert (refused.code, refused.message) == ("not_found", "you do not share a conversation with this user")
         own = (await eve.call("conversation.open", user=dan.user))["conversation"]["id"]
         for fields in (
             {"conversation": own, "message": said},

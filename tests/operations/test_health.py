@@ -32,7 +32,7 @@ async def test_each_transition_is_logged_once_and_a_reminder_once_a_minute(
     condition.recover()
     condition.recover()
     messages = [message for _, message in lines()]
-    assert messages == ["disk fails", "disk still fails", "disk still fails", "disk is well again"]
+    assert messages == ["disk failed", "disk still failing", "disk still failing", "disk recovered"]
 
 
 async def test_the_cause_is_in_the_words_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
@@ -66,7 +66,7 @@ async def test_what_alternates_is_one_failure(autojump_clock: MockClock, lines: 
     assert len(lines()) == 1
     await trio.sleep(10)
     condition.recover()
-    assert lines()[-1] == ("INFO", "writes is well again")
+    assert lines()[-1] == ("INFO", "writes recovered")
 
 
 async def test_a_service_that_fails_is_run_again_and_well_after_a_while(
@@ -92,9 +92,9 @@ async def test_a_service_that_fails_is_run_again_and_well_after_a_while(
     assert pauses == sorted(pauses)
     assert max(pauses) == MAX_PAUSE_S
     logged = lines()
-    assert logged[0] == ("ERROR", "reader fails")
-    assert logged[-1] == ("INFO", "reader is well again")
-    assert {message for _, message in logged[1:-1]} == {"reader still fails"}
+    assert logged[0] == ("ERROR", "reader failed")
+    assert logged[-1] == ("INFO", "reader recovered")
+    assert {message for _, message in logged[1:-1]} == {"reader still failing"}
 
 
 @pytest.mark.parametrize("period", [0.0, 1.0, 5.0, 10.0])
@@ -109,7 +109,7 @@ async def test_a_service_that_fails_once_in_a_period_is_one_failure(
 
     with trio.move_on_after(200):
         await keep(Condition("bans"), serve)
-    assert {message for _, message in lines()} == {"bans fails", "bans still fails"}
+    assert {message for _, message in lines()} == {"bans failed", "bans still failing"}
     assert len(lines()) <= 4
 
 
@@ -166,10 +166,10 @@ async def test_what_a_block_raises_is_noted_and_ends_there(lines: Lines) -> None
     condition = Condition("step")
     with condition.watch():
         raise Refused("unavailable", "away")
-    assert lines() == [("WARNING", "step fails")]
+    assert lines() == [("WARNING", "step failed")]
     with condition.watch():
         pass
     assert not condition.failing
     with condition.watch():
         raise ZeroDivisionError
-    assert lines()[-1] == ("ERROR", "step fails")
+    assert lines()[-1] == ("ERROR", "step failed")

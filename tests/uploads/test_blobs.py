@@ -139,7 +139,7 @@ async def test_the_last_one_counts(blobs: Blobs) -> None:
 )
 async def test_nothing_else_is_a_key(blobs: Blobs, key: str) -> None:
     for call in (lambda: blobs.put(key, b"x"), lambda: blobs.read(key, 0, 1), lambda: blobs.delete(key)):
-        with pytest.raises(ValueError, match="no key"):
+        with pytest.raises(ValueError, match="not a valid file key"):
             await call()
 
 
@@ -186,7 +186,7 @@ async def test_amazons_own_client_sees_the_same(s3_endpoint: str) -> None:
     assert found["Body"].read() == b"hello"
 
 
-async def check_away(endpoint: str, message: str = "the files are away") -> None:
+async def check_away(endpoint: str, message: str = "the file store is unreachable") -> None:
     async with new_client() as http:
         bucket, key = Bucket(replace(BUCKET, s3_endpoint=endpoint), http), new_key()
         for call in (lambda: bucket.put(key, b"x"), lambda: bucket.read(key, 0, 1), lambda: bucket.delete(key)):
@@ -211,7 +211,7 @@ def answering(status: int, body: bytes = b"", *headers: tuple[bytes, bytes]) -> 
 async def test_a_bucket_that_refuses_or_sends_us_elsewhere(status: int, s3_endpoint: str) -> None:
     app = answering(status, b"<Error>no</Error>", (b"location", s3_endpoint.encode()))
     async with served(app) as door:  # type: ignore[arg-type]
-        await check_away(f"http://{door.host}:{door.port}", "the files cannot be used")
+        await check_away(f"http://{door.host}:{door.port}", "the file store does not work")
 
 
 async def test_no_more_is_read_than_was_asked_for() -> None:

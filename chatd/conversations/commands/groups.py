@@ -200,7 +200,7 @@ class TransferConversation(Command, tag="conversation.transfer"):
 )
 async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
     if cmd.user == ctx.user:
-        raise Refused("bad_request", "$.user: you own this group already")
+        raise Refused("bad_request", "$.user: you already own this group")
     changed = await change_conversation(ctx, cmd.conversation, transfer, cmd.user, right=Right.OWN)
     return [*role_events(cmd.conversation, changed), Reply(Ok())]
 

@@ -67,7 +67,7 @@ async def add_invite(tx: ConversationTx, row: Sequence[Any]) -> None:
     found = await tx.one(SQL.count, tx.now)
     if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
         raise Refused(
-            "conflict", f"joining is closed in this group, or it has {MAX_INVITES} links already: revoke one first"
+            "conflict", f"joining is closed in this group, or it already has {MAX_INVITES} links: revoke one first"
         )
     await tx.run(SQL.add, *row)
 

@@ -126,10 +126,10 @@ async def ask(tx: ConversationTx, text: str | None) -> bool:
     """Store a request to join. Whether it is the first of this user. Raises Refused: `too_large`."""
     found = await tx.one(SQL.count_requests)
     if found is not None and found["found"] >= MAX_REQUESTS:
-        raise Refused("too_large", "this group has too many requests to join")
+        raise Refused("too_large", "this group has too many pending requests to join")
     own = await tx.one(SQL.count_other_requests, tx.user)
     if own is not None and own["found"] >= MAX_OWN_REQUESTS:
-        raise Refused("too_large", f"you have asked to join {MAX_OWN_REQUESTS} groups already")
+        raise Refused("too_large", f"you already have {MAX_OWN_REQUESTS} pending requests to join groups")
     row = await tx.one(SQL.put_request, tx.user, text, tx.now)
     return row is not None and bool(row["is_new"])
 

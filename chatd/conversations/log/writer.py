@@ -67,7 +67,7 @@ class MessageLog:
         deadline: then it is unknown whether the item is committed, and it is not published.
         """
         if self.waiting >= self._settings.waiting:
-            raise Refused("unavailable", "too many messages wait for the database", retry_after=1)
+            raise Refused("unavailable", "too many messages are waiting for the database", retry_after=1)
         ends_at = began + self._settings.deadline
         if ends_at <= trio.current_time():
             raise Refused("unavailable", TOO_LATE, retry_after=1)

@@ -112,7 +112,7 @@ async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) ->
         raise Refused("too_large", f"a message can be edited at most {settings.edits} times")
     if row["recent"] >= settings.edits_per_minute:
         wait = max(1.0, (row["first"] + MINUTE_MS - tx.now) / 1000)
-        raise Refused("rate_limited", "this message was edited too often in a minute", retry_after=wait)
+        raise Refused("rate_limited", "this message was edited too often within a minute", retry_after=wait)
 
 
 class DeleteMessage(Command, tag="message.delete"):

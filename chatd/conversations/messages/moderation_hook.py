@@ -80,7 +80,7 @@ class Hook:
     async def _verdict(self, question: Question) -> Verdict | None:
         """None if there is none."""
         if self._waiting >= self._settings.max_waiting:
-            self._condition.fail(f"{self._waiting} messages wait for it")
+            self._condition.fail(f"{self._waiting} messages are waiting for the hook")
             return None
         if not self._circuit.may_ask(trio.current_time()):
             return None
@@ -110,7 +110,7 @@ class Hook:
         """Raises ValueError for a text that cannot be stored."""
         text = verdict.text
         if text is not None and (not text or "\0" in text or len(text.encode()) > self._most_text):
-            raise ValueError("its text cannot be stored")
+            raise ValueError("the text in the answer cannot be stored")
         return verdict
 
 

@@ -63,7 +63,7 @@ class Scheduled(Result, tag="message.scheduled"):
     http="POST /v1/conversations/{conversation}/scheduled",
 )
 async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
-    """`conflict`: a message with this client_id was sent already. `too_large`: the text is too long, or too many
+    """`conflict`: a message with this client_id was already sent. `too_large`: the text is too long, or too many
     messages are scheduled (`messages.scheduled_per_user`).
     """
     known = await ctx.node.db.one(SQL.find_by_client_id, ctx.tenant, ctx.user, cmd.client_id)
@@ -85,7 +85,7 @@ def check_time(ctx: Ctx, at: int) -> None:
 def scheduled_reply(row: Row) -> Reply:
     """Raises Refused: `conflict`."""
     if row["sent"]:
-        raise Refused("conflict", "$.client_id: a message with this client_id was sent already")
+        raise Refused("conflict", "$.client_id: a message with this client_id was already sent")
     return Reply(Scheduled(id=row["id"], at=row["due_at"]))
 
 

@@ -60,7 +60,7 @@ def system_account() -> Account:
     found = lookup()
     if found is None:
         tool = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-        said = "useradd is not installed"
+        said = "the program useradd is not installed"
         if tool is not None:
             done = subprocess.run([tool, *CREATE, NAME], capture_output=True, check=False)  # noqa: S603
             said = done.stderr.decode(errors="replace").strip()
@@ -72,7 +72,8 @@ def system_account() -> Account:
             )
     if found.uid in (ROOT, NOBODY):
         raise EmbeddedError(
-            f"the account {NAME} has the uid {found.uid}. Give it its own uid, or run chatd as another user."
+            f"the account {NAME} has the uid {found.uid}, which other programs share. Give it another uid, or run "
+            "chatd as another user."
         )
     return found
 

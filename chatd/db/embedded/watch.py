@@ -46,7 +46,7 @@ async def watch(condition: Condition, server: Server) -> None:
         if listens(server.socket):
             continue
         if not condition.failing:
-            condition.fail(f"it has ended and is restarted: {last_line(server.log)}")
+            condition.fail(f"it exited and is restarted: {last_line(server.log)}")
         try:
             await server.start()
         except (EmbeddedError, OSError) as error:
