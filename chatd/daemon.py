@@ -1,4 +1,6 @@
-"""The composition root: what the daemon is made of. Reading downward is starting, upward is stopping."""
+"""The composition root: opens and closes all parts of the daemon. The order of the code is the order of the start; the
+stop has the reverse order.
+"""
 
 import signal
 import socket
@@ -66,7 +68,7 @@ JOIN_TIMEOUT_S, LEAVE_TIMEOUT_S = 3.0, 2.0
 
 
 class CannotServe(OperatorError):
-    """The daemon cannot keep its guarantees with this Postgres; the text says why and what to do."""
+    """The daemon cannot keep its guarantees with this Postgres; the text names the reason and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,7 @@ async def stop_reason(drain: Drain, signals: AsyncIterator[int]) -> str:
         received.append(await anext(signals))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(cancel_after, nursery.cancel_scope, drain.asked.wait)
+        nursery.start_soon(cancel_after, nursery.cancel_scope, drain.requested.wait)
         nursery.start_soon(cancel_after, nursery.cancel_scope, receive)
     return signal.Signals(received[0]).name if received else drain.ordered_by
 

@@ -1,4 +1,4 @@
-"""Anonymous sign-up, rotation of tokens, connection tickets, and logout.
+"""Anonymous sign-up, refresh of tokens, connection tickets, and logout.
 
 A login is the family of refresh tokens that descend from one sign-up, of which only the newest works. Reuse of an older
 one means that the token was copied, so the whole login ends. Refresh tokens and tickets are stored as hashes.

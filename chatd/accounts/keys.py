@@ -106,9 +106,9 @@ class Keyring:
         if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2 or not all(map(is_base64url, token.split("."))):
             raise refused("malformed")
         try:
-            looked = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
-            tenant = self._tenant_of(looked["payload"])
-            key = key_of(tenant, looked["header"])
+            decoded = jwt.decode_complete(token, options={"verify_signature": False} | UNCHECKED)  # type: ignore[arg-type]
+            tenant = self._tenant_of(decoded["payload"])
+            key = key_of(tenant, decoded["header"])
             claims = jwt.decode(token, key, algorithms=[tenant.algorithm], options=UNCHECKED)  # type: ignore[arg-type]
         except Refused:
             raise

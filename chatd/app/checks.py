@@ -16,7 +16,7 @@ MIN_FREE_BYTES = 65_536
 
 
 class Finding(Struct):
-    """One line of a report. `fix` says what to do; `code` is stable, so that scripts can rely on it.
+    """One line of a report. `fix` is what to do; `code` is stable, so that scripts can rely on it.
 
     `ok` is false for a failure. With `warn` it is a warning instead.
     """

@@ -1,6 +1,6 @@
-"""Running one command: limits, guard, handler, effects, answer. The only place where errors become answers.
+"""Runs one command: limits, guard, handler, effects, answer. The only place where errors become answers.
 
-WebSocket and REST both come through here, so they cannot differ.
+Commands from WebSocket and REST both pass through here, so their behaviour is the same.
 """
 
 import uuid
@@ -123,7 +123,7 @@ def check_admin(ctx: Ctx) -> None:
 
 
 def internal_error(row: Row, ctx: Ctx) -> Refused:
-    """A bug. It is logged once with what is needed to find it, and without any content of users."""
+    """Log a bug once, with what is needed to find it and without any content of users."""
     incident = str(uuid.uuid4())
     LOG.exception(
         "a handler failed",

@@ -1,4 +1,4 @@
-"""Effects: what a command handler wants to happen, as values.
+"""Effects: what a command handler requests, as values.
 
 A handler decides, commits and returns effects; `deliver` carries them out in their order. Subsystems add effects of
 their own as subclasses of `Effect`. Handlers never deliver: a test checks it.

@@ -1,4 +1,4 @@
-"""Long answers are encoded item by item, and other tasks run in between.
+"""Encodes long answers item by item; other tasks run in between.
 
 JSON escapes up to six bytes for each character: a page of 200 messages of 16 KB takes up to 40 ms to encode, and each
 copy of it some milliseconds. So the items are appended to one buffer, which is sent without another copy.

@@ -150,7 +150,7 @@ def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:
 
 
 def load(subsystems: Iterable[Subsystem], routes: Routes) -> Registry:
-    """Collect what these subsystems declare; `routes` are described beside theirs."""
+    """Collect the declarations of these subsystems; `routes` describe further HTTP routes."""
     subsystems = tuple(subsystems)
     rows = unique_rows(module for subsystem in subsystems for module in subsystem.commands)
     description = Description(

@@ -34,18 +34,18 @@ async def nothing_to_open(node: Node) -> AsyncIterator[None]:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Subsystem:
-    """One folder of `chatd/`, or a package of its own.
+    """One folder of `chatd/`, or a package outside of it.
 
     `about`: what it is, for docs/architecture.md. `package`: the Python package whose events and control messages are
     collected. `settings`: its sections of chatd.toml. `schema`: the folder with its tables and functions, see
     `db/migrations.py`; by default `sql/<name>/schema`, if there is one. `tables`, `redis_keys`: what it stores, see
     `app/storage.py`. `commands`: the modules whose `@command` functions are collected. `routes`: functions that add
-    HTTP routes which are no commands. `openapi` describes them, by path and method; `results` are the types of their
-    answers. `metrics`: what it measures, see `app/metrics.py`. `shapes`: maps in results and events whose fields are
-    described. `conditions`: what types of fields cannot say. `check_settings`: what `chatd check` says of the settings
-    alone; a failure prevents the start. `check`: what needs the disk or the network. `personal_data`: its part of the
-    export and the erasure of a user, see `app/personal_data.py`. `open`: the scope of its services. It adds them to
-    `node.services`; what it starts ends with the scope.
+    HTTP routes other than commands. `openapi` describes them, by path and method; `results` are the types of their
+    answers. `metrics`: its metrics, see `app/metrics.py`. `shapes`: maps in results and events whose fields are
+    described. `conditions`: conditions that types of fields cannot express. `check_settings`: the checks of `chatd
+    check` that need the settings only; a failure prevents the start. `check`: those that need the disk or the network.
+    `personal_data`: its part of the export and the erasure of a user, see `app/personal_data.py`. `open`: the scope of
+    its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
     name: str

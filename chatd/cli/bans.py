@@ -9,7 +9,7 @@ from chatd.accounts.bans import BadRange
 from chatd.accounts.range_ban_sweep import CloseRange
 from chatd.app import audit_log
 from chatd.app.installation import check_secret
-from chatd.cli.cluster import tell_nodes
+from chatd.cli.cluster import notify_nodes
 from chatd.cli.common import (
     AlwaysJson,
     AsJson,
@@ -64,19 +64,19 @@ def add(
 async def add_ban(
     config: Config, tenant: str, user: str | None, address: str | None, devices: bool, reason: str, until: int | None
 ) -> None:
-    order: CloseRange | control_messages.CloseUserSessions
+    message: CloseRange | control_messages.CloseUserSessions
     async with database(config) as db:
         if address is not None:
             hash_ = hash_of(config, address)
             await check_secret(db, config.data.secret)
             say(await bans.ban_range(db, current_operator(tenant), hash_, reason, until))
-            order = CloseRange(tenant, hash_, now_ms())
+            message = CloseRange(tenant, hash_, now_ms())
         else:
             assert user is not None
             say(await bans.ban_user(db, current_operator(tenant), user, reason, until, devices=devices))
             # The metric chatd_revocation_seconds starts here.
-            order = control_messages.CloseUserSessions(tenant, user, "banned", None, now_ms())
-    await tell_nodes(config, order)
+            message = control_messages.CloseUserSessions(tenant, user, "banned", None, now_ms())
+    await notify_nodes(config, message)
 
 
 def hash_of(config: Config, address: str) -> bytes:

@@ -35,7 +35,7 @@ from chatd.core import setting_rules
 from chatd.core.ids import is_uuid
 
 # Time without a connection after which the user is informed.
-PATIENCE_S = 3.0
+WARN_AFTER_S = 3.0
 HELP = """\
 /to ID, NAME or TITLE: open a conversation   /list: list conversations
 /group TITLE NAME ...: create a group; the title is one word
@@ -98,10 +98,10 @@ class Terminal:
         self._user = account.user
         self._say(f"You are {self._name}, {account.user}")
         url = self._url or socket_url(self._http)
-        async with self._patience(url), connect(url, account) as client:
+        async with self._connection_warning(url), connect(url, account) as client:
             self._connected.set()
             if self._to:
-                await self._talk_to(client, self._to)
+                await self._open_conversation(client, self._to)
             else:
                 self._say(
                     f"In another terminal: chatd chat --as bob --to {self._name} "
@@ -129,16 +129,16 @@ class Terminal:
         return ended_by
 
     @asynccontextmanager
-    async def _patience(self, url: str) -> AsyncIterator[None]:
+    async def _connection_warning(self, url: str) -> AsyncIterator[None]:
         """Print a line if no connection opens for some time. The client retries by itself."""
         with alone():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._complain_unless_connected, url)
+                nursery.start_soon(self._warn_unless_connected, url)
                 yield
                 nursery.cancel_scope.cancel()
 
-    async def _complain_unless_connected(self, url: str) -> None:
-        with trio.move_on_after(PATIENCE_S):
+    async def _warn_unless_connected(self, url: str) -> None:
+        with trio.move_on_after(WARN_AFTER_S):
             await self._connected.wait()
             return
         self._say(f"  {url} does not accept the connection yet; retrying ... Press Ctrl-C to quit")
@@ -151,7 +151,7 @@ class Terminal:
         save_state(self._name, {"device": device, "user": account.user})
         return account
 
-    async def _talk_to(self, client: Client, whom: str) -> None:
+    async def _open_conversation(self, client: Client, whom: str) -> None:
         try:
             groups = await groups_called(client, whom)
             if len(groups) > 1:
@@ -177,14 +177,14 @@ class Terminal:
         self._title(conversation)
         members = conversation.members or []
         for member in members:
-            self._learn(member)
+            self._note_name(member)
         self._say(f"Chat with {', '.join(self._names[member.user] for member in members)}. Type a message.")
 
     def _title(self, conversation: Conversation) -> str:
         """The name of a conversation: its title, or the names of the other members. It is kept for later lines."""
         members = conversation.members or []
         for member in members:
-            self._learn(member)
+            self._note_name(member)
         own = (self._user, conversation.alias)
         others = ", ".join(self._names[member.user] for member in members if member.user not in own)
         title = printable(conversation.title or others) or conversation.id[:8]
@@ -198,7 +198,7 @@ class Terminal:
         title = self._titles.setdefault(conversation, conversation[:8])
         return f"[{title}] " if len(self._titles) > 1 else ""
 
-    def _learn(self, member: Member) -> None:
+    def _note_name(self, member: Member) -> None:
         self._names[member.user] = printable(member.name or member.user[:8])
 
     async def _read_lines(self, client: Client) -> None:
@@ -214,7 +214,7 @@ class Terminal:
     async def _read(self, client: Client, line: str) -> bool:
         """False to stop."""
         if line.startswith("/"):
-            return await self._obey(client, *line.split(maxsplit=1))
+            return await self._run_command(client, *line.split(maxsplit=1))
         if line and self._current is None:
             self._say("No conversation is open yet. " + HELP)
         elif line and self._current:
@@ -223,10 +223,10 @@ class Terminal:
             self._say(f"  sent as message {ack.seq}")
         return True
 
-    async def _obey(self, client: Client, command: str, argument: str = "") -> bool:
+    async def _run_command(self, client: Client, command: str, argument: str = "") -> bool:
         """False to stop."""
         if command == "/to" and argument:
-            await self._talk_to(client, argument.strip())
+            await self._open_conversation(client, argument.strip())
         elif command == "/list":
             for item in (await client.conversations()).items:
                 self._say(f"  {item.id}  {self._title(item)}  {item.unread} unread{self._preview(item)}")
@@ -252,9 +252,9 @@ class Terminal:
             if isinstance(event, ConversationUpdate) and self._current is None and event.conversation.kind:
                 self._enter(event.conversation)
             elif isinstance(event, MemberUpdate):
-                self._learn(event.member)
+                self._note_name(event.member)
             elif isinstance(event, MessageNew):
-                await self._take_message(client, event)
+                await self._receive_message(client, event)
             elif isinstance(event, ClientState) and event.state != "connecting":
                 self._say(
                     "  connected" if event.state == "connected" else "  the connection was lost; reconnecting ..."
@@ -269,7 +269,7 @@ class Terminal:
             if isinstance(event, ConversationGone) and event.conversation == self._current:
                 self._current = None
 
-    async def _take_message(self, client: Client, event: MessageNew) -> None:
+    async def _receive_message(self, client: Client, event: MessageNew) -> None:
         self._current = self._current or event.conversation
         if event.conversation not in self._titles:
             with suppress(Refused, Disconnected):

@@ -7,7 +7,7 @@ from chatd.client.types import Message, MessageUpdate, SystemAct
 
 Who = Callable[[str], str]
 
-TOLD = {
+EVENT_LINES = {
     "message.delivered": "{who} has received all messages up to {event.seq}",
     "message.read": "{who} has read all messages up to {event.seq}",
     "typing.start": "{who} is typing ...",
@@ -15,7 +15,7 @@ TOLD = {
     "conversation.gone": "the conversation was dissolved",
     "conversation.reset": "the server was restored from a backup; see /history",
 }
-CHANGED = {
+CHANGE_LINES = {
     "edit": "{who} edited message {seq}: {text}",
     "delete": "{who} deleted message {seq}",
     "expire": "message {seq} has expired",
@@ -24,7 +24,7 @@ CHANGED = {
     "reaction": "{who} reacted {emoji} to message {seq}",
     "unreaction": "{who} removed the reaction {emoji} from message {seq}",
 }
-ACTS = {
+ACT_LINES = {
     "member.added": "{who} added {whom}",
     "member.joined": "{who} joined",
     "member.approved": "{who} approved the request of {whom} to join",
@@ -40,7 +40,7 @@ def line_of(event: Event | Unknown, who: Who) -> str | None:
     """The line for an event; None if nothing is printed."""
     if isinstance(event, MessageUpdate):
         return update_line(event, who)
-    form = None if isinstance(event, Unknown) else TOLD.get(event.t)
+    form = None if isinstance(event, Unknown) else EVENT_LINES.get(event.t)
     return form.format(event=event, who=who(getattr(event, "user", ""))) if form else None
 
 
@@ -49,7 +49,7 @@ def update_line(event: MessageUpdate, who: Who) -> str | None:
     message = event.message
     change = event.change or ("delete" if message.deleted_at else "edit")
     change = f"un{change}" if event.on is False else change
-    form = CHANGED.get(change)
+    form = CHANGE_LINES.get(change)
     if form is None:
         return None
     by, text = who(event.by or message.sender), message.text or "(no text)"
@@ -74,5 +74,5 @@ def system_line(system: SystemAct, sender: str, who: Who) -> str:
     if system.act == "conversation.edited":
         changes = ((name, getattr(system, name)) for name in system.__struct_fields__ if name != "act")
         return f"{who(sender)} changed {', '.join(f'{name}: {value}' for name, value in changes if value is not None)}"
-    form = ACTS.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
+    form = ACT_LINES.get(system.act, "{who}: " + system.act.replace("{", "").replace("}", ""))
     return form.format(who=who(sender), whom=whom, role=system.role or "")

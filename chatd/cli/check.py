@@ -92,9 +92,9 @@ def shown(finding: Finding) -> Any:
 
 def release(what: str, kind: str, version: releases.Version, code: str) -> Finding:
     """Check the release of a server for known vulnerabilities."""
-    said = releases.warning(kind, version)
-    detail = said or f"no known vulnerability in {kind} {'.'.join(map(str, version))}"
-    return Finding(what, True, detail, f"update {kind}", code, warn=bool(said))
+    warning = releases.warning(kind, version)
+    detail = warning or f"no known vulnerability in {kind} {'.'.join(map(str, version))}"
+    return Finding(what, True, detail, f"update {kind}", code, warn=bool(warning))
 
 
 async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) -> list[Finding]:
@@ -112,7 +112,10 @@ async def collect(loaded: Loaded, subsystems: Sequence[Subsystem] = SUBSYSTEMS) 
 def source(loaded: Loaded) -> list[Finding]:
     """The sources of the settings, and warnings about them."""
     where = Finding("settings", True, str(loaded.path or "defaults (no configuration file)"), code="settings.file")
-    return [where, *(Finding("settings", True, said, code="settings.unwise", warn=True) for said in loaded.warnings)]
+    return [
+        where,
+        *(Finding("settings", True, warning, code="settings.unwise", warn=True) for warning in loaded.warnings),
+    ]
 
 
 def kernel_settings(config: Config) -> Iterator[Finding]:
@@ -183,8 +186,8 @@ def data(config: Config) -> Iterator[Finding]:
 def open_files(config: Config) -> Finding:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     enough = limit == resource.RLIM_INFINITY or limit >= min(config.limits.connections, 1024) + SPARE_DESCRIPTORS
-    most = max(0, limit - SPARE_DESCRIPTORS)
-    return Finding("open files", enough, f"{limit}: up to {most} connections", RAISE_FILES, "machine.files")
+    max_connections = max(0, limit - SPARE_DESCRIPTORS)
+    return Finding("open files", enough, f"{limit}: up to {max_connections} connections", RAISE_FILES, "machine.files")
 
 
 async def databases(config: Config, subsystems: Sequence[Subsystem]) -> list[Finding]:

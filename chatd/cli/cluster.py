@@ -28,26 +28,28 @@ ANSWER_TIMEOUT_S, POLL_S = 2.0, 0.02
 NO_ANSWER = "no answer within 2 seconds"
 
 
-class Heard(Struct, Generic[T]):
-    """The answer of one node, and between which two moments (in milliseconds, of this machine) it was given."""
+class NodeAnswer(Struct, Generic[T]):
+    """The answer of one node. It was made between `requested_at` and `received_at`, in milliseconds of this machine's
+    clock.
+    """
 
     answer: T
-    asked_at: int
-    heard_at: int
+    requested_at: int
+    received_at: int
 
 
 class Answers(Struct, Generic[T]):
     """Answers by the name of the node. `silent`: running nodes that did not answer in time or completely, and why."""
 
-    nodes: dict[str, Heard[T]]
+    nodes: dict[str, NodeAnswer[T]]
     silent: dict[str, str]
 
 
-async def tell_nodes(config: Config, order: ControlMessage) -> None:
+async def notify_nodes(config: Config, message: ControlMessage) -> None:
     """Send a control message about a committed change. If it cannot be sent, the command does not fail."""
     async with redis_alone(config) as redis:
         try:
-            await announce(redis, uuid7(now_ms()), control_messages.encode(order))
+            await announce(redis, uuid7(now_ms()), control_messages.encode(message))
         except Refused as refused:
             why = f"{refused.message}{cause_of(refused)}"
             warn(
@@ -61,28 +63,28 @@ async def close_sessions(config: Config, tenant: str, user: str, close: str, at:
 
     `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed.
     """
-    await tell_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
+    await notify_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
 
 
-async def ask(redis: Redis, question: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:
+async def query_nodes(redis: Redis, query: Callable[[str], NodeQuery], kind: type[T], seconds: int = 3) -> Answers[T]:
     """Query all nodes, and wait for the nodes that were running `seconds` ago, or until the timeout.
 
     Raises Refused.
     """
-    reply, asked_at = uuid7(now_ms()), now_ms()
+    reply, requested_at = uuid7(now_ms()), now_ms()
     found: Answers[T] = Answers({}, dict.fromkeys(await recent(redis, seconds), NO_ANSWER))
-    await announce(redis, reply, control_messages.encode(question(reply)))
+    await announce(redis, reply, control_messages.encode(query(reply)))
     with trio.move_on_after(ANSWER_TIMEOUT_S):
         while NO_ANSWER in found.silent.values():
             data = await redis.call("LPOP", redis.key("answers", reply))
             if data is None:
                 await trio.sleep(POLL_S)
             else:
-                take(found, data, kind, asked_at)
+                store_answer(found, data, kind, requested_at)
     return found
 
 
-def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
+def store_answer(found: Answers[T], data: bytes, kind: type[T], requested_at: int) -> None:
     """Read one answer. An answer that cannot be read comes from another version, or not from a node."""
     try:
         answer = msgspec.json.decode(data, type=Answer)
@@ -93,7 +95,7 @@ def take(found: Answers[T], data: bytes, kind: type[T], asked_at: int) -> None:
         found.silent[answer.node] = answer.error
         return
     try:
-        found.nodes[answer.node] = Heard(msgspec.json.decode(answer.answer, type=kind), asked_at, now_ms())
+        found.nodes[answer.node] = NodeAnswer(msgspec.json.decode(answer.answer, type=kind), requested_at, now_ms())
     except msgspec.ValidationError:
         found.silent[answer.node] = "this version of chatd cannot read its answer"
 

@@ -9,10 +9,10 @@ import typer
 from chatd.accounts.keys import token_keys
 from chatd.app.checks import Finding
 from chatd.cli import check, doctor_nodes, doctor_postgres, doctor_redis
-from chatd.cli.cluster import Answers, ask
+from chatd.cli.cluster import Answers, query_nodes
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, run_async
 from chatd.cli.databases import databases
-from chatd.cli.doctor_nodes import Clock, Ours
+from chatd.cli.doctor_nodes import Clock, OwnIdentity
 from chatd.cli.printing import out
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -28,9 +28,9 @@ from chatd.uploads.open import BlobsError, open_blobs
 from chatd.uploads.settings import UploadSettings
 
 # A node that ran this many seconds ago and did not leave must answer; a node that hangs writes nothing any more.
-LIVED = 20
+RECENT_S = 20
 # Free space of the data folder: so many bytes, and such a share of the disk.
-LEAST_BYTES, LEAST_SHARE = 1_073_741_824, 0.05
+MIN_FREE_BYTES, MIN_FREE_SHARE = 1_073_741_824, 0.05
 
 
 def doctor(config: ConfigFile = None, json: AsJson = False) -> None:
@@ -69,23 +69,23 @@ async def examine(loaded: Loaded) -> list[Finding]:
         async with databases(config) as (db, redis):
             findings += await check.postgres(db, config)
             findings += await check.redis(redis)
-            nodes = await look_at_nodes(db, redis, config, findings)
+            nodes = await examine_nodes(db, redis, config, findings)
             if not nodes:
                 findings += [*await check.ports(config, may_run=True), check.open_files(config)]
-            if is_well(findings, "postgres.server") and is_well(findings, "postgres.schema"):
-                findings += await look_at_postgres(db, config, nodes)
+            if all_ok(findings, "postgres.server") and all_ok(findings, "postgres.schema"):
+                findings += await examine_postgres(db, config, nodes)
     except (EmbeddedError, OSError) as error:
         findings.append(check.no_servers(error))
     return findings
 
 
-def is_well(findings: list[Finding], code: str) -> bool:
+def all_ok(findings: list[Finding], code: str) -> bool:
     return all(finding.ok for finding in findings if finding.code == code)
 
 
-async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Finding]:
+async def examine_postgres(db: Postgres, config: Config, nodes: int) -> list[Finding]:
     try:
-        return await doctor_postgres.look(db, config, nodes)
+        return await doctor_postgres.examine(db, config, nodes)
     except Refused as refused:
         return [
             Finding(
@@ -98,18 +98,18 @@ async def look_at_postgres(db: Postgres, config: Config, nodes: int) -> list[Fin
         ]
 
 
-async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
+async def examine_nodes(db: Postgres, redis: Redis, config: Config, findings: list[Finding]) -> int:
     """Add the findings about Redis and the nodes; return the number of running nodes.
 
     Without Redis no node can be queried.
     """
-    if not is_well(findings, "redis.server"):
+    if not all_ok(findings, "redis.server"):
         return 0
     try:
-        found = await ask(redis, AskHealth, Health, LIVED)
+        found = await query_nodes(redis, AskHealth, Health, RECENT_S)
         owner = await redis.call("GET", redis.key("lease", "match"))
-        clocks = await clocks_of(db, redis, is_well(findings, "postgres.server"))
-        findings += await doctor_redis.look(redis)
+        clocks = await clocks_of(db, redis, all_ok(findings, "postgres.server"))
+        findings += await doctor_redis.examine(redis)
     except Refused as refused:
         findings.append(
             Finding(
@@ -121,14 +121,16 @@ async def look_at_nodes(db: Postgres, redis: Redis, config: Config, findings: li
             )
         )
         return 0
-    findings += doctor_nodes.judge(found, owner.decode() if owner else None, clocks, now_ms(), await ours(config))
+    findings += doctor_nodes.judge(
+        found, owner.decode() if owner else None, clocks, now_ms(), await own_identity(config)
+    )
     return count(found)
 
 
-async def ours(config: Config) -> Ours:
-    """What nodes of this configuration would say.
+async def own_identity(config: Config) -> OwnIdentity:
+    """The identity that a node with this configuration would report.
 
-    A secret or an upload folder that is not there has nothing to compare.
+    A secret or an upload folder that does not exist is left empty.
     """
     folder = Path(config.get(UploadSettings).dir or Path(config.data.dir) / "uploads")
     uploads = ""
@@ -140,19 +142,19 @@ async def ours(config: Config) -> Ours:
     if config.data.secret:
         with suppress(BadSecret):
             secrets = fingerprint(config.data.secret, token_keys(config))
-    return Ours(secrets, uploads)
+    return OwnIdentity(secrets, uploads)
 
 
 def count(found: Answers[Health]) -> int:
     return len(found.nodes.keys() | found.silent.keys())
 
 
-async def clocks_of(db: Postgres, redis: Redis, postgres_is_well: bool) -> dict[str, Clock]:
+async def clocks_of(db: Postgres, redis: Redis, postgres_is_ok: bool) -> dict[str, Clock]:
     """The clocks of Postgres and Redis. Raises Refused."""
     before = now_ms()
     seconds, micros = await redis.call("TIME")
     clocks = {"Redis": Clock(int(seconds) * 1000 + int(micros) // 1000, before, now_ms())}
-    if postgres_is_well:
+    if postgres_is_ok:
         before = now_ms()
         clocks["Postgres"] = Clock(await doctor_postgres.clock(db), before, now_ms())
     return clocks
@@ -168,6 +170,6 @@ def disk(folder: Path) -> list[Finding]:
 
 
 def judge_disk(folder: str, free: int, total: int) -> Finding:
-    enough = free >= LEAST_BYTES and free >= LEAST_SHARE * total
+    enough = free >= MIN_FREE_BYTES and free >= MIN_FREE_SHARE * total
     detail = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB are free in {folder}"
     return Finding("disk", enough, detail, "free disk space, or move data.dir to a larger disk", "machine.disk")

@@ -31,37 +31,40 @@ class Clock(Struct):
         return min(0, self.at - self.earliest) + max(0, self.at - self.latest)
 
 
-class Ours(Struct, frozen=True):
-    """What a node of the configuration of this command would say of itself. Empty: not known."""
+class OwnIdentity(Struct, frozen=True):
+    """The identity that a node with the configuration of this command would report. Empty: unknown."""
 
     secrets: str = ""
     uploads: str = ""
 
 
 def judge(
-    found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int, ours: Ours | None = None
+    found: Answers[Health], owner: str | None, clocks: Mapping[str, Clock], now: int, own: OwnIdentity | None = None
 ) -> list[Finding]:
     """All findings. `owner`: the node that holds the lease of the match pool; `clocks` of Postgres and Redis."""
-    nodes = {name: heard.answer for name, heard in found.nodes.items()}
-    own = {name: Clock(heard.answer.at, heard.asked_at, heard.heard_at) for name, heard in found.nodes.items()}
-    findings = [judge_presence(found), judge_clocks({**clocks, **own})]
+    nodes = {name: received.answer for name, received in found.nodes.items()}
+    node_clocks = {
+        name: Clock(received.answer.at, received.requested_at, received.received_at)
+        for name, received in found.nodes.items()
+    }
+    findings = [judge_presence(found), judge_clocks({**clocks, **node_clocks})]
     if found.nodes:
-        findings += [judge_versions(nodes), *judge_same(nodes, ours or Ours())]
+        findings += [judge_versions(nodes), *judge_configuration(nodes, own or OwnIdentity())]
         findings += [judge_pool(nodes, owner, set(found.silent)), *judge_each(nodes, now)]
     return findings
 
 
-def judge_same(nodes: Mapping[str, Health], ours: Ours) -> Iterator[Finding]:
+def judge_configuration(nodes: Mapping[str, Health], own: OwnIdentity) -> Iterator[Finding]:
     """All nodes and this command need the same keys and the same file store."""
     yield judge_equal(
         "secrets",
-        {name: node.secrets for name, node in nodes.items()} | {THIS: ours.secrets},
+        {name: node.secrets for name, node in nodes.items()} | {THIS: own.secrets},
         "set the same [auth] and [tenants] on all nodes: each node rejects the tokens of the other",
         "nodes.secrets",
     )
     yield judge_equal(
         "upload stores",
-        {name: node.uploads for name, node in nodes.items()} | {THIS: ours.uploads},
+        {name: node.uploads for name, node in nodes.items()} | {THIS: own.uploads},
         "set the same uploads.dir (a shared folder) or bucket on all nodes: files of one are missing on the other",
         "nodes.uploads",
     )
@@ -90,7 +93,8 @@ def judge_presence(found: Answers[Health]) -> Finding:
             "start one with `chatd serve`; check that redis.prefix is the same",
             "nodes.none",
         )
-    detail = f"{len(found.nodes)} running, with {sum(heard.answer.sessions for heard in found.nodes.values())} sessions"
+    sessions = sum(received.answer.sessions for received in found.nodes.values())
+    detail = f"{len(found.nodes)} running, with {sessions} sessions"
     return Finding("nodes", True, detail, code="nodes.silent")
 
 
@@ -167,7 +171,7 @@ def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
     fix = "Redis is slow or unreachable from that node: check its load and the network"
     detail = f"{node.bus_waiting} control messages waiting"
     yield Finding(f"bus, {name}", node.bus_waiting < MAX_WAITING, detail, fix, "bus.behind")
-    lately = bool(node.bus_gap_at) and now - node.bus_gap_at < RECENT_MS
+    is_recent = bool(node.bus_gap_at) and now - node.bus_gap_at < RECENT_MS
     detail = f"{node.bus_gaps} since the start of the node"
     if node.bus_gap_at:
         detail += f", the last one {max(0, now - node.bus_gap_at) // 1000} s ago"
@@ -175,7 +179,7 @@ def judge_bus(name: str, node: Health, now: int) -> Iterator[Finding]:
         "no data is lost: the node resynced with Postgres. Check whether Redis was unavailable or emptied, "
         "whether its memory is sufficient, and whether the node keeps up"
     )
-    yield Finding(f"bus gaps, {name}", not lately, detail, fix, "bus.gaps")
+    yield Finding(f"bus gaps, {name}", not is_recent, detail, fix, "bus.gaps")
 
 
 def judge_files(name: str, node: Health) -> Finding:

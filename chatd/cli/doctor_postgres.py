@@ -30,17 +30,17 @@ MAX_LAG_BYTES = 67_108_864
 MAX_USED_SHARE = 0.9
 
 
-async def look(db: Postgres, config: Config, nodes: int, *, max_idle_s: float = MAX_IDLE_S) -> list[Finding]:
+async def examine(db: Postgres, config: Config, nodes: int, *, max_idle_s: float = MAX_IDLE_S) -> list[Finding]:
     """All findings. `nodes`: the number of running nodes. Raises Refused."""
     indexes = {row["name"]: row["valid"] for row in await db.all(SQL.indexes)}
     busy = await db.all(SQL.long_running, MAX_TRANSACTION_S, max_idle_s, MAX_SHOWN)
     row = await db.one(SQL.connections)
     assert row is not None
-    to_come = await pending(db, schemas_of())
+    unapplied = await pending(db, schemas_of())
     needed = nodes * connections_of_node(config)
     return [
         *judge_indexes(
-            expected(one for schema in schemas_of() for one in schema.migrations() if one not in to_come), indexes
+            expected(one for schema in schemas_of() for one in schema.migrations() if one not in unapplied), indexes
         ),
         judge_transactions(busy),
         judge_connections(row["used"], row["maximum"], needed, nodes),
@@ -98,16 +98,16 @@ def expected(migrations: Iterable[Script]) -> dict[str, str]:
     return found
 
 
-def judge_indexes(wanted: Mapping[str, str], there: Mapping[str, bool]) -> Iterator[Finding]:
-    missing = [name for name in wanted if name not in there]
-    invalid = [name for name, valid in there.items() if not valid]
+def judge_indexes(wanted: Mapping[str, str], existing: Mapping[str, bool]) -> Iterator[Finding]:
+    missing = [name for name in wanted if name not in existing]
+    invalid = [name for name, valid in existing.items() if not valid]
     for name in missing:
         yield Finding("index", False, f"{name} is missing", f"run: {wanted[name]}", "postgres.index.missing")
     for name in invalid:
         fix = f"run: reindex index concurrently {name}; for a unique index, remove the duplicate rows first"
         yield Finding("index", False, f"{name} is invalid and not used", fix, "postgres.index.invalid")
     if not missing and not invalid:
-        yield Finding("indexes", True, f"{len(there)}, all valid", code="postgres.indexes")
+        yield Finding("indexes", True, f"{len(existing)}, all valid", code="postgres.indexes")
 
 
 def judge_transactions(rows: Sequence[Row]) -> Finding:

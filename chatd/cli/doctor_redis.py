@@ -1,4 +1,4 @@
-"""Findings about a Redis that answers. Its data need not be kept, but the nodes communicate through it."""
+"""Findings about a Redis that answers. Its data need not be persisted, but the nodes communicate through it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Info = Mapping[str, Any]
 MAX_USED_SHARE = 0.9
 
 
-async def look(redis: Redis) -> list[Finding]:
+async def examine(redis: Redis) -> list[Finding]:
     """All findings. Raises Refused."""
     info: dict[str, Any] = {}
     for section in ("memory", "stats", "persistence", "clients", "server"):

@@ -60,12 +60,12 @@ def load(name: str) -> Any:
     """The command with this name."""
     module, _, attribute = COMMANDS[name].partition(":")
     found = getattr(import_module(f"chatd.cli.{module}"), attribute)
-    shelf = typer.Typer(**RICH)
+    wrapper = typer.Typer(**RICH)
     if isinstance(found, typer.Typer):
-        shelf.add_typer(found, name=name)
+        wrapper.add_typer(found, name=name)
     else:
-        shelf.command(name)(found)
-    return get_group(shelf).commands[name]
+        wrapper.command(name)(found)
+    return get_group(wrapper).commands[name]
 
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ import typer
 from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app import audit_log
 from chatd.app.maintenance import MaintenanceChanged, change
-from chatd.cli.cluster import no_node, tell_nodes
+from chatd.cli.cluster import no_node, notify_nodes
 from chatd.cli.common import ConfigFile, current_operator, exit_failed, load_or_exit, run_async, seconds_of
 from chatd.cli.databases import database, databases
 from chatd.cluster import control_messages
@@ -43,7 +43,7 @@ def off(config: ConfigFile = None) -> None:
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
     async with database(config) as db:
         await db.in_transaction(change, current_operator(DEFAULT_TENANT), enabled, message, retry_after)
-    await tell_nodes(config, MaintenanceChanged())
+    await notify_nodes(config, MaintenanceChanged())
 
 
 def drain(
@@ -57,10 +57,10 @@ def drain(
 
       chatd drain --over 60s
     """
-    run_async(order_drain, load_or_exit(config).config, node, float(seconds_of(over)))
+    run_async(start_drain, load_or_exit(config).config, node, float(seconds_of(over)))
 
 
-async def order_drain(config: Config, node: str, seconds: float) -> None:
+async def start_drain(config: Config, node: str, seconds: float) -> None:
     """Write the audit log entry, then order the drain. Raises Refused."""
     async with databases(config) as (db, redis):
         running = await recent(redis)

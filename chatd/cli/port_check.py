@@ -49,7 +49,7 @@ def port_fix(error: OSError, name: str, port: int) -> str:
 
 
 def is_chatd(host: str, port: int, path: str) -> bool:
-    """Whether what answers there is a chatd: its HTTP door knows the ping of its sockets, its gateway wants a token."""
+    """Whether a chatd answers there: its HTTP port knows `/v1/socket/ping`, its gateway requires a token."""
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection((ANY.get(host, host), port), ANSWER_TIMEOUT_S) as peer:

@@ -1,11 +1,11 @@
-"""What the commands print. What people wrote, and what comes from elsewhere, stays text: no markup, nothing a terminal
-obeys.
+"""The output of all commands. Text from users and from other programs is printed as text: it contains no markup and no
+control characters.
 
-Rich takes a `str` for markup, and no way of escaping it holds for every text (a backslash before a bracket is one that
-does not): whatever is not our own words goes through `styled`, `plain` or `fields`.
+Rich parses markup in a `str`, and no escaping works for every text (for example a backslash before a bracket). So text
+that is not a constant of this program is passed through `styled`, `plain` or `fields`.
 
-All output of the commands goes through this file (a test of the architecture checks it), which replaces or escapes
-control characters: `out` and `err` for what is styled, `say` for plain lines, `write_json` for JSON.
+All commands print through this module; a test checks it. `out` and `err` print styled text, `say` prints plain lines,
+and `write_json` prints JSON.
 """
 
 import json
@@ -31,7 +31,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 class Terminal(Console):
-    """A console on which no text, however it came there, holds a control character; Rich's own styles are no text."""
+    """A console that replaces control characters in all texts. The styles of Rich are not affected."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
@@ -73,7 +73,7 @@ def draw_line(before: str, after: str) -> None:
 
 
 def write_json(text: str) -> None:
-    """JSON in one or more lines: the same values, with escapes for what is not printable."""
+    """Print JSON in one or more lines, with escapes for unprintable characters. The values stay the same."""
     sys.stdout.write(
         "".join(sign if sign == "\n" or sign in JOINERS or sign.isprintable() else escape(sign) for sign in text)
     )
@@ -100,7 +100,7 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 
 def fields(values: Mapping[str, object]) -> Text:
-    """A line for each. Further lines of a value stand below its first one: none can be taken for another field."""
+    """One line for each value. Further lines of a value are indented, so that they do not look like another field."""
     rows = ((name, str(value).replace("\n", "\n" + " " * 15)) for name, value in values.items())
     return styled("\n".join(f"{name:14} {value}" for name, value in rows))
 
@@ -121,7 +121,7 @@ def warn(message: str) -> None:
 
 
 def table_of(*columns: str, whole: str) -> Table:
-    """Without lines. Where there is no room only what is not in the column `whole` is folded; nothing is ever cut."""
+    """A table without borders. In a narrow terminal all columns except `whole` are folded; nothing is cut off."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, no_wrap=column == whole, overflow="fold")

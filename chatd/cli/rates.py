@@ -1,4 +1,4 @@
-"""What happened between two looks at the nodes: rates, latencies, queues. Pure; shown by `chatd top`."""
+"""The difference between two snapshots of the nodes: rates, latencies, queues. Pure; `chatd top` shows it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from chatd.operations.snapshot import Snapshot
 
 
 class Latency(Struct):
-    """Milliseconds that half of them, and 99 of 100, did not exceed; None where there were none. `rate` per second."""
+    """p50 and p99 in milliseconds; None if there were none. `rate` is per second."""
 
     rate: float
     p50: float | None
@@ -20,7 +20,7 @@ class Latency(Struct):
 class Line(Struct, kw_only=True):
     """One node.
 
-    Rates per second since the earlier look, which for a node that is new is its start. `cpu`: 1 is a whole core.
+    Rates are per second since the earlier snapshot, for a new node since its start. `cpu`: 1 is a whole core.
     """
 
     node: str
@@ -61,9 +61,9 @@ class View(Struct):
 
 
 def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
-    """Between two looks."""
+    """The view of the time between two snapshots."""
     before = {snapshot.identity.node: snapshot for snapshot in earlier}
-    pairs = [(before.get(snapshot.identity.node) or newborn(snapshot), snapshot) for snapshot in later]
+    pairs = [(before.get(snapshot.identity.node) or at_start(snapshot), snapshot) for snapshot in later]
     nodes = [line_of(*pair) for pair in pairs]
     return View(
         at=max((snapshot.at for snapshot in later), default=0),
@@ -76,8 +76,8 @@ def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
     )
 
 
-def newborn(node: Snapshot) -> Snapshot:
-    """How it was when it started, with nothing done yet."""
+def at_start(node: Snapshot) -> Snapshot:
+    """The snapshot of a node at its start: all counters are 0."""
     return replace(node, at=node.identity.started_at, numbers={}, durations={})
 
 
@@ -87,7 +87,7 @@ def line_of(before: Snapshot, now: Snapshot) -> Line:
     def rate(name: str) -> float:
         return (now.number(name) - before.number(name)) / seconds
 
-    def lately(name: str) -> Latency:
+    def recent(name: str) -> Latency:
         return latency(now.duration(name).since(before.duration(name)), seconds)
 
     return Line(
@@ -100,8 +100,8 @@ def line_of(before: Snapshot, now: Snapshot) -> Line:
         deliveries=rate("chatd_deliveries_total"),
         refusals=rate("chatd_refusals_total"),
         commands=latency(total(commands_between(before, now).values()), seconds),
-        commits=lately("chatd_message_log_commit_seconds"),
-        lag=lately("chatd_event_loop_lag_seconds"),
+        commits=recent("chatd_message_log_commit_seconds"),
+        lag=recent("chatd_event_loop_lag_seconds"),
         message_log_waiting=int(now.number("chatd_message_log_waiting_entries")),
         bus_waiting=int(now.number("chatd_bus_waiting_messages")),
         cpu=rate("chatd_process_cpu_seconds_total"),
@@ -110,7 +110,7 @@ def line_of(before: Snapshot, now: Snapshot) -> Line:
 
 
 def seconds_between(before: Snapshot, now: Snapshot) -> float:
-    """Not less than a moment, for it is what is divided by."""
+    """The time between two snapshots, at least a millisecond, because rates are divided by it."""
     return max(0.001, (now.at - before.at) / 1000)
 
 

@@ -57,11 +57,11 @@ def list_reports(
 
 
 def lines_of(row: dict[str, Any]) -> tuple[str, ...]:
-    said = f"{row['reason']}: {row['text']}" if row["text"] else row["reason"]
+    text = f"{row['reason']}: {row['text']}" if row["text"] else row["reason"]
     return (
         f"{row['id']}  {row['outcome'] or row['state']}, {format_time(row['created_at'])}",
         f"about {row['user']}",
-        f"by    {row['reporter']}: {said}",
+        f"by    {row['reporter']}: {text}",
     )
 
 
@@ -81,17 +81,17 @@ def show(
         return
     transcript = row.pop("transcript")
     out.print(fields(row))
-    records(map(lines_said, transcript))
+    records(map(transcript_lines, transcript))
 
 
-def lines_said(entry: dict[str, Any]) -> tuple[str, ...]:
+def transcript_lines(entry: dict[str, Any]) -> tuple[str, ...]:
     """The lines of one message of the evidence: earlier versions, text and `meta`; or the act of a system message."""
-    said = entry["text"] or f"{len(entry['attachments'])} attachments"
+    text = entry["text"] or f"{len(entry['attachments'])} attachments"
     if entry.get("system"):
-        said = encode(entry["system"]).decode()
+        text = encode(entry["system"]).decode()
     if entry.get("meta"):
-        said += f"\nmeta: {encode(entry['meta']).decode()}"
-    forms = "\nedited:\n".join([*entry.get("earlier", ()), said])
+        text += f"\nmeta: {encode(entry['meta']).decode()}"
+    forms = "\nedited:\n".join([*entry.get("earlier", ()), text])
     removed = f", removed {format_time(entry['removed_at'])}" if entry.get("removed_at") else ""
     return f"number {entry['seq']}, {format_time(entry['at'])}, from {entry['sender']}{removed}", *forms.splitlines()
 

@@ -58,8 +58,8 @@ def serve(
     if found := faults(settings):
         raise exit_failed("\n".join(found))
     log.setup(settings.log.level, settings.log.format)
-    for said in loaded.warnings:
-        LOG.warning(said)
+    for warning in loaded.warnings:
+        LOG.warning(warning)
     raise_file_limit()
     if workers > 1:
         run_async(Supervisor(settings, config, workers, lambda addresses: announce(settings, addresses)).run)

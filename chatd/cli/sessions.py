@@ -6,7 +6,7 @@ import typer
 from msgspec import to_builtins
 
 from chatd.app.audit_log import write
-from chatd.cli.cluster import Answers, ask, check_nodes
+from chatd.cli.cluster import Answers, check_nodes, query_nodes
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
@@ -51,7 +51,7 @@ def list_sessions(
     check_ids(user)
     found = run_async(find, load_or_exit(config).config, tenant, user, limit)
     rows = rows_of(found)[:limit]
-    total = sum(heard.answer.total for heard in found.nodes.values())
+    total = sum(received.answer.total for received in found.nodes.values())
     if as_json:
         print_json({"total": total, "sessions": rows, "silent": found.silent})
     else:
@@ -76,15 +76,15 @@ async def find_sessions(
     redis: Redis, tenant: str, user: str | None, session: str | None, limit: int
 ) -> Answers[Sessions]:
     """Raises Refused."""
-    return await ask(redis, lambda reply: AskSessions(reply, tenant, user, session, limit), Sessions)
+    return await query_nodes(redis, lambda reply: AskSessions(reply, tenant, user, session, limit), Sessions)
 
 
 def rows_of(found: Answers[Sessions]) -> list[dict[str, Any]]:
     """All sessions, oldest first."""
     rows = [
         {"node": node} | to_builtins(session)
-        for node, heard in found.nodes.items()
-        for session in heard.answer.sessions
+        for node, received in found.nodes.items()
+        for session in received.answer.sessions
     ]
     return sorted(rows, key=lambda row: str(row["id"]))
 
@@ -142,10 +142,10 @@ async def kick_sessions(
         rows = rows_of(found)
         if not rows:
             return found
-        who = {
+        details = {
             "users": sorted({row["user"] for row in rows}),
             "sessions": [row["id"] for row in rows],
             "reason": reason,
         }
-        await write(db, current_operator(tenant), "session.kick", session or user or "", who)
-        return await ask(redis, lambda reply: AskKick(reply, tenant, user, session), Sessions)
+        await write(db, current_operator(tenant), "session.kick", session or user or "", details)
+        return await query_nodes(redis, lambda reply: AskKick(reply, tenant, user, session), Sessions)

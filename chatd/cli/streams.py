@@ -1,5 +1,5 @@
-"""Standard output and standard error as every command has them: what a terminal cannot show is escaped, and an output
-that nobody reads any more ends the command in silence, as it ends other programs of a shell.
+"""The standard streams of all commands. Characters that a terminal cannot encode are escaped. If the reader closes the
+output, the command ends silently, as other programs of a shell do.
 """
 
 import errno
@@ -12,7 +12,9 @@ FAILED = 1
 
 
 class Output(io.TextIOWrapper):
-    """Standard output. A write that fails ends the command: 141 (as by SIGPIPE) when the reader is gone, else 1."""
+    """Standard output. A failed write ends the command: with 141 (as by SIGPIPE) if the reader has closed it, else with
+    1.
+    """
 
     def write(self, text: str) -> int:
         try:
@@ -51,5 +53,5 @@ def guard_streams() -> None:
 
 
 def flush_output() -> None:
-    """Before the interpreter does it, which would print a traceback."""
+    """Flush the output before the interpreter does, which would print a traceback."""
     sys.stdout.flush()

@@ -71,13 +71,13 @@ async def watch(config: Config, once: bool, as_json: bool) -> None:
 
 async def views(redis: Redis) -> AsyncGenerator[View, None]:
     """Yield a snapshot each second, forever. Redis must be available at the start, and may fail later."""
-    looks = deque([await node_registry.read(redis)], maxlen=SAMPLES)
+    samples = deque([await node_registry.read(redis)], maxlen=SAMPLES)
     await trio.sleep(INTERVAL_S)
     while True:
         await trio.sleep(INTERVAL_S)
         with suppress(Refused):
-            looks.append(await node_registry.read(redis))
-        yield view_of(looks[0], looks[-1])
+            samples.append(await node_registry.read(redis))
+        yield view_of(samples[0], samples[-1])
 
 
 def picture(view: View) -> Group:

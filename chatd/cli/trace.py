@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct, to_builtins
 
-from chatd.cli.cluster import Answers, ask, check_nodes
+from chatd.cli.cluster import Answers, check_nodes, query_nodes
 from chatd.cli.common import (
     AsJson,
     ConfigFile,
@@ -33,7 +33,7 @@ DAY_MS = 86_400_000
 MAX_MEMBERS = 100
 
 
-class Place(Struct, omit_defaults=True):
+class Stage(Struct, omit_defaults=True):
     """A stage of the message. `at` is in milliseconds, by the clock of `node`."""
 
     stage: str
@@ -61,7 +61,7 @@ class Path(Struct):
     rev: int
     sender: str
     created_at: int
-    stages: list[Place]
+    stages: list[Stage]
     reached: dict[str, int]
     members: list[Member]
     silent: dict[str, str]
@@ -114,12 +114,14 @@ async def find(db: Postgres, tenant: str, message: str, conversation: str | None
 async def ask_nodes(redis: Redis, message: str, row: Row) -> Answers[Trace]:
     """Query all nodes. They know an event by its rev; if the message has changed since, they are queried again."""
 
-    def question(rev: int) -> Any:
+    def query(rev: int) -> Any:
         return lambda reply: AskTrace(reply, message, row["conversation"], rev, row["seq"])
 
-    found = await ask(redis, question(row["rev"]), Trace)
-    first = next((heard.answer.accepted.rev for heard in found.nodes.values() if heard.answer.accepted), row["rev"])
-    return found if first == row["rev"] else await ask(redis, question(first), Trace)
+    found = await query_nodes(redis, query(row["rev"]), Trace)
+    first = next(
+        (received.answer.accepted.rev for received in found.nodes.values() if received.answer.accepted), row["rev"]
+    )
+    return found if first == row["rev"] else await query_nodes(redis, query(first), Trace)
 
 
 def path_of(message: str, row: Row, found: Answers[Trace], reached: dict[str, int], members: list[Row]) -> Path:
@@ -133,34 +135,41 @@ def path_of(message: str, row: Row, found: Answers[Trace], reached: dict[str, in
     )
 
 
-def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Place]:
+def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Stage]:
     """The stages on all nodes, in the order of time within a node."""
-    stages: list[Place] = []
-    for node, heard in found.nodes.items():
-        came, told = heard.answer.accepted, heard.answer.delivered
-        if came is not None:
-            stages.append(Place("accepted", came.at, node, {"session": came.session or None}))
+    stages: list[Stage] = []
+    for node, received in found.nodes.items():
+        accepted, delivered = received.answer.accepted, received.answer.delivered
+        if accepted is not None:
+            stages.append(Stage("accepted", accepted.at, node, {"session": accepted.session or None}))
             stages.append(
-                Place("committed", came.committed_at, node, {"batch": came.batch, "seq": row["seq"], "rev": came.rev})
+                Stage(
+                    "committed",
+                    accepted.committed_at,
+                    node,
+                    {"batch": accepted.batch, "seq": row["seq"], "rev": accepted.rev},
+                )
             )
-        if heard.answer.enqueued is not None:
-            at = heard.answer.published_at
-            stages.append(Place("published" if at != 0 else "dropped by the bus", at or None, node))
-        if told is not None:
-            stages.append(Place("behind" if told.behind else "written", told.at, node, {"sessions": told.sessions}))
+        if received.answer.enqueued is not None:
+            at = received.answer.published_at
+            stages.append(Stage("published" if at != 0 else "dropped by the bus", at or None, node))
+        if delivered is not None:
+            stages.append(
+                Stage("behind" if delivered.behind else "written", delivered.at, node, {"sessions": delivered.sessions})
+            )
     if not any(stage.stage == "accepted" for stage in stages):
         # No node remembers it: the id says when it came, and the row when its commit began.
-        stages.append(Place("accepted", made_at(message)))
-        stages.append(Place("committed", row["created_at"], "", {"seq": row["seq"], "rev": row["rev"]}))
+        stages.append(Stage("accepted", made_at(message)))
+        stages.append(Stage("committed", row["created_at"], "", {"seq": row["seq"], "rev": row["rev"]}))
     order = ("accepted", "committed")
     return sorted(stages, key=lambda stage: (order.index(stage.stage) if stage.stage in order else 2, stage.at or 0))
 
 
 def with_moments(members: list[Member], found: Answers[Trace]) -> list[Member]:
     """Set the earliest times that any node remembers."""
-    moved: list[ReceiptTimes] = [one for heard in found.nodes.values() for one in heard.answer.receipts]
+    receipts: list[ReceiptTimes] = [one for received in found.nodes.values() for one in received.answer.receipts]
     for member in members:
-        own = [one for one in moved if one.user == member.user]
+        own = [one for one in receipts if one.user == member.user]
         if member.delivered:
             member.delivered_at = min((one.delivered_at for one in own), default=None)
         if member.read:

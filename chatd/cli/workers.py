@@ -172,7 +172,7 @@ def port_of(sock: socket.socket) -> int:
 
 
 def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -> dict[str, str]:
-    """The environment of a worker: what it needs besides the configuration file."""
+    """The environment of a worker: the values that it needs besides the configuration file."""
     found = {
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),

@@ -1,4 +1,4 @@
-"""Signing up, and keeping the tokens fresh, over HTTP."""
+"""Signs up over HTTP, and refreshes the tokens of an account."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ TIMEOUT = 15.0
 
 
 class Account:
-    """Somebody's tokens. `changed` is called with this account after each rotation, so that it can be stored."""
+    """The tokens of one user. `changed` is called with this account after each refresh, so that it can be stored."""
 
     def __init__(self, http: str, user: str, access_token: str, refresh_token: str) -> None:
         self.http = http
@@ -41,8 +41,8 @@ class Account:
 
 async def sign_up(http: str, *, name: str | None = None, device: str | None = None, tenant: str = "default") -> Account:
     """Sign up anonymously; the same `device` is the same user again. Raises Refused, OSError."""
-    wish = {"tenant": tenant} | ({"name": name} if name else {}) | ({"device": device} if device else {})
-    tokens = await post(http, "/v1/auth/anonymous", wish)
+    fields = {"tenant": tenant} | ({"name": name} if name else {}) | ({"device": device} if device else {})
+    tokens = await post(http, "/v1/auth/anonymous", fields)
     return Account(http, tokens["user"], tokens["access_token"], tokens["refresh_token"])
 
 
@@ -66,7 +66,7 @@ def post_blocking(url: str, data: bytes, headers: dict[str, str], timeout: float
 
 
 def refused(body: bytes) -> Refused:
-    """The refusal that an answer stands for."""
+    """The refusal in the body of an error response."""
     try:
         return refusal(json.loads(body))
     except (ValueError, KeyError, TypeError):

@@ -1,8 +1,8 @@
-"""How long to wait before the next attempt: exponential with full jitter (Brooker, "Exponential Backoff And Jitter",
-2015).
+"""The delay before the next connection attempt: exponential with full jitter (Brooker, "Exponential Backoff And
+Jitter", 2015).
 
-One good moment is no recovery: the count starts anew only after a connection has held for a while, so that a server
-that takes everybody in and falls over again is not stormed every second.
+The count of failures is reset only after a connection has lasted for a while. Otherwise clients would reconnect every
+second to a server that accepts connections and then fails.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,11 @@ class Backoff:
     def connected(self, now: float) -> None:
         self._since = now
 
-    def next_wait(self, now: float, asked: float | None = None) -> float:
-        """Seconds to wait; `asked` is the delay that the server requested, if any."""
+    def next_wait(self, now: float, requested_s: float | None = None) -> float:
+        """Seconds to wait; `requested_s` is the delay that the server requested, if any."""
         if self._since is not None and now - self._since >= self._stable:
             self._failures = 0
         self._since = None
         ceiling = min(self._most, self._first * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        return asked + self._rng() * self._first if asked is not None else self._rng() * ceiling
+        return requested_s + self._rng() * self._first if requested_s is not None else self._rng() * ceiling

@@ -1,7 +1,7 @@
-"""Learning what was missed: all states when a connection begins, and when the server says so; then each gap as it is
-found.
+"""Fetches what the client has missed: all states after a connection has opened and when the server requests it, then
+each gap when it is found.
 
-One task per connection does it, conversation after conversation, so that two syncs of one conversation never cross.
+One task per connection does this, one conversation at a time, so two syncs of one conversation never overlap.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ NOT_OURS = ("not_found", "forbidden")
 
 
 class CatchUp:
-    """`states` once, then `close_gaps` until the connection ends; `look` when there may be a gap."""
+    """`states` once, then `close_gaps` until the connection ends; `check` when there may be a gap."""
 
-    def __init__(self, timeline: Timeline, events: EventQueue, tell: Callable[[list[Any]], None]) -> None:
+    def __init__(self, timeline: Timeline, events: EventQueue, emit: Callable[[list[Any]], None]) -> None:
         self._timeline = timeline
         self._events = events
-        self._tell = tell
+        self._emit = emit
         self._gap = trio.Event()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Called after everything that may have shown a gap."""
         if self._timeline.behind or self._timeline.own_behind:
             self._gap.set()
@@ -47,12 +47,12 @@ class CatchUp:
                 found[name] = found[name] or page.get(name, False)
             cursor, more = page["cursor"], page["more"]
         assert cursor is not None
-        self._timeline.take_gone(found["gone"])
+        self._timeline.remove_gone(found["gone"])
         self._timeline.take_states(found["conversations"], reset=found["reset"])
-        self._tell(self._timeline.states_end(cursor, found))
+        self._emit(self._timeline.states_end(cursor, found))
 
     async def close_gaps(self, link: Link) -> None:
-        """Sync what is behind, now and whenever something falls behind. Raises Disconnected."""
+        """Sync all conversations that have a gap, now and whenever a new gap is found. Raises Disconnected."""
         while True:
             if self._timeline.own_behind:
                 await self._states_again(link)
@@ -71,7 +71,9 @@ class CatchUp:
             await trio.sleep(refused.retry_after or RETRY_AFTER)
 
     async def _close_gap(self, link: Link, id_: str) -> None:
-        """One conversation. A refusal does not keep the others waiting; one means that it is ours no more."""
+        """Sync one conversation. A refusal does not delay the others; `not_found` means that the user is no longer a
+        member.
+        """
         try:
             while id_ in self._timeline.behind:
                 await self._events.room()
@@ -82,13 +84,13 @@ class CatchUp:
                 changes = await link.call({"t": "conversation.sync", "conversation": id_, "rev": rev})
                 if changes.get("reset"):
                     state = await link.call({"t": "conversation.get", "conversation": id_})
-                    self._tell(self._timeline.reset(state["conversation"]))
+                    self._emit(self._timeline.reset(state["conversation"]))
                     continue
                 known = await self._fill_hole(link, id_, changes)
-                self._tell(self._timeline.take_changes(id_, changes, known))
+                self._emit(self._timeline.take_changes(id_, changes, known))
         except Refused as refused:
             if refused.code in NOT_OURS:
-                self._tell(self._timeline.forget(id_))
+                self._emit(self._timeline.forget(id_))
             else:
                 await trio.sleep(refused.retry_after or RETRY_AFTER)
 
@@ -101,7 +103,7 @@ class CatchUp:
             await self._events.room()
             limit = min(until - after, PAGE)
             page = await link.call({"t": "message.history", "conversation": id_, "after": after, "limit": limit})
-            self._tell(self._timeline.take_history(id_, page["items"]))
+            self._emit(self._timeline.take_history(id_, page["items"]))
             known |= {message["seq"]: message["rev"] for message in page["items"]}
             more = page["more"]
         return known

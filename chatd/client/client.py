@@ -1,7 +1,7 @@
-"""The client: one object that stays connected, misses nothing, and sends everything once.
+"""The client: one object that stays connected, misses no event, and sends each message once.
 
-`connect` opens it. Underneath, one connection after the other (`Link`) is opened with backoff; the `Timeline` says what
-of each is to be told; the `Outbox` keeps what has not been acked. Commands wait for a connection when there is none.
+`connect` opens it. The client opens one connection after the other (`Link`), with backoff. The `Timeline` decides which
+events the app gets; the `Outbox` keeps the messages that have no ack yet. Commands wait while there is no connection.
 """
 
 import random
@@ -40,7 +40,7 @@ Dial = Callable[..., Awaitable[WebSocketConnection]]
 
 
 class Ended(Exception):
-    """The server rejected this account for good; the text says why."""
+    """The server rejected this account permanently; the text names the reason."""
 
 
 class Client(Commands):
@@ -57,7 +57,7 @@ class Client(Commands):
         self._nursery: trio.Nursery | None = None
         self._fresh = ""
         self.events = EventQueue(self._timeline.lost)
-        self._missed = CatchUp(self._timeline, self.events, self._tell)
+        self._missed = CatchUp(self._timeline, self.events, self._emit)
         self.state = "connecting"
         # The first frame of the latest connection; None before there was one.
         self.hello: Connected | None = None
@@ -78,12 +78,12 @@ class Client(Commands):
         """The state to store and pass to a later `connect`, which then emits everything that was not taken from
         `events`.
 
-        Ask for it when you are done with the last event.
+        Read it after you have processed the last event.
         """
         return self._timeline.position(self.events.untaken())
 
     async def upload(self, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Upload:
-        """Store a file; see `chatd.client.upload`. Only with an account: a token alone does not say where HTTP is."""
+        """Store a file; see `chatd.client.upload`. Requires an account: a token does not contain the HTTP address."""
         if not isinstance(self._who, Account):
             raise TypeError("an upload needs an account")
         return await upload(self._who, file, mime, name)
@@ -95,18 +95,18 @@ class Client(Commands):
         self._nursery = nursery
         nursery.start_soon(self._send_outbox)
         while True:
-            asked = None
+            requested_s = None
             try:
                 await self._one_connection()
             except ConnectionClosed as closed:
-                asked = await self._after_close(closed)
+                requested_s = await self._after_close(closed)
             except ConnectionRejected as rejected:
-                asked = await self._after_rejection(rejected)
+                requested_s = await self._after_rejection(rejected)
             except DOWN:
-                asked = None
+                requested_s = None
             self.link_down()
             self._become("waiting")
-            await trio.sleep(self._backoff.next_wait(trio.current_time(), asked))
+            await trio.sleep(self._backoff.next_wait(trio.current_time(), requested_s))
             self._become("connecting")
 
     def _become(self, state: str) -> None:
@@ -133,7 +133,7 @@ class Client(Commands):
             )
             link = Link(connection)
             _, hello = await link.receive()
-        link.obey(hello)
+        link.apply_limits(hello)
         self.hello = typed(hello, {"connected": Connected})
         self._fresh = ""
         self._timeline.user = self.user
@@ -170,7 +170,7 @@ class Client(Commands):
         return float(waits[0]) if waits and waits[0].isdigit() else None
 
     async def _replace_token(self, error: Refused) -> None:
-        """The server does not take the token. Raises Refused when it is one that has just been fetched."""
+        """Fetch another token after the server rejected this one. Raises Refused if it was fetched just before."""
         if self._token() == self._fresh:
             raise error
         old = self._token()
@@ -206,25 +206,25 @@ class Client(Commands):
     def _on_event(self, event: dict[str, Any]) -> None:
         if event["t"] == "token.expiring" and self._nursery is not None:
             self._nursery.start_soon(self._renew)
-        self._tell(self._timeline.take(event))
+        self._emit(self._timeline.take(event))
 
     def _on_answer(self, command: dict[str, Any], reply: dict[str, Any]) -> None:
         if reply["t"] == "conversation":
-            self._timeline.learn(reply["conversation"])
+            self._timeline.note_conversation(reply["conversation"])
         if reply["t"] == "ok" and command["t"] in ENDS_MATCH:
             self._timeline.own_behind = True
         if reply["t"] in ("message.ack", "message.forwarded"):
             self._timeline.acked(command["conversation"], reply["seq"], reply["rev"])
-        self._missed.look()
+        self._missed.check()
 
-    def _tell(self, events: list[Any]) -> None:
+    def _emit(self, events: list[Any]) -> None:
         for event in events:
-            if not self._is_ours(event):
+            if not self._belongs_to_client(event):
                 self.events.put(event)
-        self._missed.look()
+        self._missed.check()
 
-    def _is_ours(self, event: dict[str, Any]) -> bool:
-        """A message that was sent from here: its ack says all that its event would."""
+    def _belongs_to_client(self, event: dict[str, Any]) -> bool:
+        """Whether this client sent the message: its ack contains everything that the event contains."""
         message = event["message"] if event["t"] == "message.new" else {}
         return (
             bool(message)
@@ -252,8 +252,8 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """A client that stays connected while the block runs. `who`: an account, or an access token.
 
-    `codec` is msgpack or json; `position` is what an earlier client said where it stood; `dial` opens a connection.
-    Raises Ended or Refused out of the block when the server will not have us; whatever else breaks is mended.
+    `codec` is msgpack or json; `position` is the `position` of an earlier client; `dial` opens a connection. Raises
+    Ended or Refused out of the block if the server rejects the account; all other failures are retried.
     """
     client = Client(url, who, codec, position, dial)
     try:

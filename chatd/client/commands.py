@@ -1,4 +1,4 @@
-"""What an app can ask for: every command by name, and the common ones as methods."""
+"""The commands of the client: all of them by name, and the common ones as methods."""
 
 from typing import Any
 
@@ -96,7 +96,7 @@ class Commands(Messenger):
     async def send(self, conversation: str, text: str | None = None, **fields: Any) -> MessageAck:
         """Send a message and wait for its ack, over as many connections as it takes.
 
-        Raises Refused for a definite no.
+        Raises Refused if the server refuses the message permanently.
         """
         return await self.send_nowait(conversation, text, **fields).ack()
 

@@ -1,7 +1,7 @@
-"""Events on their way to the app: an async iterator with a bound.
+"""The queue of events for the app: an async iterator of bounded size.
 
-The connection must go on while the app is busy, so nothing waits here. What does not fit is given back to the timeline
-as lost, and synced from the server once the app has caught up: it comes late, but it comes.
+The connection continues while the app is busy, so nothing waits here. Events that do not fit are returned to the
+timeline as lost, and synced from the server after the app has read the queue: they arrive late, but they arrive.
 """
 
 from collections import deque

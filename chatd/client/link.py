@@ -1,4 +1,4 @@
-"""One connection: frames out, answers and events in. It ends once, and says why."""
+"""One connection: sends frames, receives answers and events. It ends once, with a reason."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,19 +13,19 @@ from chatd.client.wire_base import refusal
 from chatd.core.errors import Refused
 
 # Before the first frame of the server.
-HEARTBEAT, LONGEST = 25.0, 65_536
+HEARTBEAT, MAX_BYTES = 25.0, 65_536
 Body = dict[str, Any]
 OnEvent = Callable[[Body], None]
 OnAnswer = Callable[[Body, Body], None]
 
 
 class Disconnected(Exception):
-    """The connection ended before the answer came: whether the command was carried out is not known."""
+    """The connection ended before the answer arrived. The outcome of the command is unknown."""
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """A nursery wraps what fails in it. What failed alone comes out as it was."""
+    """Unwrap an exception group of a nursery that contains a single exception."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -57,14 +57,14 @@ class Link:
         self._as_text = connection.subprotocol == "chatd.v1.json"
         self._waiting: dict[int, tuple[Body, trio.MemorySendChannel[Body]]] = {}
         self._last_id = 0
-        self._heard = trio.current_time()
+        self._received_at = trio.current_time()
         self._heartbeat = HEARTBEAT
-        self._longest = LONGEST
+        self._max_bytes = MAX_BYTES
 
-    def obey(self, hello: Body) -> None:
+    def apply_limits(self, hello: Body) -> None:
         """The first frame of the server, which describes the connection."""
         self._heartbeat = hello["heartbeat"]
-        self._longest = hello["limits"]["max_message"]
+        self._max_bytes = hello["limits"]["max_message"]
 
     async def call(self, body: Body) -> Body:
         """Send a command and wait for its answer. Raises Refused, or Disconnected."""
@@ -90,22 +90,24 @@ class Link:
     async def _send(self, frame: Any) -> None:
         """Raises Refused for what the server would hang up for, ConnectionClosed."""
         data = msgspec.json.encode(frame) if self._as_text else msgpack.packb(frame, default=msgspec.to_builtins)
-        if len(data) > self._longest:
-            raise Refused("too_large", f"the message has {len(data)} bytes; the server accepts at most {self._longest}")
+        if len(data) > self._max_bytes:
+            raise Refused(
+                "too_large", f"the message has {len(data)} bytes; the server accepts at most {self._max_bytes}"
+            )
         await self._connection.send_message(data.decode() if self._as_text else data)
 
     async def receive(self) -> tuple[int, Body]:
         """The next frame. Raises ConnectionClosed."""
         data = await self._connection.get_message()
         frame_id, body = msgspec.json.decode(data) if self._as_text else msgpack.unpackb(data)
-        self._heard = trio.current_time()
+        self._received_at = trio.current_time()
         return frame_id, body
 
     async def run(self, on_event: OnEvent, on_answer: OnAnswer) -> None:
-        """Until the connection ends, which it says by raising ConnectionClosed.
+        """Run until the connection ends, then raise ConnectionClosed.
 
-        Both callbacks are called in the order of the frames; `on_answer` gets the command too, before whoever waits
-        does.
+        Both callbacks are called in the order of the frames; `on_answer` also gets the command, before the caller that
+        waits for the answer.
         """
         with unwrapped():
             async with trio.open_nursery() as nursery:
@@ -128,10 +130,10 @@ class Link:
             answered.send_nowait(body)
 
     async def _watch(self) -> None:
-        """A connection on which nothing comes for too long is dead, whatever the system says: ask, then let go."""
+        """Detect a dead connection: after a time without traffic send a ping, then close the connection."""
         while True:
-            await trio.sleep_until(self._heard + self._heartbeat)
-            if trio.current_time() - self._heard < self._heartbeat:
+            await trio.sleep_until(self._received_at + self._heartbeat)
+            if trio.current_time() - self._received_at < self._heartbeat:
                 continue
             with trio.move_on_after(self._heartbeat) as patience:
                 with suppress(Refused, Disconnected):

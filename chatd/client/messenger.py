@@ -1,4 +1,4 @@
-"""The commands of a messenger as methods. Thin on purpose: the names and fields are those of docs/protocol.md."""
+"""The commands of a messenger as methods, with the names and fields of docs/protocol.md."""
 
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from chatd.client.types import (
 
 
 class Messenger(Calls):
-    """What a client can ask for beyond sending. Each method returns the server's answer."""
+    """The commands beyond sending, as methods. Each method returns the server's answer."""
 
     outbox: Outbox
 
@@ -82,7 +82,7 @@ class Messenger(Calls):
         return await self.call("conversation.edit", conversation=conversation, **fields)
 
     async def settings(self, conversation: str, **fields: Any) -> OwnConversation:
-        """What is only for oneself: muted, archived, pinned, a draft. See conversation.settings."""
+        """Update your own settings of a conversation: muted, archived, pinned, draft. See conversation.settings."""
         return await self.call("conversation.settings", conversation=conversation, **fields)
 
     async def block(self, user: str, *, on: bool = True) -> Ok:

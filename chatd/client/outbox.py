@@ -1,6 +1,6 @@
-"""Messages on their way out.
+"""The messages that are not acknowledged yet.
 
-Each keeps its client_id until the server has acked it, however often the connection breaks.
+A message keeps its client_id until the server acknowledges it, across any number of connections.
 """
 
 import uuid
@@ -67,7 +67,7 @@ class Outbox:
             self._sent.pop(next(iter(self._sent)))
 
     def has_sent(self, client_id: str) -> bool:
-        """Whether a message is from here: its ack says all that its event would."""
+        """Whether this client sent the message: its ack contains everything that the event contains."""
         return client_id in self._sent
 
     async def first(self) -> Sending:

@@ -1,4 +1,4 @@
-"""Events of the client itself, about its own state and about what a sync has found."""
+"""Events of the client itself: its own state, and the results of a sync."""
 
 from chatd.client.types import Counters, Mark
 from chatd.client.wire_base import Event
@@ -24,7 +24,7 @@ class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=Tr
 class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
     """Settings, counters or marks of this user changed, on another device or while this one was offline.
 
-    `own`: ask `user.settings` and `block.list` again. `since`: the cursor of the sync before.
+    `own`: call `user.settings` and `block.list` again. `since`: the cursor of the sync before.
     """
 
     since: str | None

@@ -1,7 +1,7 @@
 """Converts the states of a sync into the events that were missed. Pure.
 
-A state says how things are, not what happened: an event that is made of one may repeat what the app knows, and lacks
-what only the live event says (who has edited a message, say).
+A state has the present values, not the changes. So an event made from a state may repeat what the app knows, and lacks
+what only the live event contains, such as the user who edited a message.
 """
 
 from collections.abc import Mapping
@@ -39,10 +39,8 @@ def missed_messages(id_: str, changes: Json, known_seq: int) -> list[Json]:
     ]
 
 
-def told_in_order(events: list[Json]) -> list[Json]:
-    """In the order of rev, but new messages in the order of seq: one that has been changed since stands in its old
-    place.
-    """
+def events_in_order(events: list[Json]) -> list[Json]:
+    """Sort by rev, but new messages by seq: a message that was changed later keeps its place."""
     places: list[tuple[int, int, Json]] = []
     first = 2**63
     new = sorted(
@@ -57,18 +55,18 @@ def told_in_order(events: list[Json]) -> list[Json]:
 
 def missed_members(id_: str, changes: Json) -> list[Json]:
     """The states of members, their receipts, then departures."""
-    told: list[Json] = []
+    events: list[Json] = []
     for member in changes["members"]:
         head = {"conversation": id_, "rev": member["rev"]}
         if "role" in member:
-            told.append({"t": "member.update", **head, "member": member})
+            events.append({"t": "member.update", **head, "member": member})
         if member["read_seq"]:
-            told.append({"t": "message.read", **head, "user": member["user"], "seq": member["read_seq"]})
+            events.append({"t": "message.read", **head, "user": member["user"], "seq": member["read_seq"]})
         if member["delivered_seq"] > member["read_seq"]:
-            told.append({"t": "message.delivered", **head, "user": member["user"], "seq": member["delivered_seq"]})
-    for gone in changes.get("departures", ()):
-        told.append({"t": "member.left", "conversation": id_, "rev": gone["rev"], "departure": gone})
-    return told
+            events.append({"t": "message.delivered", **head, "user": member["user"], "seq": member["delivered_seq"]})
+    for departure in changes.get("departures", ()):
+        events.append({"t": "member.left", "conversation": id_, "rev": departure["rev"], "departure": departure})
+    return events
 
 
 def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]:

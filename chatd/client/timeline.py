@@ -1,13 +1,13 @@
 """The position of this client in each conversation, and the events to emit to the app. Pure: no I/O, no clock.
 
-Every durable event has a `rev`, the next one of its conversation. What comes twice is dropped; what comes too early
-shows a gap, which a sync closes before anything later is told. So the app sees each message once, in the order of
-`seq`, whatever the connection does. What was returned from here but has not been taken by the app is not part of a
-position: a position that is saved misses nothing.
+Every durable event has a `rev`, the next number of its conversation. An event that arrives twice is dropped. An event
+that arrives too early shows a gap; a sync fills the gap before later events are emitted. So the app gets each message
+once, in the order of `seq`, across all connections. A position contains only events that the app has taken, so a saved
+position misses nothing.
 
-What is the user's own (settings, stars, how far they have read in a large group) has no `rev`. It comes with
-`session.sync`, when a connection begins and whenever the server says `session.behind`, and is told as
-`session.changed`. A conversation that is the user's no more is forgotten, and told as `conversation.gone`.
+The user's own changes (settings, stars, read positions in a large group) have no `rev`. They come with `session.sync`,
+after each connection and after each `session.behind`, and are emitted as `session.changed`. A conversation that the
+user has left is forgotten, and emitted as `conversation.gone`.
 
 In a match all members have aliases, also the user. A match that is kept becomes an ordinary conversation whose members
 have user ids, also in old messages, and no `rev` shows it. If the client missed `match.kept`, the state without an
@@ -22,6 +22,7 @@ from typing import Any
 from chatd.client.states import (
     Json,
     conversation_of,
+    events_in_order,
     is_durable,
     missed_info,
     missed_members,
@@ -29,7 +30,6 @@ from chatd.client.states import (
     reset_event,
     seq_before,
     session_changed,
-    told_in_order,
 )
 
 # Events that wait for the sync of their conversation; what is more than that is synced once more.
@@ -42,10 +42,10 @@ REPORTS_KEPT = ("match.kept", "conversation.reset")
 
 @dataclass
 class Place:
-    """One conversation. Everything up to `rev` was emitted; `seq` is the last message of it, `top` the latest known
-    rev.
+    """The position in one conversation. Everything up to `rev` was emitted; `seq` is the last message, `top` the latest
+    known rev.
 
-    `info`: what was told of the conversation itself by the sync that is going on.
+    `info`: the conversation's own fields as emitted by the current sync.
     """
 
     seq: int = 0
@@ -56,9 +56,9 @@ class Place:
 
 
 class Timeline:
-    """All conversations.
+    """The positions in all conversations.
 
-    `take` and `take_changes` return the events to emit, in order; `behind` are those that need a sync.
+    `take` and `take_changes` return the events to emit, in order; `behind` contains the conversations that need a sync.
     """
 
     def __init__(self, position: Json | None = None) -> None:
@@ -68,7 +68,7 @@ class Timeline:
         self.cursor: str | None = (position or {}).get("cursor")
         self._fresh = self.cursor is None
         self._waiting: list[Json] | None = []
-        self._lost_ones: list[Json] = []
+        self._removals: list[Json] = []
         # The user, once that is known, and how they are known in matches, by conversation.
         self.user = ""
         self._aliases: dict[str, str] = dict((position or {}).get("aliases", {}))
@@ -106,7 +106,7 @@ class Timeline:
         """Whether an id in a conversation is one of this user, before or after the match was kept."""
         return id_ in (self.user, self._aliases.get(conversation), self._former_aliases.get(conversation))
 
-    def _learn_alias(self, id_: str, alias: str | None) -> None:
+    def _note_alias(self, id_: str, alias: str | None) -> None:
         """Note the alias of a match, unless it was kept since: a state may be older than `match.kept`."""
         if alias and id_ not in self._former_aliases:
             self._aliases[id_] = alias
@@ -127,21 +127,21 @@ class Timeline:
             place.held = []
 
     def take_states(self, states: Sequence[Json], *, reset: bool = False) -> None:
-        """Positions from session.sync. The first time ever they are simply ours; later a higher rev means that we are
-        behind.
+        """Store positions from session.sync. On the first sync they are adopted; later a higher rev means that there is
+        a gap.
 
-        `reset`: these are all there are, and what is known of them counts no more, whatever its rev.
+        `reset`: these are all conversations; the known state of each is discarded, whatever its rev.
         """
         if reset:
             for id_ in self.places.keys() - {state["id"] for state in states}:
-                self._lost_ones += self.forget(id_)
+                self._removals += self.forget(id_)
         for state in states:
-            self._learn_alias(state["id"], state.get("alias"))
+            self._note_alias(state["id"], state.get("alias"))
             place = self.places.get(state["id"])
             if not state.get("alias") and self._end_alias(state["id"]) and place is not None and not reset:
-                self._lost_ones.append(reset_event(state["id"], place.seq))
+                self._removals.append(reset_event(state["id"], place.seq))
             if place is not None and reset:
-                self._lost_ones += self.reset(state)
+                self._removals += self.reset(state)
             elif place is None and self._fresh:
                 self.places[state["id"]] = Place(state["seq"], state["rev"])
             elif place is None:
@@ -149,25 +149,25 @@ class Timeline:
             elif state["rev"] > place.rev:
                 self._fall_behind(state["id"], state["rev"])
             elif state["rev"] < place.rev and self._waiting is not None:
-                self._lost_ones += self.reset(state)
+                self._removals += self.reset(state)
 
     def reset(self, state: Json) -> list[Json]:
         """Adopt the state of a server that was restored from a backup.
 
-        Returns the events that tell the app to drop its own.
+        Returns the events with which the app drops its own state.
         """
         self.places[state["id"]] = Place(state["seq"], state["rev"])
         self.behind.discard(state["id"])
         return [reset_event(state["id"], state["seq"])]
 
-    def take_gone(self, ids: Iterable[str]) -> None:
-        """Conversations that are ours no more.
+    def remove_gone(self, ids: Iterable[str]) -> None:
+        """Remove conversations that the user has left.
 
-        Beside live events this may be out of date, so it is asked about each.
+        The list may be older than live events, so the server is asked about each conversation.
         """
         for id_ in ids:
             if self._waiting is not None:
-                self._lost_ones += self.forget(id_)
+                self._removals += self.forget(id_)
             elif id_ in self.places:
                 self._fall_behind(id_, 0)
 
@@ -177,7 +177,7 @@ class Timeline:
         self._fresh = False
         self.cursor = cursor
         waiting, self._waiting = self._waiting or [], None
-        lost, self._lost_ones = self._lost_ones, []
+        lost, self._removals = self._removals, []
         return [*lost, *changed, *(event for waited in waiting for event in self.take(waited))]
 
     def _place(self, id_: str) -> Place:
@@ -203,13 +203,13 @@ class Timeline:
         if event["t"] == "conversation.gone":
             return self.forget(event["conversation"], event.get("reason", "unknown"))
         if event["t"] == "match.found":
-            self._learn_alias(event["conversation"], event["alias"])
+            self._note_alias(event["conversation"], event["alias"])
         if event["t"] == "match.kept":
             self._end_alias(event["conversation"])
         if event["t"] in ENDS_OF_MATCHES:
             self.own_behind = True
         if event["t"] == "conversation.update" and not is_durable(event):
-            self.learn(event["conversation"])
+            self.note_conversation(event["conversation"])
         if event["t"] == "member.left" and self.is_own(event["conversation"], event["departure"]["user"]):
             return self._leave(event)
         if is_durable(event) and conversation_of(event) not in self.places:
@@ -221,9 +221,9 @@ class Timeline:
             return []
         return self._take_durable(event) if is_durable(event) else [event]
 
-    def learn(self, conversation: Json) -> None:
+    def note_conversation(self, conversation: Json) -> None:
         """A conversation that may be new. One without messages has nothing to catch up with."""
-        self._learn_alias(conversation["id"], conversation.get("alias"))
+        self._note_alias(conversation["id"], conversation.get("alias"))
         if conversation["id"] in self.places:
             return
         if conversation["seq"] == 0:
@@ -289,10 +289,9 @@ class Timeline:
     # --- syncs ----------------------------------------------------------------------------------------------------
 
     def hole(self, id_: str, changes: Json) -> tuple[int, int] | None:
-        """The seq after which messages of this page are missing, and up to which one.
+        """The seq after which messages of this page are missing, and the seq up to which.
 
-        They have been changed since, and come with a later page; but they are to be told in their place: see
-        `take_history`.
+        They were changed later and come with a later page, but are emitted in their place: see `take_history`.
         """
         place = self.places.get(id_)
         new = [message["seq"] for message in changes["messages"] if place is not None and message["seq"] > place.seq]
@@ -303,34 +302,34 @@ class Timeline:
         place = self.places.get(id_)
         if place is None:
             return []
-        told = [
+        events = [
             event for event in missed_messages(id_, {"messages": messages}, place.seq) if event["t"] == "message.new"
         ]
-        place.seq = max([place.seq, *(event["message"]["seq"] for event in told)])
-        return told
+        place.seq = max([place.seq, *(event["message"]["seq"] for event in events)])
+        return events
 
     def take_changes(self, id_: str, changes: Json, known: Mapping[int, int] = NOTHING) -> list[Json]:
-        """A page of conversation.sync. Returns what was missed, then what was held and fits now.
+        """Process a page of conversation.sync. Returns the missed events, then the held ones that follow.
 
-        `known`: revs, by seq, at which messages have been told from history.
+        `known`: revs, by seq, at which messages were emitted from history.
         """
         place = self.places.get(id_)
         if place is None:
             return []
         messages = [message for message in changes["messages"] if known.get(message["seq"]) != message["rev"]]
-        told = missed_messages(id_, {"messages": messages}, place.seq)
-        told = told_in_order([*told, *missed_members(id_, changes)])
+        events = missed_messages(id_, {"messages": messages}, place.seq)
+        events = events_in_order([*events, *missed_members(id_, changes)])
         first_rev = place.rev + 1
         place.seq = max([place.seq, *(message["seq"] for message in changes["messages"])])
         if changes.get("info") != place.info:
-            told = missed_info(id_, changes, first_rev, place.seq) + told
+            events = missed_info(id_, changes, first_rev, place.seq) + events
         place.rev = max(place.rev, changes["rev"])
         place.info = changes.get("info") if changes["more"] else None
         if changes["more"]:
-            return told
+            return events
         self.behind.discard(id_)
         held, place.held = place.held, []
-        told += [event for kept in held for event in self._take_durable(kept)]
+        events += [event for kept in held for event in self._take_durable(kept)]
         if place.rev < place.top:
             self.behind.add(id_)
-        return told
+        return events

@@ -1,4 +1,4 @@
-"""Sending a file, over HTTP: what `message.send` takes as an attachment afterwards."""
+"""Uploads a file over HTTP. `message.send` takes the result as an attachment."""
 
 import os
 import secrets
@@ -19,9 +19,10 @@ File = bytes | str | os.PathLike[str]
 async def upload(
     account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None
 ) -> Upload:
-    """What the server says of the file: `id`, `url`, `mime`, `size`, ... A path is read, bytes are sent as they are.
+    """Upload a file. Returns the server's description of it: `id`, `url`, `mime`, `size`, ... `file` is a path or
+    bytes.
 
-    `mime` is a hint; the server looks at the content. Raises Refused, OSError.
+    `mime` is a hint; the server detects the type. Raises Refused, OSError.
     """
     if not isinstance(file, bytes):
         name = name or Path(file).name

@@ -1,4 +1,4 @@
-"""What all types of the wire have in common, as the client sees them, and how a body becomes one of them."""
+"""The base of the client's wire types, and the conversion of a body to one of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ class Answer(Tagged, frozen=True, tag_field="t"):
 
 
 class Event(Tagged, frozen=True, tag_field="t"):
-    """What the server, or the client itself, reports without being asked."""
+    """An event of the server or of the client itself."""
 
 
 class Unknown(Struct, kw_only=True, frozen=True):
@@ -43,7 +43,7 @@ def by_tag(kinds: tuple[type[Any], ...]) -> dict[str, type[Any]]:
 
 
 def typed(body: Body, kinds: Mapping[str, type[Any]]) -> Any:
-    """The struct that a body stands for; `Unknown` for one of another version."""
+    """Convert a body to its struct; `Unknown` for a type of another version."""
     kind = kinds.get(body["t"])
     if kind is not None:
         try:
@@ -54,6 +54,6 @@ def typed(body: Body, kinds: Mapping[str, type[Any]]) -> Any:
 
 
 def refusal(error: Body) -> Refused:
-    """An error as the exception it stands for; a code that this version does not know counts as `internal`."""
+    """Convert an error to an exception; a code that this version does not know counts as `internal`."""
     code = error["code"] if error["code"] in REFUSALS else "internal"
     return Refused(code, error["message"], retry_after=error.get("retry_after"), details=error.get("details"))

@@ -123,7 +123,7 @@ class Bus:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a silent node is gone. After an outage of Redis the other nodes have time to write again."""
+        """Whether a silent node is dead. After an outage of Redis the other nodes have time to write again."""
         return self.is_healthy and (trio.current_time() - self._healthy_since >= SETTLE_S or not self.silent())
 
     def peers(self, within: float = PEER_TIMEOUT_S) -> list[str]:
@@ -181,7 +181,7 @@ class Bus:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        """Write at least one entry. A write is repeated until it succeeds; readers skip an entry that comes twice."""
+        """Write at least one entry. A write is repeated until it succeeds; readers skip a repeated entry."""
         while True:
             batch = self._take_batch()
             last = self.enqueued - len(self._waiting)
@@ -226,7 +226,7 @@ class Bus:
     async def join_cluster(self, timeout_s: float) -> None:
         """Wait until all other nodes know of this one, at most `timeout_s`.
 
-        This node first writes an entry, then reads which others there are. Of two new nodes the later one sees the
+        This node first writes an entry, then reads which others there are. Of two new nodes, the later one finds the
         other.
         """
         with trio.move_on_after(timeout_s), suppress(Refused):

@@ -21,7 +21,9 @@ LOG = log.get(__name__)
 
 
 class ControlMessage(Struct, tag_field="t"):
-    """A message from node to node, which applies itself. A subclass lies beside the service that it changes."""
+    """A message from node to node, which applies itself. A subclass is declared in the module of the service that it
+    changes.
+    """
 
     async def apply(self, cluster: "Cluster") -> None:
         """Carry it out on this node. Raises NotOpen if a service that it needs is not open."""
@@ -118,7 +120,7 @@ class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
 
 
 class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):
-    """Look up the members of this conversation, and how far it is."""
+    """Look up the members and the last rev of this conversation."""
 
     tenant: str
     conversation: str

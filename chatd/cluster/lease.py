@@ -28,7 +28,7 @@ class Lease:
         self._failures = 0
         self._answered = False
         # The answer to a request from before the release must not make this node the holder again.
-        self._asking = trio.Lock()
+        self._renewal = trio.Lock()
         self._redis = redis
         self._lease, self._fence = self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
@@ -47,7 +47,7 @@ class Lease:
 
     async def _take(self) -> int:
         """Returns the last number that was given; 0 for none."""
-        async with self._asking:
+        async with self._renewal:
             return await self._ask() if self._wanted else 0
 
     async def _ask(self) -> int:
@@ -81,7 +81,7 @@ class Lease:
     async def release(self) -> None:
         """Release it for good, so that another node can take it at once."""
         self._wanted = False
-        async with self._asking:
+        async with self._renewal:
             if self.held:
                 self.held = False
                 with suppress(Refused):

@@ -77,7 +77,9 @@ class Inquiry:
 
 
 class ClusterLookup:
-    """Asks, and collects the answers. `is_connected` takes no answer for a no; `disconnected` does not."""
+    """Queries all nodes, and collects the answers. `is_connected` counts a missing answer as no; `disconnected` does
+    not.
+    """
 
     def __init__(self, cluster: "Cluster") -> None:
         self._cluster = cluster

@@ -103,7 +103,7 @@ class PeerWatch:
                 await trio.sleep(TICK_S)
 
     async def _recover(self) -> None:
-        """Resync at the end, and again later: other nodes may have taken this one for dead, and not published to it."""
+        """Resync at the end, and again later: other nodes may have considered this one dead and not published to it."""
         self.condition.recover()
         await self._bus.report_gap(self._reconciler.resync)
         await trio.sleep(2 * HEARTBEAT_S)

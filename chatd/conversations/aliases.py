@@ -1,4 +1,4 @@
-"""Whom an alias stands for.
+"""Resolves aliases to users.
 
 The members of a match know each other by aliases (see docs/architecture.md). Only members of that match may use them,
 and only in commands that resolve them explicitly. For all other users, and in all other commands, an alias is an
@@ -36,5 +36,5 @@ async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
 
 
 async def is_valid(tx: Tx, tenant: str, alias: str) -> bool:
-    """Within a transaction: whether an alias still stands for a user, as it does until its match is kept."""
+    """Within a transaction: whether an alias is still that of a user. It is, until its match is kept."""
     return await tx.value(SQL.is_valid_alias, tenant, alias) is not None

@@ -59,8 +59,8 @@ class AnnounceMembers(Effect, frozen=True):
         view = await snapshot_for_event(ctx, self.conversation, [ctx.user, *users])
         if view is None:
             return
-        came = {"joined_seq": message.seq - 1, "joined_rev": before}
-        view = replace(shared(view), members=view.members if len(users) <= MAX_MEMBERS_SHOWN else UNSET, **came)
+        joined = {"joined_seq": message.seq - 1, "joined_rev": before}
+        view = replace(shared(view), members=view.members if len(users) <= MAX_MEMBERS_SHOWN else UNSET, **joined)
         effects: list[Effect] = [ToUser(user, ConversationUpdate(conversation=view)) for user in users]
         effects += member_events(self.conversation, self.added.members)
         effects.append(message_event(self.conversation, message))

@@ -77,7 +77,7 @@ async def remove_member(tx: ConversationTx, user: str) -> Departure:
 
 
 async def close_joining(tx: ConversationTx) -> None:
-    """Let no more users join: links are revoked, requests are removed."""
+    """Stop new users from joining: revoke links and remove requests."""
     await tx.run(SQL.close_joining)
     await tx.run(SQL.revoke_invites, tx.now)
     await tx.run(SQL.delete_requests)
@@ -143,8 +143,8 @@ class OfConversation(Protocol):
 
 
 async def check_member(ctx: Ctx, command: OfConversation) -> None:
-    """Raises Refused: `not_found`, the same for a conversation that does not exist. A session that is subscribed is one
-    of a member; others are looked up.
+    """Raises Refused: `not_found`, the same for a conversation that does not exist. A subscribed session belongs to a
+    member; for others the database is read.
     """
     if is_subscribed(ctx, command):
         return

@@ -18,7 +18,7 @@ SQL = queries.load("conversations/reconciliation")
 
 
 class ConversationChecks:
-    """What the reconciler is given by this subsystem."""
+    """The checks that this subsystem registers with the reconciler."""
 
     def __init__(self, hub: Hub, db: Postgres) -> None:
         self._hub = hub
@@ -50,9 +50,9 @@ class ConversationChecks:
             await self._apply(row)
 
     async def close_gaps(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Say how far these conversations are.
+        """Advance the feeds of these conversations to their last rev.
 
-        What is missing may be the end of a membership: nothing after it is for them.
+        A missing event may be the end of a membership, after which the former member gets nothing.
         """
         known = [(*key, self._hub.subscriptions.rev_of(*key) or 0) for key in keys]
         async for row in each_in_turns(await self._db.all(SQL.revs_and_departures, *to_unnest_arrays(known, 3))):

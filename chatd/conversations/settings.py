@@ -119,7 +119,7 @@ class TenantRetention(Section, frozen=True):
 
 
 class PresenceDefaults(Section, frozen=True):
-    """What conversations need to know of presence."""
+    """The settings of presence that conversations need."""
 
     shown_to: Annotated[
         Literal["nobody", "contacts", "everybody"],

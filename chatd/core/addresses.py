@@ -1,7 +1,7 @@
-"""Whose address a connection has, and what counts as one address.
+"""The client address of a connection, and the bucket that an address counts for.
 
-X-Forwarded-For is a claim. It is believed only from proxies that the operator named, read from the right, and the first
-address that is not such a proxy is the client's. One IPv6 customer has a /64, so that is what limits count.
+X-Forwarded-For is a claim. It is accepted only from the proxies in the configuration and read from the right; the first
+address that is not such a proxy is the client's. One IPv6 customer has a /64, so limits count by /64.
 """
 
 import re
@@ -56,7 +56,7 @@ def bucket(address: str) -> str:
 
 
 def parse(text: str) -> Address | None:
-    """None for what is no address. An IPv4 address mapped into IPv6 counts as IPv4."""
+    """The parsed address; None if the text is not an address. An IPv4 address mapped into IPv6 counts as IPv4."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -66,7 +66,7 @@ def parse(text: str) -> Address | None:
 
 
 def name_of(host: str) -> str:
-    """The name or address in a Host header, without the port; "" for what is no such header, userinfo included."""
+    """The name or address in a Host header, without the port; "" if the header is not valid, such as with userinfo."""
     match = HOST.fullmatch(host)
     return (match[1] or match[2]) if match else ""
 

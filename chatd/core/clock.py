@@ -1,6 +1,6 @@
-"""The clock on the wall.
+"""The wall clock.
 
-Only what starts things asks it; everything else is given a time, or a function such as this.
+Only entry points read it; all other code gets a time, or a function such as this, as an argument.
 """
 
 import time
@@ -13,6 +13,8 @@ def now_ms() -> int:
 
 
 def steady(clock: Callable[[], int]) -> Callable[[], int]:
-    """Begins at what the other clock says now, and passes as time does from then on, however the other one jumps."""
+    """A clock that starts at the present time of another one and then follows the monotonic clock, whatever the other
+    one does.
+    """
     ahead = clock() - time.monotonic_ns() // 1_000_000
     return lambda: ahead + time.monotonic_ns() // 1_000_000

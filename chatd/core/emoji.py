@@ -1,7 +1,7 @@
-"""What counts as an emoji, and its one spelling.
+"""Recognizes emoji, and normalizes their spelling.
 
-The list is that of Unicode (UTS 51, emoji-test.txt), as the package `emoji` has it. A client may know emoji younger
-than the list: a code point that Unicode reserves for pictographs counts as well, alone and in the sequences that UTS 51
+The list is that of Unicode (UTS 51, emoji-test.txt), from the package `emoji`. A client may know newer emoji than the
+list: a code point that Unicode reserves for pictographs counts as well, alone and in the sequences that UTS 51
 describes.
 """
 

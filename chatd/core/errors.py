@@ -78,16 +78,16 @@ CLOSES = {
 
 
 def may_return(code: int) -> bool:
-    """Whether a client may connect again after this close code (RFC 6455, section 7.4).
+    """Whether a client may reconnect after this close code (RFC 6455, section 7.4).
 
-    Of codes to come 4400 and up say no.
+    Not after future codes from 4400 on.
     """
     known = {row.code: row.may_return for row in CLOSES.values()}
     return known.get(code, code < 4400)
 
 
 class OperatorError(Exception):
-    """A problem that the operator has to fix; the text says what and how. Clients never see it."""
+    """A problem that the operator has to fix; the text names the problem and the fix. Clients never see it."""
 
 
 class Refused(Exception):

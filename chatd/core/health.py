@@ -4,7 +4,7 @@ A `Condition` is one thing that works or does not: a server, a service, a disk. 
 cause, once when it recovers, and a reminder at most once a minute in between. `Health` holds the conditions of a
 node, for readiness.
 
-A service is a task that runs as long as the daemon. `Health.keep` runs it; when it raises, the cause is logged, the
+A service is a task that runs as long as the daemon. `Health.start` runs it; when it raises, the cause is logged, the
 service is run again after a back-off, and the daemon serves on.
 """
 
@@ -90,7 +90,9 @@ class Condition:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
-        """Note whether the block fails. An exception ends here; one that is no refusal is logged with its traceback."""
+        """Note whether the block fails. The exception is suppressed; unless it is a Refused, it is logged with its
+        traceback.
+        """
         try:
             yield
         except Refused as refused:

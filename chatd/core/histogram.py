@@ -1,6 +1,6 @@
-"""How long things take: counts in fixed buckets.
+"""Histograms of durations, with fixed buckets.
 
-Plain numbers and no locks: to note one costs next to nothing. Pure.
+They are plain numbers without locks, so an observation costs almost nothing. Pure.
 """
 
 from bisect import bisect_left
@@ -45,7 +45,7 @@ class Histogram(Struct):
     def quantile(self, share: float) -> float | None:
         """The upper bound of a quantile in seconds, from the buckets: the real value is at most this.
 
-        None where nothing was noted; the largest bound for what lies beyond it.
+        None without observations; the largest bound for values beyond it.
         """
         wanted = share * self.count
         for bound, reached in zip(BOUNDS, self.cumulative(), strict=False):

@@ -39,5 +39,5 @@ def text_of(raw: bytes | bytearray) -> str:
 
 
 def made_at(id_: str) -> int:
-    """The millisecond that an id says it was made in."""
+    """The creation time in an id, in milliseconds."""
     return int(id_[:8] + id_[9:13], 16)

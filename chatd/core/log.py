@@ -1,8 +1,8 @@
-"""Structured logging on the standard library: one line a record, JSON for machines or text for people.
+"""Structured logging on the standard library: one line per record, as JSON or text.
 
-Nothing that came from outside can break a line or write to a terminal: JSON escapes it, text shows it quoted. Whatever
-looks like a credential is masked, wherever it stands, however long it is, and if its end was cut off before. The
-pattern takes linear time: from each place where a credential begins it either matches or fails within 20 characters.
+External text cannot break a line or control a terminal: JSON escapes it, and the text format quotes it. Everything that
+looks like a credential is masked, at any position and of any length, even if its end was cut off. The pattern takes
+linear time: at each position where a credential may begin, it matches or fails within 20 characters.
 """
 
 import json

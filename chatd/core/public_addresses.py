@@ -1,8 +1,8 @@
-"""Which addresses are out on the internet, and which are our own house or somebody's tunnel into it.
+"""Decides which IP addresses are public, to prevent requests to internal services (SSRF).
 
-Allowed is what is known to be public; everything else, and all IPv6 in which an IPv4 address is wrapped up (mapped,
-6to4, Teredo, NAT64), is not. The registries of IANA: https://www.iana.org/assignments/iana-ipv4-special-registry and
-...ipv6-special-registry.
+Only addresses that are known to be public are allowed. All others are not, and neither are IPv6 addresses that contain
+an IPv4 address (mapped, 6to4, Teredo, NAT64). Sources are the registries of IANA:
+https://www.iana.org/assignments/iana-ipv4-special-registry and ...ipv6-special-registry.
 """
 
 from ipaddress import IPv4Address, ip_address, ip_network
@@ -24,7 +24,7 @@ NOT_PUBLIC_6 = tuple(
 
 
 def is_public(text: str) -> bool:
-    """Whether a request may go to this address. What is no address is not public."""
+    """Whether a request may go to this address. A text that is not an address is not public."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -13,7 +13,7 @@ class TokenBucket:
         self._seen = float("-inf")
 
     def take(self, now: float, cost: float = 1) -> float:
-        """Take `cost` tokens and return 0.0, or take nothing and return the seconds until they will be there."""
+        """Take `cost` tokens and return 0.0, or take nothing and return the seconds until there are enough."""
         wait = self.lacks(now, cost)
         self._tokens -= 0 if wait else cost
         return wait
@@ -24,12 +24,12 @@ class TokenBucket:
         return self._tokens
 
     def charge(self, now: float, cost: float) -> None:
-        """Take `cost` tokens that are used already; what is not there is owed, up to a burst."""
+        """Charge `cost` tokens that are already used; missing tokens become a debt of at most one burst."""
         self.lacks(now)
         self._tokens = max(self._tokens - cost, -self._burst)
 
     def lacks(self, now: float, cost: float = 1) -> float:
-        """The seconds until `cost` tokens will be there; nothing is taken."""
+        """The seconds until there are `cost` tokens; nothing is taken."""
         if now > self._seen:
             passed = now - self._seen
             self._tokens = min(self._burst, self._tokens + passed * self._rate) if self._rate else self._tokens

@@ -1,7 +1,7 @@
 """The secret of the installation, and the keys that are derived from it: one for each purpose, none of them a token
 key.
 
-A database that is stolen without the secret does not tell what was hashed with it.
+A stolen database without the secret does not reveal what was hashed with it.
 """
 
 import hmac
@@ -13,9 +13,7 @@ MIN_SECRET_BYTES = 32
 
 
 class BadSecret(OperatorError):
-    """The secret of the installation is missing, too short, or not the one of the database; the text says what to
-    do.
-    """
+    """The secret of the installation is missing, too short, or not the one of the database; the text names the fix."""
 
 
 @lru_cache(maxsize=64)

@@ -20,7 +20,7 @@ class ByClass(dict[type[Any], Any]):
 
 
 class Services:
-    """One object for each class. `by_class` is for look-ups on the hot path."""
+    """One object for each class. `by_class` is for access on the hot path."""
 
     def __init__(self) -> None:
         self.by_class = ByClass()

@@ -1,4 +1,4 @@
-"""The names of all settings, and which one a wrong name may mean."""
+"""The names of all settings, and suggestions for misspelled names."""
 
 import difflib
 import re

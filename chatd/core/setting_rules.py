@@ -1,6 +1,6 @@
-"""Forms of settings that a type alone cannot say.
+"""Rules for the values of settings that types cannot express.
 
-Each rule raises ValueError, with a text that says what is expected. Pure.
+Each rule raises ValueError, with a text that names what is expected. Pure.
 """
 
 import re

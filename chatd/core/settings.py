@@ -1,8 +1,8 @@
-"""Where the configuration comes from: defaults, chatd.toml, CHATD_* variables, secret files; later ones win.
+"""Loads the configuration from defaults, chatd.toml, CHATD_* variables and secret files; later sources take precedence.
 
-A variable holds a value of TOML. A text needs no quotes, and a list may be written with commas.
+A variable contains a TOML value. A string needs no quotes, and a list may be separated by commas.
 
-Every mistake is named with its key, its value, and the file and line or the variable it came from; all of them at once.
+All errors are reported together, each with its key, its value, and its source: file and line, or variable.
 """
 
 import re
@@ -27,12 +27,12 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 class ConfigError(Exception):
-    """What is wrong with the configuration, one line each."""
+    """Problems of the configuration, one line each."""
 
 
 @dataclass
 class ConfigSources:
-    """Values by `section.key` (of named sections: `tenants.name.key`), where each came from, and what was wrong."""
+    """Values by `section.key` (of named sections: `tenants.name.key`), the source of each, and the problems."""
 
     names: SettingNames
     values: dict[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class ConfigSources:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The configuration, and where each value that is not a default came from."""
+    """The configuration, and the source of each value that is not a default."""
 
     config: Config
     names: SettingNames
@@ -107,7 +107,7 @@ def flat(tables: Mapping[str, Any], names: SettingNames) -> Iterator[tuple[str, 
 
 
 def line_numbers(text: str) -> dict[str, int]:
-    """The line of each key, as far as headers and keys stand alone on theirs."""
+    """The line number of each key, if headers and keys are on lines of their own."""
     lines, section = {}, ""
     for number, line in enumerate(text.splitlines(), start=1):
         key, equals, _ = map(str.strip, line.partition("="))
@@ -119,9 +119,9 @@ def line_numbers(text: str) -> dict[str, int]:
 
 
 def read_environment(environment: Mapping[str, str], found: ConfigSources) -> None:
-    """CHATD_SECTION__KEY, and CHATD_TENANTS__NAME__KEY.
+    """Read CHATD_SECTION__KEY, and CHATD_TENANTS__NAME__KEY.
 
-    What is nearly the name of a setting is refused; the rest is not ours.
+    A variable that resembles a setting is an error; all others are ignored.
     """
     for name in sorted(environment):
         if name.startswith(PREFIX) and "__" in name and not name.startswith(f"{PREFIX}_"):
@@ -168,13 +168,13 @@ def read_secret_files(found: ConfigSources) -> None:
 
 
 def warn_of_readers(path: Path, found: ConfigSources) -> None:
-    """A secret that other users of the machine can read."""
+    """Warn about a secret that other users of the machine can read."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         found.warnings.append(f"{path} contains a secret, and other users can access it. Run: chmod 600 {path}")
 
 
 def any_origin(config: Config) -> Iterator[str]:
-    """Any page in the browser of a user may then act with what it can get hold of."""
+    """Warn about "*": any web page in the browser of a user could then use the credentials that it finds."""
     for key, origins in (("gateway.origins", config.gateway.origins), ("http.cors_origins", config.http.cors_origins)):
         if "*" in origins:
             yield f'{key} contains "*": any web page may connect. List your own origins instead'
@@ -245,7 +245,7 @@ def problem_with(names: SettingNames, key: str, value: Any, source: str = "") ->
 
 
 def apply_rules(hint: Any, value: Any) -> None:
-    """What a type cannot say; an empty text is one that is not set. Raises ValueError."""
+    """Check rules that types cannot express; an empty text counts as not set. Raises ValueError."""
     if isinstance(value, str):
         setting_rules.text(value)
     if get_origin(hint) is list:
@@ -266,7 +266,7 @@ def one_line(text: str) -> str:
 
 
 def redacted(names: SettingNames, key: str, value: Any) -> str:
-    """A value as people may see it: secrets are masked, also under a wrong key."""
+    """A value for display: secrets are masked, also under a misspelled key."""
     return ("[secret]" if value else '""') if names.may_be_secret(key) else one_line(repr(value))
 
 
@@ -321,7 +321,7 @@ def with_installation_secret(config: Config, *, make: bool) -> Config:
 
 
 def kept(config: Config, name: str, *, make: bool) -> str:
-    """A secret in a file of the data folder, "" where there is none. `make` one then. Raises OperatorError."""
+    """A secret in a file of the data folder, or "" if there is none. `make`: create it then. Raises OperatorError."""
     path = Path(config.data.dir) / name
     try:
         if secret := path.read_text(encoding="utf8").strip():

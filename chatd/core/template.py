@@ -1,4 +1,4 @@
-"""chatd.toml as `chatd init` writes it: every setting with its default, under a comment that explains it."""
+"""Generates chatd.toml for `chatd init`: every setting with its default, below a comment that explains it."""
 
 from collections.abc import Mapping
 from textwrap import wrap

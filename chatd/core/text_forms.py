@@ -1,8 +1,8 @@
-"""The form of texts that people read and compare: names, titles, tags, descriptions. Messages are not changed; blank
+"""Normalizes texts that people read and compare: names, titles, tags, descriptions. Messages are not changed; blank
 ones are refused.
 
-What is removed is listed by code point, not by the categories of the interpreter's Unicode tables: to those every
-character that is younger than the interpreter, next year's emoji included, is "unassigned".
+The characters to remove are listed by code point, not by the categories of the interpreter's Unicode tables: in those,
+every character newer than the interpreter, such as next year's emoji, is "unassigned".
 """
 
 import re
@@ -60,10 +60,10 @@ VISIBLE_PATTERN = (
 
 
 def name_form(text: str) -> str:
-    """One line: spaces are single, what cannot be seen and what turns the text around is gone. "" when nothing is left.
+    """One line: single spaces, without invisible characters and those that change the direction of the text. "" if
+    nothing is left.
 
-    Spaces are counted and characters composed when nothing is left to be removed from between them. All forms of this
-    file are idempotent.
+    Spaces are collapsed and characters composed after all removals. All functions of this module are idempotent.
     """
     visible = JOINER.sub("", without(UNWANTED, SPACES.sub(" ", text.translate(BLANK_LETTERS))))
     return shown_or_nothing(composed(SPACES.sub(" ", visible).strip()))
@@ -93,7 +93,7 @@ def composed(text: str) -> str:
 
 
 def stream_safe(text: str) -> str:
-    """Without marks beyond the 30th in a row, which no writing has (UAX 15, section 13): sorting a row takes quadratic
+    """Remove marks beyond the 30th in a row, which no script uses (UAX 15, section 13): sorting a row takes quadratic
     time.
     """
     kept, marks = list[str](), 0
@@ -113,7 +113,7 @@ def shown_or_nothing(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of it can be seen. A text of any length takes the time of its different characters."""
+    """Whether the text has no visible character. The time depends on the number of different characters only."""
     return not (text and (is_seen(text[0]) or any(map(is_seen, set(text)))))
 
 

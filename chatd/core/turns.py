@@ -1,4 +1,4 @@
-"""Turns on the event loop: work that takes long lets other tasks run after each turn."""
+"""Cooperative scheduling: long work lets other tasks run after each turn on the event loop."""
 
 from collections.abc import AsyncIterator, Generator, Iterable
 from time import perf_counter

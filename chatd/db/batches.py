@@ -20,7 +20,7 @@ def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 async def delete_all(db: Postgres, statement: str, *args: Any, batch_size: int = BATCH_SIZE) -> int:
-    """Repeat a statement that deletes at most as many rows as its last argument says, and returns their number.
+    """Repeat a statement that deletes at most as many rows as its last argument, and returns their number.
 
     Each run holds its locks for a short time. Returns the number of deleted rows. Raises as `Postgres.value` does.
     """

@@ -1,7 +1,8 @@
 """The deadline for all statements of a command.
 
-`Postgres.run_on_connection` checks it: at the deadline a running statement is cancelled, and no other one starts. So a
-`lasting` command ends in time as well, by a refusal of a statement, and is not cancelled while it delivers its effects.
+`Postgres.run_on_connection` checks it: at the deadline a running statement is cancelled, and no other one starts. So an
+uncancellable command ends in time as well, by a refusal of a statement, and is not cancelled while it delivers its
+effects.
 """
 
 from contextvars import ContextVar

@@ -28,7 +28,7 @@ NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
 
 class OutboundError(Exception):
-    """There was no usable answer. The text says why, without the path or the body."""
+    """There was no usable answer. The text names the reason, without the path or the body."""
 
 
 class Answer(Struct, frozen=True):

@@ -49,7 +49,7 @@ on conflict (subsystem) do update set checksum = excluded.checksum, release = ex
 
 
 class SchemaError(OperatorError):
-    """The database cannot be used as it is; the text says why and what to do."""
+    """The database cannot be used as it is; the text names the reason and the fix."""
 
 
 class Script(Struct, frozen=True):

@@ -214,7 +214,7 @@ class Faults:
             self._open(self._conditions[kind], error)
 
     def note_timeout(self, seconds: float) -> None:
-        """No answer came in time."""
+        """Note that no answer arrived in time."""
         self._open(self._slow, f"no answer within {seconds:g} s")
 
     def _open(self, condition: Condition, error: object) -> None:

@@ -109,10 +109,10 @@ class Redis:
     async def update(
         self, keys: Sequence[str], reads: Sequence[Command], decide: Callable[..., tuple[T, Sequence[Command]]]
     ) -> T:
-        """Read, and commit what `decide` makes of the answers if no key has changed since; else do it all again.
+        """Read, and commit the commands that `decide` returns if no key has changed since; otherwise repeat both.
 
         `decide` is called with an answer for each read, and returns a result and the commands of a transaction; without
-        commands nothing is committed. Raises Refused like `call`, also if the keys change all the time.
+        commands nothing is committed. Raises Refused like `call`, also if the keys change during every attempt.
         """
 
         async def attempt(client: "Client") -> T:
@@ -135,7 +135,7 @@ class Redis:
                 try:
                     answer: T = await trio_asyncio.aio_as_trio(work)(client)
                 except (TimeoutError, RedisError, OSError) as error:
-                    cause = said_by_server(error)
+                    cause = server_error(error)
                 else:
                     if self.failing:
                         self._recover()
@@ -214,11 +214,11 @@ def milliseconds(time: tuple[int, int]) -> int:
     return time[0] * 1000 + time[1] // 1000
 
 
-def said_by_server(error: Exception) -> Exception:
+def server_error(error: Exception) -> Exception:
     """The error as the server sent it.
 
-    redis-py wraps that of the first command of a connection, and puts a command of a transaction with its values before
-    the text, which must not be logged. An aborted transaction is no cause.
+    redis-py wraps the error of the first command of a connection, and puts a command of a transaction with its values
+    before the text, which must not be logged. An aborted transaction is not a cause.
     """
     wrapped = error.__cause__
     if isinstance(wrapped, RedisError) and not isinstance(wrapped, ExecAbortError):

@@ -1,4 +1,4 @@
-"""Whether chatd can use a Postgres server as it is: its version, settings, collation, and what lies between."""
+"""Checks whether chatd can use a Postgres server: its version, settings and collation, and a pooler in front of it."""
 
 from contextlib import closing
 from datetime import timedelta

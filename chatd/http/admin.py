@@ -1,10 +1,11 @@
-"""What admins can do, under /admin. Without an admin in the configuration nothing is there.
+"""The admin commands, under /admin. Without an admin in the configuration these routes do not exist.
 
-A token in a header, never a cookie; POST only, JSON only; and no page of another site (OWASP ASVS 5.0, 3.5): browsers
-say where a request comes from, and what they say is foreign is refused before anything else is looked at.
+Requests need a token in a header, never a cookie; only POST and JSON are accepted, and no requests from pages of other
+sites (OWASP ASVS 5.0, 3.5). Browsers send the origin of a request; a foreign origin is refused before anything else is
+read.
 
-A page whose own name was made to point at this server (DNS rebinding) is no other site to the browser, but it has to
-send that name as Host. So Host has to be an address, `localhost`, or a name of the configuration.
+DNS rebinding makes the name of a foreign page resolve to this server. For the browser it is then the same site, but it
+sends that name as Host. So Host must be an IP address, `localhost`, or a name in the configuration.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -86,7 +87,7 @@ def view_of(row: Row, node: Node, admins: Admins, read_turns: ReadTurns) -> View
 def reader_of(
     kind: type[Command], node: Node, admins: Admins
 ) -> Callable[[], Awaitable[tuple[AdminCommand, AdminScope, str]]]:
-    """What an admin asks for, in whose name, and from where. Raises Refused."""
+    """The request of an admin: command, admin, and client address. Raises Refused."""
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     reader = RequestDecoder(kind, node.config.gateway.max_depth)
 

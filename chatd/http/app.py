@@ -1,4 +1,4 @@
-"""The HTTP side, put together: commands, probes, the description of itself, and what errors look like."""
+"""The HTTP application: commands, probes, the OpenAPI description, and the form of errors."""
 
 import uuid
 from collections.abc import Callable, Iterable
@@ -90,7 +90,7 @@ def add_pages(app: QuartTrio, registry: Registry, socket_url: str, http_url: str
 
 
 def add_errors(app: QuartTrio) -> None:
-    """Errors that are not the answer to a command look like those that are."""
+    """Give errors of HTTP itself the form of refused commands."""
 
     @app.errorhandler(HTTPException)
     async def known(error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Pages of other origins (the Fetch standard, section 3.2).
+"""CORS: access for pages of other origins (the Fetch standard, section 3.2).
 
 There are no cookies, so a page always needs a token of its own.
 """
@@ -18,7 +18,7 @@ EXPOSED = "Retry-After, Content-Disposition, Content-Range, ETag"
 
 
 def add_headers(app: QuartTrio, origins: list[str]) -> None:
-    """Let pages of these origins call the REST side; "*" for any. Never what is for admins."""
+    """Allow pages of these origins to call the REST API; "*" allows all. Admin routes are never allowed."""
     if not origins:
         return
 

@@ -1,10 +1,11 @@
-"""Hypercorn's connection, speaking HTTP/1.1 only.
+"""Hypercorn's connection class, limited to HTTP/1.1.
 
-*No HTTP/2*, neither by prior knowledge nor by `Upgrade: h2c`. Hypercorn buffers what an HTTP/2 stream has no window
-for, so a peer with a window of one byte makes the server hold whole answers; and an upgrade that a proxy passes on
-opens a tunnel past the rules of the proxy. A proxy speaks HTTP/1.1 to its upstreams, so nothing is lost.
+*No HTTP/2*, neither by prior knowledge nor by `Upgrade: h2c`. Hypercorn buffers what does not fit into the window of an
+HTTP/2 stream, so a peer with a window of one byte makes the server keep whole responses in memory; and an upgrade that
+a proxy forwards opens a tunnel that bypasses the rules of the proxy. Proxies use HTTP/1.1 to their upstreams, so
+nothing is lost.
 
-*One length.* A request with both Content-Length and Transfer-Encoding is one request to the proxy and may be two here.
+*One length.* A request with both Content-Length and Transfer-Encoding is one request for the proxy and may be two here.
 It is refused and ends the connection (RFC 9112, section 6.3).
 
 *A bounded head.* h11 and Hypercorn take 6 microseconds for each header, in one step, and a header needs four bytes. So
@@ -12,9 +13,9 @@ a head of more than `MAX_HEADERS` lines is refused before it is parsed.
 
 Errors that are found before there is a request have a JSON body like all others.
 
-*The end.* Hypercorn closes idle connections without an answer when the server stops. A request that is under way to us
-at that moment would be lost, so it is answered 503 before it is read, and what still comes is read and dropped (see
-`Peer.aclose`).
+*The end.* Hypercorn closes idle connections without a response when the server stops. A request that arrives at that
+moment would be lost, so it is answered with 503 before it is read, and further bytes are read and dropped (see
+`BoundedStream.aclose`).
 """
 
 from typing import Any
@@ -54,7 +55,7 @@ def has_too_many_lines(head: bytes) -> bool:
 
 
 class SteadyHttp1(H11Protocol):
-    """HTTP/1.1 that stays what it is."""
+    """HTTP/1.1 without an upgrade to another protocol."""
 
     is_head = False
     # No more requests are read from this connection.

@@ -1,7 +1,7 @@
-"""Which paths of a request can be read in one way only.
+"""Accepts only paths that all programs read in the same way.
 
 A proxy compares its rules with the path after decoding (RFC 3986, section 6.2.2): percent signs, dot segments, repeated
-slashes. A path that all of this leaves as it is means the same to everybody.
+slashes. A path that does not change by decoding means the same to all programs.
 """
 
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")

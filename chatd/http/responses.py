@@ -1,4 +1,4 @@
-"""Results and refusals as HTTP answers."""
+"""HTTP responses for results and refusals."""
 
 import math
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ HEADERS = {
 
 
 class SlicedBody(DataBody):
-    """A body that is in memory, and sent in parts: each layer copies the part that it is given."""
+    """A body in memory that is sent in parts, because each layer copies the part that it gets."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(self.begin, self.end, PART_BYTES):

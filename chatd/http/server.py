@@ -1,15 +1,15 @@
-"""Hypercorn in the same process, on a socket that we opened.
+"""Runs Hypercorn in this process, on a socket that chatd has opened.
 
-Hypercorn speaks HTTP; accepting and ending connections is done here, because its own `serve` would take the daemon with
-it:
+Hypercorn parses HTTP. This module accepts and ends the connections, because an error in Hypercorn's own `serve` would
+end the daemon:
 
-* An exception of one connection ends it: one upgrade with a non-ASCII byte in `Connection` is enough. So there is a
-  guard around each connection.
-* Its writes are shielded from cancellation: a peer that does not read would be waited for, for ever. So a write has a
-  deadline (see `peer`), and in the end the sockets are closed under whoever still waits.
+* An exception in one connection ends `serve`: one upgrade with a non-ASCII byte in `Connection` is enough. So each
+  connection has a guard.
+* The writes of Hypercorn are shielded from cancellation: a peer that does not read would block them forever. So a write
+  has a deadline (see `stream`), and at the end the sockets are closed, which ends the writes that still wait.
 
-One server serves from the first connection to the last: its application is replaced when the node is ready. Two servers
-with a hand-over would cut the connections that the first one has accepted.
+One server runs from the first connection to the last; its application is replaced when the node is ready. A hand-over
+between two servers would end the connections that the first one has accepted.
 """
 
 import socket

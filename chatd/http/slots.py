@@ -1,6 +1,6 @@
-"""How many things of one kind are under way at once: of one user, of one address, and in all.
+"""Limits how many operations of one kind run at the same time: per user, per address, and in total.
 
-The bound on all stands behind the two others, so that nobody fills it alone.
+The total is checked after the other two limits, so that no single client can use it up.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ class Owner(Struct, frozen=True):
 
 
 class Owners:
-    """Owners by who asks. A backend of the operator acts for many, so its address is not bounded."""
+    """The owner of each request. A backend of the operator acts for many users, so its address has no limit."""
 
     def __init__(self, config: Config) -> None:
         self._backends = parse_networks(config.http.backends)
@@ -102,7 +102,7 @@ class Slots:
                 del lack
 
     def _lack(self, owner: Owner) -> Refused | None:
-        """Why there is no slot."""
+        """The refusal if no slot is free."""
         if owner.user and self._by_user[owner.user] >= self._bounds.per_user:
             return Refused(
                 "rate_limited",

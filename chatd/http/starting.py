@@ -32,8 +32,8 @@ def starting_app(socket_url: str) -> ASGIFramework:
         kind = "http.response" if is_http else "websocket.http.response"
         status, fields = 503, error_answer(NOT_YET)
         if is_http and scope["method"] in METHODS and scope["path"] in probes:
-            status, said = probes[scope["path"]]
-            fields = probe_answer(said)
+            status, body_fields = probes[scope["path"]]
+            fields = probe_answer(body_fields)
         headers, body = fields
         await send({"type": f"{kind}.start", "status": status, "headers": [lowered(*header) for header in headers]})
         await send({"type": f"{kind}.body", "body": body, "more_body": False})
@@ -41,9 +41,9 @@ def starting_app(socket_url: str) -> ASGIFramework:
     return answer
 
 
-def probe_answer(said: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of the response to a probe."""
-    body = msgspec.json.encode(said)
+def probe_answer(body_fields: dict[str, Any]) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body of a probe's response."""
+    body = msgspec.json.encode(body_fields)
     fields = {
         **HEADERS,
         "Content-Type": "application/json",

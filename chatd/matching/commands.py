@@ -299,8 +299,8 @@ async def count_vote(tx: Tx, ctx: Ctx, match: str, aliases: Mapping[str, str]) -
     The transaction locks the row of the match: votes are counted one at a time, and the match cannot end between the
     last vote and its effect. Raises Refused: `not_found` if the match has ended.
 
-    A block by an alias of this match ends it. With any other block between two users nothing is kept, and it looks as
-    if the partner had not voted: the blocker must not learn whom they talk to.
+    A block by an alias of this match ends it. With any other block between two users the match is not kept, and the
+    answer is the same as if the partner had not voted: the blocker must not find out who the partner is.
     """
     await tx.run(SQL.lock_match, ctx.tenant, match)
     vote: Any = await tx.one(SQL.vote_to_keep, ctx.tenant, match, ctx.user)

@@ -134,9 +134,9 @@ class PoolOwnerHeartbeat(MatchingMessage, array_like=True, tag="owner"):
 
 
 class TicketsClosed(MatchingMessage, array_like=True, tag="tickets-closed"):
-    """From the owner of the pool:
+    """From the owner of the pool: these users' tickets up to the given ones are closed.
 
-    these users' tickets up to the given ones are closed. `match`: their match, "" if they have none.
+    `match`: their match, "" if they have none.
     """
 
     tenant: str

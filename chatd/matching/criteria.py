@@ -77,7 +77,7 @@ def decode_criteria(text: str | None) -> Criteria:
 def rebase_clock(ticket: Ticket, theirs: int, ours: int) -> Ticket:
     """Convert `since` to the clock of this node.
 
-    `theirs` and `ours` are the same moment; with `theirs` 0 it is not converted.
+    `theirs` and `ours` are the same moment on the two clocks; with `theirs` 0 nothing is converted.
     """
     return replace(ticket, since=ours - max(0, theirs - ticket.since)) if theirs else ticket
 
@@ -135,9 +135,11 @@ def objections(one: Ticket, other: Ticket) -> list[str]:
 def in_common(tickets: list[Ticket]) -> list[str]:
     """Tags that all tickets have, and attributes that are equal in all tickets and occur in a condition of one."""
     tags = set.intersection(*(set(ticket.tags) for ticket in tickets))
-    asked = {name for ticket in tickets for name in (*ticket.accept.must, *ticket.accept.should)}
+    requested = {name for ticket in tickets for name in (*ticket.accept.must, *ticket.accept.should)}
     first = tickets[0].attributes
     same = {
-        name for name in asked if name in first and all(first[name] == other.attributes.get(name) for other in tickets)
+        name
+        for name in requested
+        if name in first and all(first[name] == other.attributes.get(name) for other in tickets)
     }
     return sorted(tags) + sorted(same)

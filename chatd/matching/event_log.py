@@ -259,7 +259,7 @@ class PoolEventLog:
             self.lost_since = None
 
     def discard(self) -> None:
-        """Drop what is not written yet: this node no longer owns the pool."""
+        """Drop the events that are not written yet: this node no longer owns the pool."""
         self._unwritten.clear()
         self._erased.clear()
 

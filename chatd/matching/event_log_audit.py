@@ -127,9 +127,9 @@ class EventLogAudit:
 
         Raises Refused.
         """
-        asked = list(self._log.open_matches)
-        for at in range(0, len(asked), PAGE_SIZE):
-            page = asked[at : at + PAGE_SIZE]
+        match_ids = list(self._log.open_matches)
+        for at in range(0, len(match_ids), PAGE_SIZE):
+            page = match_ids[at : at + PAGE_SIZE]
             reasons = {row["id"]: row["reason"] for row in await self._db.all(SQL.end_reasons, page)}
             for match in page:
                 if match not in reasons:

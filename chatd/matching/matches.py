@@ -74,7 +74,7 @@ class Matches:
                 partners=partners,
                 matched_on=pair.matched_on,
                 # `recent` would show that the partner is one of the last ones.
-                relaxed=[wish for wish in pair.relaxed.get(ticket.id, []) if wish != "recent"],
+                relaxed=[criterion for criterion in pair.relaxed.get(ticket.id, []) if criterion != "recent"],
                 waited_ms=max(0, pair.at - ticket.since),
             )
             await self._announcements.announce(announcement(tenant, ticket.user, pair.match, found, began=True))
@@ -125,7 +125,7 @@ class Matches:
     ) -> bool:
         """End a match and announce it to its users; returns False if it had ended before. Raises Refused.
 
-        The user `but` and the `session` that asked get no event; with `silent` no user does.
+        The user `but` and the `session` of the request get no event; with `silent` no user does.
         """
         row = await self._db.one(SQL.end_match, tenant, match, reason, self._clock())
         if row is None:

@@ -319,7 +319,7 @@ class Pairing:
     async def _close_matched(self, ticket: Ticket, *, announced: bool) -> None:
         """Close a used ticket and announce its match.
 
-        `announced`: the user has received `match.found`, so its end is no news.
+        `announced`: the user has received `match.found`, so the end need not be announced.
         """
         row = await self._matches.active(ticket.tenant, ticket.user)
         self._close([(ticket.user_key, ticket.id)], row["match"] if row is not None else "")

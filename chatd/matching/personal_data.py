@@ -1,4 +1,4 @@
-"""What matching stores about a user, besides the matches, which concern others as well."""
+"""What matching stores about a user, except the matches themselves, which belong to other users as well."""
 
 from chatd.app.personal_data import Erasing, PersonalData, Remains
 from chatd.db import queries
@@ -9,7 +9,7 @@ SQL = queries.load("matching/personal_data")
 
 
 async def erase(erasing: Erasing) -> None:
-    """End the open match, and remove what the user asked for from the pool and its event log."""
+    """End the open match, and remove the user's criteria from the pool and its event log."""
     match = await erasing.node.db.value(SQL.open_match, *erasing.key)
     if match is not None:
         await erasing.node.get(Matches).end(erasing.key[0], match, "left")

@@ -225,7 +225,7 @@ class Pool:
         return []
 
     def _candidates(self, ticket: Ticket, now: int, *, newest: bool) -> Iterator[Ticket]:
-        """Most from one end of the list, some from the other, so that tickets which fit nobody do not block one end."""
+        """Candidates from both ends of the list, so that tickets that fit no other ticket do not block one end."""
         tags = self.level(ticket, now) < TAGS
         first = self.index.candidates(ticket, tags=tags, newest=newest)
         last = self.index.candidates(ticket, tags=tags, newest=not newest)

@@ -150,7 +150,7 @@ class PoolOwner:
         self.pairing.pause(self._is_paused)
 
     async def release(self) -> None:
-        """Make no more pairs, and let another node own the pool at once."""
+        """Stop pairing, and let another node own the pool at once."""
         self._is_stopping = True
         self.pause(True)
         with trio.move_on_after(DRAIN_S):

@@ -190,9 +190,7 @@ class MatchingService(Matching):
             self.find(ticket)
 
     def _ticket_without_node(self, user: UserKey) -> Ticket | None:
-        """The ticket of a user in the pool of this node that this node does not keep yet: the node that kept it is
-        gone.
-        """
+        """The ticket of a user in the pool of this node that no node keeps: the node that kept it is dead."""
         return None if user in self.tickets.active else self.pool.ticket_of(user)
 
     # --- signals --------------------------------------------------------------------------------------------------
@@ -282,7 +280,7 @@ class MatchingService(Matching):
             await self._cluster.broadcast(notice)
 
     def _schedule_look_ups(self) -> None:
-        """Announcements of matches may have been lost: look up the users here now and once more."""
+        """Announcements of matches may have been lost: look up the users of this node now and once more."""
         now = trio.current_time()
         self._look_ups = [now, now + SECOND_LOOK_UP_S, now + LOOK_UP_S]
 

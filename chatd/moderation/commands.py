@@ -84,8 +84,8 @@ async def insert_report(tx: Tx, ctx: Ctx, cmd: CreateReport) -> str:
 
 async def find_shared_conversation(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
     """The latest conversation of the reporter and the target. Raises Refused: `not_found`, also for an unknown user."""
-    asked = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
-    shared: Row | None = await tx.one(SQL.shared_conversation, ctx.tenant, ctx.user, *asked)
+    reported = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
+    shared: Row | None = await tx.one(SQL.shared_conversation, ctx.tenant, ctx.user, *reported)
     if shared is None:
         raise Refused("not_found", "you do not share a conversation with this user")
     if shared["target"] == ctx.user:

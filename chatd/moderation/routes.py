@@ -42,10 +42,12 @@ def open_file(node: Node) -> View:
     async def view() -> Response:
         try:
             command, admin, address = await read()
-            asked = cast(OpenReportFile, command)
+            request_fields = cast(OpenReportFile, command)
             g.reader = owners.of_admin(admin.name, address)
             actor = AuditActor(admin.tenant, admin.name, node.clock())
-            return await answer(node, await node.db.in_transaction(find_file, actor, asked.report, asked.upload))
+            return await answer(
+                node, await node.db.in_transaction(find_file, actor, request_fields.report, request_fields.upload)
+            )
         except Refused as refused:
             return refused_answer(node, refused)
 

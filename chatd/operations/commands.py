@@ -1,4 +1,4 @@
-"""`ping`, and what admins of all tenants order of the cluster as a whole."""
+"""`ping`, and the commands with which admins of all tenants control the whole cluster."""
 
 from typing import Annotated, ClassVar
 

@@ -28,9 +28,8 @@ Ask = Callable[[], Awaitable[str]]
 class Service(Struct, omit_defaults=True):
     """A dependency of this server.
 
-    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers and takes no writes);
-    refusing (Redis answers and does not do what it is told); degraded (background services fail, which are named);
-    draining.
+    `status`: ready; away (it does not answer); full, read_only or failing (Postgres answers but accepts no writes);
+    refusing (Redis answers but rejects commands); degraded (background services fail, which are named); draining.
     """
 
     status: str
@@ -46,17 +45,17 @@ class Readiness:
         self._node = node
         self._probes: dict[str, Ask] = {"postgres": self._ask_postgres, "redis": self._ask_redis}
         self._drain = drain
-        self._asked = float("-inf")
+        self._checked_at = float("-inf")
         self._services: dict[str, Service] = {name: Service("away") for name in self._probes}
         self._lock = trio.Lock()
 
     async def services(self) -> dict[str, Service]:
         async with self._lock:
-            if trio.current_time() - self._asked >= MAX_AGE_S:
+            if trio.current_time() - self._checked_at >= MAX_AGE_S:
                 async with trio.open_nursery() as nursery:
                     for name, ask in self._probes.items():
                         nursery.start_soon(self._probe, name, ask)
-                self._asked = trio.current_time()
+                self._checked_at = trio.current_time()
         return self._services | {
             "background": self._background(),
             "gateway": Service("draining" if self._drain.announced else "ready"),

@@ -1,4 +1,4 @@
-"""What is measured of the kernel and of the process."""
+"""Metrics of the kernel and of the process."""
 
 import gc
 import time

@@ -1,4 +1,4 @@
-"""Snapshots in the text format of Prometheus. What subsystems measure is declared by them, see `app/metrics.py`."""
+"""Snapshots in the Prometheus text format. Subsystems declare their metrics, see `app/metrics.py`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,7 +23,7 @@ def exposition(metrics: Sequence[Metric], snapshots: Sequence[Snapshot], *, name
 
 
 class Snapshots(Collector):
-    """Reads plain numbers, when somebody asks."""
+    """Takes a snapshot for each request."""
 
     def __init__(self, metrics: Sequence[Metric], snapshots: Sequence[Snapshot], name_nodes: bool) -> None:
         self._metrics = metrics

@@ -54,7 +54,7 @@ async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
 
 
 async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
-    """The users of these ids, each once. An alias of an ended match stands for no user."""
+    """The users of these ids, each once. An alias of an ended match is unknown."""
     aliases = {id_: alias.user for id_, alias in (await resolve(ctx, ids)).items() if alias.is_running}
     return [Target((ctx.tenant, aliases.get(id_, id_)), id_ if id_ in aliases else None) for id_ in dict.fromkeys(ids)]
 

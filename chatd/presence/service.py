@@ -139,7 +139,7 @@ class Presence:
         return states
 
     async def levels(self, users: Sequence[UserKey]) -> dict[UserKey, int]:
-        """The levels of users, whoever may see them. Without Redis, as far as they are known here."""
+        """The levels of users, without regard to visibility. Without Redis, as far as this node knows them."""
         subscriptions = self._subscriptions
         unknown = [user for user in users if user not in subscriptions.watched or not subscriptions.watched[user].known]
         reported: Mapping[str, Mapping[UserKey, int]] = {}
@@ -228,7 +228,7 @@ class Presence:
         await self._db.run(SQL.save, tenants, users, [at for _, at in seen])
 
     async def _heartbeat(self, nursery: trio.Nursery) -> None:
-        """Renew the lease and take note of the other nodes. What Redis has lost or not taken is written again."""
+        """Renew the lease and note the other nodes. Data that Redis has lost or not stored is written again."""
         try:
             ready = trio.current_time() >= self._settled_at
             reply = await self._store.heartbeat(remove_expired=ready) if self._is_written else None

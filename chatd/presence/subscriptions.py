@@ -45,7 +45,7 @@ class WatchedUser(Struct):
 
 
 class PresenceSubscriptions:
-    """`name`: of this node. `changed`: watched users of whom updates may have to be sent."""
+    """The watched users. `name`: of this node. `changed`: watched users whose subscribers may need an update."""
 
     def __init__(self, local: LocalPresence, name: str) -> None:
         self.watched: dict[UserKey, WatchedUser] = {}

@@ -48,8 +48,8 @@ class PresenceVisibility:
 
     async def visible(self, pairs: Iterable[tuple[Target, str]]) -> Visible:
         """Raises Refused."""
-        asked = [(*target.user, viewer, target.alias) for target, viewer in dict.fromkeys(pairs)]
-        rows = await self._db.all(SQL.visible_pairs, *to_unnest_arrays(asked, 4), self._shown_to)
+        lookups = [(*target.user, viewer, target.alias) for target, viewer in dict.fromkeys(pairs)]
+        rows = await self._db.all(SQL.visible_pairs, *to_unnest_arrays(lookups, 4), self._shown_to)
         return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}
 
     async def states(

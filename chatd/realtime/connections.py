@@ -40,7 +40,7 @@ class Connections:
         return len(self._by_user.get((tenant, user), ()))
 
     def has_other(self, tenant: str, user: str, session_id: str | None) -> bool:
-        """Whether the user has a session besides this one."""
+        """Whether the user has another session."""
         return any(session.id != session_id for session in self.of_user(tenant, user))
 
     def find(self, tenant: str, user: str | None, session_id: str | None) -> list[Session]:

@@ -18,7 +18,7 @@ from chatd.wire.connection_events import MaintenanceMode
 
 
 class NodeLeaving(Struct, frozen=True):
-    """Signal: this process admits no more clients; its sessions are still open."""
+    """Signal: this process accepts no more clients; its sessions are still open."""
 
 
 class NodeLeft(Struct, frozen=True):
@@ -41,7 +41,7 @@ class Drain:
         # Readiness probes fail; later also: no client is admitted.
         self.announced = False
         self.under_way = False
-        self.asked = trio.Event()
+        self.requested = trio.Event()
         # When everything has to be over, requests under way too.
         self.deadline = -math.inf
         self._over: float | None = None
@@ -52,7 +52,7 @@ class Drain:
         """Start a drain that closes the sessions one by one within `over` seconds."""
         self._over = over
         self.ordered_by = ordered_by
-        self.asked.set()
+        self.requested.set()
 
     async def announce(self) -> None:
         """Fail readiness probes, and serve as before for `drain.notice` seconds."""
@@ -60,7 +60,7 @@ class Drain:
         await trio.sleep(self._settings.notice)
 
     def begin(self) -> None:
-        """Admit no more clients."""
+        """Accept no more clients."""
         self.announced = self.under_way = True
         self.deadline = trio.current_time() + self.timeout_s
 

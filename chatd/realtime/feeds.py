@@ -120,9 +120,9 @@ class Feed:
             await self._deliver_held()
 
     async def advance_past_gap(self, rev: int) -> None:
-        """Deliver `behind` for what is missing up to `rev`, and go on after it.
+        """Deliver `behind` in place of the missing events up to `rev`, and continue after it.
 
-        Held events are delivered in their place all the same: an ack among them must not follow a `behind` past it.
+        Held events are delivered in their place nevertheless: an ack among them must not follow a `behind` past it.
         """
         self._top = max(self._top, rev)
         await self._deliver_held()
@@ -174,7 +174,7 @@ class Feed:
 class NewMember(NamedTuple):
     """A session whose membership begins after `rev`, while earlier events are still to be delivered.
 
-    `given`: the last rev that the session was given, or that was delivered when it subscribed.
+    `given`: the last rev that the session has received, or that was delivered when it subscribed.
     """
 
     rev: int
@@ -275,5 +275,5 @@ def feed_class(topic: str) -> type[Feed]:
 
 
 def gap_delivery(topic: str, rev: int) -> Delivery:
-    """The delivery that stands for missing events of a topic up to `rev`."""
+    """The delivery that replaces missing events of a topic up to `rev`."""
     return Delivery(EncodedEvent(feed_class(topic).gap_event(topic, rev)), rev, topic=topic)

@@ -18,7 +18,7 @@ MAX_RECEIPTS = 1000
 
 
 class Accepted(Struct):
-    """The message came to this node.
+    """This node accepted the message.
 
     `session` is "" over REST; `batch` is how many messages were committed together.
     """
@@ -47,7 +47,7 @@ class ReceiptTimes(Struct):
 
 
 class Trace(Struct):
-    """What a node knows of a message.
+    """The record of a message on one node.
 
     `enqueued`: see `Bus.enqueued`. `published_at` is 0 if the bus was overloaded and dropped it.
     """
@@ -93,7 +93,7 @@ class Traces:
         self.receipts = self._receipts.append
 
     def find(self, message: str, conversation: str, rev: int, seq: int) -> Trace:
-        """All that this node knows of a message."""
+        """The record of a message on this node."""
         found = next((row for row in self._accepted if row[0] == message), None)
         return Trace(
             accepted=Accepted(*found[1:]) if found else None,

@@ -71,7 +71,7 @@ class EncodedEvent(dict[Codec, bytes]):
 
 
 class ForwardedEvent(dict[Codec, bytes]):
-    """The same for an event of another node, which comes encoded as msgpack. It is decoded only for other codecs."""
+    """An encoded event of another node, in msgpack. It is decoded only for other codecs."""
 
     __slots__ = ("_body",)
 
@@ -104,7 +104,7 @@ class Delivery(Struct):
             self.on_delivered()
 
     def send_to(self, session: Session) -> None:
-        """Send to one session, whatever it takes."""
+        """Send to one session, encoded for its codec."""
         session.send_nowait(self.frames[session.codec], self)
 
 

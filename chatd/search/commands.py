@@ -1,4 +1,4 @@
-"""Finding what was said, in any script, among what the asker may see. See docs/search.md."""
+"""The search for messages that the user may see, in any script. See docs/search.md."""
 
 import hashlib
 import re
@@ -102,14 +102,14 @@ def query_of(cmd: SearchMessages) -> Query:
 
 
 def chosen(typed: tuple[str, ...], given: str | None) -> tuple[str, ...]:
-    """One that is given counts alone; another one that was typed cannot be it too, and nothing is."""
+    """The value of a filter: the field, or the one in the query. Two different values match nothing."""
     if given is None:
         return typed
     return (given,) if not typed or given in typed else (NIL,)
 
 
 def key_of(ctx: Ctx, query: Query) -> str:
-    """Of who asks, and for what: a cursor is good for nothing else."""
+    """A key of the user and the query, so that a cursor is valid for these only."""
     return hashlib.blake2b(msgspec.json.encode((ctx.tenant, ctx.user, query)), digest_size=16).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What the index knows of a message beside its words, as lexemes that no word can be: none contains a `@`."""
+"""The properties of a message in the index besides its words. Their lexemes contain a `@`, which no word does."""
 
 import re
 from base64 import urlsafe_b64encode

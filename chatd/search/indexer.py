@@ -1,17 +1,17 @@
-"""Puts what was said into the index of the search, after it was committed and beside everything else.
+"""Writes committed messages to the search index, in the background.
 
 Every conversation has a position: the rev up to which its messages are in the index. The revs of a conversation are
-given under its row lock and committed in their order, so what is read after a position has no gap, and nothing can
-commit before it later on: unlike a time or a sequence the position misses nothing. Edits and deletions carry a rev as
-well; what is removed for good goes by a trigger.
+assigned under its row lock and committed in their order, so a read after a position has no gap, and nothing commits
+before it later. Unlike a time or a sequence, the position misses nothing. Edits and deletions have a rev as well; a
+trigger removes messages that are deleted permanently.
 
-Two roads lead here. What this node tells its people is noted (`note`), and in the index some moments later. And all
-nodes together go round and round through all conversations for those that are behind: after a crash, after a restore,
-and in the beginning, when none is in it. The place of the round is a row, so it goes on where it was.
+Messages are found in two ways. Messages that this node delivers are noted (`note`) and indexed moments later. In
+addition, all nodes together sweep all conversations for those that are behind: after a crash, after a restore, and at
+the beginning, when the index is empty. The position of the sweep is a row, so the sweep continues where it stopped.
 
-Several nodes can index at once: a batch is read and cut into words without any lock, and written only where the
-position is still the one that was read. Batches are small, on a connection of their own, and after each one the indexer
-rests as long as it worked.
+Several nodes can index at once: a batch is read and tokenized without a lock, and written only if the position has not
+changed since the read. Batches are small and use a connection of their own; after each one the indexer pauses for as
+long as it worked.
 """
 
 import time
@@ -73,7 +73,7 @@ TUNABLES = IndexerTunables()
 
 
 class Entry(Struct, frozen=True):
-    """A message as it goes into the index; without words, out of it. Its fields are the columns of `put`."""
+    """A message for the index; without words, it is removed. Its fields are the columns of `put`."""
 
     tenant: str
     conversation: str
@@ -94,7 +94,7 @@ class Batch(Struct, frozen=True):
 
 
 class Indexer:
-    """See the module. `indexed` counts messages that were looked at."""
+    """See the module. `indexed` counts the examined messages."""
 
     def __init__(self, db: Postgres, tunables: IndexerTunables = TUNABLES) -> None:
         self.indexed = 0
@@ -105,17 +105,17 @@ class Indexer:
         # Conversations that could not be indexed, and from when they are tried again.
         self._failed: dict[Place, float] = {}
         self.condition = Condition("search index of a conversation")
-        self._look_at = 0.0
+        self._next_sweep_at = 0.0
         self._news = trio.Event()
 
     def note(self, signal: EventSent) -> None:
-        """Something was told there, so it is committed. Of too many the round finds the rest."""
+        """Note a conversation with a delivered, and so committed, message. The sweep finds those beyond the limit."""
         if isinstance(signal.event, MessageNew | MessageUpdate | Behind) and len(self._fresh) < MAX_NOTED:
             self._fresh[signal.tenant, signal.conversation] = None
             self._news.set()
 
     async def run(self) -> None:
-        """For ever. A database that is away is asked again later."""
+        """Run forever. If the database is unavailable, try again later."""
         while True:
             try:
                 busy = await self._step()
@@ -133,9 +133,9 @@ class Indexer:
 
     async def _step(self) -> bool:
         """A batch, and a rest; once a second a step of the round. Whether there was anything to do. Raises Refused."""
-        if not self._behind and trio.current_time() >= self._look_at:
-            self._look_at = trio.current_time() + self._tunables.sweep_pause_s
-            await self._look()
+        if not self._behind and trio.current_time() >= self._next_sweep_at:
+            self._next_sweep_at = trio.current_time() + self._tunables.sweep_pause_s
+            await self._find_unindexed()
         if not self._fresh and not self._behind:
             self._forget_failed(trio.current_time() - FORGET_AFTER_S)
             return False
@@ -148,18 +148,18 @@ class Indexer:
         """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
         await self._connection.run(SQL.restart_scan)
         while True:
-            await self._look()
+            await self._find_unindexed()
             while self._fresh or self._behind:
                 await self.next_batch()
             if await self._connection.value(SQL.is_scan_at_start):
                 return
 
-    async def _look(self) -> None:
+    async def _find_unindexed(self) -> None:
         for row in await self._connection.all(SQL.next_unindexed, self._tunables.sweep_conversations):
             self._behind[row["tenant"], row["conversation"]] = None
 
     async def next_batch(self) -> None:
-        """What is left of a conversation after it waits until others had their turn.
+        """The next batch. The rest of a conversation waits until others had their turn.
 
         Raises Refused; then it is tried again.
         """
@@ -181,7 +181,7 @@ class Indexer:
         self._forget_failed(now - FORGET_AFTER_S)
 
     def _forget_failed(self, before: float) -> None:
-        """Those that the round has not found behind again: they are gone, or another node has done it."""
+        """Forget failed conversations that the sweep no longer finds behind: deleted, or indexed by another node."""
         self._failed = {place: until for place, until in self._failed.items() if until > before}
         if not self._failed:
             self.condition.recover()
@@ -258,11 +258,11 @@ async def write(tx: Tx, batch: Batch) -> None:
     ours = {(row["tenant"], row["conversation"]) for row in taken}
     entries = [entry for entry in batch.entries if (entry.tenant, entry.conversation) in ours]
     gone = [entry for entry in entries if entry.words is None]
-    said = [entry for entry in entries if entry.words is not None]
+    with_words = [entry for entry in entries if entry.words is not None]
     if gone:
         await tx.run(SQL.delete_entries, *to_unnest_arrays(map(astuple, gone), COLUMNS)[:-1])
-    if said:
-        await tx.run(SQL.put_entries, *to_unnest_arrays(map(astuple, said), COLUMNS))
+    if with_words:
+        await tx.run(SQL.put_entries, *to_unnest_arrays(map(astuple, with_words), COLUMNS))
     places = list(ours)
     if places:
         await tx.run(SQL.save_positions, *to_unnest_arrays(places, 2), [batch.moves[place][1] for place in places])

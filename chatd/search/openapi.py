@@ -1,4 +1,4 @@
-"""What the types of the fields of `message.search` cannot say: the pattern of its cursor."""
+"""The conditions of `message.search` that field types cannot express: the pattern of its cursor."""
 
 from chatd.search.commands import SearchMessages
 from chatd.wire.reference.conditions import UUID

@@ -1,13 +1,14 @@
-"""A search at work: the newest first, in windows of time that grow, each one bounded, until the page is full.
+"""Finds a page of results, newest first, in growing windows of time, each with a time limit.
 
-A word that is everywhere would have the index find a million messages to show twenty. So the first look is at one day,
-the next at the week before it, then at two months, at more than a year, and at everything older. A frequent word fills
-the page on the first day; a rare one makes every look cheap. Times, conversations and senders are lexemes in the same
-index, which narrows all down at once.
+For a frequent word, one query of the whole index would find a million messages to show twenty. So the first query
+covers one day, the next ones the week before, two months, more than a year, and all older messages. A frequent word
+fills the page with the first day; a rare word makes each query cheap. Times, conversations and senders are lexemes in
+the same index and narrow each query.
 
-What the index finds is looked for again in the text as it is now (phrases, the pairs of Chinese or Thai, texts that
-were edited a moment ago), which also gives the highlights. After a second, or when enough texts were read, the page is
-what there is by then, with a cursor where to go on; only when not even the first look was done in time it is refused.
+The matches of the index are checked again in the current text (phrases, pairs of Chinese or Thai characters, texts that
+were edited a moment ago); this also finds the highlights. After a second, or after enough texts were read, the page
+ends with the results so far and a cursor to continue. The search is refused only if not even the first query ends in
+time.
 """
 
 import time
@@ -53,7 +54,7 @@ class Spot(Struct, frozen=True):
 
 
 class Hit(Struct, frozen=True):
-    """A message, and where in its text it has what was looked for."""
+    """A message, and the positions of the matches in its text."""
 
     conversation: str
     message: Message
@@ -61,7 +62,7 @@ class Hit(Struct, frozen=True):
 
 
 class Search:
-    """One page. `hits` so far; `spot` is how far everything was looked at."""
+    """One page. `hits` so far; `spot` is the position up to which the search has looked."""
 
     def __init__(self, ctx: Ctx, query: Query, limit: int) -> None:
         self.hits: list[Hit] = []
@@ -139,16 +140,26 @@ class Search:
             return None
         raise Refused("timeout", "the search took too long; add a word or a filter")
 
-    async def _page(self, low: int, times: list[str], size: int, patience: float) -> list[Row]:
+    async def _page(self, low: int, times: list[str], size: int, timeout_ms: float) -> list[Row]:
         ctx, named, spot = self._ctx, len(self._places) <= MAX_CONVERSATIONS, self.spot
         words = tsquery(self._query, prefix=self._prefix)
-        asked = (words, places_query(self._places) if named else words, any_of(times) if times else words)
-        args = (ctx.tenant, ctx.user, *asked, low, spot.time, spot.conversation, spot.seq, size, self._without_matches)
-        return await self._bounded(SQL.page, patience, *args)
+        filters = (words, places_query(self._places) if named else words, any_of(times) if times else words)
+        args = (
+            ctx.tenant,
+            ctx.user,
+            *filters,
+            low,
+            spot.time,
+            spot.conversation,
+            spot.seq,
+            size,
+            self._without_matches,
+        )
+        return await self._bounded(SQL.page, timeout_ms, *args)
 
-    async def _bounded(self, sql: str, patience: float, *args: Any) -> list[Row]:
+    async def _bounded(self, sql: str, timeout_ms: float, *args: Any) -> list[Row]:
         """All rows, or Refused (`timeout`) after so many milliseconds."""
-        return await self._ctx.node.db.in_snapshot(read_rows, str(int(patience)), sql, *args)
+        return await self._ctx.node.db.in_snapshot(read_rows, str(int(timeout_ms)), sql, *args)
 
     async def _take(self, row: Row) -> None:
         self.spot = Spot(row["hit_at"], row["hit_in"], row["hit_seq"])
@@ -168,15 +179,15 @@ async def read_rows(tx: Tx, timeout_ms: str, sql: str, *args: Any) -> list[Row]:
 
 
 def is_over(message: Message, now: int) -> bool:
-    """Whether it has vanished by now, though nobody has removed it yet."""
+    """Whether the message has expired but was not deleted yet."""
     return isinstance(message.expires_at, int) and message.expires_at <= now
 
 
 def windows(top: int, floor: int) -> Iterator[tuple[int, list[str]]]:
     """From the newest to the oldest: from which time on, and the lexemes of those times, none for all that is older."""
-    for look in SPANS_DAYS:
+    for days_back in SPANS_DAYS:
         if top <= floor:
             return
-        low = floor if look is None else max(floor, top - look * DAY)
-        yield low, [] if look is None else (days if look < SPAN else spans)(low, top)
+        low = floor if days_back is None else max(floor, top - days_back * DAY)
+        yield low, [] if days_back is None else (days if days_back < SPAN else spans)(low, top)
         top = low

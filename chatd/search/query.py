@@ -1,10 +1,9 @@
-"""What people type into a search box, and what the index is asked for it.
+"""Parses a search query, and builds the condition for the index.
 
     invoice "final version" -draft in:<conversation> from:<user> after:2026-03-01 before:2026-04-01 has:file
 
-Words are all wanted, the last one may be the beginning of a word; what stands in quotes belongs together; `-` is for
-what is not wanted. A filter that is unknown or has no valid value is words like any others. Nothing that is typed is an
-error.
+All words must match; the last one may be a prefix. Text in quotes is a phrase; `-` excludes a word. A filter that is
+unknown or has no valid value counts as ordinary words. No query is an error.
 """
 
 import re
@@ -45,13 +44,13 @@ class Query(Struct, frozen=True):
 
     @property
     def is_selective(self) -> bool:
-        """Whether it asks for anything at all that narrows down what was said, and can be there."""
+        """Whether the query restricts the messages at all, and can match any."""
         impossible = not {term.needle for term in self.unwanted}.isdisjoint(term.needle for term in self.wanted)
         return bool(self.wanted or self.senders or self.has) and not impossible
 
 
 class Word(Struct, frozen=True):
-    """A part of the text that is no filter."""
+    """A part of the query that is not a filter."""
 
     text: str
     unwanted: bool
@@ -121,7 +120,7 @@ def time_of(text: str) -> int | None:
 
 
 def beginning_of(year: int, month: int, day: int) -> int | None:
-    """Of a day of the Gregorian calendar; None when there is no such day."""
+    """The beginning of a day in the Gregorian calendar; None for an invalid day."""
     leap = (year % 4 == 0 and year % 100 != 0) or year % 400 == 0
     if year < 1970 or not 1 <= month <= 12 or not 1 <= day <= MONTHS[month - 1] + (leap and month == 2):
         return None
@@ -131,7 +130,7 @@ def beginning_of(year: int, month: int, day: int) -> int | None:
 
 
 def tsquery(query: Query, *, prefix: bool = True) -> str:
-    """What is selective in the query, as a tsquery. `prefix` False: whole words only."""
+    """The selective parts of the query, as a tsquery. `prefix` False: whole words only."""
     parts = [any_of(map(from_sender, query.senders))] if query.senders else []
     parts += [quoted(with_content(has)) for has in query.has]
     parts += list(wanted_of(query, prefix))[:MAX_LEXEMES]
@@ -156,5 +155,5 @@ def any_of(lexemes: Iterable[str]) -> str:
 
 
 def quoted(lexeme: str) -> str:
-    """As a lexeme that Postgres takes for nothing but itself."""
+    """A lexeme quoted for Postgres."""
     return "'" + lexeme.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,12 +1,12 @@
-"""Words of a text in any script: what is looked for in the index, and where it stands in the text.
+"""Splits a text in any script into the tokens of the index, with their positions in the text.
 
-A text is folded first: compatibility forms, case and diacritics go (NFKD, casefold, without the marks of alphabets),
-marks that are letters in their script stay, everything that is no part of a word becomes a space. Then it falls into
-pieces: words as they are, and runs of scripts that write no spaces. Of a run the index has each character and each two
-neighbours, so that words of one and of two characters are found too; what is longer is looked for by its pairs, and
-seen to stand together in the text itself.
+A text is folded first: compatibility forms, case and diacritics are removed (NFKD, casefold, without the marks of
+alphabets); marks that are letters in their script are kept; all other characters become spaces. Then the text is split
+into words, and into runs of scripts that have no spaces. Of a run the index contains each character and each pair of
+neighbours, so that words of one and of two characters are found; longer words are found by their pairs, and verified in
+the text itself.
 
-Everything is linear in the text and bounded: a piece counts up to 64 characters, a text up to 4000 tokens.
+All functions take linear time and are bounded: a token has up to 64 characters, a text up to 4000 tokens.
 """
 
 import re
@@ -68,9 +68,9 @@ PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "�
 
 
 class Folds(dict[int, str]):
-    """What each character is folded to, by its code point; for str.translate.
+    """The folded form of each character, by its code point; for str.translate.
 
-    Remembers what it was asked, up to a bound.
+    It caches a bounded number of characters.
     """
 
     def __missing__(self, code: int) -> str:
@@ -170,10 +170,10 @@ def parts_of(piece: str) -> Iterator[str]:
 
 
 class Term(Struct, frozen=True):
-    """What is looked for: words that stand side by side.
+    """A search term: adjacent words.
 
-    `needle` is what a spaced text must contain, `lexemes` what its index must have. With `prefix` the last lexeme may
-    be the beginning of a word. `exact`: a text whose index has the lexemes contains the needle.
+    `needle` must be contained in a spaced text, `lexemes` in its index. With `prefix` the last lexeme may be the
+    beginning of a word. `exact`: a text whose index has the lexemes contains the needle.
     """
 
     needle: str
@@ -183,7 +183,7 @@ class Term(Struct, frozen=True):
 
 
 def term_of(text: str, *, prefix: bool = False) -> Term | None:
-    """None when there is no word in it."""
+    """The term of a text; None if it contains no word."""
     pieces = PIECE.findall(fold(text))
     if not pieces:
         return None
@@ -203,7 +203,7 @@ def wanted_of(piece: str) -> list[str]:
 
 
 class Spaced(Struct):
-    """A folded text with exactly one space around each piece, and where each piece stands: here, and in the folded
+    """A folded text with exactly one space around each piece, and the positions of the pieces in it and in the folded
     text.
     """
 
@@ -230,9 +230,9 @@ def spaced_in_slices(folded: str, text: str) -> Sliced[Spaced]:
 
 
 def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> Spans | None:
-    """Where the text has what is looked for: from and to, in code points, up to 50, in order and apart from each other.
+    """The ranges of the text that match, in code points: at most 50, in order, not overlapping.
 
-    None when a wanted term is not in it, or an unwanted one is.
+    None if a required term is missing, or an excluded one is present.
     """
     return finish(highlights_in_slices(text, wanted, unwanted))
 
@@ -296,7 +296,7 @@ class Offsets:
         return offsets
 
     def _add(self, unit: re.Match[str]) -> None:
-        """What is folded to nothing (an accent of its own) belongs to what stands before it."""
+        """A character that folds to nothing (a separate accent) belongs to the preceding one."""
         folded = fold_slice(unit[0])
         if folded:
             self._starts += [unit.start()] * len(folded)

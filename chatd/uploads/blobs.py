@@ -1,7 +1,6 @@
-"""Where the bytes of uploads lie: what a folder (`folder`) and a bucket (`s3`) have in common.
+"""The interface of the stores for uploaded bytes: a folder (`folder_store`) or a bucket (`s3_store`).
 
-Which file is whose is the business of the database. Keys are made here and become paths, so nothing else is taken for
-one.
+The database stores the owner of each file. Keys are generated here and become paths, so other keys are rejected.
 """
 
 import re
@@ -16,7 +15,7 @@ class BlobMissing(Exception):
 
 
 class NoKey(BlobMissing, ValueError):
-    """This is no key of ours, so nothing is under it."""
+    """The key is malformed, so no blob has it."""
 
 
 class Blobs(Protocol):
@@ -34,7 +33,7 @@ class Blobs(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """What is not there is deleted."""
+        """Delete a blob. A missing blob is not an error."""
 
 
 def new_key() -> str:

@@ -1,4 +1,4 @@
-"""Taking an upload away. Storing and reading one are requests of their own: see `chatd.uploads.routes`."""
+"""Removal of an upload. Uploading and downloading are HTTP requests, see `chatd.uploads.routes`."""
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply

@@ -1,4 +1,4 @@
-"""Files over HTTP: what is said of one. Their routes are in `routes`."""
+"""The result types of uploads. The routes are in `routes`."""
 
 from typing import Annotated
 

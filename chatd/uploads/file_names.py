@@ -1,4 +1,4 @@
-"""The name that somebody gave a file. It is kept as a label and never used as a path."""
+"""The original name of an uploaded file. It is stored as a label and never used as a path."""
 
 from urllib.parse import quote
 
@@ -17,8 +17,6 @@ def label(name: str | None) -> str | None:
 
 
 def disposition(kind: str, name: str | None, mime: str) -> str:
-    """A Content-Disposition (RFC 6266): a name of ours for old clients, and the label in a form that cannot break
-    out.
-    """
+    """A Content-Disposition (RFC 6266): a neutral name for old clients, and the original name, percent-encoded."""
     fallback = f'{kind}; filename="file.{EXTENSIONS.get(mime, "bin")}"'
     return f"{fallback}; filename*=UTF-8''{quote(name, safe='')}" if name else fallback

@@ -1,7 +1,6 @@
-"""What a file is, by its first bytes. Its name and the type that came with it are claims, and nobody looks at them.
+"""Detects the type of a file from its first bytes. The name of the file and the declared type are ignored.
 
-What is not in this list is `application/octet-stream`: no browser does anything with that. SVG, HTML and XML are not in
-it.
+All other files are `application/octet-stream`, which browsers only download. SVG, HTML and XML are not in the list.
 """
 
 from typing import NamedTuple
@@ -26,7 +25,7 @@ EXTENSIONS = {
 
 
 class Magic(NamedTuple):
-    """Bytes at an offset, and the type that they say."""
+    """Bytes at an offset, and the type that they identify."""
 
     offset: int
     text: bytes

@@ -1,7 +1,7 @@
-"""Blobs as files of a folder that only this user may read.
+"""Blobs as files in a folder that only this account may read.
 
-A file is written under another name, forced to the disk, and renamed: under its key there is all of it or nothing. What
-a crash leaves under the other name is overwritten by nobody and found by its ending, `.part`.
+A file is written under a temporary name, synced to the disk, and renamed, so a key always has the complete file or
+none. A crash leaves files that end with `.part`; they are never overwritten.
 """
 
 import errno
@@ -32,7 +32,7 @@ class Folder:
         self._reads = Condition("reading from the upload folder")
 
     async def identity(self) -> str:
-        """An id that lies in the folder: nodes that share it read the same."""
+        """An id stored in the folder: nodes that share the folder read the same id."""
         return await within(self._reads, lambda: identity_of(self._root))
 
     async def put(self, key: str, data: bytes) -> None:
@@ -54,8 +54,8 @@ async def within(condition: Condition, work: Callable[[], T]) -> T:
         done = await trio.to_thread.run_sync(work)
     except OSError as error:
         condition.fail(error.strerror or type(error).__name__)
-        told = "the file store is full" if error.errno in FULL else "the file store does not work"
-        raise Refused("unavailable", told, retry_after=5) from error
+        message = "the file store is full" if error.errno in FULL else "the file store does not work"
+        raise Refused("unavailable", message, retry_after=5) from error
     condition.recover()
     return done
 

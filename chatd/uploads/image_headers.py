@@ -1,9 +1,8 @@
-"""How large an image would be, from its structure alone: before a decoder has seen it.
+"""Measures an image from its structure alone, before a decoder reads it.
 
-A file of 13 KB may say that it has 108 million pixels, and one of a megabyte may have ten thousand frames, or passes
-over the whole picture (progressive JPEG), or blocks that a decoder looks at one by one. All of that is counted here,
-with an end to it, and what is cut off is refused. Each function takes the file and returns a `Measure`; raises
-BadImage.
+A file of 13 KB may declare 108 million pixels; a file of a megabyte may have ten thousand frames, passes over the whole
+image (progressive JPEG), or blocks that a decoder reads one by one. These functions count all of that, up to a limit,
+and reject truncated files. Each function takes the file and returns a `Measure`; raises BadImage.
 
 PNG: RFC 2083. JPEG: ITU T.81, annex B. GIF: the specification of 1990. WebP: RFC 9649.
 """
@@ -21,7 +20,7 @@ MAX_SCANS = 64
 
 
 class BadImage(Exception):
-    """No image that we take; the text says why, in the words of an answer."""
+    """The image is invalid or not supported; the text names the reason and is sent to the client."""
 
 
 class TooLarge(BadImage):
@@ -58,7 +57,7 @@ def count_part(count: int) -> int:
 
 
 def png(data: bytes) -> Measure:
-    """An animation (acTL) counts as its first frame: the others are not looked at."""
+    """An animation (acTL) counts as its first frame; the others are not decoded."""
     if data[12:16] != b"IHDR":
         raise BadImage("the image has no header")
     width, height = struct.unpack_from(">II", data, 16)
@@ -96,7 +95,7 @@ def jpeg(data: bytes) -> Measure:
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Markers and where they stand, up to the end of the image; what comes behind it is nobody's."""
+    """Markers and their positions, up to the end of the image; trailing data is ignored."""
     at, parts = 2, 0
     while True:
         found = NEXT_MARKER.search(data, at)
@@ -157,7 +156,7 @@ def webp(data: bytes) -> Measure:
 
 
 def webp_size(data: bytes, kind: bytes, at: int) -> tuple[int, int]:
-    """What a chunk says of the size; zero when it says nothing."""
+    """The size in a chunk; zero if it contains none."""
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[at + 4 : at + 7], "little"), 1 + int.from_bytes(data[at + 7 : at + 10], "little")
     if kind == b"VP8L":

@@ -1,9 +1,9 @@
-"""An image as pixels, and as a new file: what was hidden in the old one (EXIF with its places, ICC, comments, XMP,
-previews, whatever hung on behind) is not in the new one. The orientation is applied before it is lost.
+"""Decodes and re-encodes images. The new file contains no metadata of the old one (EXIF with positions, ICC, comments,
+XMP, previews, trailing data). The orientation is applied first.
 
-GIF and WebP stay animated; an animated PNG becomes its first frame. Colours are taken for sRGB. Pillow is given one
-format, the one that the first bytes say, and only what `image_headers` has measured. Run it in a thread: 25 megapixels
-take seconds.
+GIF and WebP stay animated; an animated PNG becomes its first frame. Colours are interpreted as sRGB. Pillow may use
+only the format that the first bytes show, and only files that `image_headers` has measured. Run it in a thread: 25
+megapixels take seconds.
 """
 
 import warnings
@@ -52,7 +52,7 @@ def decode_and_encode(data: bytes, kind: str, size: Measure) -> tuple[bytes, int
 
 
 def animation(image: Image.Image, kind: str) -> tuple[bytes, int, int]:
-    """All frames, each as a whole picture, and how long each stands."""
+    """All frames, each as a whole picture, and their durations."""
     frames, durations = [], []
     for frame in ImageSequence.Iterator(image):
         frames.append(frame.convert("RGBA"))
@@ -69,7 +69,7 @@ def animation(image: Image.Image, kind: str) -> tuple[bytes, int, int]:
 
 
 def plain(image: Image.Image, kind: str) -> Image.Image:
-    """Pixels in a form that the encoder takes, and nothing that belongs to them but what is transparent."""
+    """The pixels in a mode that the encoder supports, without metadata except transparency."""
     kept: dict[Any, Any] = (
         {"transparency": image.info["transparency"]} if "transparency" in image.info and kind != "JPEG" else {}
     )

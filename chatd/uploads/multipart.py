@@ -1,9 +1,8 @@
-"""One file out of a multipart/form-data body (RFC 7578), read as it comes, with an end to everything.
+"""Reads one file from a multipart/form-data body (RFC 7578) as a stream, with limits.
 
-Quart's own parser works with the limits of the whole application, and has a file of every part. Its limit on bytes
-counts what waits, not what came, so it is counted here. Werkzeug's decoder does the parsing: it is given small pieces,
-and refuses when what it has to keep of them (the headers of a part, what stands before the first one and behind the
-last) becomes large.
+Quart's own parser uses the limits of the whole application, and stores every part in a file. Its byte limit counts the
+bytes that wait, not those that were received, so this module counts them. Werkzeug's decoder parses small pieces, and
+refuses a body if what it must buffer (headers of a part, bytes before the first part and after the last) becomes large.
 """
 
 from collections.abc import AsyncIterable, Callable
@@ -35,9 +34,9 @@ class Received(NamedTuple):
 
 
 class RoomyRequest(TrioRequest):
-    """A request that may have a larger body when it is a POST to one of these paths.
+    """A request that may have a larger body if it is a POST to one of these paths.
 
-    Quart makes the body before it looks for the route, so a view comes too late to say so.
+    Quart creates the body before it selects the route, so a view could not set this limit in time.
     """
 
     most: ClassVar[dict[str, int]] = {}
@@ -54,7 +53,9 @@ def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
 
 
 async def read_file(most: int, hold: Callable[[int], None]) -> Received:
-    """The file of this request; `hold` is told of what is kept. Raises Refused, and what Quart answers with 413."""
+    """The file of this request; `hold` is called with the number of bytes to keep. Raises Refused, and
+    RequestEntityTooLarge.
+    """
     if request.mimetype != "multipart/form-data":
         raise Refused("bad_request", "the body must be multipart/form-data, with a field `file`")
     form = Form(boundary_of(request.mimetype_params), most)
@@ -83,19 +84,19 @@ class Form:
     def __init__(self, boundary: bytes, most: int) -> None:
         self._decoder = MultipartDecoder(boundary, MAX_BUFFERED_BYTES, max_parts=MAX_PARTS)
         self._most = most
-        self._came = 0
+        self._received_bytes = 0
         self._part: Field | File | None = None
         self._data = bytearray()
         self._done = False
 
     def feed(self, piece: bytes) -> None:
-        self._came += len(piece)
-        if self._came > self._most + MAX_FORM_OVERHEAD_BYTES:
+        self._received_bytes += len(piece)
+        if self._received_bytes > self._most + MAX_FORM_OVERHEAD_BYTES:
             raise RequestEntityTooLarge
         self._decode(piece)
 
     def end(self) -> Received:
-        """Raises Refused when there is no whole file."""
+        """Raises Refused if the file is missing or incomplete."""
         self._decode(None)
         if self._part is None or not self._done:
             raise Refused("bad_request", "$.file: the file is missing or incomplete")

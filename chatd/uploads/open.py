@@ -13,7 +13,7 @@ from chatd.uploads.settings import UploadSettings
 
 
 class BlobsError(OperatorError):
-    """The store cannot be used as it is configured; the text says why."""
+    """The store cannot be used as configured; the text names the problem."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Which bytes a request asks for (RFC 9110, section 14)."""
+"""Parses the Range header of a request (RFC 9110, section 14)."""
 
 import re
 
@@ -6,12 +6,11 @@ ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 
 
 class Unsatisfiable(Exception):
-    """There are no such bytes."""
+    """The range is outside of the file."""
 
 
 def wanted(header: str, size: int) -> tuple[int, int] | None:
-    """First byte and the one behind the last; None for all of it. Several ranges, and what is no range, are not looked
-    at.
+    """The first byte and the one after the last; None for the whole file. Multiple and malformed ranges are ignored.
 
     Raises Unsatisfiable.
     """

@@ -1,8 +1,8 @@
-"""Files: a form with one comes in, bytes go out.
+"""The HTTP routes of files: upload by a form, and download.
 
-Only with a token in the header, so a browser shows no file by itself: a page fetches it and makes a blob of it. Should
-somebody make a browser open one all the same, it runs nothing (sandbox, no sniffing), and only what we encoded
-ourselves, sound and film are shown in their slot.
+A download needs a token in a header, so a browser cannot open a file by its URL: a page fetches it and creates a blob.
+If a browser opens a file nevertheless, nothing in it runs (sandbox, no sniffing); only images that chatd has encoded,
+audio and video are displayed inline.
 """
 
 from collections.abc import AsyncIterator
@@ -48,35 +48,35 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     slots = UploadSlots(settings)
     allow_large_bodies(app, PATH, settings.max_bytes + MAX_FORM_OVERHEAD_BYTES)
 
-    async def asked(cost: float) -> Principal:
-        who = await identify(node, request_address(proxies))
-        node.get(UserLimits).charge(who.tenant, who.user, cost)
-        return who
+    async def authenticated(cost: float) -> Principal:
+        principal = await identify(node, request_address(proxies))
+        node.get(UserLimits).charge(principal.tenant, principal.user, cost)
+        return principal
 
     @app.post(PATH, endpoint="upload.create")
     async def create() -> Response:
         try:
-            who = await asked(COST)
-            return json_response(await receive(node, slots, who, owners.of(who, request_address(proxies))))
+            principal = await authenticated(COST)
+            return json_response(await receive(node, slots, principal, owners.of(principal, request_address(proxies))))
         except Refused as refused:
             return refused_answer(node, refused)
 
     @app.get(f"{PATH}/<upload>", endpoint="upload.get")
     async def get(upload: str) -> Response:
         try:
-            who = await asked(1)
+            principal = await authenticated(1)
             if not is_uuid(upload):
                 raise service.missing()
-            return await answer(node, await service.find(node, who, upload))
+            return await answer(node, await service.find(node, principal, upload))
         except Refused as refused:
             return refused_answer(node, refused)
 
 
-async def receive(node: Node, slots: UploadSlots, who: Principal, owner: Owner) -> Upload:
+async def receive(node: Node, slots: UploadSlots, principal: Principal, owner: Owner) -> Upload:
     """Raises Refused, and what Quart answers with 408 and 413."""
     settings = node.config.get(UploadSettings)
-    with slots.reserve(who, owner) as slot:
-        payer = service.Payer(node.config, who, owner.address)
+    with slots.reserve(principal, owner) as slot:
+        payer = service.Payer(node.config, principal, owner.address)
         await service.check_quota(node, payer, node.clock())
         with trio.move_on_after(settings.timeout) as patience:
             received = await read_file(settings.max_bytes, slot.reserve_bytes)
@@ -86,12 +86,12 @@ async def receive(node: Node, slots: UploadSlots, who: Principal, owner: Owner) 
             content = await service.prepared(received.data, settings)
         name = label(received.name)
         if name is not None:
-            name = await in_turns(stored_text(node, who.tenant, TextKind.NAME, name, "$.file"))
-        return await service.keep(node, who, payer, content, name, node.clock())
+            name = await in_turns(stored_text(node, principal.tenant, TextKind.NAME, name, "$.file"))
+        return await service.keep(node, principal, payer, content, name, node.clock())
 
 
 async def answer(node: Node, stored: Stored) -> Response:
-    """The bytes, or as many as were asked for."""
+    """The response with the file, or with the requested range."""
     etag = f'"{stored.sha256}"'
     headers = headers_of(stored, etag)
     if matches(request.headers.get("If-None-Match", ""), etag):
@@ -140,9 +140,9 @@ async def part_of(node: Node, stored: Stored, start: int, end: int) -> bytes:
 
 
 async def parts(node: Node, stored: Stored, first: bytes, start: int, end: int) -> AsyncIterator[bytes]:
-    """What is left after the first part is read when it is its turn.
+    """The parts of the body after the first; each is read when it is sent.
 
-    A file that goes away meanwhile ends the connection.
+    If the file is deleted in between, the connection is closed.
     """
     part, at = first, start
     while at < end:

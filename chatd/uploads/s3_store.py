@@ -1,7 +1,7 @@
-"""Blobs as objects of an S3-compatible bucket: three requests, signed by ourselves, over httpx, which runs on Trio.
+"""Blobs as objects in an S3-compatible bucket: three requests, signed by `sigv4`, over httpx, which runs on Trio.
 
-The address is the operator's. Redirects and proxies of the environment are not followed, answers are read no further
-than what was asked for, and everything has a deadline. Objects are private by the bucket's own rules; nobody but chatd
+The operator configures the URL. Redirects and proxies of the environment are not used, responses are read only up to
+the requested size, and every request has a deadline. The rules of the bucket keep the objects private; only chatd
 reads them.
 """
 
@@ -99,7 +99,7 @@ class Bucket:
 
 
 async def first_bytes(answer: httpx.Response, most: int) -> bytes:
-    """No more of it than that; the rest is not read."""
+    """The first bytes of the response; the rest is not read."""
     data = b""
     async for part in answer.aiter_raw():
         data += part

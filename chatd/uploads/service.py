@@ -1,10 +1,10 @@
 """Uploads as rows with bytes: stored, read, removed, swept.
 
-The row comes before the bytes and goes after them, so a crash leaves rows, which the sweep finds, and never bytes that
-nobody knows of. Reading asks the database each time: a key that leaked opens nothing.
+The row is written before the bytes and deleted after them, so a crash leaves rows, which the sweep finds, and never
+bytes without a row. Each download checks the permission in the database, so a leaked key gives no access.
 
-Whoever makes a use of an upload must hold its row `for share` with `removed_at is null` in the transaction that writes
-`upload_uses`; then the sweep cannot take the bytes away meanwhile.
+A transaction that writes `upload_uses` must lock the row of the upload `for share` with `removed_at is null`; then the
+sweep cannot delete the bytes at the same time.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What there is to know for whoever may read it."""
+    """The properties of a stored file."""
 
     key: str
     mime: str
@@ -67,7 +67,7 @@ class Stored:
 
 
 async def prepared(data: bytes, settings: UploadSettings) -> Content:
-    """Find out what it is; images are encoded anew. Raises Refused: `bad_request`, `too_large`."""
+    """Detect the type, and re-encode images. Raises Refused: `bad_request`, `too_large`."""
     mime = file_types.sniff(data)
     if mime not in file_types.IMAGES:
         return Content(data, mime)
@@ -145,7 +145,7 @@ async def add(tx: Tx, payer: Payer, row: tuple[Any, ...], size: int) -> None:
 
 
 async def find(node: Node, who: Principal, upload: str) -> Stored:
-    """Raises Refused: `not_found`, alike for whatever somebody may not read."""
+    """Raises Refused: `not_found`, also if the user may not read it."""
     row = await node.db.one(SQL.readable_file, who.tenant, upload, who.user)
     if row is None:
         raise missing()
@@ -157,7 +157,7 @@ def missing() -> Refused:
 
 
 async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
-    """Take a file away from everybody, for its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
+    """Remove a file for all users, on request of its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
     until = now + round(node.config.get(RemovalSettings).keep_removed * 1000)
     row = await node.db.one(SQL.mark_deleted, who.tenant, upload, who.user, now, until)
     if row is None:
@@ -173,17 +173,17 @@ async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
 
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
-    """The bytes of what is marked as removed. May be done twice."""
+    """Delete the bytes of an upload that is marked as removed. It may be repeated."""
     with suppress(BlobMissing):
         await node.get(Blobs).delete(key)
     await node.db.run(SQL.set_bytes_deleted, tenant, upload)
 
 
 class Sweep:
-    """Walks over all uploads, a bounded number in each run, and goes on next time where it stopped.
+    """Sweeps all uploads, a bounded number in each run; the next run continues after the last one.
 
-    Takes away what nothing uses a day after it was made, ends what was left in the middle, and deletes the rows of
-    files that were removed a month ago.
+    Removes uploads that nothing has used for a day, finishes interrupted work, and deletes the rows of files that were
+    removed a month ago.
     """
 
     BEGINNING = (NIL, "")

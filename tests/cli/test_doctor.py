@@ -15,7 +15,7 @@ from chatd import __version__
 from chatd.accounts.settings import AuthSettings
 from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
 from chatd.cli.check import Finding
-from chatd.cli.cluster import Answers, Heard
+from chatd.cli.cluster import Answers, NodeAnswer
 from chatd.cli.doctor_nodes import Clock
 from chatd.cluster import control_messages
 from chatd.cluster.stream_entries import DECODE, pairs
@@ -322,7 +322,7 @@ def test_a_gap_is_news_for_a_while() -> None:
 
 
 def test_an_owner_that_does_not_answer_owns_it_still() -> None:
-    found = Answers({"n": Heard(WELL, 0, 0)}, {"owner": "no answer"})
+    found = Answers({"n": NodeAnswer(WELL, 0, 0)}, {"owner": "no answer"})
     by_code = {finding.code: finding for finding in doctor_nodes.judge(found, "owner", {}, 0)}
     assert (by_code["match.owner"].ok, by_code["nodes.silent"].ok) == (True, False)
     assert not doctor_nodes.judge_pool({"n": WELL}, None, set()).ok

@@ -79,7 +79,7 @@ def test_a_state_from_before_the_match_was_kept_does_not_restore_the_alias() -> 
     timeline = in_match()
     timeline.take(KEPT)
     assert synced(timeline, state(MY_ALIAS)) == ["session.changed"]
-    timeline.learn(state(MY_ALIAS))
+    timeline.note_conversation(state(MY_ALIAS))
     assert timeline.known_as(TALK) == ME
 
 

@@ -154,7 +154,7 @@ async def test_the_client_drops_a_conversation_that_the_server_has_not_come_as_f
         place = client._timeline.places[conversation]
         place.rev, place.seq = place.rev + 50, place.seq + 50
         client._timeline.behind.add(conversation)
-        client._missed.look()
+        client._missed.check()
         assert (await told(client, "conversation.reset"))["seq"] == 1
         await alice.send(conversation, "1")
         assert (await told(client, "message.new"))["message"]["text"] == "1"

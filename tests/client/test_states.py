@@ -218,7 +218,7 @@ def test_a_removal_that_comes_before_a_missed_message_is_told_at_once() -> None:
 def test_what_is_gone_after_an_absence_is_told_once() -> None:
     timeline = at(3)
     timeline.connected()
-    timeline.take_gone([HERE, "unknown"])
+    timeline.remove_gone([HERE, "unknown"])
     assert timeline.take({"t": "conversation.gone", "conversation": HERE, "reason": "dissolved"}) == []
     told = timeline.states_end("y", {"conversations": []})
     assert [(event["t"], event["conversation"]) for event in told] == [("conversation.gone", HERE)]
@@ -254,7 +254,7 @@ def test_states_beside_live_events_take_nothing_back() -> None:
     timeline = at(9)
     assert timeline.take({"t": "session.behind"}) == []
     assert timeline.own_behind
-    timeline.take_gone([HERE])
+    timeline.remove_gone([HERE])
     assert timeline.behind == {HERE}, "to be asked about"
     timeline.take_states([{"id": HERE, "seq": 7, "rev": 7}])
     assert timeline.states_end("y", {"conversations": []}) == []

@@ -110,7 +110,7 @@ def test_backoff_forgets_only_after_a_stable_half_minute() -> None:
     assert backoff.next_wait(129) == 30
     backoff.connected(200)
     assert backoff.next_wait(230) == 0.5
-    assert 7 <= backoff.next_wait(231, asked=7) <= 7.5
+    assert 7 <= backoff.next_wait(231, requested_s=7) <= 7.5
 
 
 def test_what_was_received_beyond_what_was_read_is_told_too() -> None:
@@ -130,10 +130,10 @@ def test_the_own_alias_of_a_match_is_known_until_it_is_kept_or_over() -> None:
     later = Timeline(timeline.position())
     later.user = "me"
     assert [later.known_as(id_) for id_ in ("old", "new")] == ["mine", "other of mine"]
-    later.take_gone(["old"])
+    later.remove_gone(["old"])
     later.states_end("second")
     later.take({"t": "match.kept", "conversation": "new"})
     assert [later.known_as(id_) for id_ in ("old", "new")] == ["me", "me"]
-    later.learn({"id": "new", "seq": 0, "rev": 3, "role": "member", "alias": "third"})
+    later.note_conversation({"id": "new", "seq": 0, "rev": 3, "role": "member", "alias": "third"})
     later.take_states([{"id": "new", "seq": 0, "rev": 3}])
     assert later.known_as("new") == "me"

@@ -69,7 +69,7 @@ def test_what_a_sync_has_found_has_a_type() -> None:
     counters = {"id": "c", "kind": "group", "seq": 6, "rev": 9, "settings": {}} | info
     mark = {"conversation": "c", "message": "m", "seq": 1, "starred_at": None, "hidden": False}
     own = {"conversations": [], "marks": [mark], "own": True}
-    timeline.take_gone(["gone"])
+    timeline.remove_gone(["gone"])
     timeline.take_states([counters, {"id": "c", "seq": 1, "rev": 1}])
     events = [*timeline.states_end("y", own), *timeline.take_changes("c", page | {"rev": 9})]
     events += timeline.take_changes("c", page)

@@ -19,8 +19,7 @@ from typer.testing import CliRunner
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
 from chatd.app import audit_log
-from chatd.cli import cluster as asking
-from chatd.cli import sessions, trace
+from chatd.cli import cluster, sessions, trace
 from chatd.cli.main import app
 from chatd.client import connect, sign_up
 from chatd.cluster import control_messages
@@ -140,7 +139,7 @@ async def test_the_queue_of_a_slow_reader_is_shown(config: Config) -> None:
                 if row["queued_frames"]:
                     break
         assert row["queued_bytes"] > 16_000
-        assert f"waiting {row['queued_bytes']} bytes in" in sessions.line_of(row)
+        assert f"queued {row['queued_bytes']} bytes in" in sessions.line_of(row)
         await trio.aclose_forcefully(connection)
         nursery.cancel_scope.cancel()
 
@@ -348,7 +347,7 @@ async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
                 control_messages.encode(AskSessions("same", "default", None, None, 10**9)),
             )
         assert await person.is_served()
-        found = await asking.ask(redis, AskHealth, Health)
+        found = await cluster.query_nodes(redis, AskHealth, Health)
         assert (len(found.nodes), found.silent) == (1, {})
 
 
@@ -359,10 +358,10 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
             return AskSessions(reply, "default", None, None, 10**9)
 
         monkeypatch.setattr(node_queries, "MAX_SESSIONS", 2)
-        (heard,) = (await asking.ask(redis, question, Sessions)).nodes.values()
+        (heard,) = (await cluster.query_nodes(redis, question, Sessions)).nodes.values()
         assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
         monkeypatch.setattr(node_queries, "MAX_ANSWER_BYTES", 100)
-        found = await asking.ask(redis, question, Sessions)
+        found = await cluster.query_nodes(redis, question, Sessions)
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
 
 
@@ -373,15 +372,15 @@ async def test_a_failing_query_does_no_harm(config: Config, monkeypatch: pytest.
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         with monkeypatch.context() as patched:
             patched.setattr(node_queries.AskHealth, "answer", fail)
-            assert len((await asking.ask(redis, AskHealth, Health)).silent) == 1
-        assert len((await asking.ask(redis, AskHealth, Health)).nodes) == 1
+            assert len((await cluster.query_nodes(redis, AskHealth, Health)).silent) == 1
+        assert len((await cluster.query_nodes(redis, AskHealth, Health)).nodes) == 1
         assert await person.is_served()
 
 
 async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
-        found = asking.Answers[Health]({}, {"new": asking.NO_ANSWER, "old": asking.NO_ANSWER})
-        asking.take(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
+        found = cluster.Answers[Health]({}, {"new": cluster.NO_ANSWER, "old": cluster.NO_ANSWER})
+        cluster.store_answer(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
         assert (found.nodes, found.silent["new"]) == ({}, "this version of chatd cannot read its answer")
         assert len(await recent(redis)) == 1
 
@@ -397,6 +396,6 @@ async def test_without_a_node_and_without_redis_a_command_says_so(config: Config
 async def test_a_kick_without_a_target_closes_nothing(config: Config) -> None:
     """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
-        found = await asking.ask(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)
+        found = await cluster.query_nodes(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)
         assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
         assert await person.is_served()

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from trio_websocket import HandshakeError, open_websocket_url
 
 from chatd.app import audit_log
-from chatd.cli.maintenance import order_drain
+from chatd.cli.maintenance import start_drain
 from chatd.client import Refused
 from chatd.core.config import Config
 from chatd.core.health import MAX_VALUES, Sparse
@@ -192,7 +192,7 @@ async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(
 ) -> None:
     caplog.set_level(logging.INFO, "chatd")
     async with running(config):
-        await order_drain(config, "", 0.0)
+        await start_drain(config, "", 0.0)
         with trio.fail_after(2 * PATIENCE):
             while "drained" not in [record.getMessage() for record in caplog.records]:
                 await trio.sleep(0.05)

@@ -46,7 +46,7 @@ class Tapped:
         raw = data.encode() if isinstance(data, str) else data
         self.frames.setdefault(link, []).append(raw)
         frame_id, body = msgspec.json.decode(data) if isinstance(data, str) else msgspec.msgpack.decode(data)
-        link._heard = trio.current_time()
+        link._received_at = trio.current_time()
         return frame_id, Reply(body)
 
     def never_named(self, person: Person, *others: Person) -> None:

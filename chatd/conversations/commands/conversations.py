@@ -72,7 +72,7 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
 
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
-    """Raises Refused: `not_found`. The row of an erased user stays, and stands for no account."""
+    """Raises Refused: `not_found` for an erased user. The row of such a user stays, but is not an account."""
     if await ctx.node.db.one(SQL.has_erased_user, ctx.tenant, users) is not None:
         raise Refused("not_found", "no such user")
 

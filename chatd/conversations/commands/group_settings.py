@@ -90,12 +90,12 @@ async def edit(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any])
     await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
     if cmd.picture is not None:
         await tx.run(SQL.use_picture, cmd.picture)
-    said = [
+    system_messages = [
         await tx.add_system_message({"act": "conversation.edited", name: given[name]})
         for name in ANNOUNCED
         if name in given
     ]
-    return Edited(rev, said)
+    return Edited(rev, system_messages)
 
 
 def edit_events(edited: Edited, view: Conversation) -> Effects:

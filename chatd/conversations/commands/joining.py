@@ -78,7 +78,7 @@ async def join_conversation(ctx: Ctx, cmd: JoinConversation) -> Effects:
 
 
 class Requested(Struct, frozen=True):
-    """A request to join is stored. `is_first`: this user had not asked before."""
+    """A request to join is stored. `is_first`: this user had no request before."""
 
     is_first: bool
 

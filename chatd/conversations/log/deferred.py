@@ -51,7 +51,7 @@ class DeferredConversations:
         self.keys: dict[Key, DeferredConversation] = {}
 
     def put(self, entries: Iterable[Entry], began: float | None = None, *, one_by_one: bool = False) -> None:
-        """Try these entries later, each conversation by itself. `began`: since when they may have been committed."""
+        """Commit these entries later, each conversation by itself. `began`: since when they may have been committed."""
         for entry in entries:
             conversation = self.keys.setdefault(entry.key, DeferredConversation())
             conversation.entries.append(entry)
@@ -94,7 +94,7 @@ class DeferredConversations:
                 self._work = trio.Event()
 
     async def _retry(self, key: Key, conversation: DeferredConversation) -> None:
-        """The entries first, then the gap: what comes back now may have been committed before it."""
+        """Try the entries first, then announce the gap: an entry that succeeds may have been committed before it."""
         try:
             while entries := self._next(conversation):
                 for statement, part in by_statement(entries):

@@ -42,7 +42,7 @@ class Publisher:
 
     @contextmanager
     def flight(self, entries: list[Entry]) -> Iterator[InFlight]:
-        """While these entries are being committed, and until what is `put` of them is published."""
+        """A scope that lasts while these entries are committed, and until those that are `put` are published."""
         flight = InFlight(trio.current_time(), entries)
         self._flights.append(flight)
         try:

@@ -139,8 +139,9 @@ class ConversationTx:
     async def finish(self) -> None:
         """Write the counters, if anything has changed."""
         if self._rev != self.locked.rev:
-            said = self.now if self._seq != self.locked.seq else None
-            await self.run(SQL.advance, self._seq, self._rev, self.members, self._info_rev, said, self.max_first_seq)
+            last_message_at = self.now if self._seq != self.locked.seq else None
+            counters = (self._seq, self._rev, self.members, self._info_rev)
+            await self.run(SQL.advance, *counters, last_message_at, self.max_first_seq)
 
 
 async def change_conversation(

@@ -56,7 +56,7 @@ async def forward_message(ctx: Ctx, cmd: ForwardMessage) -> Effects:
 
 
 async def original(ctx: Ctx, cmd: ForwardMessage) -> Content:
-    """The content to forward; empty if it was forwarded before, because the message may be gone by now.
+    """The content to forward; empty if it was forwarded before, because the message may have been deleted since.
 
     Raises Refused.
     """

@@ -1,8 +1,8 @@
-"""Links in a text, and the hosts that they lead to, in any disguise.
+r"""Finds links in a text, and the hosts that they lead to, in any disguise.
 
-Programs do not agree on what a link is, nor on where an odd one leads (`https://good.com\\@evil.com`). So whatever one
-of them may take for a link counts, and an odd link leads to all hosts that it may be taken for: it is allowed if all of
-them are, and denied if one is. Everything here is linear in the length of the text.
+Programs disagree on what a link is, and on the host of a malformed one (`https://good.com\@evil.com`). So everything
+that any program treats as a link counts, and a malformed link leads to all hosts that programs read from it: it is
+allowed if all of them are allowed, and denied if one is denied. All functions here take linear time.
 """
 
 import re
@@ -158,9 +158,9 @@ def bare_names(pattern: re.Pattern[str], plain: str) -> Iterator[str]:
 
 
 def pattern_like(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Finds what may be one of these hosts without a scheme, and is no link by its ending. None: there is none.
+    """A pattern for these hosts without a scheme, unless their ending makes them links anyway. None if there is none.
 
-    A host that is a single label is a link before a port or a path only: otherwise it is a word.
+    A host of a single label counts as a link only before a port or a path; otherwise it is a word.
     """
     addresses = sorted(name for name in names if address_of(name) is not None)
     labels = sorted(name for name in names if "." not in name and name not in addresses)

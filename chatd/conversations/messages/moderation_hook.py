@@ -1,9 +1,9 @@
 """The moderation hook: a service of the operator that judges a message before it is stored. docs/filters.md has its
 contract.
 
-Each message is asked for once. Requests of different users do not wait for each other: there is a connection for each
-one that may wait. A hook that keeps failing is paused for a while, and the configuration decides what happens without
-its answer.
+Each message is sent to the hook once. Requests of different users do not wait for each other: there is a connection for
+each request that may wait. A hook that keeps failing is paused for a while, and the configuration decides what happens
+without its answer.
 """
 
 import hashlib

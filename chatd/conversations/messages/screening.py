@@ -31,7 +31,7 @@ SQL = queries.load("conversations/screening")
 
 
 class CannotScreen(OperatorError):
-    """The configuration of the filters or the hook is invalid; the text says why."""
+    """The configuration of the filters or the hook is invalid; the text names the problem."""
 
 
 class MessageToScreen(Struct, frozen=True):
@@ -130,7 +130,7 @@ class Screening:
         """The message to store. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
         if self._hook is None:
             return await self._filtered(to_screen)
-        row = await self._state_of(to_screen)
+        row = await self._read_context(to_screen)
         if row["is_stored"]:
             return to_screen
         if row["kind"] is None:
@@ -142,11 +142,11 @@ class Screening:
         try:
             return await in_turns(self.filter_of(to_screen.tenant).apply_to(to_screen))
         except Refused:
-            if (await self._state_of(to_screen))["is_stored"]:
+            if (await self._read_context(to_screen))["is_stored"]:
                 return to_screen
             raise
 
-    async def _state_of(self, to_screen: MessageToScreen) -> Row:
+    async def _read_context(self, to_screen: MessageToScreen) -> Row:
         row = await self._db.one(
             SQL.screening_state, to_screen.tenant, to_screen.conversation, to_screen.sender, to_screen.client_id
         )

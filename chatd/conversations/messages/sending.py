@@ -86,8 +86,8 @@ class Content(Struct, frozen=True):
     forwarded: Json | UnsetType = UNSET
 
 
-def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None, done: Appended) -> Ack:
-    """The ack of a message. `asked`: the text in the command; `said`: the text that the filters left."""
+def ack_of(kind: type[Ack], client_id: str, sent_text: str | None, stored_text: str | None, done: Appended) -> Ack:
+    """The ack of a message. `sent_text`: the text in the command; `stored_text`: the text that the filters left."""
     return kind(
         client_id=client_id,
         message=done.id,
@@ -96,7 +96,7 @@ def ack_of(kind: type[Ack], client_id: str, asked: str | None, said: str | None,
         created_at=done.created_at,
         duplicate=done.duplicate,
         expires_at=UNSET if done.duplicate or done.expires_at is None else done.expires_at,
-        text=UNSET if done.duplicate or said is None or said == asked else said,
+        text=UNSET if done.duplicate or stored_text is None or stored_text == sent_text else stored_text,
     )
 
 

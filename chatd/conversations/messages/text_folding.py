@@ -123,7 +123,7 @@ class Table:
         self._known: dict[int, str] = {}
 
     def translate(self, text: str) -> str:
-        return text.translate(self.learned(text))
+        return text.translate(self.table_for(text))
 
     def parts_in_slices(self, text: str) -> Sliced[list[str]]:
         """Like `translate`, in slices."""
@@ -133,7 +133,7 @@ class Table:
             yield
         return parts
 
-    def learned(self, text: str) -> dict[int, str]:
+    def table_for(self, text: str) -> dict[int, str]:
         """The cache, with the conversion of each character of the text."""
         points = set(map(ord, text))
         if points <= self._known.keys():
@@ -214,7 +214,7 @@ class Folded:
         if number != self._number:
             start = number * SLICE_CHARS
             part = self._original[start : start + SLICE_CHARS]
-            folded = LOOSE.learned(part)
+            folded = LOOSE.table_for(part)
             lengths = map(len, map(folded.__getitem__, map(ord, part)))
             self._places = list(chain.from_iterable(map(repeat, count(start), lengths)))
             self._begin = self._ends[number - 1] if number else 0

@@ -107,7 +107,7 @@ async def typing_effects(ctx: Ctx, conversation: str, *, typing: bool) -> Effect
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
-    """Ask the database, once until a membership begins or ends.
+    """Read the database, once until a membership begins or ends.
 
     Raises Refused: `not_found` if the requester is not a member.
     """
@@ -152,7 +152,10 @@ class TypingSessions:
                 self.stop(session, conversation)
 
     def end(self, session: str) -> list[TypingStopped]:
-        """Forget a session that has ended. Returns the events for those who still see its user typing."""
+        """Forget a session that has ended.
+
+        Returns an event for each conversation in which its user is still shown as typing.
+        """
         typing, now = self._typing.pop(session, {}), trio.current_time()
         return [
             TypingStopped(conversation=conversation, user=shown_as)

@@ -60,14 +60,14 @@ def system_account() -> Account:
     found = lookup()
     if found is None:
         tool = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-        said = "the program useradd is not installed"
+        reason = "the program useradd is not installed"
         if tool is not None:
             done = subprocess.run([tool, *CREATE, NAME], capture_output=True, check=False)  # noqa: S603
-            said = done.stderr.decode(errors="replace").strip()
+            reason = done.stderr.decode(errors="replace").strip()
         found = lookup()
         if found is None:
             raise EmbeddedError(
-                f"the embedded servers do not run as root, and the system account {NAME} cannot be created ({said}). "
+                f"the embedded servers do not run as root, and the system account {NAME} cannot be created ({reason}). "
                 "Create it, run chatd as another user, or set postgres.dsn and redis.url."
             )
     if found.uid in (ROOT, NOBODY):

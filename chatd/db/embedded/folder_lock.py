@@ -21,7 +21,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class EmbeddedError(OperatorError):
-    """An embedded server cannot be used. The text says why, and what to do."""
+    """An embedded server cannot be used. The text names the reason and the fix."""
 
 
 @contextmanager

@@ -54,8 +54,8 @@ async def run_tool(command: Sequence[str], folder: Path, account: Account | None
     except OSError as error:
         raise EmbeddedError(f"{command[0]} cannot be started: {error}") from error
     if done.returncode:
-        said = (done.stdout + done.stderr).decode(errors="replace").strip()[-MAX_LOG_TAIL_BYTES:]
-        raise EmbeddedError(f"{os.path.basename(command[0])} failed: {said or f'exit code {done.returncode}'}")
+        output = (done.stdout + done.stderr).decode(errors="replace").strip()[-MAX_LOG_TAIL_BYTES:]
+        raise EmbeddedError(f"{os.path.basename(command[0])} failed: {output or f'exit code {done.returncode}'}")
 
 
 async def end(pid: int, number: int) -> None:
@@ -70,7 +70,7 @@ async def end(pid: int, number: int) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended. A child of ours is reaped."""
+    """Whether a process has ended. A child of this process is reaped."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

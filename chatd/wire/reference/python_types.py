@@ -60,12 +60,12 @@ def python_types(described: Description) -> str:
     schemas = with_unions_merged(components(replace(described, rows=rows), "{name}", *described.results))
     results: list[type[Result]] = [*(row.result for row in rows), *described.results, Error]
     answers = dict.fromkeys(kind.__name__ for kind in results)
-    told = dict.fromkeys(kind.__name__ for kind in all_events(described.events))
-    bases = dict.fromkeys(reachable([*answers, *told], schemas), "Part")
-    bases |= dict.fromkeys(answers, "Answer") | dict.fromkeys(told, "Event")
+    event_names = dict.fromkeys(kind.__name__ for kind in all_events(described.events))
+    bases = dict.fromkeys(reachable([*answers, *event_names], schemas), "Part")
+    bases |= dict.fromkeys(answers, "Answer") | dict.fromkeys(event_names, "Event")
     structs = "".join(struct(name, base, schemas[name]) for name, base in sorted(bases.items()))
     signatures = "".join(signature(row, schemas[row.command.__name__]) for row in rows)
-    tables = table("ANSWERS", "Answer", answers) + "\n" + table("EVENTS", "Event", told)
+    tables = table("ANSWERS", "Answer", answers) + "\n" + table("EVENTS", "Event", event_names)
     return HEAD + structs + "\n" + CALLS + signatures + REQUEST + "\n" + tables
 
 
