@@ -42,10 +42,10 @@ class Subsystem:
     `app/storage.py`. `commands`: the modules whose `@command` functions are collected. `routes`: functions that add
     HTTP routes other than commands. `openapi` describes them, by path and method; `results` are the types of their
     answers. `metrics`: its metrics, see `app/metrics.py`. `shapes`: maps in results and events whose fields are
-    described. `conditions`: conditions that types of fields cannot express. `check_settings`: the checks of `chatd
-    check` that need the settings only; a failure prevents the start. `check`: those that need the disk or the network.
-    `personal_data`: its part of the export and the erasure of a user, see `app/personal_data.py`. `open`: the scope of
-    its services. It adds them to `node.services`; what it starts ends with the scope.
+    described. `conditions`: conditions that types of fields cannot express. `check_settings`: the checks of
+    `chatd check` that need the settings only; a failure prevents the start. `check`: those that need the disk or the
+    network. `personal_data`: its part of the export and the erasure of a user, see `app/personal_data.py`. `open`: the
+    scope of its services. It adds them to `node.services`; what it starts ends with the scope.
     """
 
     name: str
