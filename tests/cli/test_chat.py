@@ -76,7 +76,7 @@ async def interpreter(daemon: Daemon, home: Path, *arguments: str, **more: str) 
         await process.wait()
 
 
-async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
+async def test_two_users_chat(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
@@ -109,7 +109,7 @@ async def test_two_people_talk(daemon: Daemon, tmp_path: Path) -> None:
             await alice.sees("bob: a backslash \\[/] and :smile:")
 
 
-async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) -> None:
+async def test_text_of_other_users_is_not_parsed_as_markup(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
@@ -118,7 +118,7 @@ async def test_what_others_write_is_no_markup(daemon: Daemon, tmp_path: Path) ->
             await alice.sees(r"bob: hello \[/dim] there")
 
 
-async def test_bytes_and_terminals_that_are_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
+async def test_input_and_terminals_without_utf8_are_supported(daemon: Daemon, tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     async with interpreter(daemon, tmp_path, "--as", "alice", **ascii_only) as alice:
         await alice.sees("--to alice")
@@ -135,7 +135,7 @@ async def test_bytes_and_terminals_that_are_not_utf8(daemon: Daemon, tmp_path: P
                 await alice.sees(shown)
 
 
-async def test_lines_name_their_conversation_once_there_are_two(daemon: Daemon, tmp_path: Path) -> None:
+async def test_lines_name_the_conversation_if_there_are_several(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice") as alice:
         await alice.sees("--to alice")
         async with terminal(daemon, tmp_path, "--as", "bob", "--to", "alice") as bob:
@@ -153,7 +153,7 @@ async def test_lines_name_their_conversation_once_there_are_two(daemon: Daemon, 
             assert "crew" in await alice.sees("unread  bob: second")
 
 
-async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) -> None:
+async def test_same_name_is_the_same_user(daemon: Daemon, tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
         async with terminal(daemon, tmp_path, "--as", "alice") as alice:
@@ -161,7 +161,7 @@ async def test_the_same_name_is_the_same_person(daemon: Daemon, tmp_path: Path) 
     assert seen[0] == seen[1]
 
 
-async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
+async def test_chat_reports_errors(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for home, arguments, said, code in (
         (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
@@ -179,12 +179,12 @@ async def test_what_is_wrong_is_said(daemon: Daemon, tmp_path: Path) -> None:
         assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
-async def test_a_socket_that_lets_nobody_in_is_said(daemon: Daemon, tmp_path: Path) -> None:
+async def test_chat_reports_a_gateway_that_accepts_no_connection(daemon: Daemon, tmp_path: Path) -> None:
     async with terminal(daemon, tmp_path, "--as", "alice", "--url", "ws://127.0.0.1:1/v1/ws") as alice:
         await alice.sees("ws://127.0.0.1:1/v1/ws does not accept the connection yet; retrying")
 
 
-async def test_a_closed_standard_input_is_an_empty_one(daemon: Daemon, tmp_path: Path) -> None:
+async def test_closed_standard_input_counts_as_empty(daemon: Daemon, tmp_path: Path) -> None:
     line = shlex.join([sys.executable, "-m", "chatd", *chat(daemon, "--as", "alice")]) + " <&-"
     done = await trio.run_process(
         ["sh", "-c", line],
@@ -215,7 +215,7 @@ NAMES = (
 )
 
 
-def test_each_name_is_a_user_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_separate_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     files = {state_file(name).name.lower() for name in NAMES}
     assert len(files) == len(NAMES)
@@ -228,9 +228,7 @@ def test_each_name_is_a_user_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "content", [b"", b"5", b"[1]", b"[[1, 2]]", b'"ab"', b"null", b"\xff", b"{", b'{"user": 5, "device": []}']
 )
-def test_an_identity_that_cannot_be_read_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
+def test_unreadable_identity_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     save_state("alice", {})
     state_file("alice").write_bytes(content)

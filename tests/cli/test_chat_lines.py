@@ -39,7 +39,7 @@ def update(**fields: Any) -> dict[str, Any]:
         ({"t": "something.later"}, None),
     ],
 )
-def test_events(event: dict[str, Any], line: str | None) -> None:
+def test_lines_of_events(event: dict[str, Any], line: str | None) -> None:
     assert line_of(typed(event, KINDS), str) == line
 
 
@@ -56,5 +56,5 @@ def test_events(event: dict[str, Any], line: str | None) -> None:
         ({"system": {"act": "what.{is}.new"}}, "ann: what.is.new"),
     ],
 )
-def test_messages(fields: dict[str, Any], line: str) -> None:
+def test_lines_of_messages(fields: dict[str, Any], line: str) -> None:
     assert message_line(convert(MESSAGE | fields, Message), str) == line

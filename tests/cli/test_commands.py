@@ -40,7 +40,7 @@ def chatd(tmp_path: Path, environment: dict[str, str]):  # type: ignore[no-untyp
     return run
 
 
-async def test_init_writes_once(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_init_does_not_overwrite_a_file(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert chatd("init").returncode == 0
     path = tmp_path / "chatd.toml"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -50,7 +50,7 @@ async def test_init_writes_once(chatd, tmp_path: Path) -> None:  # type: ignore[
     assert path.read_text() == text
 
 
-async def test_check_says_what_is_well_and_what_is_not(chatd) -> None:  # type: ignore[no-untyped-def]
+async def test_check_reports_failures_with_fixes(chatd) -> None:  # type: ignore[no-untyped-def]
     good = chatd("check", "--json")
     assert good.returncode == 0, good.stdout + good.stderr
     found = json.loads(good.stdout)
@@ -146,7 +146,7 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
         assert chatd("reports", *arguments).returncode == 2
 
 
-async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
+async def test_user_texts_are_escaped_and_ids_are_not_folded(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
     evil = "\\[/] [/x] :smile: \x1b]0;owned\x07"
     ann, ben = [str(await db.value(ADD, evil)) for _ in range(2)]
     said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
@@ -172,7 +172,7 @@ async def test_what_people_wrote_is_shown_as_text_and_ids_in_one_piece(chatd, db
     assert (lost.returncode, safe in lost.stderr, "Traceback" in lost.stderr) == (1, True, False)
 
 
-async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ignore[no-untyped-def]
+async def test_maintenance_and_drain_without_a_node_are_handled(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("maintenance", "on", "--message", "back soon", "--for", "10m").returncode == 0
     assert chatd("maintenance", "off").returncode == 0
     alone = chatd("drain", "--over", "1s")
@@ -183,7 +183,7 @@ async def test_maintenance_and_drain_without_a_node(chatd) -> None:  # type: ign
         assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
-async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+async def test_failure_names_its_cause(chatd, dsn: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     for variable, value, why in (
         ("CHATD_POSTGRES__DSN", "postgresql://u@127.0.0.1:1/x", "Connect call failed"),
         ("CHATD_POSTGRES__DSN", re.sub(r"/\w+\?", "/nobody_made_it?", dsn, count=1), "does not exist"),
@@ -208,7 +208,7 @@ async def test_a_failure_says_why(chatd, dsn: str, tmp_path: Path) -> None:  # t
     assert not (tmp_path / "chatd-data" / "postgres").exists()
 
 
-async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignore[no-untyped-def]
+async def test_command_succeeds_without_redis(chatd) -> None:  # type: ignore[no-untyped-def]
     user = chatd("users", "add", "Ann").stdout.strip()
     done = chatd("bans", "add", user, CHATD_REDIS__URL="redis://127.0.0.1:1")
     assert (done.returncode, "the change is stored, but the nodes could not be notified" in done.stderr) == (0, True)
@@ -220,7 +220,7 @@ async def test_what_is_done_is_done_without_redis(chatd) -> None:  # type: ignor
     ["nodes", "nodes --json", "top --once", "top --once --json", "sessions list", "sessions list --json",
      f"sessions kick --user {NOBODY}", "drain", f"drain --node {NOBODY}"],
 )  # fmt: skip
-async def test_a_command_that_finds_no_node_says_so_and_fails(chatd, arguments: str) -> None:  # type: ignore[no-untyped-def]
+async def test_command_without_a_node_fails_with_a_message(chatd, arguments: str) -> None:  # type: ignore[no-untyped-def]
     done = chatd(*arguments.split(), CHATD_REDIS__PREFIX="nobody")
     assert (done.returncode, "no node is running on this Redis and prefix" in done.stderr) == (1, True), done.stderr
     assert "Traceback" not in done.stderr
@@ -229,7 +229,7 @@ async def test_a_command_that_finds_no_node_says_so_and_fails(chatd, arguments: 
 
 
 @pytest.mark.parametrize("command", ["nodes", "bans list", "drain", "users add Ann", "doctor", "secret adopt"])
-def test_a_command_in_a_wrong_folder_leaves_nothing_there(command: str, tmp_path: Path) -> None:
+def test_command_in_a_wrong_directory_creates_nothing(command: str, tmp_path: Path) -> None:
     done = run_chatd(tuple(command.split()), tmp_path, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
     assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
 
@@ -281,17 +281,17 @@ async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-un
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
+def test_commands_have_help_with_an_example(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
     assert (shown.exit_code, "chatd " in shown.stdout) == (0, True)
 
 
-def test_a_slip_is_understood() -> None:
+def test_misspelled_command_gets_a_suggestion() -> None:
     shown = CliRunner().invoke(app, ["user"])
     assert (shown.exit_code, "users" in shown.output) == (2, True)
 
 
-async def test_serve_refuses_what_it_could_not_be_honest_on(chatd) -> None:  # type: ignore[no-untyped-def]
+async def test_serve_refuses_an_unsafe_postgres(chatd) -> None:  # type: ignore[no-untyped-def]
     unsafe = chatd("serve", CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY="false")
     assert (unsafe.returncode, "fsync is off" in unsafe.stderr, "Traceback" in unsafe.stderr) == (1, True, False)
     taken = chatd("serve", CHATD_AUTH__SECRET="short")
@@ -336,7 +336,7 @@ async def test_a_user_is_exported_and_erased(chatd) -> None:  # type: ignore[no-
         ("CHATD_HOOK__URL", "http://10.0.0.1/x", "hook"),
     ],
 )
-async def test_serve_refuses_bad_settings_before_it_starts_anything(
+async def test_serve_refuses_invalid_settings_before_it_starts_servers(
     chatd, tmp_path: Path, variable: str, value: str, named: str
 ) -> None:  # type: ignore[no-untyped-def]
     done = chatd("serve", **{variable: value})

@@ -69,7 +69,7 @@ async def redis(config: Config) -> AsyncIterator[Redis]:
         yield opened
 
 
-async def test_a_system_that_is_well(config: Config) -> None:
+async def test_doctor_passes_on_a_healthy_system(config: Config) -> None:
     async with nodes(config), nodes(config, 1):
         await only_found(config)
         findings = await findings_of(config)
@@ -82,13 +82,13 @@ async def test_a_system_that_is_well(config: Config) -> None:
         assert (done.returncode, {line["code"] for line in shown}) == (0, {finding.code for finding in findings}), shown
 
 
-async def test_nothing_runs(config: Config) -> None:
+async def test_doctor_reports_that_no_node_runs(config: Config) -> None:
     done = await chatd(config, "doctor")
     assert (done.returncode, "no node is running" in done.stdout, "-> start one" in done.stdout) == (1, True, True)
     assert "Traceback" not in done.stderr
 
 
-async def test_databases_that_are_away_hide_only_themselves(config: Config) -> None:
+async def test_unreachable_databases_hide_only_their_own_findings(config: Config) -> None:
     async with running(config):
         away = replace(config.postgres, dsn="postgresql://u@127.0.0.1:1/x")
         wrong = await only_found(replace(config, postgres=away), "postgres.server")
@@ -98,7 +98,7 @@ async def test_databases_that_are_away_hide_only_themselves(config: Config) -> N
         assert all(finding.fix for finding in wrong.values())
 
 
-async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(config: Config) -> None:
+async def test_short_secret_and_unsafe_durability_are_found(config: Config) -> None:
     weak = config.using(replace(config.get(AuthSettings), secret="short"))
     safe = replace(weak, postgres=replace(config.postgres, allow_unsafe_durability=False))
     assert {"settings.keys", "postgres.durability"} <= set(await wrong_in(safe))
@@ -107,7 +107,7 @@ async def test_a_secret_that_is_too_short_and_a_server_that_may_lose_messages(co
 # --- Postgres -----------------------------------------------------------------------------------------------------
 
 
-async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Postgres) -> None:
+async def test_missing_and_invalid_indexes_are_found(config: Config, moderator: Postgres) -> None:
     async with running(config) as daemon, daemon.pair():
         await moderator.run("drop index messages_rev")
         with pytest.raises(UniqueViolation):
@@ -125,7 +125,7 @@ async def test_an_index_that_is_missing_or_invalid(config: Config, moderator: Po
         await only_found(config)
 
 
-async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Postgres) -> None:
+async def test_indexes_of_all_migrations_are_expected(db: Postgres) -> None:
     """The statement that doctor advises makes the same index again."""
     definition = "select indexdef from pg_indexes where schemaname = current_schema() and indexname = $1"
     wanted = doctor_postgres.expected(one for schema in schemas_of() for one in schema.migrations())
@@ -137,7 +137,7 @@ async def test_every_index_of_the_migrations_is_expected_as_it_was_made(db: Post
         assert await db.value(definition, name) == before
 
 
-async def test_a_transaction_that_is_left_open(config: Config, moderator: Postgres) -> None:
+async def test_long_transaction_is_found(config: Config, moderator: Postgres) -> None:
     async with trio.open_nursery() as nursery:
 
         async def forget() -> None:
@@ -161,7 +161,7 @@ async def idle(connection: Any) -> None:
     await asyncio.sleep(4)
 
 
-async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres) -> None:
+async def test_table_without_vacuum_is_found(config: Config, moderator: Postgres) -> None:
     dead = doctor_postgres.MAX_DEAD_ROWS + 1
     async with running(config):
         await moderator.run("alter table messages set (autovacuum_enabled = off)")
@@ -177,14 +177,14 @@ async def test_a_table_that_nobody_cleans(config: Config, moderator: Postgres) -
         assert f"revoked_tokens has {dead} dead rows and 0 live ones, and was never vacuumed" in finding.detail
 
 
-async def test_more_nodes_than_connections(config: Config) -> None:
+async def test_too_few_connections_for_the_nodes_are_found(config: Config) -> None:
     async with running(config):
         greedy = replace(config, postgres=replace(config.postgres, pool=500))
         assert "1 nodes may need 505" in (await wrong_in(greedy))["postgres.connections"].detail
     assert not doctor_postgres.judge_connections(95, 100, 10, 1).ok
 
 
-async def test_the_connections_of_a_node_are_all_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connections_of_a_node_are_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     dedicated, connection = list[str](), Postgres.connection
 
     def counted(db: Postgres, name: str, prelude: str = "") -> Connection:
@@ -201,7 +201,7 @@ async def test_the_connections_of_a_node_are_all_counted(config: Config, monkeyp
 # --- Redis --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_redis_that_throws_away_what_it_should_keep(config: Config, own_redis: embedded_redis.Server) -> None:
+async def test_evicting_redis_is_found(config: Config, own_redis: embedded_redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with running(shared), open_redis(shared.redis) as redis:
         await only_found(shared)
@@ -215,7 +215,7 @@ async def test_a_redis_that_throws_away_what_it_should_keep(config: Config, own_
         assert all(finding.fix for finding in wrong.values())
 
 
-def test_a_redis_that_cannot_save() -> None:
+def test_redis_that_cannot_save_is_found() -> None:
     finding = doctor_redis.judge_persistence({"rdb_last_bgsave_status": "err", "aof_enabled": 1})
     assert (finding.ok, finding.code, finding.detail) == (False, "redis.persistence", "rdb_last_bgsave_status")
     assert doctor_redis.judge_persistence({"aof_last_write_status": "ok"}).ok
@@ -224,7 +224,7 @@ def test_a_redis_that_cannot_save() -> None:
 # --- nodes --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_node_that_hangs(config: Config, redis: Redis) -> None:
+async def test_hanging_node_is_found(config: Config, redis: Redis) -> None:
     """It wrote a moment ago and answers nothing, even when it writes nothing any more."""
     async with running(config):
         await write_as(redis, "ghost")
@@ -270,9 +270,7 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
     ],
 )
-async def test_a_node_that_is_not_as_the_others(
-    config: Config, redis: Redis, code: str, detail: str, change: Change
-) -> None:
+async def test_node_that_differs_is_found(config: Config, redis: Redis, code: str, detail: str, change: Change) -> None:
     async with running(config), trio.open_nursery() as nursery:
         nursery.start_soon(pretend, redis, change)
         finding = await found_in_the_end(config, code)
@@ -281,7 +279,7 @@ async def test_a_node_that_is_not_as_the_others(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_bus_with_a_gap(config: Config, redis: Redis) -> None:
+async def test_gap_of_the_bus_is_found(config: Config, redis: Redis) -> None:
     async with running(config):
         await write_as(redis, "other", 1)
         await write_as(redis, "other", 5)
@@ -289,14 +287,14 @@ async def test_a_bus_with_a_gap(config: Config, redis: Redis) -> None:
         assert finding.detail.startswith("1 since the start of the node, the last one ")
 
 
-async def test_a_match_pool_whose_owner_is_gone(config: Config, redis: Redis) -> None:
+async def test_match_pool_with_a_dead_owner_is_found(config: Config, redis: Redis) -> None:
     async with running(config):
         await redis.call("SET", redis.key("lease", "match"), "somebody", "PX", 60_000)
         finding = await found_in_the_end(config, "match.owner")
         assert finding.detail == "its owner somebody is not running"
 
 
-async def test_a_new_owner_writes_its_event_log_at_once(config: Config) -> None:
+async def test_new_owner_writes_its_event_log_at_once(config: Config) -> None:
     """Otherwise an idle pool would count as one whose event log is stale."""
     async with running(config):
         await poll_until(lambda: wrong_in(config), lambda wrong: not {"match.mirror", "match.owner"} & set(wrong))
@@ -305,13 +303,13 @@ async def test_a_new_owner_writes_its_event_log_at_once(config: Config) -> None:
 # --- judgements ---------------------------------------------------------------------------------------------------
 
 
-def test_a_clock_is_wrong_by_what_cannot_be_the_way() -> None:
+def test_clock_skew_excludes_the_round_trip_time() -> None:
     assert [Clock(at, 100, 200).offset for at in (90, 100, 150, 200, 230)] == [-10, 0, 0, 0, 30]
     assert doctor_nodes.judge_clocks({"a": Clock(0, 900, 950), "b": Clock(1050, 900, 950)}).ok
     assert not doctor_nodes.judge_clocks({"a": Clock(0, 900, 950), "b": Clock(1051, 900, 950)}).ok
 
 
-def test_a_gap_is_news_for_a_while() -> None:
+def test_gap_is_reported_for_a_limited_time() -> None:
     health = msgspec.structs.replace(WELL, bus_gaps=3, bus_gap_at=1000)
     assert [
         next(reversed([*doctor_nodes.judge_bus("n", health, now)])).ok for now in (2000, 1000 + doctor_nodes.RECENT_MS)
@@ -321,14 +319,14 @@ def test_a_gap_is_news_for_a_while() -> None:
     ]
 
 
-def test_an_owner_that_does_not_answer_owns_it_still() -> None:
+def test_silent_owner_still_owns_the_pool() -> None:
     found = Answers({"n": NodeAnswer(WELL, 0, 0)}, {"owner": "no answer"})
     by_code = {finding.code: finding for finding in doctor_nodes.judge(found, "owner", {}, 0)}
     assert (by_code["match.owner"].ok, by_code["nodes.silent"].ok) == (True, False)
     assert not doctor_nodes.judge_pool({"n": WELL}, None, set()).ok
 
 
-def test_a_disk_that_is_nearly_full(tmp_path: Path) -> None:
+def test_full_disk_is_found(tmp_path: Path) -> None:
     assert [doctor.judge_disk("f", free, 10**12).ok for free in (10**9, 4 * 10**10, 6 * 10**10)] == [False, False, True]
     assert len(doctor.disk(tmp_path)) == 1
     assert doctor.disk(tmp_path / "none") == []

@@ -48,18 +48,18 @@ def problem(call: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_that_is_named_exists(page: Path) -> None:
+def test_commands_named_in_documents_exist(page: Path) -> None:
     found = {call: problem(call) for call in calls(page.read_text())}
     assert {call: why for call, why in found.items() if why} == {}
 
 
-def test_it_finds_what_is_not_there() -> None:
+def test_unknown_names_are_detected() -> None:
     lines = "    chatd bans add|unban X   # no\n    .venv/bin/chatd drain --slow\n"
     text = "Run `chatd serve --workers 4` or `chatd filters test`:\n\n" + lines
     assert [problem(call) for call in calls(text)] == ["", "no command filters", "no command unban", "no option --slow"]
 
 
-def test_every_command_and_event_that_is_named_exists() -> None:
+def test_commands_and_events_named_in_documents_exist() -> None:
     """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as
     an act.
     """
@@ -81,5 +81,5 @@ def test_every_command_and_event_that_is_named_exists() -> None:
     assert unknown == set()
 
 
-def test_something_is_found() -> None:
+def test_document_scan_finds_names() -> None:
     assert sum(len(calls(page.read_text())) for page in PAGES) > 40

@@ -73,7 +73,7 @@ def on_its_ports(daemon: Daemon) -> Config:
 # --- who is on the ports ------------------------------------------------------------------------------------------
 
 
-async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Config) -> None:
+async def test_running_node_on_a_port_is_recognized_without_redis(config: Config) -> None:
     async with running(config) as daemon:
         mine = on_its_ports(daemon)
         away = replace(mine, redis=replace(mine.redis, url="redis://127.0.0.1:1"))
@@ -86,7 +86,7 @@ async def test_a_node_that_serves_without_redis_is_not_to_be_stopped(config: Con
         assert ports <= wrong(await said(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
 
 
-async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> None:
+async def test_other_program_on_a_port_is_reported(config: Config) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         taken = replace(
@@ -110,7 +110,7 @@ async def test_what_is_no_chatd_on_a_port_is_to_be_stopped(config: Config) -> No
         ("host=%2F", "host=%2Fnone%2F", "the socket does not exist"),
     ],
 )
-async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new: str, fix: str) -> None:
+async def test_postgres_that_rejects_the_connection_has_a_fix(config: Config, old: str, new: str, fix: str) -> None:
     dsn = config.postgres.dsn.replace(old, new)
     if dsn == config.postgres.dsn:
         dsn = dsn.replace("//chatd@", "//stranger@")
@@ -130,7 +130,7 @@ async def test_a_postgres_that_does_not_let_us_in(config: Config, old: str, new:
         "postgresql://u:p:w@h@i/x",
     ],
 )
-async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
+async def test_invalid_dsn_is_reported(config: Config, dsn: str) -> None:
     found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
     assert "is not valid" in found["postgres.server"].detail
     assert found["postgres.server"].fix
@@ -145,7 +145,7 @@ async def test_a_dsn_that_cannot_be_read(config: Config, dsn: str) -> None:
 # --- keys, ports and buckets --------------------------------------------------------------------------------------
 
 
-async def test_two_doors_need_two_ports(config: Config) -> None:
+async def test_gateway_and_http_need_different_ports(config: Config) -> None:
     for one, other in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "::"), ("localhost", "localhost")):
         both = replace(
             config,
@@ -158,7 +158,7 @@ async def test_two_doors_need_two_ports(config: Config) -> None:
     assert check.faults(apart) == check.faults(config) == []
 
 
-async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, tmp_path: Path) -> None:
+async def test_unusable_keys_have_specific_fixes(config: Config, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("{}")
     provider = replace(config.get(AuthSettings), algorithm="RS256", secret="")
     cases: list[tuple[Config, str, str]] = [
@@ -198,7 +198,7 @@ async def test_keys_that_cannot_be_used_have_fixes_of_their_own(config: Config, 
         (None, False, "no S3 service answers"),
     ],
 )
-async def test_a_bucket_that_does_not_take_files(config: Config, status: int | None, ok: bool, fix: str) -> None:
+async def test_bucket_that_rejects_files_has_a_fix(config: Config, status: int | None, ok: bool, fix: str) -> None:
     async with served(answering(status or 500, b"<Error>why</Error>")) as door:  # type: ignore[arg-type]
         port = door.port if status else 1
         uploads = replace(BUCKET, s3_endpoint=f"http://127.0.0.1:{port}")
@@ -207,7 +207,7 @@ async def test_a_bucket_that_does_not_take_files(config: Config, status: int | N
     assert ok or (f"HTTP {status}" if status else "onnect") in found.detail
 
 
-def test_causes_with_a_fix_of_their_own() -> None:
+def test_known_causes_have_specific_fixes() -> None:
     causes = [
         asyncpg.InvalidPasswordError("x"), asyncpg.InvalidCatalogNameError("x"), asyncpg.DiskFullError("x"),
         asyncpg.TooManyConnectionsError("x"), asyncpg.ReadOnlySQLTransactionError("x"), asyncpg.CannotConnectNowError("x"),
@@ -219,7 +219,7 @@ def test_causes_with_a_fix_of_their_own() -> None:
     assert "password" in fixes[0]
 
 
-async def test_a_row_is_written_and_read_back(config: Config, moderator: Postgres) -> None:
+async def test_write_probe_reads_the_row_back(config: Config, moderator: Postgres) -> None:
     finding = await doctor_postgres.try_a_write(moderator)
     assert (finding.ok, finding.code) == (True, "postgres.write")
     await moderator.run("alter table write_probes rename to elsewhere")
@@ -243,7 +243,7 @@ def test_replicas_are_reported() -> None:
     assert judge([row | {"state": None, "sync": None, "behind": None}]).state == "ok"  # type: ignore[list-item]
 
 
-async def test_a_connection_of_its_own_keeps_its_session(moderator: Postgres, config: Config) -> None:
+async def test_dedicated_connection_keeps_its_session(moderator: Postgres, config: Config) -> None:
     assert await pooling_problem(moderator) == ""
 
 
@@ -318,7 +318,7 @@ PARAMETERS = "ignore_startup_parameters = " + ",".join(postgres_module.server_se
         ("transaction", "", "postgres.server"),
     ],
 )
-async def test_a_pooler_that_does_not_keep_sessions(
+async def test_pooler_without_sessions_is_found(
     tmp_path: Path, config: Config, mode: str, more: str, code: str
 ) -> None:
     for folder in (tmp_path, *tmp_path.parents[:3]):
@@ -337,7 +337,7 @@ async def test_a_pooler_that_does_not_keep_sessions(
 # --- Redis --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_redis_that_does_not_let_us_in(config: Config, own_redis: redis.Server) -> None:
+async def test_redis_that_rejects_the_connection_has_a_fix(config: Config, own_redis: redis.Server) -> None:
     mine = replace(config, redis=replace(config.redis, url=own_redis.url))
     cases = {"without": mine, "number": replace(mine, redis=replace(mine.redis, url=f"{own_redis.url}?db=99"))}
     assert "with this number" in (await said(cases["number"], "check"))["redis.server"].fix
@@ -369,7 +369,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
+def test_unwritable_folder_has_a_fix(tmp_path: Path) -> None:
     find = checks.folder_finding
     assert find("uploads", tmp_path / "not" / "yet", "uploads.dir", "uploads").ok
     assert list(tmp_path.iterdir()) == []
@@ -386,7 +386,7 @@ def test_a_folder_that_takes_no_files(tmp_path: Path) -> None:
     assert "chown" in checks.folder_fix(OSError(errno.EACCES, "x"), tmp_path, "data.dir")
 
 
-def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uid_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs under any user id."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
@@ -397,9 +397,7 @@ def test_a_user_id_without_an_account_has_a_name(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("command", ["check", "doctor"])
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/chatd-data"])
-def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(
-    tmp_path: Path, command: str, place: str
-) -> None:
+def test_uncreatable_data_folder_is_one_finding_of_many(tmp_path: Path, command: str, place: str) -> None:
     (tmp_path / "file").write_text("")
     environment = {**os.environ, "CHATD_DATA__DIR": place, "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0"}
     done = run_chatd((command, "--json"), tmp_path, environment)
@@ -414,7 +412,7 @@ def test_a_data_folder_that_cannot_be_made_is_one_line_among_the_others(
 # --- nodes --------------------------------------------------------------------------------------------------------
 
 
-async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: Path) -> None:
+async def test_nodes_with_different_secrets_or_upload_stores_are_found(config: Config, tmp_path: Path) -> None:
     other = replace(config, data=replace(config.data, dir=str(tmp_path / "b"))).using(
         replace(config.get(AuthSettings), secret="another-secret-of-more-than-32-bytes")
     )
@@ -429,7 +427,7 @@ async def test_nodes_that_differ_in_secrets_or_files(config: Config, tmp_path: P
             assert config.get(AuthSettings).secret not in found[code].detail
 
 
-def test_what_is_not_known_is_not_compared() -> None:
+def test_unknown_values_are_not_compared() -> None:
     judge = doctor_nodes.judge_equal
     assert judge("x", {"a": "1", "b": "", "c": "1"}, "fix", "code").ok
     assert judge("x", {"a": ""}, "fix", "code").ok
@@ -439,7 +437,7 @@ def test_what_is_not_known_is_not_compared() -> None:
 # --- the report ---------------------------------------------------------------------------------------------------
 
 
-def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
+def test_finding_has_one_of_three_states(capsys: pytest.CaptureFixture[str]) -> None:
     findings = [
         Finding("a", True, "d"),
         Finding("b", True, "d", "look", "b", warn=True),
@@ -453,7 +451,7 @@ def test_there_are_three_states(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(text in shown for text in ("ok   a", "warn b", "-> look", "FAIL c", "-> mend"))
 
 
-def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
+def test_findings_that_can_fail_have_a_fix() -> None:
     without = []
     for path in sorted((ROOT / "chatd").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -468,7 +466,7 @@ def test_each_finding_that_can_be_wrong_has_a_fix() -> None:
     assert without == []
 
 
-def test_a_release_with_known_holes_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_release_with_known_vulnerabilities_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     old, new = (
         check.release("Redis release", "redis", (6, 2, 1), "x"),
         check.release("Redis release", "redis", (8, 2, 9), "x"),

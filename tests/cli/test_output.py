@@ -28,7 +28,7 @@ def unprintable(text: str) -> set[str]:
     return {sign for sign in text if not sign.isprintable() and sign != "\n"}
 
 
-def test_all_output_of_the_commands_goes_through_one_file() -> None:
+def test_commands_print_through_one_module() -> None:
     found = []
     for path in sorted(CLI.glob("*.py")):
         if path.name not in ("printing.py", "streams.py"):
@@ -41,7 +41,7 @@ def test_all_output_of_the_commands_goes_through_one_file() -> None:
 @pytest.mark.parametrize(
     "sign", [*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *"\u061c\u200e\u2028\u202e\u2069\ufeff\U000e0001"]
 )
-def test_json_keeps_its_values(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_values_are_unchanged(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_json(json.dumps({"a": f"x{sign}y"}, ensure_ascii=False))
     shown = capsys.readouterr().out
     assert unprintable(shown) == set()
@@ -69,7 +69,7 @@ def reading(user: str, report: str) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
-async def test_no_command_prints_control_characters(db: Postgres, environment: dict[str, str], tmp_path: Path) -> None:
+async def test_commands_print_no_control_characters(db: Postgres, environment: dict[str, str], tmp_path: Path) -> None:
     user, report = await plant(db)
     for act in (("users", "strike"), ("bans", "add")):
         run_chatd((*act, user, "--reason", EVIL), tmp_path, environment)
@@ -79,7 +79,7 @@ async def test_no_command_prints_control_characters(db: Postgres, environment: d
         assert shown
 
 
-def test_help_on_an_ascii_terminal(tmp_path: Path) -> None:
+def test_help_is_printed_on_an_ascii_terminal(tmp_path: Path) -> None:
     for done in run_commands([("users", "--help"), ("restored", "--help")], tmp_path, os.environ | ASCII):
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.isascii()
@@ -95,7 +95,7 @@ def test_help_on_an_ascii_terminal(tmp_path: Path) -> None:
         ("check --show", ">&-", 0),
     ],
 )
-def test_output_that_goes_nowhere(arguments: str, redirect: str, code: int, tmp_path: Path) -> None:
+def test_closed_output_ends_the_command(arguments: str, redirect: str, code: int, tmp_path: Path) -> None:
     command = f"{sys.executable} -m chatd {arguments} {redirect}"
     reader, writer = os.pipe()
     os.close(reader)
@@ -108,7 +108,7 @@ def test_output_that_goes_nowhere(arguments: str, redirect: str, code: int, tmp_
     assert "Exception ignored" not in done.stderr
 
 
-def test_an_argument_that_is_no_text() -> None:
+def test_argument_that_is_not_utf8_is_refused() -> None:
     done = subprocess.run(
         [sys.executable.encode(), b"-m", b"chatd", b"users", b"add", b"\xff"],
         capture_output=True,

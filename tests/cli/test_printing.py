@@ -21,17 +21,17 @@ def shown(*parts: str | tuple[str, str]) -> str:
 
 @given(text=st.text() | st.sampled_from(EVIL))
 @example(text=r"\[/]")
-def test_a_text_is_what_it_is(text: str) -> None:
+def test_text_is_printed_without_markup(text: str) -> None:
     expected = printable(text, keep="\n")
     assert shown((text, "bold"), "|", text) == f"{expected}|{expected}\n"
     assert all(sign.isprintable() or sign in "\n\u200c\u200d" for sign in expected)
 
 
-def test_the_words_of_scripts_that_join_stay_as_they_are() -> None:
+def test_joiners_are_printed() -> None:
     assert printable("می\u200cخواهم 👩\u200d👧\tx") == "می\u200cخواهم 👩\u200d👧 x"
 
 
-def test_no_value_can_be_taken_for_another_field() -> None:
+def test_values_cannot_imitate_fields() -> None:
     assert fields({"name": "Ann\nerased_at 1", "state": "open"}).plain.splitlines() == [
         "name           Ann",
         "               erased_at 1",
@@ -40,7 +40,9 @@ def test_no_value_can_be_taken_for_another_field() -> None:
 
 
 @pytest.mark.parametrize(("rows", "text"), [((), "none\n"), ([("1", "a\nb"), ("2",)], "1\n    a?b\n2\n")])
-def test_records(rows: list[tuple[str, ...]], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_printed_in_indented_lines(
+    rows: list[tuple[str, ...]], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = io.StringIO()
     monkeypatch.setattr(printing, "out", Console(file=file, soft_wrap=True))
     printing.records(rows)

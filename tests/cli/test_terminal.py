@@ -88,7 +88,7 @@ async def screen(arguments: tuple[str, ...], home: Path, start: Start = Process,
         os.close(slave)
 
 
-async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, tmp_path: Path) -> None:
+async def test_typed_line_is_redrawn_below_new_lines(daemon: Daemon, tmp_path: Path) -> None:
     async with screen(chat(daemon, "--as", "alice"), tmp_path) as alice:
         before = alice.modes()
         await alice.sees("> ")
@@ -124,7 +124,7 @@ async def test_what_is_typed_is_drawn_again_below_what_arrives(daemon: Daemon, t
         assert (await alice.ends(), alice.modes()) == (0, before)
 
 
-async def test_the_terminal_is_restored_however_it_ends(daemon: Daemon, tmp_path: Path) -> None:
+async def test_terminal_is_restored_at_the_end(daemon: Daemon, tmp_path: Path) -> None:
     for start, keys in ((Process, "text\x03"), (Process, "/quit\r"), (partial(Process, crash=True), "text\r")):
         async with screen(chat(daemon), tmp_path, start) as person:
             before = person.modes()
@@ -147,9 +147,7 @@ async def test_the_terminal_is_restored_after_a_signal(daemon: Daemon, tmp_path:
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["ctrl-z", "kill"])
-async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(
-    daemon: Daemon, tmp_path: Path, by_key: bool
-) -> None:
+async def test_terminal_is_restored_while_the_program_is_stopped(daemon: Daemon, tmp_path: Path, by_key: bool) -> None:
     async with screen(chat(daemon), tmp_path) as person:
         before = person.modes()
         await person.sees("> ")
@@ -174,7 +172,7 @@ async def test_a_stopped_program_leaves_the_terminal_and_takes_it_again(
         assert (await person.ends(), person.modes()) == (0, before)
 
 
-async def test_a_terminal_that_is_not_utf8(daemon: Daemon, tmp_path: Path) -> None:
+async def test_terminal_without_utf8_is_supported(daemon: Daemon, tmp_path: Path) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     async with screen(chat(daemon), tmp_path, Interpreter, **ascii_only) as person:
         await person.sees("> ")
@@ -197,7 +195,7 @@ async def test_a_terminal_that_is_not_utf8(daemon: Daemon, tmp_path: Path) -> No
         ("a\x00\x1b[200~b", "ab"),
     ],
 )
-def test_keys(keys: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_edit_the_line(keys: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     whole = LineEditor(0)
     assert list(whole.feed(keys.encode() + b"\r")) == [line]
     one_by_one = LineEditor(0)
@@ -206,7 +204,7 @@ def test_keys(keys: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
         list(whole.feed(b"\x04"))
 
 
-def test_a_long_line_takes_one_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_line_takes_one_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "10")
     editor = LineEditor(0)
     list(editor.feed("日本語中国x".encode()))

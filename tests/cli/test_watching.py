@@ -42,7 +42,7 @@ async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess
     return done
 
 
-async def test_nodes(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
+async def test_nodes_are_listed(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
     async with daemon.person():
         await those_who(redis, 1)
         # Until the next snapshot of the node, which has the session.
@@ -55,13 +55,13 @@ async def test_nodes(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -
         assert row["address"].rpartition(":")[2] in text
 
 
-async def test_nobody_is_there(chatd: Run) -> None:
+async def test_nodes_and_top_fail_without_a_node(chatd: Run) -> None:
     assert json.loads(chatd("nodes", "--json", CHATD_REDIS__PREFIX="nobody").stdout) == []
     away = chatd("nodes", CHATD_REDIS__URL="redis://127.0.0.1:1")
     assert (away.returncode, "Redis is unreachable" in away.stderr, "Traceback" in away.stderr) == (1, True, False)
 
 
-async def test_top_once(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
+async def test_top_once_prints_one_sample(daemon: Daemon, config: Config, redis: Redis, chatd: Run) -> None:
     async with daemon.pair() as (alice, bob, conversation), trio.open_nursery() as nursery:
 
         async def talk() -> None:
@@ -118,7 +118,7 @@ def drawn(view: View) -> str:
     return captured.get()
 
 
-def test_rates_are_differences() -> None:
+def test_rates_are_differences_of_snapshots() -> None:
     before = snapshot("a", 1000, numbers=numbers(messages_total=5), durations=commands(ping=noted(9, 9, 9)))
     now = snapshot(
         "a",
@@ -136,13 +136,13 @@ def test_rates_are_differences() -> None:
     }
 
 
-def test_a_node_that_is_new_is_measured_from_its_start_and_one_that_left_is_gone() -> None:
+def test_new_node_is_measured_from_its_start() -> None:
     young = snapshot("young", 500, numbers=numbers(deliveries_total=100), durations=commits(0.001))
     view = view_of([snapshot("left", 400)], [young])
     assert [(line.node, line.deliveries, line.commits.p99) for line in view.nodes] == [("young", 200, 1)]
 
 
-def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
+def test_numbers_are_not_folded_on_a_narrow_terminal() -> None:
     identity = Identity("a", "a-host-with-a-long-name.internal.example.org", 1234567, "1", 0, "", "")
     many = numbers(deliveries_total=7_654_000, connections=98_765, message_log_waiting_entries=19_999)
     text = drawn(view_of([], [snapshot("a", 1000, identity=identity, durations=commits(0.1, 3), numbers=many)]))
@@ -150,14 +150,14 @@ def test_numbers_are_shown_whole_on_a_narrow_terminal() -> None:
         assert number in text
 
 
-def test_nothing_is_there_and_nothing_has_happened() -> None:
+def test_view_without_nodes_is_empty() -> None:
     assert view_of([], []).nodes == []
     same = snapshot("a", 1000)
     view = view_of([same], [same])
     assert (view.messages, view.nodes[0].commands.p50, view.match.owner) == (0, None, "")
 
 
-def test_what_stands_in_redis_cannot_write_to_the_terminal() -> None:
+def test_data_in_redis_cannot_control_the_terminal() -> None:
     evil = "\x1b]0;owned\x07[red]x\r\n"
     assert plain(evil).plain == "?]0;owned?[red]x??"
     node = snapshot(

@@ -74,7 +74,7 @@ async def line_to(daemon: Daemon) -> AsyncIterator[Line]:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(daemon: Daemon) -> None:
+async def test_unstable_connection_loses_and_repeats_nothing(daemon: Daemon) -> None:
     http = daemon.addresses.http
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
     async with line_to(daemon) as line, connect(line.url, alice) as a, connect(line.url, bob, codec="json") as b:
@@ -91,7 +91,7 @@ async def test_a_line_that_breaks_again_and_again_loses_and_repeats_nothing(daem
         assert await texts(b, 60) == wanted
 
 
-async def test_a_later_client_with_the_position_is_told_what_came_in_between(daemon: Daemon) -> None:
+async def test_client_with_a_saved_position_gets_the_missed_events(daemon: Daemon) -> None:
     http, socket = daemon.addresses.http, daemon.addresses.socket
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
     async with connect(socket, alice) as a:
@@ -106,7 +106,7 @@ async def test_a_later_client_with_the_position_is_told_what_came_in_between(dae
             assert await texts(b, 2) == ["two", "three"]
 
 
-async def test_what_was_changed_while_away_is_told_in_its_place(daemon: Daemon) -> None:
+async def test_changes_while_offline_are_emitted_in_order(daemon: Daemon) -> None:
     """A message that is new and was edited since comes with a later page of the sync, even with the last one."""
     http, socket = daemon.addresses.http, daemon.addresses.socket
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
@@ -123,7 +123,7 @@ async def test_what_was_changed_while_away_is_told_in_its_place(daemon: Daemon) 
             assert await texts(b, 150) == wanted
 
 
-async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> None:
+async def test_short_token_is_renewed_on_the_open_connection(config: Config) -> None:
     short = config.using(replace(config.get(AuthSettings), access_ttl=1.5, leeway=0.0))
     async with running(short) as daemon:
         account = await sign_up(daemon.addresses.http)
@@ -133,7 +133,7 @@ async def test_a_short_token_is_renewed_and_the_client_stays(config: Config) -> 
             assert (await client.ping(7)).ts == 7
 
 
-async def test_a_definite_no_is_raised(daemon: Daemon) -> None:
+async def test_permanent_refusal_is_raised(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     async with connect(daemon.addresses.socket, account) as client:
         with pytest.raises(Refused) as caught:
@@ -144,7 +144,7 @@ async def test_a_definite_no_is_raised(daemon: Daemon) -> None:
             pass
 
 
-async def test_who_is_logged_out_does_not_come_back(daemon: Daemon) -> None:
+async def test_logged_out_client_does_not_reconnect(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     with pytest.raises(Ended), trio.fail_after(PATIENCE):  # noqa: PT012
         async with connect(daemon.addresses.socket, account) as client:
@@ -152,7 +152,7 @@ async def test_who_is_logged_out_does_not_come_back(daemon: Daemon) -> None:
             await trio.sleep_forever()
 
 
-async def test_a_file_is_sent_from_memory_and_from_a_path(daemon: Daemon, tmp_path: Path) -> None:
+async def test_file_is_uploaded_from_memory_and_from_a_path(daemon: Daemon, tmp_path: Path) -> None:
     account = await sign_up(daemon.addresses.http)
     path = tmp_path / 'a "quoted"\nname.pdf'
     path.write_bytes(b"%PDF-1.7 and more")
@@ -169,14 +169,14 @@ async def test_a_file_is_sent_from_memory_and_from_a_path(daemon: Daemon, tmp_pa
             await client.upload(b"x")
 
 
-async def test_a_file_is_sent_although_the_token_has_expired(daemon: Daemon) -> None:
+async def test_file_is_uploaded_after_the_token_has_expired(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     async with connect(daemon.addresses.socket, account) as client:
         account.access_token = daemon.token(account.user, exp=1)
         assert (await client.upload(b"hello")).size == 5
 
 
-async def test_a_reader_that_stalls_and_resumes_has_missed_nothing(config: Config) -> None:
+async def test_reader_that_stalls_and_resumes_misses_nothing(config: Config) -> None:
     """The connection lives on, its conversations are behind, and the client syncs them by itself."""
     small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
     async with running(small) as daemon, line_to(daemon) as line, daemon.person() as alice, daemon.person() as carol:

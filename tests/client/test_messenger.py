@@ -37,7 +37,7 @@ async def two(daemon: Daemon) -> tuple[Account, Account]:
     return await sign_up(http, name="alice"), await sign_up(http, name="bob")
 
 
-async def test_what_becomes_of_messages_and_groups_is_told(daemon: Daemon) -> None:
+async def test_changes_of_messages_and_groups_are_emitted(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as b:
         group = (await a.create([bob.user], "us")).conversation.id
@@ -60,7 +60,7 @@ async def test_what_becomes_of_messages_and_groups_is_told(daemon: Daemon) -> No
         assert revs == list(range(revs[0], revs[0] + 8))
 
 
-async def test_the_same_is_told_to_who_was_away(daemon: Daemon) -> None:
+async def test_offline_client_gets_the_same_changes(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a:
         async with client_of(daemon, bob) as b:
@@ -84,7 +84,7 @@ async def test_the_same_is_told_to_who_was_away(daemon: Daemon) -> None:
             assert events[5].departure.user == carol.user
 
 
-async def test_who_is_removed_and_added_again_is_told_each_and_reads_no_history(daemon: Daemon) -> None:
+async def test_removed_and_readded_member_gets_both_events_and_no_history(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as b:
         group = (await a.create([bob.user], "us")).conversation.id
@@ -101,7 +101,7 @@ async def test_who_is_removed_and_added_again_is_told_each_and_reads_no_history(
         assert (await told(b, "conversation.gone"))[0].reason == "dissolved"
 
 
-async def test_who_was_removed_while_away_is_told(daemon: Daemon) -> None:
+async def test_removal_while_offline_is_emitted(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a:
         async with client_of(daemon, bob) as b:
@@ -114,7 +114,7 @@ async def test_who_was_removed_while_away_is_told(daemon: Daemon) -> None:
             assert not b.position["conversations"]
 
 
-async def test_what_one_device_sets_the_other_is_told(daemon: Daemon) -> None:
+async def test_settings_are_emitted_on_the_other_device(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as phone, client_of(daemon, bob) as tablet:
         one = (await a.open(bob.user)).conversation.id
@@ -129,7 +129,7 @@ async def test_what_one_device_sets_the_other_is_told(daemon: Daemon) -> None:
         assert (await a.receipts(one, said)).counts == ReceiptCounts(members=1, read=1, delivered=0)
 
 
-async def test_what_was_forwarded_from_here_does_not_come_back(daemon: Daemon) -> None:
+async def test_own_forwarded_message_is_not_emitted(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as b:
         one = (await a.open(bob.user)).conversation.id

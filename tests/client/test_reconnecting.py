@@ -56,7 +56,7 @@ def rejected(status: int, code: str, *headers: tuple[bytes, bytes]) -> Connectio
 UNAUTHENTICATED = rejected(401, "unauthenticated")
 
 
-async def test_a_server_that_is_away_is_tried_with_growing_patience(autojump_clock: MockClock) -> None:
+async def test_unreachable_server_is_retried_with_backoff(autojump_clock: MockClock) -> None:
     server = Server(*[OSError()] * 12)
     async with client_of(server):
         assert len(server.dialled) == 13
@@ -64,7 +64,7 @@ async def test_a_server_that_is_away_is_tried_with_growing_patience(autojump_clo
         assert max(server.waits) > 5
 
 
-async def test_a_drained_client_comes_back_when_it_was_told_to(autojump_clock: MockClock) -> None:
+async def test_drained_client_reconnects_after_retry_in_ms(autojump_clock: MockClock) -> None:
     server = Server()
     async with client_of(server) as client:
         server.wires[0].end(1001, "retry_in_ms=7000")
@@ -76,14 +76,14 @@ async def test_a_drained_client_comes_back_when_it_was_told_to(autojump_clock: M
         assert 7 <= server.waits[0] <= 7.5
 
 
-async def test_retry_after_of_a_full_server_is_obeyed(autojump_clock: MockClock) -> None:
+async def test_retry_after_of_an_overloaded_server_is_respected(autojump_clock: MockClock) -> None:
     server = Server(rejected(503, "maintenance", (b"Retry-After", b"12")))
     async with client_of(server):
         assert 12 <= server.waits[0] <= 12.5
 
 
 @pytest.mark.parametrize("code", [1009, 4002, 4400, 4403, 4404, 4999])
-async def test_who_is_told_not_to_come_back_does_not(code: int, autojump_clock: MockClock) -> None:
+async def test_client_does_not_reconnect_after_a_permanent_close(code: int, autojump_clock: MockClock) -> None:
     server = Server()
     with pytest.raises(Ended, match=str(code)):  # noqa: PT012
         async with client_of(server):
@@ -93,7 +93,7 @@ async def test_who_is_told_not_to_come_back_does_not(code: int, autojump_clock: 
 
 
 @pytest.mark.parametrize("code", [1001, 1006, 1011, 4000, 4029, 4100])
-async def test_after_any_other_end_it_does(code: int, autojump_clock: MockClock) -> None:
+async def test_client_reconnects_after_any_other_close(code: int, autojump_clock: MockClock) -> None:
     server = Server()
     async with client_of(server) as client:
         server.wires[0].end(code)
@@ -109,7 +109,7 @@ async def test_an_expired_token_is_replaced(autojump_clock: MockClock) -> None:
         assert server.tokens == ["first", "second"]
 
 
-async def test_a_fresh_token_that_is_refused_too_ends_it(autojump_clock: MockClock) -> None:
+async def test_rejected_fresh_token_ends_the_client(autojump_clock: MockClock) -> None:
     server = Server(UNAUTHENTICATED, UNAUTHENTICATED, UNAUTHENTICATED)
     with pytest.raises(Refused, match="unauthenticated"):
         async with client_of(server, Tokens("second", "third")):
@@ -118,13 +118,13 @@ async def test_a_fresh_token_that_is_refused_too_ends_it(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("trouble", [OSError(), Refused("unavailable"), Refused("rate_limited")])
-async def test_a_refresh_that_cannot_be_had_now_is_tried_again(trouble: Exception, autojump_clock: MockClock) -> None:
+async def test_failed_refresh_is_retried(trouble: Exception, autojump_clock: MockClock) -> None:
     server = Server(UNAUTHENTICATED, UNAUTHENTICATED)
     async with client_of(server, Tokens(trouble, "second")):
         assert server.tokens == ["first", "first", "second"]
 
 
-async def test_a_token_that_ends_soon_is_renewed_on_the_open_connection(autojump_clock: MockClock) -> None:
+async def test_expiring_token_is_renewed_on_the_open_connection(autojump_clock: MockClock) -> None:
     server = Server()
     server.handlers["auth.refresh"] = lambda body: {"t": "auth.refreshed", "expires_at": 1}
     async with client_of(server, Tokens("second")):
@@ -134,7 +134,7 @@ async def test_a_token_that_ends_soon_is_renewed_on_the_open_connection(autojump
         assert len(server.dialled) == 1
 
 
-async def test_a_dead_line_is_noticed_and_left(autojump_clock: MockClock) -> None:
+async def test_dead_connection_is_detected_and_closed(autojump_clock: MockClock) -> None:
     server = Server()
     async with client_of(server) as client:
         await trio.sleep(60)
@@ -142,7 +142,7 @@ async def test_a_dead_line_is_noticed_and_left(autojump_clock: MockClock) -> Non
         assert (client.state, len(server.dialled)) == ("connected", 2)
 
 
-async def test_a_message_keeps_its_client_id_over_connections(autojump_clock: MockClock) -> None:
+async def test_message_keeps_its_client_id_across_connections(autojump_clock: MockClock) -> None:
     server = Server()
     async with client_of(server) as client:
         first, second = client.send_nowait("c", "one"), client.send_nowait("c", "two")
@@ -154,7 +154,7 @@ async def test_a_message_keeps_its_client_id_over_connections(autojump_clock: Mo
         assert [body["text"] for body in server.asked_for("message.send")] == ["one", "one", "two"]
 
 
-async def test_a_message_that_is_too_long_fails_alone(autojump_clock: MockClock) -> None:
+async def test_too_long_message_fails_without_affecting_others(autojump_clock: MockClock) -> None:
     server = Server()
     server.handlers["message.send"] = lambda body: ack(body, 1)
     async with client_of(server) as client:
@@ -165,7 +165,7 @@ async def test_a_message_that_is_too_long_fails_alone(autojump_clock: MockClock)
         assert len(server.dialled) == 1
 
 
-async def test_a_refused_sync_does_not_keep_the_others_waiting(autojump_clock: MockClock) -> None:
+async def test_refused_sync_does_not_delay_other_conversations(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state(id_, 5) for id_ in ("gone", "busy", "fine")]
     tries: list[str] = []
@@ -184,7 +184,7 @@ async def test_a_refused_sync_does_not_keep_the_others_waiting(autojump_clock: M
         assert "gone" not in client.position["conversations"]
 
 
-async def test_a_position_has_what_the_app_has_taken(autojump_clock: MockClock) -> None:
+async def test_position_contains_only_taken_events(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 0)]
     async with client_of(server) as client:
@@ -199,7 +199,7 @@ async def test_a_position_has_what_the_app_has_taken(autojump_clock: MockClock) 
         assert client.position["conversations"]["c"] == [3, 3, False]
 
 
-async def test_what_did_not_fit_comes_later_and_in_order(autojump_clock: MockClock) -> None:
+async def test_events_beyond_the_queue_are_emitted_later_in_order(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 0)]
     server.handlers["conversation.sync"] = lambda body: changes(body["rev"], 50)
@@ -212,7 +212,7 @@ async def test_what_did_not_fit_comes_later_and_in_order(autojump_clock: MockClo
         assert [(await told(client)).rev for _ in range(50)] == list(range(1, 51))
 
 
-async def test_a_server_restored_from_a_backup_says_so(autojump_clock: MockClock) -> None:
+async def test_restored_server_resets_conversations(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 3)]
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [9, 9, False]}}) as client:
@@ -221,7 +221,7 @@ async def test_a_server_restored_from_a_backup_says_so(autojump_clock: MockClock
         assert (await told(client)).rev == 4
 
 
-async def test_a_token_that_worked_is_replaced_again_when_it_is_old(autojump_clock: MockClock) -> None:
+async def test_accepted_token_is_replaced_again_after_expiry(autojump_clock: MockClock) -> None:
     server = Server(UNAUTHENTICATED, None, UNAUTHENTICATED)
     async with client_of(server, Tokens("second", "third")):
         server.wires[0].end(1006)
@@ -229,7 +229,7 @@ async def test_a_token_that_worked_is_replaced_again_when_it_is_old(autojump_clo
         assert server.tokens == ["first", "second", "second", "third"]
 
 
-async def test_the_client_id_of_somebody_else_is_theirs(autojump_clock: MockClock) -> None:
+async def test_client_id_of_another_user_is_not_own(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 0)]
     server.handlers["message.send"] = lambda body: ack(body, 1)
@@ -239,7 +239,7 @@ async def test_the_client_id_of_somebody_else_is_theirs(autojump_clock: MockCloc
         assert (await told(client)).message.seq == 2
 
 
-async def test_a_message_that_cannot_be_written_down_fails_alone(autojump_clock: MockClock) -> None:
+async def test_unencodable_message_fails_without_affecting_others(autojump_clock: MockClock) -> None:
     server = Server()
     server.handlers["message.send"] = lambda body: ack(body, 1)
     async with client_of(server) as client:
@@ -250,7 +250,7 @@ async def test_a_message_that_cannot_be_written_down_fails_alone(autojump_clock:
         assert (await client.send("c", "good")).seq == 1
 
 
-async def test_a_bug_of_the_server_does_not_make_history_new(autojump_clock: MockClock) -> None:
+async def test_internal_error_does_not_turn_history_into_new_messages(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 12)]
     answers = [error("internal"), changes(10, 12)]
@@ -262,7 +262,7 @@ async def test_a_bug_of_the_server_does_not_make_history_new(autojump_clock: Moc
 class AppError(Exception): ...
 
 
-async def test_what_the_app_raises_comes_out_as_it_was(autojump_clock: MockClock) -> None:
+async def test_exception_of_the_app_propagates_unchanged(autojump_clock: MockClock) -> None:
     with pytest.raises(AppError):
         async with client_of(Server()):
             raise AppError
@@ -284,7 +284,7 @@ def session_state(**fields: Any) -> dict[str, Any]:
     }
 
 
-async def test_something_of_ones_own_is_fetched_when_the_server_says_so(autojump_clock: MockClock) -> None:
+async def test_own_changes_are_fetched_after_session_behind(autojump_clock: MockClock) -> None:
     server = Server()
     answers = [
         session_state(cursor="one"),
@@ -301,7 +301,7 @@ async def test_something_of_ones_own_is_fetched_when_the_server_says_so(autojump
         assert client.position["cursor"] == "three"
 
 
-async def test_a_conversation_that_ended_while_away_is_told_once(autojump_clock: MockClock) -> None:
+async def test_conversation_ended_while_offline_is_emitted_once(autojump_clock: MockClock) -> None:
     server = Server()
     server.handlers["session.sync"] = lambda body: session_state(gone=["c", "never-known"])
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [4, 4, False]}}) as client:
@@ -312,7 +312,7 @@ async def test_a_conversation_that_ended_while_away_is_told_once(autojump_clock:
         assert (await told(client)).t == "maintenance.mode"
 
 
-async def test_own_counters_that_did_not_fit_come_with_the_next_states(autojump_clock: MockClock) -> None:
+async def test_own_counters_beyond_the_queue_come_with_the_next_states(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 0)]
     async with client_of(server) as client:

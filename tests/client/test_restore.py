@@ -81,7 +81,7 @@ async def told(client: Client, kind: str) -> Reply:
 
 @covers("session.sync")
 @pytest.mark.parametrize("restore", RESTORES, ids=lambda one: str(one.__name__))
-async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
+async def test_messages_lost_by_a_restore_are_dropped_and_new_ones_emitted(
     config: Config, servers: Servers, tmp_path: Path, restore: Restore
 ) -> None:
     """The numbers of the message that is gone are given to another one: only the epoch can tell."""
@@ -112,7 +112,7 @@ async def test_what_is_gone_is_dropped_and_what_came_instead_is_seen(
             assert (await told(client, "message.new"))["message"]["text"] == "live"
 
 
-async def test_nodes_that_run_notice_it(config: Config, servers: Servers, tmp_path: Path) -> None:
+async def test_running_nodes_detect_a_restore(config: Config, servers: Servers, tmp_path: Path) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "kept")
         await dump(config, folder := tmp_path / "backup")
@@ -129,7 +129,7 @@ async def test_nodes_that_run_notice_it(config: Config, servers: Servers, tmp_pa
 
 @covers("conversation.sync")
 @pytest.mark.parametrize("ahead", [1, 1000, 2**53])
-async def test_a_rev_that_is_ahead_is_answered_from_the_beginning(daemon: Daemon, ahead: int) -> None:
+async def test_sync_with_a_rev_ahead_of_the_server_starts_from_the_beginning(daemon: Daemon, ahead: int) -> None:
     """Page by page: only the first one says that it begins anew."""
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(3):
@@ -147,7 +147,7 @@ async def test_a_rev_that_is_ahead_is_answered_from_the_beginning(daemon: Daemon
         assert not (await bob.call("conversation.sync", conversation=conversation, rev=rev))["reset"]
 
 
-async def test_the_client_drops_a_conversation_that_the_server_has_not_come_as_far_in(daemon: Daemon) -> None:
+async def test_client_drops_a_conversation_whose_rev_is_ahead_of_the_server(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), connect(daemon.addresses.socket, bob.account) as client:
         await alice.send(conversation, "0")
         assert (await told(client, "message.new"))["message"]["text"] == "0"

@@ -145,7 +145,7 @@ STEPS = st.tuples(
 
 
 @given(st.lists(STEPS, max_size=40), st.integers(1, 3))
-def test_whatever_the_line_does_the_app_knows_what_the_server_knows(steps: list[tuple[str, str]], limit: int) -> None:
+def test_app_state_equals_server_state_after_any_connection_failure(steps: list[tuple[str, str]], limit: int) -> None:
     book, app, timeline = Book(), App(), at(0)
     last: dict[str, Any] | None = None
 
@@ -181,7 +181,7 @@ def test_whatever_the_line_does_the_app_knows_what_the_server_knows(steps: list[
     assert app.whole() == book.whole()
 
 
-def test_members_departures_and_info_of_a_sync_are_told_as_events_in_order() -> None:
+def test_members_departures_and_info_of_a_sync_become_events_in_order() -> None:
     timeline = at(3)
     timeline.take({"t": "behind", "conversation": HERE, "rev": 9})
     said = {"seq": 4, "rev": 6, "text": "x"}
@@ -195,7 +195,7 @@ def test_members_departures_and_info_of_a_sync_are_told_as_events_in_order() -> 
     assert timeline.position(told)["conversations"][HERE] == [3, 3, True]
 
 
-def test_who_was_removed_is_told_once_and_forgets_the_conversation() -> None:
+def test_removal_is_emitted_once_and_the_conversation_forgotten() -> None:
     timeline = at(3)
     assert tags(timeline.take(left(YOU, 4))) == ["member.left"]
     told = timeline.take(left(ME, 5))
@@ -207,7 +207,7 @@ def test_who_was_removed_is_told_once_and_forgets_the_conversation() -> None:
     assert at(3).take(left(ME, 4, actor=ME))[1]["reason"] == "left"
 
 
-def test_a_removal_that_comes_before_a_missed_message_is_told_at_once() -> None:
+def test_removal_before_a_missed_message_is_emitted_at_once() -> None:
     """What was missed before it cannot be had any more."""
     timeline = at(3)
     assert timeline.take({"t": "message.new", "conversation": HERE, "rev": 6, "message": {"seq": 6, "rev": 6}}) == []
@@ -215,7 +215,7 @@ def test_a_removal_that_comes_before_a_missed_message_is_told_at_once() -> None:
     assert not timeline.behind
 
 
-def test_what_is_gone_after_an_absence_is_told_once() -> None:
+def test_removal_while_offline_is_emitted_once() -> None:
     timeline = at(3)
     timeline.connected()
     timeline.remove_gone([HERE, "unknown"])
@@ -226,7 +226,7 @@ def test_what_is_gone_after_an_absence_is_told_once() -> None:
     assert timeline.position(told)["conversations"] == {HERE: [0, 0, True]}
 
 
-def test_who_is_added_again_begins_where_they_came_in() -> None:
+def test_member_added_again_starts_at_the_new_membership() -> None:
     timeline = at(3)
     timeline.take(left(ME, 4))
     new = {"id": HERE, "seq": 50, "rev": 62, "joined_seq": 49, "joined_rev": 60}
@@ -235,7 +235,7 @@ def test_who_is_added_again_begins_where_they_came_in() -> None:
     assert timeline.take(left(ME, 4)) == []
 
 
-def test_what_is_the_users_own_is_told_with_the_first_states_of_a_connection() -> None:
+def test_own_changes_are_emitted_with_the_first_states() -> None:
     timeline = at(3, cursor="old")
     timeline.connected()
     mark = {"conversation": HERE, "message": "m", "seq": 1, "starred_at": 5, "hidden": False}
@@ -249,7 +249,7 @@ def test_what_is_the_users_own_is_told_with_the_first_states_of_a_connection() -
     assert timeline.states_end("newer", {"conversations": [], "marks": [], "own": False}) == []
 
 
-def test_states_beside_live_events_take_nothing_back() -> None:
+def test_states_do_not_revert_live_events() -> None:
     """They may be older than what was told meanwhile."""
     timeline = at(9)
     assert timeline.take({"t": "session.behind"}) == []
@@ -261,7 +261,7 @@ def test_states_beside_live_events_take_nothing_back() -> None:
     assert timeline.places[HERE].rev == 9
 
 
-def test_news_of_a_conversation_that_nobody_has_told_of_wait_for_its_state() -> None:
+def test_events_of_an_unknown_conversation_wait_for_its_state() -> None:
     timeline = at(3)
     event = {"t": "message.new", "conversation": "other", "rev": 80, "message": {"seq": 70, "rev": 80}}
     assert (

@@ -35,7 +35,7 @@ def changes(after: int, top: int, limit: int) -> dict[str, Any]:
 @given(
     st.lists(st.sampled_from(["live", "lost", "twice", "sync", "reconnect", "restart"]), max_size=40), st.integers(1, 3)
 )
-def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
+def test_messages_are_emitted_once_and_in_order(steps: list[str], limit: int) -> None:
     timeline = Timeline()
     timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
     timeline.states_end("first")
@@ -69,7 +69,7 @@ def test_each_message_once_and_in_order(steps: list[str], limit: int) -> None:
     assert told == list(range(1, top + 1))
 
 
-def test_an_event_that_the_app_had_no_room_for_comes_again() -> None:
+def test_event_that_did_not_fit_the_queue_is_emitted_later() -> None:
     timeline = Timeline()
     timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
     timeline.states_end("x")
@@ -80,7 +80,7 @@ def test_an_event_that_the_app_had_no_room_for_comes_again() -> None:
     assert [found["message"]["seq"] for found in told] == [2, 3]
 
 
-def test_a_position_remembers_what_is_behind() -> None:
+def test_position_contains_open_gaps() -> None:
     timeline = Timeline({"cursor": "old", "conversations": {CONVERSATION: [1, 1, False]}})
     timeline.connected()
     timeline.take_states([{"id": CONVERSATION, "seq": 5, "rev": 5}])
@@ -92,7 +92,7 @@ def test_a_position_remembers_what_is_behind() -> None:
     assert timeline.position(told[1:]) == {"cursor": "new", "conversations": {CONVERSATION: [2, 2, True]}}
 
 
-def test_more_events_than_can_be_held_are_synced_once_more() -> None:
+def test_events_beyond_the_held_limit_are_synced_again() -> None:
     timeline = Timeline()
     timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
     timeline.states_end("x")
@@ -103,7 +103,7 @@ def test_more_events_than_can_be_held_are_synced_once_more() -> None:
     assert timeline.behind == {CONVERSATION}
 
 
-def test_backoff_forgets_only_after_a_stable_half_minute() -> None:
+def test_backoff_resets_after_a_stable_half_minute() -> None:
     backoff = Backoff(lambda: 1.0)
     assert [backoff.next_wait(0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
     backoff.connected(100)
@@ -113,14 +113,14 @@ def test_backoff_forgets_only_after_a_stable_half_minute() -> None:
     assert 7 <= backoff.next_wait(231, requested_s=7) <= 7.5
 
 
-def test_what_was_received_beyond_what_was_read_is_told_too() -> None:
+def test_delivered_position_beyond_the_read_position_is_emitted() -> None:
     timeline = Timeline({"cursor": "x", "conversations": {CONVERSATION: [9, 9, True]}})
     member = {"user": "u", "read_seq": 5, "delivered_seq": 9, "rev": 10}
     told = timeline.take_changes(CONVERSATION, {"messages": [], "members": [member], "rev": 10, "more": False})
     assert [(found["t"], found["seq"]) for found in told] == [("message.read", 5), ("message.delivered", 9)]
 
 
-def test_the_own_alias_of_a_match_is_known_until_it_is_kept_or_over() -> None:
+def test_own_alias_is_known_until_the_match_is_kept_or_ended() -> None:
     timeline = Timeline()
     timeline.user = "me"
     timeline.take_states([{"id": "old", "seq": 0, "rev": 2, "alias": "mine"}, {"id": "group", "seq": 0, "rev": 1}])

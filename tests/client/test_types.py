@@ -47,7 +47,7 @@ def test_every_answer_and_event_has_a_type(kind: type[msgspec.Struct]) -> None:
 
 
 @pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])
-def test_what_another_version_says_is_kept(codec: Any) -> None:
+def test_unknown_types_and_fields_are_kept(codec: Any) -> None:
     """New fields are ignored; a new type, or a field that has become another type, is told as it came."""
     ping = {"t": "pong", "ts": 1, "server_time": 2}
     assert typed(codec.decode(codec.encode(ping | {"new": [1]})), ANSWERS).server_time == 2
@@ -56,7 +56,7 @@ def test_what_another_version_says_is_kept(codec: Any) -> None:
         assert read == Unknown(t=body["t"], fields=body)
 
 
-def test_what_a_sync_has_found_has_a_type() -> None:
+def test_sync_results_have_a_type() -> None:
     """Events that the client makes of states, with only what states say."""
     member = {"user": "u", "name": None, "role": "member", "joined_at": 0, "read_seq": 2, "delivered_seq": 4, "rev": 4}
     info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}

@@ -26,7 +26,7 @@ from tests.support import NOBODY, Daemon, Person, covers, running
 @covers("block.list")
 @covers("message.send", "blocked")
 @covers("conversation.open", "blocked")
-async def test_the_blocked_one_cannot_write_type_or_open(daemon: Daemon) -> None:
+async def test_blocked_user_cannot_write_type_or_open(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
         await alice.send(conversation, "before")
         for _ in range(2):
@@ -53,14 +53,14 @@ async def test_the_blocked_one_cannot_write_type_or_open(daemon: Daemon) -> None
 
 @covers("user.block", "not_found")
 @covers("user.unblock", "not_found")
-async def test_who_cannot_be_blocked(daemon: Daemon) -> None:
+async def test_block_is_refused(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         assert (await alice.refused("user.block", user=NOBODY)).code == "not_found"
         assert (await alice.refused("user.block", user=alice.user)).code == "bad_request"
         assert (await alice.refused("user.unblock", user=bob.user)).code == "not_found"
 
 
-async def test_when_both_have_blocked_both_have_to_take_it_back(daemon: Daemon) -> None:
+async def test_mutual_block_ends_when_both_unblock(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.call("user.block", user=bob.user)
         await bob.call("user.block", user=alice.user)
@@ -74,7 +74,7 @@ async def test_when_both_have_blocked_both_have_to_take_it_back(daemon: Daemon) 
 
 @covers("conversation.create", "blocked")
 @covers("member.add", "blocked")
-async def test_in_a_group_both_stay_and_nobody_drags_the_blocker_into_another(daemon: Daemon) -> None:
+async def test_blocked_user_cannot_add_the_blocker_to_a_group(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         await ben.call("user.block", user=ann.user)
         await ann.send(id_, "still heard")
@@ -101,7 +101,7 @@ async def test_a_block_by_alias_ends_the_match_of_the_two(daemon: Daemon) -> Non
         assert (await alice.event("match.ended"))["reason"] == "left"
 
 
-async def test_a_reconnection_does_not_bring_typing_back(daemon: Daemon) -> None:
+async def test_typing_stays_blocked_after_a_reconnection(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await bob.call("user.block", user=alice.user)
         async with daemon.connected(bob.account) as tablet, daemon.connected(alice.account) as phone:
@@ -110,7 +110,7 @@ async def test_a_reconnection_does_not_bring_typing_back(daemon: Daemon) -> None
             assert not [event for event in tablet.events if event["t"] == "typing.start"]
 
 
-async def test_a_block_counts_although_the_match_of_the_two_cannot_be_ended_yet(
+async def test_block_applies_although_the_match_cannot_be_ended_yet(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with daemon.pair() as (alice, bob, conversation):
@@ -130,7 +130,7 @@ async def test_a_block_counts_although_the_match_of_the_two_cannot_be_ended_yet(
 @covers("reaction.add", "blocked")
 @covers("message.pin", "blocked")
 @covers("conversation.edit", "blocked")
-async def test_what_was_said_before_can_be_taken_back_and_not_be_used_to_say_more(daemon: Daemon) -> None:
+async def test_blocked_user_can_delete_but_not_edit_earlier_messages(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         fields = {"conversation": conversation, "message": (await alice.send(conversation)).message}
         await bob.call("reaction.add", emoji="👍", **fields)
@@ -143,7 +143,7 @@ async def test_what_was_said_before_can_be_taken_back_and_not_be_used_to_say_mor
         await alice.call("message.delete", **fields)
 
 
-async def test_blocking_and_unblocking_at_once_leaves_it_as_the_blocks_say(daemon: Daemon) -> None:
+async def test_simultaneous_block_and_unblock_leave_a_consistent_state(daemon: Daemon) -> None:
     async with (
         daemon.pair() as (alice, bob, conversation),
         open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db,
@@ -161,7 +161,7 @@ async def try_it(person: Person, command: str, user: str) -> None:
         await person.call(command, user=user)
 
 
-async def test_who_blocks_somebody_while_waiting_does_not_meet_them(daemon: Daemon) -> None:
+async def test_user_blocked_while_searching_is_not_matched(daemon: Daemon) -> None:
     async with daemon.people(3) as (alice, bob, eve):
         await alice.call("match.find", tags=["tea"])
         await alice.call("user.block", user=bob.user)
@@ -207,7 +207,7 @@ async def all_answers(
 
 
 @pytest.mark.parametrize("by_blocked", [False, True])
-async def test_under_a_block_receipts_are_each_ones_own(config: Config, by_blocked: bool) -> None:
+async def test_receipts_are_private_during_a_block(config: Config, by_blocked: bool) -> None:
     """Whoever of the two has blocked the other, neither learns how far the other has read, on no node and by no
     question.
     """
@@ -252,7 +252,7 @@ async def member_of(asker: Person, conversation: str, member: Person) -> dict[st
     return next(one for one in items if one["user"] == member.user)
 
 
-async def test_a_stranger_hears_the_same_of_a_blocked_conversation_and_of_none(daemon: Daemon) -> None:
+async def test_blocked_and_unknown_conversations_look_the_same_to_non_members(daemon: Daemon) -> None:
     """By every command that names a conversation."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
         message = (await alice.send(conversation))["message"]

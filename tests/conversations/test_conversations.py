@@ -8,7 +8,7 @@ daemon = shared
 
 
 @covers("conversation.open")
-async def test_one_conversation_per_pair_whoever_opens_it(daemon: Daemon) -> None:
+async def test_pair_of_users_has_one_direct_conversation(daemon: Daemon) -> None:
     async with daemon.person("alice") as alice, daemon.person("bob") as bob:
         first = await alice.call("conversation.open", user=bob.user)
         assert first["created"] is True
@@ -19,7 +19,7 @@ async def test_one_conversation_per_pair_whoever_opens_it(daemon: Daemon) -> Non
         assert (second["created"], second.conversation.id) == (False, first.conversation.id)
 
 
-async def test_both_open_it_at_once_and_get_the_same(daemon: Daemon) -> None:
+async def test_simultaneous_open_returns_the_same_conversation(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         found: list[str] = []
 
@@ -35,7 +35,7 @@ async def test_both_open_it_at_once_and_get_the_same(daemon: Daemon) -> None:
 
 
 @covers("conversation.open", "not_found")
-async def test_opening_needs_somebody_else_who_exists(daemon: Daemon) -> None:
+async def test_open_requires_another_existing_user(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         assert (await alice.refused("conversation.open", user=NOBODY)).code == "not_found"
         assert (await alice.refused("conversation.open", user=alice.user)).code == "bad_request"
@@ -43,7 +43,7 @@ async def test_opening_needs_somebody_else_who_exists(daemon: Daemon) -> None:
 
 
 @covers("conversation.create")
-async def test_a_group_hears_its_messages_at_once(daemon: Daemon) -> None:
+async def test_new_group_gets_messages_immediately(daemon: Daemon) -> None:
     async with daemon.people(3) as (alice, bob, carol):
         made = await alice.call("conversation.create", title="Us", members=[bob.user, carol.user, bob.user])
         assert (made.conversation.kind, made.conversation.title, made.conversation.member_count) == ("group", "Us", 3)
@@ -55,14 +55,14 @@ async def test_a_group_hears_its_messages_at_once(daemon: Daemon) -> None:
 
 
 @covers("conversation.create", "not_found")
-async def test_a_group_of_people_who_do_not_exist_is_not_made(daemon: Daemon) -> None:
+async def test_group_with_unknown_members_is_refused(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         assert (await alice.refused("conversation.create", members=[NOBODY])).code == "not_found"
         assert (await alice.call("conversation.list"))["items"] == []
 
 
 @covers("conversation.create", "too_large")
-async def test_a_group_has_a_limit(daemon: Daemon) -> None:
+async def test_group_size_is_bounded(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         many = [f"00000000-0000-7000-8000-{number:012}" for number in range(10_000)]
         answer = await daemon.rest("POST", "/v1/conversations", {"members": many[:1500]}, alice.account.access_token)
@@ -73,7 +73,7 @@ async def test_a_group_has_a_limit(daemon: Daemon) -> None:
 
 @covers("conversation.get")
 @covers("conversation.get", "not_found")
-async def test_a_conversation_by_its_id(daemon: Daemon) -> None:
+async def test_conversation_get_returns_a_conversation(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as stranger:
         await alice.send(conversation, "one")
         found = (await bob.call("conversation.get", conversation=conversation)).conversation
@@ -82,7 +82,7 @@ async def test_a_conversation_by_its_id(daemon: Daemon) -> None:
 
 
 @covers("conversation.list")
-async def test_the_list_is_by_activity_and_paged(daemon: Daemon) -> None:
+async def test_conversation_list_is_sorted_by_activity_and_paged(daemon: Daemon) -> None:
     async with daemon.people(5) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
         await others[1].send(ids[1], "latest")
@@ -98,7 +98,7 @@ async def test_the_list_is_by_activity_and_paged(daemon: Daemon) -> None:
 
 
 @covers("conversation.list")
-async def test_a_conversation_that_moves_between_two_pages_is_on_one(daemon: Daemon) -> None:
+async def test_conversation_moving_between_pages_is_listed_once(daemon: Daemon) -> None:
     """Also one that keeps moving, and one that is new."""
     async with daemon.person() as alice, daemon.person() as bob:
         ids = [(await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"] for _ in range(7)]

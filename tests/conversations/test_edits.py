@@ -9,7 +9,7 @@ daemon = shared
 
 @covers("message.edit")
 @covers("message.edits")
-async def test_an_edit_reaches_everybody_and_its_history_is_kept(daemon: Daemon) -> None:
+async def test_edit_is_sent_to_all_members_and_stored_in_history(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "helo")
         edited = (
@@ -29,7 +29,7 @@ async def test_an_edit_reaches_everybody_and_its_history_is_kept(daemon: Daemon)
 @covers("message.edit", "conflict")
 @covers("message.edit", "too_large")
 @covers("message.edits", "not_found")
-async def test_who_may_not_edit(daemon: Daemon) -> None:
+async def test_edit_is_refused_without_permission(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve:
         first = await alice.send(conversation, "mine")
         fields = {"conversation": conversation, "message": first.message}
@@ -44,7 +44,7 @@ async def test_who_may_not_edit(daemon: Daemon) -> None:
 
 
 @covers("message.edit", "forbidden")
-async def test_nobody_puts_words_into_the_mouth_of_whom_they_have_forwarded(daemon: Daemon) -> None:
+async def test_forwarded_message_cannot_be_edited(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         said = (await alice.send(conversation, "no")).message
         place = {"conversation": conversation, "source": conversation, "message": said}
@@ -57,7 +57,7 @@ async def test_nobody_puts_words_into_the_mouth_of_whom_they_have_forwarded(daem
 
 
 @covers("message.edits", "forbidden")
-async def test_earlier_forms_are_for_whom_it_is_configured(config: Config) -> None:
+async def test_earlier_versions_are_readable_as_configured(config: Config) -> None:
     settings = config.using(MessageSettings(edit_history="sender", edit_window=0.000001))
     async with running(settings) as daemon, daemon.pair() as (alice, bob, conversation):
         fields = {"conversation": conversation, "message": (await alice.send(conversation)).message}
@@ -69,7 +69,7 @@ async def test_earlier_forms_are_for_whom_it_is_configured(config: Config) -> No
 @covers("message.delete")
 @covers("message.delete", "forbidden")
 @covers("message.delete", "not_found")
-async def test_a_deleted_message_leaves_a_tombstone_and_nothing_else(daemon: Daemon) -> None:
+async def test_deleted_message_leaves_only_a_tombstone(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "secret", attachments=[{"url": "https://x.test/a"}], meta={"b": 2})
         await bob.send(conversation, "what?", reply_to=first.message)
@@ -88,7 +88,7 @@ async def test_a_deleted_message_leaves_a_tombstone_and_nothing_else(daemon: Dae
         assert (await alice.call("message.edits", **fields))["items"] == []
 
 
-async def test_deleting_for_oneself_hides_it_on_all_own_devices_only(daemon: Daemon) -> None:
+async def test_deletion_for_oneself_applies_to_own_devices_only(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
         first = await alice.send(conversation, "noise")
         await alice.send(conversation, "signal")

@@ -6,7 +6,7 @@ from chatd.core.emoji import is_emoji
 
 
 @pytest.mark.parametrize("text", ["👍", "👍🏽", "❤️", "👩‍👩‍👧‍👦", "🇩🇪", "1️⃣", "#️⃣", "‼️", ":party-parrot:", "🏴󠁧󠁢󠁷󠁬󠁳󠁿", "©️", "☺️"])
-def test_emoji(text: str) -> None:
+def test_text_is_one_emoji(text: str) -> None:
     assert is_emoji(text)
 
 
@@ -31,5 +31,5 @@ def test_emoji(text: str) -> None:
         "<b>",
     ],
 )
-def test_not_emoji(text: str) -> None:
+def test_text_is_not_one_emoji(text: str) -> None:
     assert not is_emoji(text)

@@ -39,7 +39,7 @@ async def rich(alice: Person, bob: Person, conversation: str) -> dict[str, str]:
     return fields
 
 
-async def test_a_message_disappears_in_its_time(daemon: Daemon, store: Postgres) -> None:
+async def test_message_disappears_at_its_expiry(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "stays")
         await alice.call("conversation.edit", conversation=conversation, disappear=1)
@@ -60,7 +60,7 @@ async def test_a_message_disappears_in_its_time(daemon: Daemon, store: Postgres)
         assert await store.value("select count(*) from messages where text = 'goes'") == 0
 
 
-async def test_nothing_of_it_is_left(daemon: Daemon, store: Postgres) -> None:
+async def test_expired_message_leaves_no_content(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         fields = await rich(alice, bob, conversation)
         await store.run(
@@ -77,7 +77,7 @@ async def test_nothing_of_it_is_left(daemon: Daemon, store: Postgres) -> None:
         assert (state["unread"], state["mentions"]) == (0, 0)
 
 
-async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(config: Config, store: Postgres) -> None:
+async def test_expired_message_is_hidden_before_the_sweep(config: Config, store: Postgres) -> None:
     async with running(config, only_jobs()) as daemon, daemon.pair() as (alice, bob, conversation):
         fields = await rich(alice, bob, conversation)
         before = await bob.call("conversation.get", conversation=conversation)
@@ -110,7 +110,7 @@ async def test_it_is_not_seen_after_its_time_although_nobody_has_swept(config: C
         assert item["quote"]["text"] is None
 
 
-async def test_its_file_is_not_read_after_its_time_although_nobody_has_swept(config: Config, store: Postgres) -> None:
+async def test_file_of_expired_message_is_not_readable_before_the_sweep(config: Config, store: Postgres) -> None:
     async with running(config, only_jobs()) as daemon, daemon.pair() as (alice, bob, conversation):
         upload = (await stored(daemon, alice.account.access_token, picture()))["id"]
         attachment = {"attachments": [{"upload": upload}]}
@@ -124,7 +124,7 @@ async def test_its_file_is_not_read_after_its_time_although_nobody_has_swept(con
         assert (await daemon.rest("GET", path, token=alice.account.access_token)).status == 200
 
 
-async def test_two_nodes_bury_each_one_once(config: Config, store: Postgres) -> None:
+async def test_two_nodes_delete_each_expired_message_once(config: Config, store: Postgres) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(40):
             last = await alice.send(conversation, str(number))
@@ -157,7 +157,7 @@ async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
     await poll_until(lambda: swept(person, conversation), lambda found: found == gone)
 
 
-async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Postgres) -> None:
+async def test_messages_beyond_retention_are_deleted(config: Config, store: Postgres) -> None:
     """Of the days of the conversation and those of the configuration the fewer count."""
     settings = config.using(RetentionSettings(days=30))
     async with running(settings, RETENTION) as daemon, daemon.people(4) as (alice, *others):
@@ -180,7 +180,7 @@ async def test_what_is_older_than_it_may_be_kept_goes(config: Config, store: Pos
         assert await store.value("select swept_seq from conversations where id = $1", strict) == 8
 
 
-async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres) -> None:
+async def test_messages_are_kept_without_retention(config: Config, store: Postgres) -> None:
     async with running(config, RETENTION) as daemon, daemon.people(3) as (alice, bob, carol):
         kept, short = [
             (await alice.call("conversation.open", user=other.user)).conversation.id for other in (bob, carol)
@@ -194,14 +194,14 @@ async def test_without_a_rule_everything_is_kept(config: Config, store: Postgres
         assert await swept(alice, kept) == [False]
 
 
-async def test_only_one_node_looks_through_everything(config: Config, store: Postgres) -> None:
+async def test_retention_sweep_runs_on_one_node(config: Config, store: Postgres) -> None:
     async with nodes(config, subsystems=with_frequent_jobs(0.5)):
         await poll_until(lambda: store.value("select count(*) from job_runs where job = 'retention'"))
         assert not await is_due(store, "retention", deletion.RETENTION_EVERY_MS)
         assert await is_due(store, "retention", 0)
 
 
-async def test_days_by_tenant(config: Config) -> None:
+async def test_retention_days_differ_by_tenant(config: Config) -> None:
     retention = {"a": TenantRetention(), "b": TenantRetention(retention_days=0), "c": TenantRetention(retention_days=7)}
     tenants = config.using_named(TenantSettings, dict.fromkeys("abc", TenantSettings())).using_named(
         TenantRetention, retention

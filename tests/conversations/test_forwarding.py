@@ -11,7 +11,7 @@ daemon = shared
 
 
 @covers("message.forward")
-async def test_a_forwarded_message_says_who_wrote_it_first(daemon: Daemon) -> None:
+async def test_forwarded_message_names_its_first_sender(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         first = await ann.send(id_, "have you heard?", attachments=[{"url": "https://x.test/a"}])
         direct = (await ben.call("conversation.open", user=eve.user)).conversation.id
@@ -35,7 +35,7 @@ async def test_a_forwarded_message_says_who_wrote_it_first(daemon: Daemon) -> No
 @covers("message.forward", "conflict")
 @covers("message.forward", "blocked")
 @covers("message.forward", "forbidden")
-async def test_what_cannot_be_forwarded(daemon: Daemon) -> None:
+async def test_forwarding_is_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve:
         message = (await alice.send(conversation)).message
         to_eve = (await alice.call("conversation.open", user=eve.user)).conversation.id
@@ -52,7 +52,7 @@ async def test_what_cannot_be_forwarded(daemon: Daemon) -> None:
         assert (await bob.refused("message.forward", **{**fields, "conversation": quiet})).code == "conflict"
 
 
-async def test_mentions_are_told_and_counted(daemon: Daemon) -> None:
+async def test_mentions_are_sent_and_counted(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)), daemon.person() as sam:
         await ann.send(id_, "@ben", mentions=[ben.user, ben.user, sam.user])
         told = (await ben.event("message.new"))["message"]
@@ -77,7 +77,7 @@ async def counters(person: object, conversation: str) -> tuple[int, int]:
     return found["unread"], found["mentions"]
 
 
-async def test_a_file_of_somebody_else_is_not_attached(daemon: Daemon) -> None:
+async def test_file_of_another_user_cannot_be_attached(daemon: Daemon) -> None:
     async with (
         daemon.pair() as (alice, bob, conversation),
         trio_asyncio.open_loop(),

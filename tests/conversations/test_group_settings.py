@@ -7,7 +7,7 @@ daemon = shared
 
 
 @covers("conversation.edit")
-async def test_a_new_title_reaches_everybody_and_who_was_away(daemon: Daemon) -> None:
+async def test_new_title_reaches_online_and_offline_members(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)):
         rev = (await ben.call("conversation.sync", conversation=id_, rev=0))["rev"]
         answer = await ann.call("conversation.edit", conversation=id_, title="We", description="All of us")
@@ -28,7 +28,7 @@ async def test_a_new_title_reaches_everybody_and_who_was_away(daemon: Daemon) ->
 
 @covers("conversation.edit", "not_found")
 @covers("conversation.edit", "forbidden")
-async def test_who_may_not(daemon: Daemon) -> None:
+async def test_group_settings_are_refused_without_permission(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
         await ann.call("member.role", conversation=id_, user=ben.user, role="moderator")
         assert (await ben.refused("conversation.edit", conversation=id_, title="Mine")).code == "forbidden"
@@ -39,7 +39,7 @@ async def test_who_may_not(daemon: Daemon) -> None:
             assert (await ann.refused("conversation.edit", conversation=id_, **wrong)).code == "bad_request"
 
 
-async def test_everybody_learns_for_how_long_messages_are_kept(daemon: Daemon) -> None:
+async def test_retention_is_shown_to_all_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         rev = (await bob.call("conversation.sync", conversation=id_, rev=0))["rev"]
         assert (await alice.call("conversation.edit", conversation=id_, keep_days=7)).conversation["keep_days"] == 7
@@ -55,7 +55,7 @@ async def test_everybody_learns_for_how_long_messages_are_kept(daemon: Daemon) -
         assert (await bob.call("conversation.edit", conversation=id_, keep_days=0)).conversation["keep_days"] is None
 
 
-async def test_in_a_direct_conversation_both_make_the_rules_that_it_has(daemon: Daemon) -> None:
+async def test_both_members_set_the_rules_of_a_direct_conversation(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         assert (await bob.call("conversation.edit", conversation=id_, disappear=60)).conversation.disappear == 60
         message = await alice.send(id_, "soon gone")

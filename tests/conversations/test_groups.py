@@ -43,7 +43,7 @@ async def synced(person: Person, conversation: str, rev: int = 0) -> Reply:
 
 @covers("member.add")
 @covers("member.list")
-async def test_who_is_added_hears_everything_from_then_on(daemon: Daemon) -> None:
+async def test_added_member_gets_all_later_events(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person("eve") as eve:
         await ann.send(id_, "before")
         added = await ann.call("member.add", conversation=id_, users=[eve.user, ben.user])
@@ -65,7 +65,7 @@ async def test_who_is_added_hears_everything_from_then_on(daemon: Daemon) -> Non
 @covers("member.add", "not_found")
 @covers("member.add", "forbidden")
 @covers("member.list", "not_found")
-async def test_who_may_not_add(daemon: Daemon) -> None:
+async def test_adding_members_is_refused_without_permission(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
         assert (await ben.refused("member.add", conversation=id_, users=[eve.user])).code == "forbidden"
         assert (await eve.refused("member.add", conversation=id_, users=[eve.user])).code == "not_found"
@@ -77,7 +77,7 @@ async def test_who_may_not_add(daemon: Daemon) -> None:
 @covers("member.add", "too_large")
 @covers("conversation.join", "too_large")
 @covers("join.decide", "too_large")
-async def test_a_full_group(config: Config) -> None:
+async def test_full_group_refuses_new_members(config: Config) -> None:
     small = config.using(replace(config.get(ConversationLimits), members=3))
     async with (
         running(small) as daemon,
@@ -97,7 +97,7 @@ async def test_a_full_group(config: Config) -> None:
 @covers("member.remove")
 @covers("member.remove", "not_found")
 @covers("member.remove", "forbidden")
-async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
+async def test_removed_member_gets_no_more_events(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         cursor = (await eve.call("session.sync"))["cursor"]
         rev = (await synced(ben, id_))["rev"]
@@ -117,7 +117,7 @@ async def test_who_is_removed_hears_nothing_more(daemon: Daemon) -> None:
         assert (await ann.refused("member.remove", conversation=id_, user=ann.user)).code == "forbidden"
 
 
-async def test_who_is_removed_while_the_adding_is_told_does_not_stay(
+async def test_member_removed_during_the_delivery_of_the_addition_is_unsubscribed(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
@@ -145,7 +145,9 @@ async def test_who_is_removed_while_the_adding_is_told_does_not_stay(
         assert (await eve.refused("typing.start", conversation=id_)).code == "not_found"
 
 
-async def test_what_cannot_be_read_to_tell_it_keeps_nobody_out(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_members_are_subscribed_although_the_event_cannot_be_read(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The database fails between the commit and the telling."""
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
 
@@ -167,7 +169,7 @@ async def test_what_cannot_be_read_to_tell_it_keeps_nobody_out(daemon: Daemon, m
 @covers("conversation.leave")
 @covers("conversation.leave", "not_found")
 @covers("conversation.leave", "forbidden")
-async def test_when_the_owner_leaves_somebody_else_owns_it(daemon: Daemon) -> None:
+async def test_another_member_becomes_owner_when_the_owner_leaves(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         await ann.call("member.role", conversation=id_, user=eve.user, role="moderator")
         direct = (await ann.call("conversation.open", user=ben.user)).conversation.id
@@ -184,7 +186,7 @@ async def test_when_the_owner_leaves_somebody_else_owns_it(daemon: Daemon) -> No
 @covers("member.role")
 @covers("member.role", "not_found")
 @covers("member.role", "forbidden")
-async def test_roles_are_given_by_those_above(daemon: Daemon) -> None:
+async def test_roles_are_changed_only_by_higher_roles(daemon: Daemon) -> None:
     async with group(daemon, 4) as (id_, (ann, ben, eve, sam)):
         made = await ann.call("member.role", conversation=id_, user=ben.user, role="admin")
         assert made["member"]["role"] == "admin"
@@ -207,7 +209,7 @@ async def test_roles_are_given_by_those_above(daemon: Daemon) -> None:
 @covers("conversation.transfer")
 @covers("conversation.transfer", "not_found")
 @covers("conversation.transfer", "forbidden")
-async def test_a_group_is_handed_over(daemon: Daemon) -> None:
+async def test_group_ownership_is_transferred(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         assert (await ben.refused("conversation.transfer", conversation=id_, user=eve.user)).code == "forbidden"
         assert (await ann.refused("conversation.transfer", conversation=id_, user=NOBODY)).code == "not_found"
@@ -219,7 +221,7 @@ async def test_a_group_is_handed_over(daemon: Daemon) -> None:
 @covers("conversation.dissolve")
 @covers("conversation.dissolve", "not_found")
 @covers("conversation.dissolve", "forbidden")
-async def test_a_dissolved_group_is_gone_for_all(daemon: Daemon) -> None:
+async def test_dissolved_group_is_removed_for_all_members(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)):
         cursor = (await eve.call("session.sync"))["cursor"]
         assert (await ben.refused("conversation.dissolve", conversation=id_)).code == "forbidden"
@@ -232,7 +234,7 @@ async def test_a_dissolved_group_is_gone_for_all(daemon: Daemon) -> None:
 
 
 @covers("message.send", "forbidden")
-async def test_announcements_are_for_those_who_may(daemon: Daemon) -> None:
+async def test_announcements_require_the_permission(daemon: Daemon) -> None:
     async with group(daemon, announce=True) as (id_, (ann, ben, eve)):
         assert (await ben.refused("message.send", conversation=id_, client_id="x", text="hi")).code == "forbidden"
         await ann.send(id_, "heard")
@@ -242,7 +244,7 @@ async def test_announcements_are_for_those_who_may(daemon: Daemon) -> None:
         await ben.send(id_, "at last")
 
 
-async def test_who_joins_late_sees_what_the_group_lets_them(daemon: Daemon) -> None:
+async def test_new_member_sees_history_as_configured(daemon: Daemon) -> None:
     async with group(daemon, history="joined") as (id_, (ann, *_)), daemon.person() as eve:
         first = await ann.send(id_, "private")
         await ann.call("member.add", conversation=id_, users=[eve.user])
@@ -256,7 +258,7 @@ async def test_who_joins_late_sees_what_the_group_lets_them(daemon: Daemon) -> N
         assert refused.code == "not_found"
 
 
-async def test_who_joins_late_is_not_told_of_changes_of_what_was_said_before(daemon: Daemon) -> None:
+async def test_new_member_gets_no_changes_of_earlier_messages(daemon: Daemon) -> None:
     async with group(daemon, history="joined") as (id_, (ann, ben, _)), daemon.person() as eve:
         first = await ann.send(id_, "private")
         await ann.call("member.add", conversation=id_, users=[eve.user])
@@ -278,7 +280,7 @@ async def test_who_joins_late_is_not_told_of_changes_of_what_was_said_before(dae
         assert answer["quote"]["text"] == "still private"
 
 
-async def test_nobody_comes_into_what_is_dissolved_or_empty(daemon: Daemon) -> None:
+async def test_dissolved_or_empty_group_cannot_be_joined(daemon: Daemon) -> None:
     async with group(daemon, joining="open") as (one, (ann, *_)), group(daemon, 2, joining="open") as (two, people):
         secrets = [(await ann.call("invite.create", conversation=one))["secret"]]
         secrets += [(await people[0].call("invite.create", conversation=two))["secret"]]
@@ -293,7 +295,7 @@ async def test_nobody_comes_into_what_is_dissolved_or_empty(daemon: Daemon) -> N
         assert (await ann.refused("conversation.join", conversation=one)).code == "not_found"
 
 
-async def test_two_who_leave_at_once_and_one_who_leaves_twice(daemon: Daemon) -> None:
+async def test_members_leave_at_the_same_time_or_twice(daemon: Daemon) -> None:
     async with group(daemon, 4) as (id_, (ann, ben, eve, sam)), daemon.connected(ann.account) as tablet:
 
         async def leave(person: Person) -> None:
@@ -312,7 +314,7 @@ async def test_two_who_leave_at_once_and_one_who_leaves_twice(daemon: Daemon) ->
 @covers("conversation.create", "too_large")
 @covers("conversation.join", "too_large")
 @covers("join.decide", "too_large")
-async def test_nobody_is_brought_into_more_conversations_than_one_user_may_be_in(config: Config) -> None:
+async def test_user_cannot_be_added_beyond_the_limit_of_conversations(config: Config) -> None:
     limited = config.using(replace(config.get(ConversationLimits), conversations_per_user=2))
     async with running(limited) as daemon, daemon.people(4) as (ann, ben, eve, sam):
         groups = [(await ben.call("conversation.create", members=[ann.user]))["conversation"]["id"]]
@@ -346,7 +348,7 @@ insert into join_requests (tenant, conversation, user_id, created_at) select 'de
 """
 
 
-async def test_one_user_asks_to_come_into_a_bounded_number_of_groups(daemon: Daemon, store: Postgres) -> None:
+async def test_join_requests_of_one_user_are_bounded(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(2) as (ann, ben):
         await store.run(REQUESTS, ben.user, MAX_OWN_REQUESTS - 1)
         secrets = []

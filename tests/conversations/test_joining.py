@@ -15,7 +15,7 @@ async def link(person: Person, conversation: str, **fields: int) -> str:
 @covers("invite.create")
 @covers("invite.show")
 @covers("conversation.join")
-async def test_a_link_lets_in(daemon: Daemon) -> None:
+async def test_invite_link_lets_a_user_join(daemon: Daemon) -> None:
     async with group(daemon, joining="invite") as (id_, (ann, ben, _)), daemon.person() as eve:
         secret = await link(ann, id_)
         preview = await eve.call("invite.show", secret=secret)
@@ -39,7 +39,7 @@ async def test_a_link_lets_in(daemon: Daemon) -> None:
 @covers("invite.list")
 @covers("invite.list", "not_found")
 @covers("invite.list", "forbidden")
-async def test_links_that_do_not_count(daemon: Daemon) -> None:
+async def test_invalid_invite_links_are_refused(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
         assert (await ann.refused("invite.create", conversation=id_)).code == "conflict"
         await ann.call("conversation.edit", conversation=id_, joining="invite")
@@ -70,7 +70,7 @@ select 'default', gen_random_uuid(), $1, decode(md5(n::text), 'hex'), $2, 800000
 """
 
 
-async def test_links_that_are_over_do_not_hide_one_that_lets_in(daemon: Daemon, db: Postgres) -> None:
+async def test_expired_links_do_not_hide_a_valid_one(daemon: Daemon, db: Postgres) -> None:
     """Nobody could revoke it: its id is told by the list alone."""
     async with group(daemon, joining="invite") as (id_, (ann, *_)):
         invite = (await ann.call("invite.create", conversation=id_))["invite"]
@@ -78,7 +78,7 @@ async def test_links_that_are_over_do_not_hide_one_that_lets_in(daemon: Daemon, 
         assert [one["id"] for one in (await ann.call("invite.list", conversation=id_))["items"]] == [invite]
 
 
-async def test_a_link_of_one_use_lets_one_in_however_many_follow_it(daemon: Daemon) -> None:
+async def test_single_use_link_admits_one_user(daemon: Daemon) -> None:
     async with group(daemon, joining="invite") as (id_, (ann, *_)), daemon.people(6) as crowd:
         secret = await link(ann, id_, uses=1)
         inside: list[str] = []
@@ -97,7 +97,7 @@ async def test_a_link_of_one_use_lets_one_in_however_many_follow_it(daemon: Daem
 
 
 @covers("conversation.join", "forbidden")
-async def test_who_was_removed_does_not_come_back_by_a_link(daemon: Daemon) -> None:
+async def test_removed_member_cannot_rejoin_by_a_link(daemon: Daemon) -> None:
     async with group(daemon, joining="open") as (id_, (ann, ben, eve)):
         await ann.call("member.remove", conversation=id_, user=ben.user)
         await eve.call("conversation.leave", conversation=id_)
@@ -113,7 +113,7 @@ async def test_who_was_removed_does_not_come_back_by_a_link(daemon: Daemon) -> N
 @covers("join.list", "forbidden")
 @covers("join.decide", "not_found")
 @covers("join.decide", "forbidden")
-async def test_asking_to_be_let_in(daemon: Daemon) -> None:
+async def test_join_request_is_stored_and_approved(daemon: Daemon) -> None:
     async with group(daemon, joining="request") as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
         secret = await link(ann, id_)
         for person in (eve, sam):

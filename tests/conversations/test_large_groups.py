@@ -42,7 +42,7 @@ def roomy(config: Config) -> Config:
     return replace(config, http=replace(config.http, max_body_bytes=2**20))
 
 
-async def test_ten_thousand_in_one_group(roomy: Config, db: Postgres) -> None:
+async def test_group_with_ten_thousand_members_works(roomy: Config, db: Postgres) -> None:
     async with running(roomy) as daemon, daemon.people(3) as (ann, ben, cat), daemon.connected(ben.account) as tablet:
         here = await group_of(daemon, db, [ann, ben, cat], MANY)
         for person in (ben, tablet, cat):
@@ -66,7 +66,7 @@ async def test_ten_thousand_in_one_group(roomy: Config, db: Postgres) -> None:
         assert [(one["id"], one["unread"]) for one in state] == [(here["conversation"], 2)]
 
 
-async def test_a_device_that_was_away_learns_what_was_read_in_a_large_group(config: Config, db: Postgres) -> None:
+async def test_offline_device_gets_read_position_of_a_large_group(config: Config, db: Postgres) -> None:
     async with (
         running(config.using(replace(config.get(MessageSettings), receipts_up_to=2))) as daemon,
         daemon.people(3) as (ann, ben, cat),
@@ -84,7 +84,7 @@ async def test_a_device_that_was_away_learns_what_was_read_in_a_large_group(conf
         assert "message.read" not in [event["t"] for event in cat.events]
 
 
-async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Postgres) -> None:
+async def test_sending_and_reading_access_only_the_own_member_row(db: Postgres) -> None:
     """The rows of members that the two statements of the message log look at, in a group of ten thousand."""
     await db.run(NOBODIES, MANY)
     group = uuid7(0)
@@ -117,7 +117,7 @@ async def test_sending_and_reading_touch_no_member_but_the_one_who_does(db: Post
 TOUCHED = "select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = 'members'"
 
 
-async def test_many_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
+async def test_many_members_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
     await db.run(NOBODIES, 300)
     async with daemon.people(3) as (ann, ben, eve):
         made = await ann.call("conversation.create", members=[ben.user], title="us")
@@ -137,9 +137,7 @@ async def test_many_are_added_at_once(daemon: Daemon, db: Postgres) -> None:
 
 
 @pytest.mark.parametrize("reads", [{"seq": 1}, {"seq": 3}])
-async def test_the_first_receipt_after_a_group_has_shrunk_shows_what_was_read_before(
-    config: Config, reads: dict[str, int]
-) -> None:
+async def test_first_receipt_after_a_group_shrinks_reports_earlier_reads(config: Config, reads: dict[str, int]) -> None:
     """Positions that moved while the others were not told; what they were told before and after is what `member.list`
     says.
     """

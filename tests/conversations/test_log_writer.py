@@ -31,7 +31,7 @@ class LosesAnAnswer:
         return rows
 
 
-async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_same(db: Postgres) -> None:
+async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> None:
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)", ALICE, BOB)
     await db.run(
         queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0
@@ -58,7 +58,7 @@ async def test_a_receipt_whose_answer_was_lost_is_told_to_own_devices_all_the_sa
     assert gaps == [("default", GROUP)]
 
 
-async def test_each_of_a_batch_gets_its_own_result(db: Postgres) -> None:
+async def test_batch_entries_get_separate_results(db: Postgres) -> None:
     """One refusal beside others in one statement; a message twice in it, and once more later, is acked the same."""
     people = "insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)"
     await db.run(people, ALICE, BOB)

@@ -15,7 +15,7 @@ from tests.support import NOBODY, Daemon, covers, poll_until
 
 @covers("message.send")
 @covers("message.history")
-async def test_a_message_is_acked_delivered_and_kept(daemon: Daemon) -> None:
+async def test_message_is_acked_delivered_and_stored(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         ack = await alice.send(conversation, "hi", client_id="one", meta={"mood": 1.5})
         event = await bob.event("message.new")
@@ -30,7 +30,7 @@ async def test_a_message_is_acked_delivered_and_kept(daemon: Daemon) -> None:
         assert history["more"] is False
 
 
-async def test_the_sending_session_gets_its_ack_and_no_event_but_the_other_device_does(daemon: Daemon) -> None:
+async def test_sender_gets_an_ack_and_the_other_device_an_event(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation), daemon.connected(alice.account) as tablet:
         await alice.send(conversation)
         assert (await tablet.event("message.new"))["message"]["sender"] == alice.user
@@ -38,7 +38,7 @@ async def test_the_sending_session_gets_its_ack_and_no_event_but_the_other_devic
         assert [event["t"] for event in alice.events] == []
 
 
-async def test_sending_again_gives_the_same_ack_and_no_second_message(daemon: Daemon) -> None:
+async def test_repeated_send_returns_the_same_ack(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "hi", client_id="one")
         again = await alice.send(conversation, "hi", client_id="one")
@@ -55,7 +55,7 @@ async def test_sending_again_gives_the_same_ack_and_no_second_message(daemon: Da
         assert len((await bob.call("message.history", conversation=conversation))["items"]) == 2
 
 
-async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_what_it_names_is_gone(
+async def test_repeated_send_is_acked_although_its_references_are_deleted(
     daemon: Daemon,
 ) -> None:
     """I6: whoever has lost the ack and hears `not_found` would believe that it was never sent."""
@@ -84,7 +84,7 @@ async def test_what_was_committed_is_not_refused_when_it_is_sent_again_although_
 
 
 @covers("message.send", "conflict")
-async def test_a_client_id_belongs_to_one_conversation(daemon: Daemon) -> None:
+async def test_client_id_is_valid_in_one_conversation(daemon: Daemon) -> None:
     async with daemon.people(3) as (alice, bob, carol):
         one = (await alice.call("conversation.open", user=bob.user)).conversation.id
         two = (await alice.call("conversation.open", user=carol.user)).conversation.id
@@ -95,7 +95,7 @@ async def test_a_client_id_belongs_to_one_conversation(daemon: Daemon) -> None:
 
 @covers("message.send", "not_found")
 @covers("message.history", "not_found")
-async def test_who_is_no_member_learns_nothing(daemon: Daemon) -> None:
+async def test_non_member_gets_not_found(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation), daemon.person() as stranger:
         await alice.send(conversation)
         for id_ in (conversation, NOBODY):
@@ -109,7 +109,7 @@ async def test_who_is_no_member_learns_nothing(daemon: Daemon) -> None:
 
 
 @covers("message.send", "too_large")
-async def test_what_is_empty_or_too_long_is_refused(daemon: Daemon) -> None:
+async def test_empty_and_too_long_messages_are_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         empty = await alice.refused("message.send", conversation=conversation, client_id="x")
         long = await alice.refused("message.send", conversation=conversation, client_id="x", text="é" * 8193)
@@ -144,7 +144,7 @@ async def test_meta_and_attachments_are_bounded_together(daemon: Daemon, fields:
             assert (await person.refused("message.schedule", at=now_ms() + 60_000, **said)).code == "too_large"
 
 
-async def test_a_reply_names_a_message_of_the_same_conversation(daemon: Daemon) -> None:
+async def test_reply_requires_a_message_of_the_same_conversation(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation)
         await bob.send(conversation, "yes", reply_to=first.message)
@@ -159,7 +159,7 @@ returns text language sql immutable parallel safe as $$ select 'forbidden' $$
 """
 
 
-async def test_one_rule_of_the_database_says_who_may_write(daemon: Daemon, db: Postgres) -> None:
+async def test_permission_to_write_is_decided_in_the_database(daemon: Daemon, db: Postgres) -> None:
     """Every way in which new words reach others follows the one SQL function, within its own connections."""
     async with daemon.pair() as (alice, _, conversation):
         place = {"conversation": conversation, "message": (await alice.send(conversation, "before"))["message"]}
@@ -178,7 +178,7 @@ async def test_one_rule_of_the_database_says_who_may_write(daemon: Daemon, db: P
         assert [one["text"] for one in history] == ["before"]
 
 
-async def test_pages_go_both_ways(daemon: Daemon) -> None:
+async def test_history_is_paged_in_both_directions(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         for number in range(7):
             await alice.send(conversation, str(number))
@@ -197,7 +197,7 @@ async def test_pages_go_both_ways(daemon: Daemon) -> None:
         ).code == "bad_request"
 
 
-async def test_any_script_comes_back_byte_for_byte(daemon: Daemon) -> None:
+async def test_text_in_any_script_is_returned_unchanged(daemon: Daemon) -> None:
     texts = ["👩‍👩‍👧‍👦", "\u202eRTL", "e" + "\u0301" * 500, "\ud55c\uae00 ไทย \u200d", "a\nb\tc\x07"]
     async with daemon.pair() as (alice, bob, conversation):
         for text in texts:

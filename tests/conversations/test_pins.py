@@ -9,7 +9,7 @@ daemon = shared
 @covers("message.pin")
 @covers("message.unpin")
 @covers("message.pins")
-async def test_a_pin_is_for_all(daemon: Daemon) -> None:
+async def test_pin_is_shared_by_all_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "keep this")
         fields = {"conversation": conversation, "message": first.message}

@@ -17,7 +17,7 @@ async def reactions(person: Person, conversation: str) -> dict[str, int]:
 @covers("reaction.add")
 @covers("reaction.remove")
 @covers("reaction.list")
-async def test_reactions_are_counted_and_told(daemon: Daemon) -> None:
+async def test_reactions_are_counted_and_sent(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation)
         fields = {"conversation": conversation, "message": first.message}
@@ -40,7 +40,7 @@ async def test_reactions_are_counted_and_told(daemon: Daemon) -> None:
         assert changes["messages"][0]["reactions"] == {"👍": 1}
 
 
-async def test_one_reaction_each_where_it_is_configured(config: Config) -> None:
+async def test_one_reaction_per_user_if_configured(config: Config) -> None:
     async with (
         running(config.using(MessageSettings(reactions="one"))) as daemon,
         daemon.pair() as (alice, bob, conversation),
@@ -80,7 +80,7 @@ async def test_reactions_that_are_refused(daemon: Daemon) -> None:
         assert await reactions(bob, conversation) == {}
 
 
-async def test_many_at_once_are_all_counted(daemon: Daemon) -> None:
+async def test_simultaneous_reactions_are_all_counted(daemon: Daemon) -> None:
     async with group(daemon, 8) as (id_, people):
         fields = {"conversation": id_, "message": (await people[0].send(id_)).message}
 

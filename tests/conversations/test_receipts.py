@@ -17,7 +17,7 @@ daemon = shared
 
 @covers("receipt.delivered")
 @covers("receipt.read")
-async def test_positions_move_forward_only_and_everybody_is_told(daemon: Daemon) -> None:
+async def test_receipts_only_move_forward_and_are_sent_to_all_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         for _ in range(3):
             await alice.send(conversation)
@@ -37,7 +37,7 @@ async def test_positions_move_forward_only_and_everybody_is_told(daemon: Daemon)
 
 @covers("receipt.delivered", "not_found")
 @covers("receipt.read", "not_found")
-async def test_neither_strangers_nor_the_future(daemon: Daemon) -> None:
+async def test_receipt_is_refused_for_non_members_and_future_messages(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as stranger:
         await alice.send(conversation)
         for command in ("receipt.read", "receipt.delivered"):
@@ -46,7 +46,7 @@ async def test_neither_strangers_nor_the_future(daemon: Daemon) -> None:
             assert (await bob.refused(command, conversation=NOBODY, seq=1)).code == "not_found"
 
 
-async def test_another_device_of_the_reader_is_told_too(daemon: Daemon) -> None:
+async def test_receipt_is_sent_to_other_devices_of_the_reader(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
         await alice.send(conversation)
         await bob.call("receipt.read", conversation=conversation, seq=1)
@@ -54,7 +54,7 @@ async def test_another_device_of_the_reader_is_told_too(daemon: Daemon) -> None:
 
 
 @covers("receipt.read")
-async def test_devices_that_tell_at_the_same_moment_are_answered_each(daemon: Daemon) -> None:
+async def test_simultaneous_receipts_of_devices_are_all_answered(daemon: Daemon) -> None:
     """One batch may hold several receipts of one member; one that is wrong does not spoil the others."""
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
         for number in range(5):
@@ -76,7 +76,7 @@ async def test_devices_that_tell_at_the_same_moment_are_answered_each(daemon: Da
         assert {member["user"]: member["read_seq"] for member in state["conversation"]["members"]}[bob.user] == 5
 
 
-async def test_another_device_of_the_reader_is_told_how_the_conversation_stands(daemon: Daemon) -> None:
+async def test_other_device_of_the_reader_gets_unread_counters(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
         for _ in range(3):
             await alice.send(conversation)
@@ -98,7 +98,7 @@ async def test_another_device_of_the_reader_is_told_how_the_conversation_stands(
         assert ["unread" in event["conversation"] for event in counters] == [False], "more than that it was opened"
 
 
-async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: Daemon) -> None:
+async def test_simultaneous_receipts_of_one_member_are_one_change(daemon: Daemon) -> None:
     """The message log is held up by another transaction; what has gathered behind it is one batch."""
     async with (
         daemon.pair() as (alice, bob, conversation),
@@ -123,7 +123,7 @@ async def test_receipts_of_one_member_that_come_together_are_one_change(daemon: 
         assert (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"] == before + 2
 
 
-async def test_one_change_of_both_positions_tells_both(daemon: Daemon) -> None:
+async def test_change_of_both_positions_reports_both(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
         for number in range(6):
             await alice.send(conversation, str(number))
@@ -143,7 +143,7 @@ async def test_one_change_of_both_positions_tells_both(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("after", ["receipt.delivered", "receipt.read"])
 @pytest.mark.parametrize("under", ["receipt.delivered", "receipt.read"])
-async def test_the_first_receipt_after_a_block_tells_all_that_it_shows(daemon: Daemon, under: str, after: str) -> None:
+async def test_first_receipt_after_a_block_reports_the_whole_position(daemon: Daemon, under: str, after: str) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(4):
             await alice.send(conversation, str(number))
@@ -177,7 +177,7 @@ async def held(daemon: Daemon, conversation: str) -> AsyncIterator[None]:
 
 
 @covers("message.receipts")
-async def test_who_has_read_a_message(daemon: Daemon) -> None:
+async def test_message_receipts_lists_readers(daemon: Daemon) -> None:
     async with daemon.people(4) as (ann, ben, cat, dan):
         made = await ann.call("conversation.create", members=[ben.user, cat.user, dan.user], title="us")
         place = {"conversation": made["conversation"]["id"]}
@@ -205,7 +205,7 @@ async def test_who_has_read_a_message(daemon: Daemon) -> None:
         }
 
 
-async def test_who_came_later_has_not_read_what_was_said_before(daemon: Daemon) -> None:
+async def test_new_member_has_not_read_earlier_messages(daemon: Daemon) -> None:
     async with daemon.people(3) as (ann, ben, eve):
         made = await ann.call("conversation.create", members=[ben.user], title="us")
         place = {"conversation": made["conversation"]["id"]}
@@ -218,7 +218,7 @@ async def test_who_came_later_has_not_read_what_was_said_before(daemon: Daemon) 
 
 
 @covers("message.receipts", "not_found")
-async def test_strangers_learn_nothing_of_receipts(daemon: Daemon) -> None:
+async def test_receipts_are_not_visible_to_non_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as stranger:
         said = await alice.send(conversation)
         wish = {"conversation": conversation, "message": said["message"]}

@@ -55,7 +55,7 @@ async def failure(person: Person) -> tuple[str, str]:
 
 @covers("message.schedule")
 @covers("schedule.list")
-async def test_it_is_sent_when_its_time_has_come(daemon: Daemon) -> None:
+async def test_scheduled_message_is_sent_at_its_time(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(alice.account) as tablet:
         first = await alice.send(conversation, "now")
         at = later(1500)
@@ -86,7 +86,7 @@ async def test_it_is_sent_when_its_time_has_come(daemon: Daemon) -> None:
         await until_none(alice)
 
 
-async def test_scheduling_it_again_gives_the_same_answer(daemon: Daemon, store: Postgres) -> None:
+async def test_scheduling_again_returns_the_same_answer(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         fields = {"conversation": conversation, "client_id": "x", "text": "one", "at": later()}
         answers = [await alice.call("message.schedule", **{**fields, "at": later(number)}) for number in (HOUR, 1, -1)]
@@ -98,7 +98,7 @@ async def test_scheduling_it_again_gives_the_same_answer(daemon: Daemon, store: 
 @covers("message.schedule", "conflict")
 @covers("message.schedule", "not_found")
 @covers("message.schedule", "too_large")
-async def test_what_cannot_be_scheduled(config: Config, store: Postgres) -> None:
+async def test_scheduling_is_refused(config: Config, store: Postgres) -> None:
     small = config.using(MessageSettings(scheduled_per_user=2))
     async with running(small) as daemon, daemon.pair() as (alice, _, conversation), daemon.person() as eve:
         fields = {"conversation": conversation, "client_id": "x", "text": "hi", "at": later()}
@@ -130,7 +130,7 @@ async def attempt(person: Person, conversation: str) -> None:
 @covers("schedule.edit")
 @covers("schedule.edit", "not_found")
 @covers("schedule.edit", "too_large")
-async def test_it_can_be_changed_and_cancelled(daemon: Daemon, store: Postgres) -> None:
+async def test_scheduled_message_can_be_changed_and_cancelled(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         one, two = [await plan(alice, conversation, text) for text in ("one", "two")]
         at = later(2 * HOUR)
@@ -151,7 +151,7 @@ async def test_it_can_be_changed_and_cancelled(daemon: Daemon, store: Postgres) 
 
 @covers("schedule.cancel", "conflict")
 @covers("schedule.edit", "conflict")
-async def test_what_is_being_sent_cannot_be_taken_back(daemon: Daemon, store: Postgres) -> None:
+async def test_message_being_sent_cannot_be_cancelled(daemon: Daemon, store: Postgres) -> None:
     """A node has it, or had it, sent it, and died before it said so."""
     async with daemon.pair() as (alice, _, conversation):
         taken, sent = await plan(alice, conversation, "a"), await plan(alice, conversation, "b", client_id="b")
@@ -162,7 +162,7 @@ async def test_what_is_being_sent_cannot_be_taken_back(daemon: Daemon, store: Po
             assert (await alice.refused("schedule.edit", id=one["id"], text="c")).code == "conflict"
 
 
-async def test_it_is_judged_when_its_time_has_come(daemon: Daemon, store: Postgres) -> None:
+async def test_scheduled_message_is_checked_when_it_is_sent(daemon: Daemon, store: Postgres) -> None:
     """Membership, blocks, announcements, bans, and a client_id that was used elsewhere meanwhile."""
     async with daemon.people(3) as (alice, bob, carol):
         direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
@@ -188,7 +188,7 @@ async def test_it_is_judged_when_its_time_has_come(daemon: Daemon, store: Postgr
         assert (await alice.call("conversation.get", conversation=there)).conversation.seq == 0
 
 
-async def test_one_that_failed_can_be_tried_again(daemon: Daemon, store: Postgres) -> None:
+async def test_failed_scheduled_message_can_be_scheduled_again(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         done = await plan(alice, conversation, "again")
         await bob.call("user.block", user=alice.user)
@@ -201,7 +201,7 @@ async def test_one_that_failed_can_be_tried_again(daemon: Daemon, store: Postgre
         assert (await bob.event("message.new"))["message"]["text"] == "again"
 
 
-async def test_what_a_dead_node_had_taken_is_sent_once(config: Config, store: Postgres) -> None:
+async def test_message_leased_by_a_dead_node_is_sent_once(config: Config, store: Postgres) -> None:
     """It died after it had taken one, and after it had sent another one, before it could note either."""
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await plan(alice, conversation, "taken", client_id="taken")
@@ -217,7 +217,7 @@ async def test_what_a_dead_node_had_taken_is_sent_once(config: Config, store: Po
         assert [item["text"] for item in items] == ["sent", "taken"]
 
 
-async def test_two_nodes_send_each_one_once(config: Config, store: Postgres) -> None:
+async def test_two_nodes_send_each_scheduled_message_once(config: Config, store: Postgres) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(30):
             await plan(alice, conversation, str(number))
@@ -228,7 +228,7 @@ async def test_two_nodes_send_each_one_once(config: Config, store: Postgres) -> 
         await until_none(alice)
 
 
-async def test_a_restart_sends_what_was_due_meanwhile(config: Config, store: Postgres) -> None:
+async def test_restart_sends_messages_that_became_due(config: Config, store: Postgres) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         account = alice.account
         await plan(alice, conversation, "overnight")
@@ -251,7 +251,7 @@ async def file_of(store: Postgres, user: str) -> AsyncIterator[str]:
     yield id_
 
 
-async def test_a_file_is_in_use_until_it_is_sent(daemon: Daemon, store: Postgres) -> None:
+async def test_file_of_scheduled_message_is_in_use_until_sent(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation), file_of(store, alice.user) as file:
         await plan(alice, conversation, attachments=[{"upload": file}])
         assert await store.value("select upload::text from scheduled_uploads") == file
@@ -264,7 +264,7 @@ async def test_a_file_is_in_use_until_it_is_sent(daemon: Daemon, store: Postgres
         assert (await bob.call("message.send", **stolen)).seq == 2
 
 
-async def test_pages_of_what_is_scheduled(daemon: Daemon) -> None:
+async def test_scheduled_messages_are_paged(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         ids = [(await plan(alice, conversation))["id"] for _ in range(5)]
         found, cursor = [], None
@@ -275,7 +275,7 @@ async def test_pages_of_what_is_scheduled(daemon: Daemon) -> None:
         assert (sorted(found), found, cursor) == (sorted(ids), sorted(ids), None)
 
 
-async def test_the_same_over_rest(daemon: Daemon) -> None:
+async def test_scheduling_works_over_rest(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         token = alice.account.access_token
         body = {"client_id": "x", "text": "hi", "at": later()}

@@ -44,7 +44,7 @@ async def texts_of(person: Person, conversation: str) -> list[str]:
 
 
 @covers("message.send", "forbidden")
-async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Config) -> None:
+async def test_refusal_does_not_reveal_the_word_list(config: Config) -> None:
     filters = FilterSettings(words=["darn", "verysecretword"], links="listed", link_hosts=["good.com"])
     async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, conversation):
         refused = await alice.refused(
@@ -60,7 +60,7 @@ async def test_words_and_links_are_refused_and_the_list_is_not_told(config: Conf
         assert await texts_of(bob, conversation) == ["good.com"]
 
 
-async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -> None:
+async def test_words_are_masked_in_events_and_in_the_database(config: Config) -> None:
     filters = FilterSettings(words=["darn"], action="mask")
     async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, conversation):
         assert (await alice.send(conversation, "Darn it"))["text"] == "**** it"
@@ -69,7 +69,7 @@ async def test_words_are_masked_for_everybody_and_in_the_store(config: Config) -
         assert await texts_of(alice, conversation) == ["**** it", "it"]
 
 
-async def test_a_tenant_with_filters_of_its_own(config: Config) -> None:
+async def test_tenant_filters_replace_the_default_filters(config: Config) -> None:
     own = config.using(FilterSettings(words=["darn"])).using_named(
         FilterSettings, {"default": FilterSettings(links="none")}
     )
@@ -80,7 +80,7 @@ async def test_a_tenant_with_filters_of_its_own(config: Config) -> None:
         ).code == "forbidden"
 
 
-async def test_what_was_stored_before_there_was_a_filter_is_acked_again(config: Config) -> None:
+async def test_stored_message_is_acked_again_after_a_filter_was_added(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         first = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         account = alice.account
@@ -106,7 +106,7 @@ async def test_an_attachment_needs_no_text(config: Config) -> None:
 # --- the hook -----------------------------------------------------------------------------------------------------
 
 
-async def test_the_question_is_whole_and_signed(config: Config) -> None:
+async def test_hook_request_is_complete_and_signed(config: Config) -> None:
     async with hooked(config, allow) as (daemon, server), daemon.pair() as (alice, _, conversation):
         original = await alice.send(conversation, "first")
         await alice.send(
@@ -136,7 +136,7 @@ async def test_the_question_is_whole_and_signed(config: Config) -> None:
         assert code == hmac.new(SECRET.encode(), signed, hashlib.sha256).hexdigest()
 
 
-async def test_its_verdict_counts(config: Config) -> None:
+async def test_hook_verdict_is_applied(config: Config) -> None:
     async def judge(asked: Asked) -> bytes:
         text = asked.json["text"]
         verdicts = {
@@ -158,7 +158,7 @@ async def test_its_verdict_counts(config: Config) -> None:
         assert await texts_of(alice, conversation) == ["new", "as it is"]
 
 
-async def test_filters_come_first_and_the_hook_sees_what_they_leave(config: Config) -> None:
+async def test_hook_gets_the_text_after_the_filters(config: Config) -> None:
     masked = config.using(FilterSettings(words=["darn"], links="none", action="mask"))
     async with hooked(masked, allow) as (daemon, server), daemon.pair() as (alice, _, conversation):
         assert (
@@ -169,7 +169,7 @@ async def test_filters_come_first_and_the_hook_sees_what_they_leave(config: Conf
         assert server.asked[0].json["text"] == "**** it"
 
 
-async def test_what_is_stored_is_not_asked_about_again_and_strangers_ask_nothing(config: Config) -> None:
+async def test_hook_is_not_called_for_stored_messages_and_non_members(config: Config) -> None:
     async with (
         hooked(config, allow) as (daemon, server),
         daemon.pair() as (alice, _, conversation),
@@ -231,7 +231,7 @@ async def fail_by_text(asked: Asked) -> bytes:
     return await FAILING.get(asked.json["text"], allow)(asked)
 
 
-async def test_a_hook_that_fails(config: Config) -> None:
+async def test_failing_hook_is_handled_as_configured(config: Config) -> None:
     """The message is refused for now, and can be sent again; what is fine passes in between."""
     async with hooked(config, fail_by_text, timeout=1.0) as (daemon, server), daemon.pair() as (alice, _, conversation):
         for text in FAILING:
@@ -242,7 +242,7 @@ async def test_a_hook_that_fails(config: Config) -> None:
         assert await texts_of(alice, conversation) == ["fine"] * len(FAILING)
 
 
-async def test_without_an_answer_messages_pass_where_that_is_configured(config: Config) -> None:
+async def test_messages_pass_without_a_verdict_if_configured(config: Config) -> None:
     settings = {"timeout": 1.0, "on_failure": "allow"}
     async with hooked(config, fail_by_text, **settings) as (daemon, _), daemon.pair() as (alice, _, conversation):
         for text in ("down", "silent", "deep", "inside"):
@@ -250,9 +250,7 @@ async def test_without_an_answer_messages_pass_where_that_is_configured(config: 
         assert await texts_of(alice, conversation) == ["down", "silent", "deep", "inside"]
 
 
-async def test_after_some_failures_it_is_left_alone_and_that_is_logged_once(
-    config: Config, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failing_hook_is_paused_and_logged_once(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         async with (
             hooked(config, down, on_failure="allow") as (daemon, server),
@@ -302,7 +300,7 @@ async def test_a_hook_that_works_again_is_asked_again_after_a_pause(caplog: pyte
     ]
 
 
-async def test_a_slow_answer_for_one_holds_up_nobody_else_and_one_connection_stays_in_order(config: Config) -> None:
+async def test_slow_verdict_delays_only_its_own_connection(config: Config) -> None:
     release = trio.Event()
 
     async def slow_for_some(asked: Asked) -> bytes:
@@ -329,7 +327,7 @@ async def test_a_slow_answer_for_one_holds_up_nobody_else_and_one_connection_sta
         assert await texts_of(bob, conversation) == [*(f"bob {number}" for number in range(10)), "slow", "after it"]
 
 
-async def test_only_so_many_wait_for_it(config: Config) -> None:
+async def test_messages_waiting_for_the_hook_are_bounded(config: Config) -> None:
     release = trio.Event()
 
     async def waits(_: Asked) -> bytes:
@@ -350,7 +348,7 @@ async def test_only_so_many_wait_for_it(config: Config) -> None:
         assert (await bob.send(conversation))["seq"] == 2
 
 
-async def test_a_hook_in_the_house_is_asked_only_where_that_is_allowed(config: Config) -> None:
+async def test_hook_on_a_private_address_requires_allow_private(config: Config) -> None:
     """G1: by its name, too, which is not known to be one of ours until it is resolved."""
     async with outside(allow) as server:
         hook = HookSettings(url=f"https://localhost:{server.port}/", secret=SECRET, on_failure="allow")
@@ -370,6 +368,6 @@ async def test_a_hook_in_the_house_is_asked_only_where_that_is_allowed(config: C
     Config().using(FilterSettings(links_denied=["https://a.test/"])),
     Config().using_named(FilterSettings, {"acme": FilterSettings(links="listed", link_hosts=["a b"])}),
 ])  # fmt: skip
-async def test_what_cannot_be_used_is_not_served(settings: Config) -> None:
+async def test_invalid_filter_settings_are_rejected(settings: Config) -> None:
     with pytest.raises(CannotScreen):
         check_screening(settings)

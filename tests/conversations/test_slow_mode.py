@@ -27,7 +27,7 @@ async def rewind(db: Postgres, milliseconds: int) -> None:
     await db.run("update members set last_sent_at = last_sent_at - $1", milliseconds)
 
 
-async def test_everybody_is_told_in_the_order_of_the_conversation(daemon: Daemon) -> None:
+async def test_group_setting_events_arrive_in_order(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         id_ = await group(alice, bob)
         before = (await bob.call("session.sync"))["cursor"]
@@ -42,7 +42,7 @@ async def test_everybody_is_told_in_the_order_of_the_conversation(daemon: Daemon
         assert "behind" not in [event["t"] for _, event in (*alice.log, *bob.log)]
 
 
-async def test_who_may_set_it(daemon: Daemon) -> None:
+async def test_slow_mode_requires_the_permission(daemon: Daemon) -> None:
     async with daemon.people(3) as (alice, bob, stranger):
         id_ = await group(alice, bob)
         assert (await bob.refused("conversation.edit", conversation=id_, slow_seconds=5)).code == "forbidden"
@@ -57,7 +57,7 @@ async def test_who_may_set_it(daemon: Daemon) -> None:
         assert (await alice.call("conversation.get", conversation=id_)).conversation.slow_seconds == 0
 
 
-async def test_moderators_need_not_wait(daemon: Daemon) -> None:
+async def test_moderators_are_exempt_from_slow_mode(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         id_ = await group(alice, bob, seconds=60)
         for _ in range(2):
@@ -70,7 +70,7 @@ async def test_moderators_need_not_wait(daemon: Daemon) -> None:
         await alice.send(id_)
 
 
-async def test_who_is_too_early_is_told_when_to_come_again(daemon: Daemon, db: Postgres) -> None:
+async def test_early_message_is_refused_with_retry_after(daemon: Daemon, db: Postgres) -> None:
     async with daemon.people(2) as (alice, bob):
         id_ = await group(alice, bob, seconds=60)
         await alice.send(id_, "one")
@@ -92,7 +92,7 @@ async def test_who_is_too_early_is_told_when_to_come_again(daemon: Daemon, db: P
         assert [(await alice.send(id_))["seq"] for _ in range(3)] == [4, 5, 6]
 
 
-async def test_a_clock_that_was_set_back_makes_nobody_wait_for_longer(daemon: Daemon, db: Postgres) -> None:
+async def test_slow_mode_is_not_extended_by_a_clock_set_back(daemon: Daemon, db: Postgres) -> None:
     async with daemon.people(2) as (alice, bob):
         id_ = await group(alice, bob, seconds=60)
         await alice.send(id_)
@@ -100,7 +100,7 @@ async def test_a_clock_that_was_set_back_makes_nobody_wait_for_longer(daemon: Da
         assert (await alice.refused("message.send", conversation=id_, client_id="x", text="x")).retry_after == 60
 
 
-async def test_the_same_message_again_is_never_too_early(daemon: Daemon) -> None:
+async def test_repeated_message_is_exempt_from_slow_mode(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         id_ = await group(alice, bob, seconds=60)
         first = await alice.call("message.send", conversation=id_, client_id="c", text="one")
@@ -116,7 +116,7 @@ async def test_the_same_message_again_is_never_too_early(daemon: Daemon) -> None
 
 
 @pytest.mark.parametrize("same", [False, True])
-async def test_many_at_once_on_two_nodes_and_one_goes(config: Config, db: Postgres, same: bool) -> None:
+async def test_simultaneous_messages_on_two_nodes_pass_slow_mode_once(config: Config, db: Postgres, same: bool) -> None:
     """Twenty of one member at once, each over a connection of its own, in one batch and in several; three rounds of
     it.
     """

@@ -13,7 +13,7 @@ daemon = shared
 @covers("message.star")
 @covers("message.unstar")
 @covers("message.starred")
-async def test_a_star_is_ones_own(daemon: Daemon) -> None:
+async def test_star_is_private(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as tablet:
         messages = [(await alice.send(conversation, str(number))).message for number in range(4)]
         for message in messages[:3]:
@@ -31,7 +31,7 @@ async def test_a_star_is_ones_own(daemon: Daemon) -> None:
         assert [item["message"]["text"] for item in (await bob.call("message.starred"))["items"]] == ["2"]
 
 
-async def test_a_star_that_is_set_again_keeps_its_place_between_two_pages(daemon: Daemon) -> None:
+async def test_repeated_star_keeps_its_place_between_pages(daemon: Daemon) -> None:
     async with daemon.pair() as (_, bob, conversation):
         messages = [(await bob.send(conversation, str(number))).message for number in range(6)]
         for message in messages:

@@ -21,7 +21,7 @@ async def states(person: Person, cursor: str | None = None, limit: int = 200) ->
 
 
 @covers("session.sync")
-async def test_only_what_changed_is_named(daemon: Daemon) -> None:
+async def test_session_sync_lists_only_changed_conversations(daemon: Daemon) -> None:
     async with daemon.people(4) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
         first, cursor = await states(alice)
@@ -35,7 +35,7 @@ async def test_only_what_changed_is_named(daemon: Daemon) -> None:
         assert (await states(alice, cursor))[0] == []
 
 
-async def test_pages_of_states(daemon: Daemon) -> None:
+async def test_session_sync_is_paged(daemon: Daemon) -> None:
     async with daemon.people(6) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]
         found, cursor = await states(alice, limit=2)
@@ -46,7 +46,7 @@ async def test_pages_of_states(daemon: Daemon) -> None:
         assert sorted(state["id"] for state in changed) == sorted(ids)
 
 
-async def test_a_cursor_of_another_database_counts_as_none_and_nonsense_is_refused(daemon: Daemon) -> None:
+async def test_cursor_of_another_database_resets_and_invalid_cursor_is_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         _, cursor = await states(alice)
         foreign = "1.1:" + cursor.partition(":")[2]
@@ -56,7 +56,7 @@ async def test_a_cursor_of_another_database_counts_as_none_and_nonsense_is_refus
 
 
 @covers("conversation.sync")
-async def test_changes_come_as_states_in_pages(daemon: Daemon) -> None:
+async def test_conversation_sync_returns_states_in_pages(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(5):
             await alice.send(conversation, str(number))
@@ -75,13 +75,13 @@ async def test_changes_come_as_states_in_pages(daemon: Daemon) -> None:
 
 
 @covers("conversation.sync", "not_found")
-async def test_strangers_sync_nothing(daemon: Daemon) -> None:
+async def test_non_member_cannot_sync(daemon: Daemon) -> None:
     async with daemon.pair() as (_, _, conversation), daemon.person() as stranger:
         for id_ in (conversation, NOBODY):
             assert (await stranger.refused("conversation.sync", conversation=id_, rev=0)).code == "not_found"
 
 
-async def test_a_sync_amid_writers_misses_nothing(daemon: Daemon) -> None:
+async def test_sync_during_writes_misses_nothing(daemon: Daemon) -> None:
     """The trap of the timestamp cursor: many writers, a reader who syncs all the while and may never lose a row."""
     async with daemon.people(5) as (reader, *writers):
         members = [writer.user for writer in writers]
@@ -123,7 +123,7 @@ async def test_a_sync_amid_writers_misses_nothing(daemon: Daemon) -> None:
         }
 
 
-async def test_a_sync_amid_receipts_names_every_member(daemon: Daemon) -> None:
+async def test_sync_during_receipts_lists_every_member(daemon: Daemon) -> None:
     """What moves while it is read is not lost: the event says only how far somebody has read, not who that is."""
     async with daemon.people(6) as (ann, *others):
         made = await ann.call("conversation.create", members=[other.user for other in others])

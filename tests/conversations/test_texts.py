@@ -77,7 +77,7 @@ def filtering(config: Config, **more: Any) -> Config:
 @covers("conversation.edit", "forbidden")
 @covers("match.find", "forbidden")
 @covers("reaction.add", "forbidden")
-async def test_no_road_lets_unwanted_words_and_links_through(config: Config) -> None:
+async def test_filters_apply_to_texts_of_all_commands(config: Config) -> None:
     async with running(filtering(config)) as daemon, group(daemon) as (id_, (ann, ben, _)):
         await ann.call("conversation.edit", conversation=id_, joining="open")
         sent = await ann.send(id_, "fine")
@@ -118,7 +118,7 @@ async def test_no_road_lets_unwanted_words_and_links_through(config: Config) -> 
         assert [one["text"] for one in (await ben.call("message.history", **here))["items"] if one["text"]] == ["fine"]
 
 
-async def test_texts_are_masked_and_keys_are_refused(config: Config) -> None:
+async def test_values_are_masked_and_keys_are_refused(config: Config) -> None:
     async with running(filtering(config, action="mask")) as daemon, daemon.person("darn it") as ann:
         made = (await ann.call("conversation.create", members=[], title="darn it"))["conversation"]
         assert (made["title"], made["members"][0]["name"]) == ("**** it", "**** it")
@@ -137,7 +137,7 @@ async def test_texts_are_masked_and_keys_are_refused(config: Config) -> None:
         await ann.call("match.find", attributes={"a": "fine"}, accept={"must_not": {"a": "darn"}})
 
 
-async def test_what_nobody_else_reads_passes(config: Config) -> None:
+async def test_private_texts_are_not_filtered(config: Config) -> None:
     async with running(filtering(config)) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.call("conversation.settings", conversation=conversation, draft="darn")
         await alice.call("message.search", query="darn")
@@ -165,7 +165,7 @@ async def test_what_nobody_else_reads_passes(config: Config) -> None:
         ("葛\U000e0100城", "葛\U000e0100城"),
     ],
 )  # fmt: skip
-async def test_names_and_titles_hide_nothing(daemon: Daemon, given: str, kept: str) -> None:
+async def test_names_and_titles_contain_no_invisible_characters(daemon: Daemon, given: str, kept: str) -> None:
     async with daemon.person(given) as ann:
         made = (await ann.call("conversation.create", members=[], title=given))["conversation"]
         assert (made["title"], made["members"][0]["name"]) == (kept, kept)
@@ -173,7 +173,7 @@ async def test_names_and_titles_hide_nothing(daemon: Daemon, given: str, kept: s
         assert edited["title"] == f"x {kept}"
 
 
-async def test_names_that_cannot_be_seen_are_refused(daemon: Daemon) -> None:
+async def test_invisible_names_are_refused(daemon: Daemon) -> None:
     async with daemon.person("ann") as ann:
         id_ = (await ann.call("conversation.create", members=[], title="x"))["conversation"]["id"]
         for nothing in INVISIBLE:
@@ -196,7 +196,7 @@ async def refused_everywhere(daemon: Daemon, ann: Person, id_: str, nothing: str
     assert caught.value.code == "bad_request"
 
 
-async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_with(config: Config) -> None:
+async def test_search_conditions_are_normalized_like_the_compared_texts(config: Config) -> None:
     often = config.using(MatchSettings(recent=0))
     spellings = (("Cafe\u0301", "Caf\u00e9"), ("Caf\u00e9", " Cafe\u0301 "), ("a\u200bb", "ab"), ("ab", "a\u00adb"))
     async with running(often) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
@@ -220,7 +220,7 @@ async def test_conditions_of_a_search_take_the_form_of_what_they_are_compared_wi
 
 
 @covers("message.edit", "forbidden")
-async def test_new_words_pass_one_rule_on_every_road(daemon: Daemon) -> None:
+async def test_new_texts_pass_the_same_filter_in_all_commands(daemon: Daemon) -> None:
     """Announcements only: sending, forwarding and editing are refused alike; whoever stands above the members may."""
     async with group(daemon) as (id_, (ann, ben, _)):
         old = await ben.send(id_, "hello")
@@ -266,7 +266,7 @@ async def test_unknown_ids_are_not_mentioned(daemon: Daemon) -> None:
         assert [one.get("mentions") for one in last] == [[ben.user, eve.user], None]
 
 
-async def test_seconds_are_not_taken_for_milliseconds(daemon: Daemon) -> None:
+async def test_times_in_seconds_are_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         now = (await alice.call("ping", ts=1))["server_time"]
         here = {"conversation": conversation}

@@ -12,7 +12,7 @@ daemon = shared
 
 @covers("typing.start")
 @covers("typing.stop")
-async def test_the_others_are_told(daemon: Daemon) -> None:
+async def test_typing_is_sent_to_other_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.call("typing.start", conversation=conversation)
         told = await bob.event("typing.start")
@@ -24,14 +24,14 @@ async def test_the_others_are_told(daemon: Daemon) -> None:
 
 @covers("typing.start", "not_found")
 @covers("typing.stop", "not_found")
-async def test_only_members_type(daemon: Daemon) -> None:
+async def test_typing_is_refused_for_non_members(daemon: Daemon) -> None:
     async with daemon.pair() as (_, _, conversation), daemon.person() as stranger:
         for command in ("typing.start", "typing.stop"):
             for id_ in (conversation, NOBODY):
                 assert (await stranger.refused(command, conversation=id_)).code == "not_found"
 
 
-async def test_over_rest_too(daemon: Daemon) -> None:
+async def test_typing_works_over_rest(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         path = f"/v1/conversations/{conversation}/typing"
         assert (await daemon.rest("POST", path, {}, alice.account.access_token)).status == 200
@@ -40,7 +40,7 @@ async def test_over_rest_too(daemon: Daemon) -> None:
         await bob.event("typing.stop")
 
 
-async def test_in_a_large_group_nobody_is_told(config: Config) -> None:
+async def test_typing_is_not_sent_in_a_large_group(config: Config) -> None:
     few = config.using(replace(config.get(PresenceDefaults), typing_members=3))
     async with running(few) as daemon, group(daemon) as (id_, (ann, ben, eve)), daemon.person() as one_more:
         await ann.call("typing.start", conversation=id_)
@@ -56,7 +56,7 @@ async def test_in_a_large_group_nobody_is_told(config: Config) -> None:
         await one_more.event("typing.start")
 
 
-async def test_it_ends_when_the_typist_disconnects(daemon: Daemon) -> None:
+async def test_typing_ends_when_the_session_disconnects(daemon: Daemon) -> None:
     """However the connection ends; and what was stopped before is not stopped again."""
     async with daemon.pair() as (alice, bob, conversation):
         group_ = (await alice.call("conversation.create", title="t", members=[bob.user]))["conversation"]["id"]
@@ -79,7 +79,7 @@ async def test_it_ends_when_the_typist_disconnects(daemon: Daemon) -> None:
         assert not [body for _, body in bob.log[before:] if body["t"].startswith("typing")]
 
 
-async def test_who_was_removed_while_typing_is_not_told_about_at_their_end(daemon: Daemon) -> None:
+async def test_removed_member_who_was_typing_causes_no_event_at_disconnect(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, _), daemon.person() as eve:
         room = (await alice.call("conversation.create", title="t", members=[bob.user, eve.user]))["conversation"]["id"]
         await eve.call("typing.start", conversation=room)

@@ -19,7 +19,7 @@ from chatd.search.tokenizer import highlights, term_of, tokens
 VS16 = "\ufe0f"
 
 
-def test_every_emoji_in_every_spelling_is_one() -> None:
+def test_emoji_in_any_spelling_is_one_emoji() -> None:
     assert len(EMOJI_DATA) > 5000
     assert [emoji for emoji in EMOJI_DATA if not is_emoji(emoji)] == []
     assert [emoji for emoji in EMOJI_DATA if canonical(emoji.replace(VS16, "")) != canonical(emoji)] == []
@@ -29,7 +29,7 @@ def test_every_emoji_in_every_spelling_is_one() -> None:
     assert len({canonical(emoji) for emoji in fully}) == len(fully) >= 3963
 
 
-def test_every_emoji_is_found_in_a_text() -> None:
+def test_emoji_in_a_text_are_found() -> None:
     for emoji in EMOJI_DATA:
         term = term_of(emoji)
         assert term is not None, emoji
@@ -39,18 +39,18 @@ def test_every_emoji_is_found_in_a_text() -> None:
 @pytest.mark.parametrize(
     "text", ["\U0001fa7f", "\U0001fadf\U0001f3fd", "\U0001f9d1\u200d\U0001fa7e", "🇽🇽", "🐈\u200d👤"]
 )
-def test_emoji_younger_than_the_list(text: str) -> None:
+def test_emoji_newer_than_the_list_is_accepted(text: str) -> None:
     assert is_emoji(text)
 
 
 @pytest.mark.parametrize(
     "text", ["👍👍", "👍\u200d", "🇩", "a\ufe0f", "\u20e3", "1", "\U000e0067", "😀a", "→", "\U0001f3f4\U000e007f"]
 )
-def test_what_is_no_emoji(text: str) -> None:
+def test_invalid_emoji_is_refused(text: str) -> None:
     assert not is_emoji(text)
 
 
-def test_every_apostrophe_is_one() -> None:
+def test_apostrophes_fold_to_one_character() -> None:
     words = WordFilter(["m'yata"])
     for mark in APOSTROPHES:
         assert words.is_in(f"so M{mark}yata!"), hex(ord(mark))
@@ -75,7 +75,7 @@ PIECES += ["e\u0301", "1\ufe0f\u20e3"]
 @example("e\u200b\u0301")
 @example("a \ufe0f b")
 @example("a\u200d\ufe0f b")
-def test_a_form_has_no_other_form(text: str) -> None:
+def test_folding_is_idempotent(text: str) -> None:
     """C2 and Two spellings of what looks the same are one, so a form is its own form."""
     for form in (name_form, prose_form, key_form):
         assert form(form(text)) == form(text), form
@@ -123,7 +123,7 @@ def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
         "🅟🅐🅨🅟🅐🅛",
     ],
 )
-def test_letters_that_look_alike(text: str) -> None:
+def test_look_alike_letters_fold_to_one(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")
 
 
@@ -139,7 +139,7 @@ OTHERS = {"LATIN SMALL LETTER V WITH HOOK", "LATIN CAPITAL LETTER V WITH HOOK", 
 OTHERS |= {"LATIN SMALL LETTER V WITH PALATAL HOOK"}
 
 
-def test_every_latin_letter_is_the_one_in_its_name() -> None:
+def test_latin_letters_fold_by_their_unicode_name() -> None:
     """Strokes, hooks, tails, small capitals, circles, brackets, full width."""
     named = ((char, NAMES.fullmatch(unicodedata.name(char, ""))) for char in map(chr, range(0x80, 0x20000)))
     letters = [(char, match[0], match.groups()[-2].lower()) for char, match in named if match]
@@ -149,10 +149,10 @@ def test_every_latin_letter_is_the_one_in_its_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["ᴘᴀʏᴘᴀʟ", "ρаypaļ", "ᵽⱥɏᵽⱥŀ", "ƥayƥaɫ", "⒫⒜⒴⒫⒜⒧", "🄟🄐🄨🄟🄐🄛", "ᑭᗩYᑭᗩᒪ", "p⍺yp⍺l"])
-def test_letters_that_look_alike_in_other_ways(text: str) -> None:
+def test_look_alike_letters_of_other_kinds_fold_to_one(text: str) -> None:
     assert WordFilter(["paypal"]).is_in(f"your {text} account")
 
 
-def test_a_lunate_sigma_looks_like_a_c() -> None:
+def test_lunate_sigma_folds_to_c() -> None:
     assert WordFilter(["scam"]).is_in("a \u0455\u03f2\u0430m")
     assert WordFilter(["scam"]).is_in("A S\u03f9AM")

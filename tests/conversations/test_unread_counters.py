@@ -67,7 +67,7 @@ def counted_reads() -> Iterator[list[int]]:
         yield found
 
 
-async def test_one_statement_counts_in_a_few_conversations(daemon: Daemon, db: Postgres) -> None:
+async def test_unread_of_few_conversations_takes_one_statement(daemon: Daemon, db: Postgres) -> None:
     async with daemon.person() as ann, daemon.person() as ben:
         ids = await conversations(db, ann, ben, EACH)
         with counted_reads() as reads:
@@ -84,7 +84,7 @@ async def test_one_statement_counts_in_a_few_conversations(daemon: Daemon, db: P
         assert (await ben.call("unread.total"))["total"] == {"unread": EACH * 10, "conversations": 10, "mentions": 0}
 
 
-async def test_a_page_of_a_sync_ends_where_it_has_counted_enough(daemon: Daemon, db: Postgres) -> None:
+async def test_sync_page_ends_at_the_limit_of_counted_messages(daemon: Daemon, db: Postgres) -> None:
     async with daemon.person() as ann, daemon.person() as ben:
         ids = await conversations(db, ann, ben, 100_000)
         sizes, found, more, cursor = [], [], True, {}

@@ -11,7 +11,7 @@ daemon = shared
 
 @covers("conversation.settings")
 @covers("conversation.settings", "not_found")
-async def test_what_one_sets_is_on_all_own_devices_and_nobody_elses(daemon: Daemon) -> None:
+async def test_settings_reach_own_devices_only(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_), daemon.connected(alice.account) as tablet, daemon.person() as eve:
         cursor = (await alice.call("session.sync"))["cursor"]
         before = len(bob.log)
@@ -49,7 +49,7 @@ async def test_what_one_sets_is_on_all_own_devices_and_nobody_elses(daemon: Daem
         assert (await alice.refused("conversation.settings", conversation=id_)).code == "bad_request"
 
 
-async def test_what_is_hidden_comes_back_with_the_next_message(daemon: Daemon) -> None:
+async def test_hidden_conversation_returns_with_the_next_message(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         await bob.send(id_)
         await alice.call("conversation.settings", conversation=id_, hidden=True)
@@ -59,7 +59,7 @@ async def test_what_is_hidden_comes_back_with_the_next_message(daemon: Daemon) -
 
 
 @covers("user.settings")
-async def test_settings_for_all_conversations(daemon: Daemon) -> None:
+async def test_user_settings_apply_to_all_conversations(daemon: Daemon) -> None:
     async with daemon.person() as alice, daemon.connected(alice.account) as tablet:
         cursor = (await alice.call("session.sync"))["cursor"]
         assert (await alice.call("session.sync", cursor=cursor))["own"] is False
@@ -91,7 +91,7 @@ def test_quiet_hours(start: str, end: str, zone: str, hour: int, expected: bool)
 
 
 @covers("unread.total")
-async def test_the_badge_leaves_out_what_is_muted_or_archived(daemon: Daemon) -> None:
+async def test_unread_total_excludes_muted_and_archived_conversations(daemon: Daemon) -> None:
     async with group(daemon) as (one, (ann, ben, _)), daemon.person() as eve:
         two = (await eve.call("conversation.open", user=ben.user)).conversation.id
         for _ in range(3):
@@ -105,7 +105,7 @@ async def test_the_badge_leaves_out_what_is_muted_or_archived(daemon: Daemon) ->
 
 
 @covers("user.settings.get")
-async def test_settings_are_shown_at_both_doors(daemon: Daemon) -> None:
+async def test_settings_are_available_over_websocket_and_rest(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         set_ = await alice.call("user.settings", notify="mentions", show_presence="nobody")
         assert (set_["notify"], set_["show_presence"]) == ("mentions", "nobody")

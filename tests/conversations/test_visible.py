@@ -6,7 +6,7 @@ from tests.support import Daemon, shared
 daemon = shared
 
 
-async def test_who_came_later_sees_nothing_of_before_in_updates_and_quotes(daemon: Daemon) -> None:
+async def test_new_member_gets_nothing_from_before_joining_in_updates_and_quotes(daemon: Daemon) -> None:
     async with group(daemon, history="joined") as (id_, (ann, ben, _)), daemon.person() as eve:
         old = (await ann.send(id_, "a secret")).message
         await ann.call("member.add", conversation=id_, users=[eve.user])
@@ -33,7 +33,7 @@ async def test_who_came_later_sees_nothing_of_before_in_updates_and_quotes(daemo
         assert (reply["quote"]["message"], reply["quote"]["deleted"]) == (old, True)
 
 
-async def test_what_one_has_hidden_is_not_unread_not_quoted_and_not_the_last_message(daemon: Daemon) -> None:
+async def test_hidden_message_is_not_unread_quoted_or_last_message(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         await alice.send(id_, "first")
         hidden = (await alice.send(id_, "hidden", mentions=[bob.user])).message
@@ -49,7 +49,7 @@ async def test_what_one_has_hidden_is_not_unread_not_quoted_and_not_the_last_mes
         ] == "hidden"
 
 
-async def test_what_one_has_hidden_changes_what_session_sync_says_is_unread(daemon: Daemon) -> None:
+async def test_hiding_a_message_changes_unread_of_session_sync(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         hidden = (await alice.send(id_, "noise", mentions=[bob.user])).message
         cursor = (await bob.call("session.sync"))["cursor"]
@@ -59,7 +59,7 @@ async def test_what_one_has_hidden_changes_what_session_sync_says_is_unread(daem
         assert [(one["message"], one["hidden"]) for one in changed["marks"]] == [(hidden, True)]
 
 
-async def test_ones_own_marks_are_not_told_with_a_conversation(daemon: Daemon) -> None:
+async def test_own_marks_are_not_part_of_conversation_events(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)):
         message = (await ann.send(id_)).message
         await ann.call("message.star", conversation=id_, message=message)

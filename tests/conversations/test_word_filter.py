@@ -38,18 +38,18 @@ FILTER = WordFilter(WORDS)
     ("你傻逼吗", "你**吗"), ("これはassです", "これは***です"), ("ไอ้ควยเอ๊ย", "ไอ้***เอ๊ย"), ("씨발놈", "**놈"), ("cукa", "****"),
     ("각", "각"), ("가", "*"), ("が", "が"), ("कुत्ता", "******"), ("कुत्ताओं", "कुत्ताओं"), ("🖕🏽!", "*🏽!"), ("", ""),
 ])  # fmt: skip
-def test_what_is_found_and_what_is_not(text: str, masked: str) -> None:
+def test_word_filter_finds_variants_of_listed_words_only(text: str, masked: str) -> None:
     assert FILTER.mask(text) == masked
     assert FILTER.is_in(text) is (masked != text)
 
 
 @pytest.mark.parametrize("word", ["", "  ", "\u200b", "x" * (MAX_WORD_LENGTH + 1), "\ufdfa" * 20])
-def test_what_is_no_word(word: str) -> None:
+def test_invalid_words_are_rejected(word: str) -> None:
     with pytest.raises(ValueError, match="not a valid word"):
         WordFilter(["fine", word])
 
 
-def test_no_words_are_in_nothing() -> None:
+def test_empty_word_list_matches_nothing() -> None:
     assert not WordFilter([]).is_in("anything")
 
 
@@ -60,7 +60,7 @@ TEXTS = st.lists(st.one_of(PARTS, st.text(max_size=5))).map("".join)
 
 
 @given(TEXTS)
-def test_a_mask_is_as_long_as_the_text_and_hides_nothing_else(text: str) -> None:
+def test_mask_has_the_length_of_the_word(text: str) -> None:
     masked = FILTER.mask(text)
     assert len(masked) == len(text)
     assert all(there in (here, "*") for here, there in zip(text, masked, strict=True))
@@ -70,7 +70,7 @@ def test_a_mask_is_as_long_as_the_text_and_hides_nothing_else(text: str) -> None
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=8), TEXTS)
-def test_no_word_of_a_list_is_a_pattern(words: list[str], text: str) -> None:
+def test_listed_words_are_not_used_as_patterns(words: list[str], text: str) -> None:
     try:
         found = WordFilter(words)
     except ValueError:
@@ -95,7 +95,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in LONG.items()])
-def test_a_long_text_takes_no_time(text: str) -> None:
+def test_long_text_takes_linear_time(text: str) -> None:
     """16 KB, and words that are each other's beginnings: it takes milliseconds; what is not linear takes seconds."""
     nested = WordFilter(
         [*WORDS, *("a" * length for length in range(1, 101)), *("傻" * length for length in range(1, 101))]
@@ -107,7 +107,7 @@ def test_a_long_text_takes_no_time(text: str) -> None:
         assert time.thread_time() - before < 0.5
 
 
-def test_not_every_character_is_remembered() -> None:
+def test_folding_cache_is_bounded() -> None:
     """A million of them would be hundreds of megabytes; those that are not remembered are folded as well."""
     words = WordFilter(["\U00020001", "darn"])
     text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x30000)]))

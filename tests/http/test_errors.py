@@ -49,7 +49,7 @@ NOTHING = [
 ]
 
 
-async def test_a_request_for_nothing_is_answered_in_our_form(daemon: Daemon) -> None:
+async def test_unknown_path_is_answered_with_a_json_error(daemon: Daemon) -> None:
     """E10, E12. Nothing is redirected, and no state changes through GET."""
     for method, path, status, code in NOTHING:
         answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
@@ -60,7 +60,7 @@ async def test_a_request_for_nothing_is_answered_in_our_form(daemon: Daemon) -> 
         assert ("allow" in answer.headers) is (status == 405)
 
 
-async def test_the_host_is_nothing_to_us(daemon: Daemon) -> None:
+async def test_host_header_is_not_reflected(daemon: Daemon) -> None:
     """E12."""
     for path in ("/", "/openapi.json", "/v1/socket/ping", "/nothing"):
         answer = await Door.of(daemon).send(
@@ -69,7 +69,7 @@ async def test_the_host_is_nothing_to_us(daemon: Daemon) -> None:
         assert b"evil.test" not in answer
 
 
-async def test_a_host_that_no_name_can_be_is_refused(daemon: Daemon) -> None:
+async def test_invalid_host_header_is_refused(daemon: Daemon) -> None:
     long = ("a" * 300, "\xe9", "\xe9" * 7000, "a." * 7000, "1" * 14_000)
     for host in ("a..b", ".a", "localhost..", "a" * 64, f"{'a' * 64}.test:80", *long):
         for path in ("/healthz", "/admin/bans", "/metrics", "/nothing"):
@@ -77,7 +77,7 @@ async def test_a_host_that_no_name_can_be_is_refused(daemon: Daemon) -> None:
             assert (answer.status, answer.body["code"]) == (400, "bad_request"), (host, path)
 
 
-async def test_head_and_options(daemon: Daemon) -> None:
+async def test_head_and_options_are_answered(daemon: Daemon) -> None:
     door = Door.of(daemon)
     head = await door.ask("HEAD /healthz HTTP/1.1")
     assert (head.status, head.body) == (200, b"")
@@ -85,7 +85,7 @@ async def test_head_and_options(daemon: Daemon) -> None:
     assert (options.status, set(options.headers["allow"].split(", "))) == (200, {"GET", "HEAD", "OPTIONS", "POST"})
 
 
-async def test_a_body_may_not_take_for_ever(config: Config) -> None:
+async def test_slow_body_is_refused(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, body_timeout=0.05))) as daemon:
         head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\nContent-Length: 50"
         answer = await Door.of(daemon).ask(head, b"{")
@@ -93,7 +93,7 @@ async def test_a_body_may_not_take_for_ever(config: Config) -> None:
         assert await Door.of(daemon).is_served()
 
 
-async def test_a_body_over_the_limit_is_refused_however_it_comes(daemon: Daemon) -> None:
+async def test_body_over_the_limit_is_refused(daemon: Daemon) -> None:
     """F4. The answer arrives though the body was never read."""
     door = Door.of(daemon)
     head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\n"
@@ -103,7 +103,7 @@ async def test_a_body_over_the_limit_is_refused_however_it_comes(daemon: Daemon)
         assert (await door.ask(f"{head}Transfer-Encoding: chunked", chunk * 30)).status == 413
 
 
-async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
+async def test_websocket_request_on_the_http_port_names_the_gateway(daemon: Daemon) -> None:
     head = (
         "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     )
@@ -118,7 +118,7 @@ async def test_sockets_are_sent_to_their_door(daemon: Daemon) -> None:
 FOREIGN = ("https://evil.test", "null", "https://good.test.evil.test", "http://good.test", "HTTPS://GOOD.TEST")
 
 
-async def test_a_foreign_page_is_granted_nothing(config: Config) -> None:
+async def test_unlisted_origin_gets_no_cors_headers(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
         for head in (
             f"{method} /healthz HTTP/1.1\nOrigin: {origin}" for method in ("GET", "OPTIONS") for origin in FOREIGN
@@ -128,7 +128,7 @@ async def test_a_foreign_page_is_granted_nothing(config: Config) -> None:
             assert answer.headers["vary"] == "Origin"
 
 
-async def test_a_named_page_may_call(config: Config) -> None:
+async def test_listed_origin_gets_cors_headers(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
         door = Door.of(daemon)
         preflight = await door.ask(f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST")
@@ -143,13 +143,13 @@ async def test_a_named_page_may_call(config: Config) -> None:
         assert (await door.ask("OPTIONS /v1/ping HTTP/1.1")).status == 200
 
 
-async def test_any_page_may_call_where_that_is_set(config: Config) -> None:
+async def test_any_origin_is_allowed_with_a_wildcard(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=["*"]))) as daemon:
         answer = await Door.of(daemon).ask("GET /nothing HTTP/1.1\nOrigin: https://any.test")
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (404, "*")
 
 
-async def test_no_page_may_call_where_nothing_is_set(daemon: Daemon) -> None:
+async def test_no_origin_is_allowed_by_default(daemon: Daemon) -> None:
     answer = await Door.of(daemon).ask(
         f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST"
     )
@@ -192,7 +192,7 @@ def app_with(handler: Any) -> AsgiGuard:
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])
-async def test_a_bug_is_logged_once_and_not_told(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bug_is_logged_once_and_not_revealed(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
     """H6."""
     with caplog.at_level(logging.INFO):
         async with served(app_with(handler)) as door:
@@ -204,7 +204,7 @@ async def test_a_bug_is_logged_once_and_not_told(handler: Any, caplog: pytest.Lo
     assert "select" not in str(answer.body)
 
 
-async def test_a_retry_is_never_told_to_come_at_once() -> None:
+async def test_retry_after_is_never_zero() -> None:
     async with served(app_with(refuses)) as door:
         answer = await door.ask("POST /v1/try HTTP/1.1\nContent-Length: 0")
     assert (answer.status, answer.headers["retry-after"], answer.body["retry_after"]) == (503, "1", 0.2)

@@ -21,7 +21,7 @@ async def status(daemon: Daemon) -> tuple[int, str]:
     return answer.status, answer.body["status"]
 
 
-async def test_a_balancer_is_told_before_either_door_closes(config: Config) -> None:
+async def test_readiness_fails_before_the_ports_close(config: Config) -> None:
     async with (
         running(replace(config, drain=replace(config.drain, notice=NOTICE, spread=0.1))) as daemon,
         daemon.person() as early,

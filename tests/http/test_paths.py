@@ -61,7 +61,7 @@ def test_ordinary_paths_are_canonical(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", BAD)
-def test_what_can_be_read_in_two_ways_is_not(path: str) -> None:
+def test_ambiguous_paths_are_not_canonical(path: str) -> None:
     assert not is_canonical(path.encode("latin-1"))
 
 
@@ -98,12 +98,12 @@ def check(path: bytes) -> None:
         assert as_nginx_sees_it(path) == unquote_to_bytes(path)
 
 
-def test_nginx_sees_what_is_served() -> None:
+def test_nginx_and_chatd_see_the_same_path() -> None:
     for count in (1, 2, 3, 4):
         for pieces in product(PIECES, repeat=count):
             check("".join(("/", *pieces)).encode())
 
 
 @given(st.lists(st.sampled_from(PIECES) | st.text(alphabet="/.%2ef61admin\\;", max_size=4), max_size=12))
-def test_nginx_sees_what_is_served_whatever_it_is(pieces: list[str]) -> None:
+def test_nginx_and_chatd_see_the_same_generated_path(pieces: list[str]) -> None:
     check("".join(("/", *pieces)).encode())

@@ -45,7 +45,7 @@ def request_of(row: Row, **known: str) -> tuple[str, str, Any]:
     return method, path, fields
 
 
-async def test_every_route_answers_with_its_result(daemon: Daemon) -> None:
+async def test_route_returns_its_declared_result(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation)
         known: dict[str, Any] = {
@@ -73,7 +73,7 @@ async def test_every_route_answers_with_its_result(daemon: Daemon) -> None:
         assert done > len(IN_ORDER) / 2
 
 
-async def test_the_socket_says_the_same(daemon: Daemon) -> None:
+async def test_websocket_and_rest_return_the_same_answers(daemon: Daemon) -> None:
     """For all that can be asked twice."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, client_id="phone-17")
@@ -91,7 +91,7 @@ async def test_the_socket_says_the_same(daemon: Daemon) -> None:
                 assert {**over_rest.body, "cursor": 0} == {**over_socket, "cursor": 0}, row.tag
 
 
-async def test_a_match_over_rest(daemon: Daemon) -> None:
+async def test_match_works_over_rest(daemon: Daemon) -> None:
     """What is asked over REST is told on the socket."""
     async with daemon.person() as alice, daemon.person() as bob:
 
@@ -114,7 +114,7 @@ async def test_a_match_over_rest(daemon: Daemon) -> None:
         assert await ask(bob, "POST", "/v1/match/leave") == (404, "error")
 
 
-async def test_nobody_gets_in_without_a_token(config: Config) -> None:
+async def test_requests_without_a_token_are_refused(config: Config) -> None:
     """E10: any command, and none by a cookie or by the query."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
     async with running(config.using(limits)) as daemon:
@@ -168,7 +168,7 @@ BAD = [
 ]
 
 
-async def test_what_does_not_fit_is_refused_with_the_place(daemon: Daemon) -> None:
+async def test_invalid_fields_are_refused_with_their_path(daemon: Daemon) -> None:
     """E11 too: what a page of another site can send without asking is not taken."""
     async with daemon.pair() as (alice, _, conversation):
         path = f"/v1/conversations/{conversation}/messages"
@@ -195,7 +195,7 @@ QUERIES = [
 ]
 
 
-async def test_a_query_is_read_by_the_types_of_its_fields(daemon: Daemon) -> None:
+async def test_query_is_parsed_by_field_types(daemon: Daemon) -> None:
     """H2."""
     for query, message in QUERIES:
         answer = await daemon.rest("GET", f"/v1/conversations/{NOBODY}/messages?{query}", token=daemon.token(NOBODY))
@@ -203,7 +203,7 @@ async def test_a_query_is_read_by_the_types_of_its_fields(daemon: Daemon) -> Non
         assert answer.body["message"].startswith(message)
 
 
-async def test_numbers_and_absence_in_a_query(daemon: Daemon) -> None:
+async def test_numbers_and_missing_values_in_a_query_are_parsed(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         for _ in range(3):
             await alice.send(conversation)
@@ -214,13 +214,13 @@ async def test_numbers_and_absence_in_a_query(daemon: Daemon) -> None:
         assert [message["seq"] for message in page.body["items"]] == [3]
 
 
-async def test_what_is_no_id_finds_nothing(daemon: Daemon) -> None:
+async def test_invalid_id_is_not_found(daemon: Daemon) -> None:
     for id_ in ("x", "..", "%2e%2e", NOBODY.upper().replace("0", "A"), f"{NOBODY}%00", "a%2fb", "'%20or%201=1--"):
         answer = await daemon.rest("GET", f"/v1/conversations/{id_}", token=daemon.token(NOBODY))
         assert answer.status in (400, 404), id_
 
 
-async def test_a_message_over_rest_reaches_all_sockets_of_its_sender(daemon: Daemon) -> None:
+async def test_message_over_rest_reaches_all_sessions_of_its_sender(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         path = f"/v1/conversations/{conversation}/messages"
         ack = (await daemon.rest("POST", path, GOOD, alice.account.access_token)).body
@@ -228,7 +228,7 @@ async def test_a_message_over_rest_reaches_all_sockets_of_its_sender(daemon: Dae
             assert (await person.event("message.new"))["message"]["id"] == ack["message"]
 
 
-async def test_refusals_have_their_status_and_when_to_come_back(config: Config) -> None:
+async def test_refusals_have_a_status_and_retry_after(config: Config) -> None:
     limits = replace(config.limits, user_commands_per_second=0.1, user_commands_burst=2)
     async with running(replace(config, limits=limits)) as daemon:
         token = daemon.token(NOBODY)
@@ -242,7 +242,7 @@ async def test_refusals_have_their_status_and_when_to_come_back(config: Config) 
 @pytest.mark.parametrize(
     ("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")]
 )
-async def test_the_client_behind_a_proxy_is_who_the_proxy_says(config: Config, chain: str, client: str) -> None:
+async def test_client_address_is_taken_from_a_trusted_proxy(config: Config, chain: str, client: str) -> None:
     """A12: only a proxy that the operator named is believed, and it is read from the right."""
     limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
@@ -261,7 +261,7 @@ async def sign_up(daemon: Daemon, *forwarded: str) -> Answer:
     return await Door.of(daemon).ask(head, b"{}")
 
 
-async def test_forwarded_twice_is_one_chain(config: Config) -> None:
+async def test_repeated_x_forwarded_for_is_one_chain(config: Config) -> None:
     limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(config, gateway=believed).using(limits)) as daemon:
@@ -269,7 +269,7 @@ async def test_forwarded_twice_is_one_chain(config: Config) -> None:
         assert (await sign_up(daemon, "5.5.5.5", "9.9.9.9")).status == 429
 
 
-async def test_a_peer_that_hangs_up_ends_only_its_own_request(daemon: Daemon) -> None:
+async def test_disconnect_ends_only_its_own_request(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         head = (
             f"POST /v1/conversations/{conversation}/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

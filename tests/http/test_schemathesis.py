@@ -116,7 +116,7 @@ def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
     holds()
 
 
-async def test_the_description_is_true(config: Config) -> None:
+async def test_openapi_matches_the_responses(config: Config) -> None:
     async with running(administered(config)) as daemon:
         found = await trio.to_thread.run_sync(findings, daemon)
         assert found == {}

@@ -117,7 +117,7 @@ async def visit(door: Door, data: bytes, manner: str) -> None:
             pass
 
 
-async def test_nobody_changes_to_http2_behind_a_proxy(door: Door) -> None:
+async def test_upgrade_to_http2_is_refused(door: Door) -> None:
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
     answer = await door.send(
         b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -139,7 +139,7 @@ HTTP2 = {
 
 
 @pytest.mark.parametrize("sent", HTTP2.values(), ids=HTTP2)
-async def test_only_http1_is_spoken(door: Door, sent: bytes) -> None:
+async def test_only_http1_is_supported(door: Door, sent: bytes) -> None:
     answer = await door.send(sent)
     *before, last = re.split(rb"HTTP/1.1 (?=\d)", answer)[1:]
     assert last.startswith(b"505 ")
@@ -150,7 +150,7 @@ async def test_only_http1_is_spoken(door: Door, sent: bytes) -> None:
     assert await door.is_served("/")
 
 
-async def test_a_request_with_two_lengths_is_the_last_one(door: Door) -> None:
+async def test_request_with_two_lengths_ends_the_connection(door: Door) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await door.send(head + b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True)
@@ -172,7 +172,7 @@ LONG_HEADS = {
 
 @pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
-async def test_a_head_that_takes_long_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
+async def test_head_that_is_slow_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
     """A head is judged by its size, before it is parsed."""
     answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
@@ -189,7 +189,7 @@ TWICE = {
 
 
 @pytest.mark.parametrize("name", TWICE)
-async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> None:
+async def test_ambiguous_header_is_refused(door: Door, name: str) -> None:
     """What one reader of the headers sees is what all see."""
     host = "" if name == "host" else "Host: a\r\n"
     for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
@@ -198,7 +198,7 @@ async def test_a_header_with_two_meanings_is_refused(door: Door, name: str) -> N
         assert answer.startswith(b"HTTP/1.1 400 "), (first, second)
 
 
-async def test_as_many_headers_as_are_allowed(door: Door) -> None:
+async def test_maximum_number_of_headers_is_accepted(door: Door) -> None:
     for end in (b"\r\n", b"\n"):
         answer = await door.send(
             end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""])
@@ -207,7 +207,7 @@ async def test_as_many_headers_as_are_allowed(door: Door) -> None:
 
 
 @pytest.mark.parametrize("trailer", [b"a:\r\n", b"a: b\r\n", b"abcdefghi: b\r\n"])
-async def test_trailers_have_a_bound(door: Door, trailer: bytes) -> None:
+async def test_trailers_are_bounded(door: Door, trailer: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     answer = await door.send(head + trailer * (FILL // len(trailer)) + b"\r\n")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
@@ -215,13 +215,13 @@ async def test_trailers_have_a_bound(door: Door, trailer: bytes) -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-async def test_no_bytes_end_the_server(door: Door, probe: str) -> None:
+async def test_random_bytes_do_not_stop_the_server(door: Door, probe: str) -> None:
     for manner in ("read", "hang up", "reset", "finish"):
         await visit(door, PROBES[probe], manner)
         assert await door.is_served("/")
 
 
-async def test_no_damaged_request_ends_the_server(hall: Hall) -> None:
+async def test_damaged_requests_do_not_stop_the_server(hall: Hall) -> None:
     chance = random.Random(7)
     async with served(hall.front, Config(limits=Limits(connections_per_address=1000))) as door:
         for _ in range(150):
@@ -232,14 +232,14 @@ async def test_no_damaged_request_ends_the_server(hall: Hall) -> None:
         assert await door.is_served("/")
 
 
-async def test_what_fails_is_logged_in_one_record(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failure_is_logged_in_one_record(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         await visit(door, PROBES["non-ASCII connection"], "read")
         assert await door.is_served("/")
     assert [record.getMessage() for record in caplog.records] == ["a connection failed"]
 
 
-async def test_the_daemon_survives_what_would_end_hypercorn(daemon: Daemon) -> None:
+async def test_daemon_survives_requests_that_crash_hypercorn(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         for probe in list(PROBES)[:6]:
             await visit(Door.of(daemon), PROBES[probe], "read")
@@ -248,14 +248,14 @@ async def test_the_daemon_survives_what_would_end_hypercorn(daemon: Daemon) -> N
 
 
 @pytest.mark.parametrize("head", ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "POST / HTTP/1.1\nContent-Length: 0"])
-async def test_a_connection_that_is_to_be_closed_is_closed(door: Door, head: str) -> None:
+async def test_connection_close_is_honoured(door: Door, head: str) -> None:
     with trio.fail_after(PATIENCE / 2):
         for _ in range(10):
             assert (await door.ask(head)).status == 200
             assert (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
 
 
-async def test_a_connection_is_used_again(door: Door) -> None:
+async def test_connection_is_reused(door: Door) -> None:
     async with door.connected() as stream:
         for _ in range(20):
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -283,7 +283,7 @@ async def ended(stream: trio.SocketStream) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
-async def test_who_says_nothing_more_is_let_go(hall: Hall, sent: bytes) -> None:
+async def test_idle_connection_is_closed(hall: Hall, sent: bytes) -> None:
     """A8: a head that never ends too, though another byte comes now and then."""
     impatient = ServerTunables(keep_alive_s=0.3)
     async with (
@@ -307,7 +307,7 @@ async def drip(stream: trio.SocketStream) -> None:
             return
 
 
-async def test_who_does_not_read_is_let_go(hall: Hall) -> None:
+async def test_connection_of_a_peer_that_does_not_read_is_closed(hall: Hall) -> None:
     async with served(hall.front, tunables=ServerTunables(write_timeout_s=0.2)) as door, door.connected() as stream:
         before = trio.lowlevel.current_statistics().tasks_living
         await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -316,7 +316,7 @@ async def test_who_does_not_read_is_let_go(hall: Hall) -> None:
         assert await door.is_served("/")
 
 
-async def test_who_reads_a_little_now_and_then_has_a_deadline_too(hall: Hall) -> None:
+async def test_slow_reader_has_a_deadline(hall: Hall) -> None:
     config = Config(http=Http(answer_timeout=0.3))
     async with served(hall.front, config) as door, door.connected() as stream:
         before = trio.lowlevel.current_statistics().tasks_living
@@ -329,7 +329,7 @@ async def test_who_reads_a_little_now_and_then_has_a_deadline_too(hall: Hall) ->
         assert await door.is_served("/")
 
 
-async def test_each_answer_of_a_connection_has_its_own_deadline(hall: Hall) -> None:
+async def test_responses_have_separate_deadlines(hall: Hall) -> None:
     async with served(hall.front, Config(http=Http(answer_timeout=0.3))) as door, door.connected() as stream:
         for _ in range(4):
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -342,7 +342,7 @@ async def tasks_back_to(count: int) -> None:
     await eventually(lambda: trio.lowlevel.current_statistics().tasks_living <= count)
 
 
-async def test_nothing_is_left_of_connections_that_are_over(hall: Hall) -> None:
+async def test_closed_connections_leave_no_state(hall: Hall) -> None:
     async with served(hall.front, Config(limits=Limits(connections_per_address=1000))) as door:
         assert await door.is_served("/")
         before = trio.lowlevel.current_statistics().tasks_living
@@ -351,7 +351,7 @@ async def test_nothing_is_left_of_connections_that_are_over(hall: Hall) -> None:
         await tasks_back_to(before)
 
 
-async def test_one_address_has_so_many_places(hall: Hall) -> None:
+async def test_connections_per_address_are_bounded(hall: Hall) -> None:
     """Whoever is over it is answered, also before the request has come; and served when there is a place again."""
     config = Config(limits=Limits(connections_per_address=3))
     async with served(hall.front, config) as door, door.connected() as first:
@@ -374,7 +374,7 @@ async def test_one_address_has_so_many_places(hall: Hall) -> None:
         await poll_until(lambda: is_let_in(door))
 
 
-async def test_those_who_are_turned_away_are_bounded_too(hall: Hall) -> None:
+async def test_rejections_are_bounded(hall: Hall) -> None:
     config, tunables = Config(limits=Limits(connections_per_address=1)), ServerTunables(max_refusals_per_address=2)
     async with served(hall.front, config, tunables) as door, door.connected() as first:
         await first.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -385,7 +385,7 @@ async def test_those_who_are_turned_away_are_bounded_too(hall: Hall) -> None:
             assert [answer[9:12] for answer in answers] == [b"429"] * 2 + [b""] * 8
 
 
-async def test_too_many_of_all_are_answered_too(hall: Hall) -> None:
+async def test_connections_over_the_total_limit_are_answered(hall: Hall) -> None:
     async with served(hall.front, tunables=ServerTunables(max_connections=1)) as door, door.connected() as first:
         await first.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await read_until(first, b"hello")
@@ -400,13 +400,13 @@ async def is_let_in(door: Door) -> bool:
 @pytest.mark.parametrize(
     "known", [{"gateway": Gateway(trusted_proxies=["127.0.0.0/8"])}, {"http": Http(backends=["127.0.0.1"])}]
 )
-async def test_a_proxy_or_a_backend_is_many_people(hall: Hall, known: Any) -> None:
+async def test_proxies_and_backends_have_no_limit_per_address(hall: Hall, known: Any) -> None:
     config = Config(limits=Limits(connections_per_address=1), **known)
     async with served(hall.front, config) as door, door.connected(), door.connected():
         assert await door.is_served("/")
 
 
-async def test_stopping_lets_requests_finish_and_the_idle_go(hall: Hall) -> None:
+async def test_stop_finishes_requests_and_closes_idle_connections(hall: Hall) -> None:
     async with served(hall.front) as door:
         idle, busy = await trio.open_tcp_stream(door.host, door.port), await trio.open_tcp_stream(door.host, door.port)
         await idle.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -425,7 +425,7 @@ async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
     hall.leave.set()
 
 
-async def test_connections_that_are_not_accepted_when_it_stops_are_answered(hall: Hall) -> None:
+async def test_connections_waiting_for_accept_are_answered_at_stop(hall: Hall) -> None:
     with ExitStack() as stack:
         async with served(hall.front) as door:
             clients = [stack.enter_context(socket.create_connection((door.host, door.port))) for _ in range(20)]
@@ -433,7 +433,7 @@ async def test_connections_that_are_not_accepted_when_it_stops_are_answered(hall
 
 
 @pytest.mark.parametrize("path", ["/hold", "/big"])
-async def test_stopping_waits_so_long_and_no_longer(hall: Hall, path: str) -> None:
+async def test_stop_has_a_deadline(hall: Hall, path: str) -> None:
     """Not even for a peer that does not read, though Hypercorn shields its writes."""
     with trio.fail_after(PATIENCE):
         async with served(hall.front, grace_s=0.1) as door:
@@ -443,7 +443,7 @@ async def test_stopping_waits_so_long_and_no_longer(hall: Hall, path: str) -> No
     await stream.aclose()
 
 
-async def test_being_cancelled_ends_it_too(hall: Hall) -> None:
+async def test_cancellation_stops_the_server(hall: Hall) -> None:
     with trio.fail_after(PATIENCE), trio.CancelScope() as scope:
         async with served(hall.front) as door, door.connected() as stream:
             await stream.send_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")

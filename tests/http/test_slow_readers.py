@@ -69,7 +69,7 @@ async def long_list(daemon: Daemon, account: Account, link: Any) -> str:
     return f"/v1/conversations/{place}/messages?limit=150"
 
 
-async def test_who_does_not_read_costs_little_and_harms_nobody(tmp_path: Path) -> None:
+async def test_slow_readers_use_bounded_memory(tmp_path: Path) -> None:
     """Files, lists and exports; the readers stall, then vanish. Everything they held is given back."""
     async with process(tmp_path) as served:
         daemon, system = Daemon(Config(), Addresses(served.socket, served.http)), psutil.Process(served.pid)
@@ -135,7 +135,7 @@ async def statuses_of(streams: list[trio.SocketStream]) -> Counter[int]:
     return statuses
 
 
-async def test_files_that_an_admin_opens_are_bounded_too(config: Config) -> None:
+async def test_file_downloads_of_admins_are_bounded(config: Config) -> None:
     """They come as the answer to a POST. Who waits for a turn gets one when another reader has vanished."""
     async with running(administered(config)) as daemon, daemon.pair() as (alice, bob, conversation):
         file = (await stored(daemon, bob.account.access_token, FILE))["id"]
@@ -160,7 +160,7 @@ def posted(path: str, token: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-async def test_long_lists_of_an_admin_are_bounded_too(config: Config, store: Postgres) -> None:
+async def test_long_lists_of_admins_are_bounded(config: Config, store: Postgres) -> None:
     async with running(administered(config)) as daemon:
         await store.run(
             "insert into audit_log (tenant, id, at, actor, act, subject, details)"
