@@ -41,7 +41,7 @@ LONGER = {
 }
 
 
-def test_rooms_import_only_from_the_rooms_below() -> None:
+def test_modules_import_only_from_layers_below() -> None:
     done = subprocess.run(
         [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -72,7 +72,7 @@ def parsed(text: str) -> ast.Module:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_is_one_room(path: Path) -> None:
+def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
     tree = parsed(text)
     if path.name == "__init__.py" and path.parent.name not in ("chatd", "client"):
