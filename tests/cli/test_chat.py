@@ -1,4 +1,4 @@
-"""`chatd chat`, as two people at two terminals use it."""
+"""`chatd chat`, with two users at two terminals."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from tests.support import PATIENCE, Daemon
 
 
 class Person:
-    """A terminal: `type` a line, `sees` waits until a text was shown."""
+    """A terminal: `type` a line, `sees` waits until a text is shown."""
 
     def __init__(self, stdin: trio.abc.SendStream, stdout: trio.abc.ReceiveStream) -> None:
         self._stdin = stdin

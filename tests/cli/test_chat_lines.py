@@ -1,4 +1,4 @@
-"""What `chatd chat` says of events."""
+"""The lines that `chatd chat` prints for events."""
 
 from typing import Any
 

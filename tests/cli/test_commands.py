@@ -1,4 +1,4 @@
-"""The command line, as a person or a script uses it."""
+"""The command line, as operators and scripts use it."""
 
 import json
 import os
@@ -22,7 +22,7 @@ ADD = "insert into users (tenant, id, name, created_at) values ('default', gen_r
 
 @pytest.fixture
 def environment(tmp_path: Path, servers: Servers, dsn: str) -> dict[str, str]:
-    """Of a command, against this test's database."""
+    """The environment of a command, with this test's database."""
     return os.environ | {
         "CHATD_POSTGRES__DSN": dsn, "CHATD_REDIS__URL": servers.redis, "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET,
         "CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",

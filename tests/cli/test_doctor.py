@@ -1,4 +1,4 @@
-"""chatd doctor, on systems that are made sick for real."""
+"""chatd doctor, on systems with real faults."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ async def findings_of(config: Config) -> list[Finding]:
 
 
 async def wrong_in(config: Config) -> dict[str, Finding]:
-    """What is wrong, by code. The disk of the machine that runs the tests is its own affair."""
+    """Failed findings, by code. The disk of the test machine is ignored."""
     return {
         finding.code: finding
         for finding in await findings_of(config)
@@ -59,7 +59,7 @@ async def found_in_the_end(config: Config, code: str) -> Finding:
 
 
 async def only_found(config: Config, *codes: str) -> dict[str, Finding]:
-    """Nothing else is wrong, once all has started."""
+    """Nothing else fails after the start has completed."""
     return await poll_until(lambda: wrong_in(config), lambda wrong: set(wrong) == set(codes), 3 * PATIENCE)
 
 
@@ -126,7 +126,7 @@ async def test_missing_and_invalid_indexes_are_found(config: Config, moderator: 
 
 
 async def test_indexes_of_all_migrations_are_expected(db: Postgres) -> None:
-    """The statement that doctor advises makes the same index again."""
+    """The statement that doctor suggests creates the same index."""
     definition = "select indexdef from pg_indexes where schemaname = current_schema() and indexname = $1"
     wanted = doctor_postgres.expected(one for schema in schemas_of() for one in schema.migrations())
     assert {"messages_rev", "messages_id", "match_members_active"} <= set(wanted)
@@ -155,7 +155,7 @@ async def test_long_transaction_is_found(config: Config, moderator: Postgres) ->
 
 
 async def idle(connection: Any) -> None:
-    """In asyncio: a transaction that does nothing for a while."""
+    """In asyncio: a transaction that is idle for a while."""
     await connection.execute("begin; select 'a secret text'")
     await connection.fetchval("select 1")
     await asyncio.sleep(4)
@@ -225,7 +225,7 @@ def test_redis_that_cannot_save_is_found() -> None:
 
 
 async def test_hanging_node_is_found(config: Config, redis: Redis) -> None:
-    """It wrote a moment ago and answers nothing, even when it writes nothing any more."""
+    """It wrote a moment ago and does not answer, even after it has stopped writing."""
     async with running(config):
         await write_as(redis, "ghost")
         # Longer than a node may be silent.
@@ -237,7 +237,7 @@ Change = Callable[[Health], None]
 
 
 async def pretend(redis: Redis, change: Change) -> None:
-    """A node that answers as another version, on another machine, would."""
+    """A node with the answers of another version on another machine."""
     last = b"$"
     await write_as(redis, "stranger")
     number = 1
@@ -295,7 +295,7 @@ async def test_match_pool_with_a_dead_owner_is_found(config: Config, redis: Redi
 
 
 async def test_new_owner_writes_its_event_log_at_once(config: Config) -> None:
-    """Otherwise an idle pool would count as one whose event log is stale."""
+    """Otherwise the event log of an idle pool would count as stale."""
     async with running(config):
         await poll_until(lambda: wrong_in(config), lambda wrong: not {"match.mirror", "match.owner"} & set(wrong))
 

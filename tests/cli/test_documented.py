@@ -1,4 +1,4 @@
-"""Every command that the documentation names exists, with the options that it names."""
+"""Every command in the documentation exists, with its options."""
 
 import re
 import shlex
@@ -21,13 +21,13 @@ WORD = re.compile(r"[a-z][a-z-]*(?:\|[a-z][a-z-]*)*")
 
 
 def calls(text: str) -> list[str]:
-    """What follows `chatd` wherever it is called."""
+    """The arguments of `chatd` in all its calls."""
     parts = [first or second for first, second in CODE.findall(text)]
     return [found[1].split("#")[0].split("  ")[0].strip() for part in parts if (found := CALL.search(part))]
 
 
 def problem(call: str) -> str:
-    """Why there is no such command; empty when there is."""
+    """Why the command does not exist; empty if it does."""
     words = call.split() if call.count('"') % 2 else shlex.split(call)
     words = words[: next((at for at, word in enumerate(words) if word in ("|", ">", "&&", "-c")), len(words))]
     if words[0].startswith("-"):
@@ -60,7 +60,7 @@ def test_unknown_names_are_detected() -> None:
 
 
 def test_commands_and_events_named_in_documents_exist() -> None:
-    """What is written as a name of the wire, and begins as one, is in the source: as that, or as another name, such as
+    """A word in code style that begins like a wire name is in the source: as a wire name, or as another name, such as
     an act.
     """
     registry = load_registry()

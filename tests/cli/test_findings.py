@@ -1,4 +1,4 @@
-"""What `chatd check` and `chatd doctor` say of what is wrong, and that each has a fix of its own."""
+"""The findings of `chatd check` and `chatd doctor`, each with a specific fix."""
 
 import ast
 import errno
@@ -43,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def said(config: Config, of: str) -> dict[str, Finding]:
-    """By code."""
+    """Findings by code."""
     look = {"check": check.collect, "doctor": doctor.examine}[of]
     return {
         finding.code: finding
@@ -61,7 +61,7 @@ def port_of(address: str) -> int:
 
 
 def on_its_ports(daemon: Daemon) -> Config:
-    """The configuration as the operator of this daemon has it."""
+    """The configuration of this daemon with its ports."""
     config, addresses = daemon.config, daemon.addresses
     return replace(
         config,
@@ -249,7 +249,7 @@ async def test_dedicated_connection_keeps_its_session(moderator: Postgres, confi
 
 @asynccontextmanager
 async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int) -> AsyncIterator[Config]:
-    """In front of the database of this test, which is at the port `far`."""
+    """PgBouncer in front of the database of this test, which is at the port `far`."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         missing = "pgbouncer is not installed: apt-get install pgbouncer"
@@ -279,8 +279,8 @@ async def pgbouncer(folder: Path, config: Config, mode: str, more: str, far: int
 
 @asynccontextmanager
 async def forwarded(path: str) -> AsyncIterator[int]:
-    """A port that leads to a Unix socket: pgbouncer does not run as root, and nobody else may enter the folder of the
-    socket.
+    """A port that forwards to a Unix socket: PgBouncer does not run as root, and other accounts cannot enter the folder
+    of the socket.
     """
 
     async def pipe(source: trio.abc.ReceiveStream, sink: trio.abc.Stream) -> None:
@@ -387,7 +387,7 @@ def test_unwritable_folder_has_a_fix(tmp_path: Path) -> None:
 
 
 def test_uid_without_an_account_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container that runs under any user id."""
+    """As in a container that runs under an arbitrary uid."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54_321)

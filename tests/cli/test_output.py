@@ -1,4 +1,4 @@
-"""What every command prints: nothing a terminal obeys, nothing that an ASCII terminal or a closed pipe makes fail."""
+"""The output of all commands: no control characters, and no failure on an ASCII terminal or a closed pipe."""
 
 import ast
 import json
@@ -50,7 +50,7 @@ def test_json_values_are_unchanged(sign: str, capsys: pytest.CaptureFixture[str]
 
 
 async def plant(db: Postgres) -> tuple[str, str]:
-    """Control characters wherever something from outside is kept; a user, and a report."""
+    """Store control characters wherever external text is stored; returns a user and a report."""
     ann, ben = [str(await db.value(ADD, EVIL)) for _ in range(2)]
     said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": EVIL, "attachments": [], "at": 1_770_000_000_000}]
     report = uuid7(1_770_000_000_000)

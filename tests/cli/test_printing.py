@@ -1,4 +1,4 @@
-"""Whatever people wrote is shown as text."""
+"""Text from users is printed as text."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""`chatd chat` on a real terminal: what is typed stays whole while lines arrive."""
+"""`chatd chat` on a real terminal: the typed line stays intact while lines arrive."""
 
 import os
 import re
@@ -27,7 +27,7 @@ STYLES = re.compile(rb"\x1b\[[0-9;]*m")
 class Screen:
     """A terminal with a process: `type` keys, `sees` waits until a text was written.
 
-    `process` has not been waited for.
+    The caller waits for `process`.
     """
 
     def __init__(self, master: int, slave: int, process: Process | Interpreter) -> None:
@@ -38,7 +38,7 @@ class Screen:
         os.write(self.master, keys.encode() if isinstance(keys, str) else keys)
 
     async def sees(self, text: str) -> None:
-        """From here on."""
+        """Text from here on."""
         with trio.move_on_after(3 * PATIENCE):
             while text.encode() not in self.written:
                 await trio.lowlevel.wait_readable(self.master)

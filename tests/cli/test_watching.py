@@ -1,4 +1,4 @@
-"""`chatd nodes` and `chatd top`, beside a daemon."""
+"""`chatd nodes` and `chatd top`, with a daemon."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -34,7 +34,7 @@ async def redis(config: Config, loop: None) -> AsyncIterator[Redis]:
 
 
 async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess[str]":
-    """The command, while the daemon in this process goes on."""
+    """Run the command while the daemon in this process runs."""
     done: CompletedProcess[str] = await trio.to_thread.run_sync(
         lambda: run(*arguments, CHATD_REDIS__PREFIX=config.redis.prefix, COLUMNS="200")
     )
@@ -85,7 +85,7 @@ async def test_top_once_prints_one_sample(daemon: Daemon, config: Config, redis:
 
 
 def snapshot(node: str, at: int, **fields: Any) -> Snapshot:
-    """A node that has done nothing else."""
+    """The snapshot of a node without other activity."""
     return replace(
         Snapshot(identity=Identity(node, "host", 1, "1", 0, "ws://x", "http://x"), at=at, state="ready"),
         **fields,

@@ -1,4 +1,4 @@
-"""A server that does what a test says, on a network that is not there. Time is the test's own."""
+"""A scripted server on a simulated network, with a mock clock."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Wire:
         self._send.send_nowait(json.dumps([frame_id, body]))
 
     def end(self, code: int, reason: str = "") -> None:
-        """The server closes."""
+        """Close the connection from the server."""
         self._end = CloseReason(code, reason)
         self._send.close()
 
@@ -65,7 +65,7 @@ class Wire:
 
 
 class Server:
-    """`outcomes`: what becomes of each attempt to connect, an exception or None; after the last one all succeed."""
+    """`outcomes`: the result of each connection attempt, an exception or None; after the last one all attempts succeed."""
 
     def __init__(self, *outcomes: Exception | None) -> None:
         self._outcomes = list(outcomes)
@@ -89,7 +89,7 @@ class Server:
 
     @property
     def waits(self) -> list[float]:
-        """Seconds between the attempts."""
+        """Seconds between the connection attempts."""
         return [later - earlier for earlier, later in zip(self.dialled, self.dialled[1:], strict=False)]
 
     def answer(self, body: dict[str, Any]) -> Answer:

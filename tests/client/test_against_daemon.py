@@ -1,4 +1,4 @@
-"""The client against a whole daemon, over a line that breaks."""
+"""The client against a whole daemon, over an unstable connection."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ daemon = shared
 
 
 class Line:
-    """A TCP line to the daemon that can be cut."""
+    """A TCP connection to the daemon that can be cut."""
 
     def __init__(self, daemon: Daemon) -> None:
         host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
@@ -53,7 +53,7 @@ class Line:
             return
 
     def stall(self) -> None:
-        """Nothing comes through any more, and nobody hangs up, until it flows again."""
+        """Forward no bytes and close nothing, until `flow` is called."""
         self._flows = trio.Event()
 
     def flow(self) -> None:
@@ -107,7 +107,7 @@ async def test_client_with_a_saved_position_gets_the_missed_events(daemon: Daemo
 
 
 async def test_changes_while_offline_are_emitted_in_order(daemon: Daemon) -> None:
-    """A message that is new and was edited since comes with a later page of the sync, even with the last one."""
+    """A new message that was edited since comes with a later page of the sync, possibly the last one."""
     http, socket = daemon.addresses.http, daemon.addresses.socket
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
     async with connect(socket, alice) as a:
@@ -177,7 +177,7 @@ async def test_file_is_uploaded_after_the_token_has_expired(daemon: Daemon) -> N
 
 
 async def test_reader_that_stalls_and_resumes_misses_nothing(config: Config) -> None:
-    """The connection lives on, its conversations are behind, and the client syncs them by itself."""
+    """The connection stays open, its conversations get `behind`, and the client syncs them."""
     small = replace(config, gateway=replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=60.0))
     async with running(small) as daemon, line_to(daemon) as line, daemon.person() as alice, daemon.person() as carol:
         account = await sign_up(daemon.addresses.http, name="bob")

@@ -1,4 +1,4 @@
-"""The client as a messenger uses it, against a whole daemon: two people, one of whom is away now and then."""
+"""The client in a messenger, against a whole daemon: two users, one of whom is sometimes offline."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ async def client_of(daemon: Daemon, account: Account, **options: Any) -> AsyncIt
 
 
 async def told(client: Client, *kinds: str) -> list[Reply]:
-    """The next events of these types, in this order; others are left out. What comes in another order is an error."""
+    """The next events of these types, in this order; other types are skipped. Another order is an error."""
     found: list[Reply] = []
     with trio.fail_after(PATIENCE):
         while len(found) < len(kinds):

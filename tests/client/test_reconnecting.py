@@ -1,6 +1,6 @@
-"""When the client comes back, when it does not, and with what.
+"""When the client reconnects, when it does not, and with which credentials.
 
-Against a scripted server, in time that only seems to pass.
+Against a scripted server, with a mock clock.
 """
 
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def client_of(server: Server, who: Account | str = "token", **options: Any
 
 
 async def told(client: Client) -> Reply:
-    """The next event that the server told."""
+    """The next event of the server."""
     while True:
         event = await anext(client.events)
         if event.t != "client.state":
@@ -34,7 +34,7 @@ async def told(client: Client) -> Reply:
 
 
 class Tokens(Account):
-    """An account whose refreshes come from a list; what is no text is raised."""
+    """An account whose refreshes come from a list; an item that is not a string is raised."""
 
     def __init__(self, *tokens: str | Exception) -> None:
         super().__init__("http://nowhere", "me", "first", "refresh")

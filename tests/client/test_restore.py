@@ -1,4 +1,4 @@
-"""A backup is put back into the same cluster: nobody keeps what is gone, or misses what came in its place."""
+"""A backup is restored into a running cluster: no client keeps lost messages or misses their replacements."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -49,7 +49,7 @@ async def another_database(config: Config, servers: Servers, path: Path) -> None
 
 
 async def rows_without_triggers(config: Config, servers: Servers, path: Path) -> None:
-    """As it is documented, with the command."""
+    """As documented, with the command."""
     async with open_postgres(config.postgres.dsn, PostgresSection(timeout=30)) as db:
         await db.run(f"truncate {await db.value(TABLES)}")
     await tool(
@@ -66,7 +66,7 @@ RESTORES = [clean, another_database, rows_without_triggers]
 
 
 async def answers(person: Person, cursor: str) -> tuple[Reply, Reply]:
-    """What a client is told that has this cursor: of all, and without it."""
+    """The answers for a client with this cursor: about all conversations, and without a cursor."""
     return await person.call("session.sync", cursor=cursor), await person.call("session.sync")
 
 
@@ -84,7 +84,7 @@ async def told(client: Client, kind: str) -> Reply:
 async def test_messages_lost_by_a_restore_are_dropped_and_new_ones_emitted(
     config: Config, servers: Servers, tmp_path: Path, restore: Restore
 ) -> None:
-    """The numbers of the message that is gone are given to another one: only the epoch can tell."""
+    """The numbers of the lost message are given to another one: only the epoch differs."""
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "kept")
         await dump(config, folder := tmp_path / "backup")
@@ -130,7 +130,7 @@ async def test_running_nodes_detect_a_restore(config: Config, servers: Servers, 
 @covers("conversation.sync")
 @pytest.mark.parametrize("ahead", [1, 1000, 2**53])
 async def test_sync_with_a_rev_ahead_of_the_server_starts_from_the_beginning(daemon: Daemon, ahead: int) -> None:
-    """Page by page: only the first one says that it begins anew."""
+    """Page by page: only the first page is marked `reset`."""
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(3):
             ack = await alice.send(conversation, str(number))

@@ -1,4 +1,4 @@
-"""What has no message: edits, members, titles, and what is the user's own. Told in order, once, and never lost."""
+"""Changes other than new messages: edits, members, titles, and own settings. Emitted in order, once, and never lost."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ EDITS = {"edit": 1, "edit one before": 2, "edit an old one": 4}
 
 
 class Book:
-    """A server's conversation: what it is now, and the rev at which each part of it last changed."""
+    """A conversation of the server: its state, and the rev at which each part changed last."""
 
     def __init__(self) -> None:
         self.rev = self.seq = 0
@@ -55,7 +55,7 @@ class Book:
         self.title = (0, "")
 
     def change(self, step: str) -> dict[str, Any]:
-        """One more change, and the event that tells of it."""
+        """One more change, and its event."""
         self.rev += 1
         head = {"conversation": HERE, "rev": self.rev}
         text = f"at {self.rev}"
@@ -87,7 +87,7 @@ class Book:
         return {"seq": seq, "rev": rev, "text": text}
 
     def sync(self, after: int, limit: int) -> dict[str, Any]:
-        """As conversation.sync answers, in pages."""
+        """The answer of conversation.sync, in pages."""
         messages = sorted(
             (self.message(seq) for seq in self.texts if self.texts[seq][0] > after), key=lambda one: one["rev"]
         )
@@ -100,7 +100,7 @@ class Book:
         return found | ({"info": {"title": self.title[1]}} if self.title[0] > after else {})
 
     def history(self, after: int, limit: int) -> list[dict[str, Any]]:
-        """As message.history answers."""
+        """The answer of message.history."""
         return [self.message(seq) for seq in range(after + 1, min(after + limit, self.seq) + 1)]
 
     def whole(self) -> Any:
@@ -112,7 +112,7 @@ class Book:
 
 
 class App:
-    """What an app knows that does nothing but take events."""
+    """The state of an app that only processes events."""
 
     def __init__(self) -> None:
         self.texts: dict[int, str] = {}
@@ -208,7 +208,7 @@ def test_removal_is_emitted_once_and_the_conversation_forgotten() -> None:
 
 
 def test_removal_before_a_missed_message_is_emitted_at_once() -> None:
-    """What was missed before it cannot be had any more."""
+    """The messages missed before it are no longer accessible."""
     timeline = at(3)
     assert timeline.take({"t": "message.new", "conversation": HERE, "rev": 6, "message": {"seq": 6, "rev": 6}}) == []
     assert tags(timeline.take(left(ME, 7))) == ["member.left", "conversation.gone"]
@@ -250,7 +250,7 @@ def test_own_changes_are_emitted_with_the_first_states() -> None:
 
 
 def test_states_do_not_revert_live_events() -> None:
-    """They may be older than what was told meanwhile."""
+    """They may be older than the events emitted in between."""
     timeline = at(9)
     assert timeline.take({"t": "session.behind"}) == []
     assert timeline.own_behind

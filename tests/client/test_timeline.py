@@ -1,4 +1,4 @@
-"""The timeline: whatever comes in whatever way, each message is told once, in order."""
+"""The timeline emits each message once and in order, however it arrives."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def event(number: int) -> dict[str, Any]:
 
 
 def changes(after: int, top: int, limit: int) -> dict[str, Any]:
-    """What the server answers to conversation.sync."""
+    """The server's answer to conversation.sync."""
     found = list(range(after + 1, top + 1))
     more = len(found) > limit
     found = found[:limit]

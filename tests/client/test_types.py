@@ -1,4 +1,4 @@
-"""Answers and events as the types of the client: all that a server says has one, at every level."""
+"""The client has a type for every answer and event of the server, at every level."""
 
 import inspect
 from typing import Any
@@ -25,7 +25,7 @@ TOLD = all_events(REGISTRY.events)
 
 
 def same(read: Any, sent: Any) -> bool:
-    """Whether a typed value says what was sent; a field that may be absent is None then."""
+    """Whether a typed value equals what was sent; a field that may be absent is None then."""
     if isinstance(read, msgspec.Struct):
         names = {field.name: field.encode_name for field in msgspec.structs.fields(type(read))}
         return all(same(getattr(read, name), sent.get(wire)) for name, wire in names.items())
@@ -48,7 +48,7 @@ def test_every_answer_and_event_has_a_type(kind: type[msgspec.Struct]) -> None:
 
 @pytest.mark.parametrize("codec", [msgspec.json, msgspec.msgpack])
 def test_unknown_types_and_fields_are_kept(codec: Any) -> None:
-    """New fields are ignored; a new type, or a field that has become another type, is told as it came."""
+    """New fields are ignored; a new type, or a field whose type has changed, is emitted unchanged."""
     ping = {"t": "pong", "ts": 1, "server_time": 2}
     assert typed(codec.decode(codec.encode(ping | {"new": [1]})), ANSWERS).server_time == 2
     for body in ({"t": "what.is.new", "x": {"y": 1}}, ping | {"ts": "1"}, {"t": "pong"}):
@@ -57,7 +57,7 @@ def test_unknown_types_and_fields_are_kept(codec: Any) -> None:
 
 
 def test_sync_results_have_a_type() -> None:
-    """Events that the client makes of states, with only what states say."""
+    """Events that the client makes of states, with only the fields of states."""
     member = {"user": "u", "name": None, "role": "member", "joined_at": 0, "read_seq": 2, "delivered_seq": 4, "rev": 4}
     info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}
     info |= {"slow_seconds": 0, "joining": "open", "history": "all", "member_count": 2}
@@ -101,7 +101,7 @@ OVERLOADS = overloads()
 
 
 def split(text: str) -> list[str]:
-    """The parameters, which may hold commas within brackets."""
+    """Split parameters, which may contain commas within brackets."""
     inside, depth, parts = text[text.index("(") + 1 : text.rindex(")")], 0, [""]
     for character in inside:
         depth += (character == "[") - (character == "]")

@@ -1,4 +1,4 @@
-"""Blocking: what the blocked one cannot do any more, and what nobody is told."""
+"""Blocking: what a blocked user can no longer do, and what the other user does not find out."""
 
 from contextlib import suppress
 from typing import Any
@@ -188,9 +188,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 async def all_answers(
     person: Person, daemon: Daemon, conversation: str, other: str, messages: list[str], place: Reply
 ) -> list[Any]:
-    """Everything that a member can learn of a conversation and the other one in it, by socket, REST, sync and
-    export.
-    """
+    """All answers about a conversation and its other member: over WebSocket, REST, sync and export."""
     found: list[Any] = [
         await person.call(command, conversation=conversation, **fields) for command, fields in QUESTIONS
     ]
@@ -208,9 +206,7 @@ async def all_answers(
 
 @pytest.mark.parametrize("by_blocked", [False, True])
 async def test_receipts_are_private_during_a_block(config: Config, by_blocked: bool) -> None:
-    """Whoever of the two has blocked the other, neither learns how far the other has read, on no node and by no
-    question.
-    """
+    """Whichever of the two blocks, neither sees how far the other has read, on any node and by any command."""
     async with nodes(config) as (one, two), one.person("reader") as reader, two.person("asker", "msgpack") as asker:
         conversation = (await asker.call("conversation.open", user=reader.user))["conversation"]["id"]
         messages = [(await asker.send(conversation, f"{number}"))["message"] for number in range(4)]
@@ -253,7 +249,7 @@ async def member_of(asker: Person, conversation: str, member: Person) -> dict[st
 
 
 async def test_blocked_and_unknown_conversations_look_the_same_to_non_members(daemon: Daemon) -> None:
-    """By every command that names a conversation."""
+    """With every command that names a conversation."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person("eve") as eve:
         message = (await alice.send(conversation))["message"]
         await alice.call("user.block", user=bob.user)

@@ -99,7 +99,7 @@ async def test_conversation_list_is_sorted_by_activity_and_paged(daemon: Daemon)
 
 @covers("conversation.list")
 async def test_conversation_moving_between_pages_is_listed_once(daemon: Daemon) -> None:
-    """Also one that keeps moving, and one that is new."""
+    """Also a conversation that keeps moving, and a new one."""
     async with daemon.person() as alice, daemon.person() as bob:
         ids = [(await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"] for _ in range(7)]
         for limit in (1, 2, 3):

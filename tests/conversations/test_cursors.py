@@ -1,6 +1,4 @@
-"""Lists that are read page by page while their rows move, go, come and change: what stays is on one page, and on one
-only.
-"""
+"""Paged lists whose rows move, appear, disappear and change between pages: a row that stays is on exactly one page."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -15,7 +13,7 @@ Change = Callable[[], Awaitable[Any]]
 
 
 async def paged(person: Person, command: str, change: Change, **fields: Any) -> list[Any]:
-    """The items of all pages of two; `change` happens after the first one."""
+    """The items of all pages of two; `change` runs after the first page."""
     page = await person.call(command, limit=2, **fields)
     found = list(page["items"])
     await change()

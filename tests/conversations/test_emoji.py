@@ -1,4 +1,4 @@
-"""What can be a reaction."""
+"""The emoji that are accepted as reactions."""
 
 import pytest
 

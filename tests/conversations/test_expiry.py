@@ -1,4 +1,4 @@
-"""Messages that disappear, and those that are older than they may be kept."""
+"""Disappearing messages, and retention."""
 
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
 
 
 async def expired(person: Person) -> Any:
-    """The next message that is told to have expired."""
+    """The next event of an expired message."""
     while (event := await person.event("message.update"))["change"] != "expire":
         pass
     return event
@@ -28,7 +28,7 @@ async def history(person: Person, conversation: str) -> list[Any]:
 
 
 async def rich(alice: Person, bob: Person, conversation: str) -> dict[str, str]:
-    """A message with all that hangs on one."""
+    """A message with everything that a message can have."""
     sent = await alice.send(conversation, "secrt", mentions=[bob.user], meta={"a": 1})
     fields = {"conversation": conversation, "message": sent.message}
     await alice.call("message.edit", text="secret", **fields)
@@ -137,7 +137,7 @@ async def test_two_nodes_delete_each_expired_message_once(config: Config, store:
 
 
 async def age(store: Postgres, conversation: str, days: int, most: int) -> None:
-    """The first messages of a conversation are so old."""
+    """Backdate the first messages of a conversation."""
     await store.run(
         "update messages set created_at = now_ms() - $1 * 86400000::bigint where conversation = $2 and seq <= $3",
         days, conversation, most,
@@ -145,11 +145,11 @@ async def age(store: Postgres, conversation: str, days: int, most: int) -> None:
 
 
 async def swept(person: Person, conversation: str) -> list[bool]:
-    """Of each message, whether it is gone, once the last sweep is seen."""
+    """For each message, whether it is deleted, after the last deletion has arrived."""
     return ["deleted_at" in item for item in await history(person, conversation)]
 
 
-# All the time, in small batches.
+# Sweep often, with small batches.
 RETENTION = only_jobs(Job("retention", partial(deletion.delete_aged, every_ms=0, batch_size=3, page_size=2), 0.2))
 
 
@@ -158,7 +158,7 @@ async def wait_for(person: Person, conversation: str, gone: list[bool]) -> None:
 
 
 async def test_messages_beyond_retention_are_deleted(config: Config, store: Postgres) -> None:
-    """Of the days of the conversation and those of the configuration the fewer count."""
+    """The shorter of the conversation's and the configured retention applies."""
     settings = config.using(RetentionSettings(days=30))
     async with running(settings, RETENTION) as daemon, daemon.people(4) as (alice, *others):
         ids = [(await alice.call("conversation.open", user=other.user)).conversation.id for other in others]

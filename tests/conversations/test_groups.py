@@ -1,4 +1,4 @@
-"""Groups: who is in them, and who may do what."""
+"""Groups: membership and permissions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +21,7 @@ from tests.support import NOBODY, Daemon, Person, covers, running
 
 @asynccontextmanager
 async def group(daemon: Daemon, count: int = 3, **fields: object) -> AsyncIterator[tuple[str, list[Person]]]:
-    """A group of so many; the first one owns it."""
+    """A group of this size; the first user is the owner."""
     async with daemon.people(count) as people:
         made = await people[0].call("conversation.create", title="Us", members=[other.user for other in people[1:]])
         if fields:
@@ -148,7 +148,7 @@ async def test_member_removed_during_the_delivery_of_the_addition_is_unsubscribe
 async def test_members_are_subscribed_although_the_event_cannot_be_read(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The database fails between the commit and the telling."""
+    """The database fails between the commit and the delivery of the event."""
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
 
         async def fail(*_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is in its form already stays as it is, or a name that is stored twice would be two names."""
+"""Normal forms are idempotent: otherwise a name that is stored twice would become two names."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def test_a_form_is_idempotent(form: Form, text: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS_OF_TEXT)
 def test_the_form_of_each_character_is_idempotent(form: Form) -> None:
-    """Of the parts of Unicode with spaces, marks, signs, jamo and compatibility characters. Digits keep them apart."""
+    """For the parts of Unicode with spaces, marks, signs, jamo and compatibility characters. Digits separate them."""
     points = [*range(0x80, 0x3400), *range(0xF900, 0x10000), *range(0xE0000, 0xE0200)]
     for start in range(0, len(points), 64):
         once = form("1".join(map(chr, points[start : start + 64])))

@@ -1,4 +1,4 @@
-"""Links into a group, and asking to be let in."""
+"""Invite links, and requests to join."""
 
 import trio
 
@@ -71,7 +71,7 @@ select 'default', gen_random_uuid(), $1, decode(md5(n::text), 'hex'), $2, 800000
 
 
 async def test_expired_links_do_not_hide_a_valid_one(daemon: Daemon, db: Postgres) -> None:
-    """Nobody could revoke it: its id is told by the list alone."""
+    """Otherwise it could not be revoked, because only the list contains its id."""
     async with group(daemon, joining="invite") as (id_, (ann, *_)):
         invite = (await ann.call("invite.create", conversation=id_))["invite"]
         await db.run(DEAD, id_, ann.user)

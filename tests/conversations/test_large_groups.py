@@ -1,4 +1,4 @@
-"""A group of ten thousand, of whom a few are connected."""
+"""A group of ten thousand members, a few of whom are connected."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ from generate_series(1, $1::int) as n"""
 
 
 def nobody(number: int) -> str:
-    """One of those that NOBODIES makes."""
+    """The id of a user that NOBODIES creates."""
     return f"00000000-0000-7000-8000-{number:012}"
 
 
 async def group_of(daemon: Daemon, db: Postgres, people: list[Person], count: int) -> dict[str, str]:
-    """A group of so many, these among them; the first one has created it."""
+    """A group of this size that contains these users; the first one is the creator."""
     await db.run(NOBODIES, count)
     others = [person.user for person in people[1:]]
     members = [*others, *(nobody(number) for number in range(1, count - len(others)))]
@@ -38,7 +38,7 @@ async def group_of(daemon: Daemon, db: Postgres, people: list[Person], count: in
 
 @pytest.fixture
 def roomy(config: Config) -> Config:
-    """Ten thousand ids fit into one request."""
+    """A configuration in which ten thousand ids fit into one request."""
     return replace(config, http=replace(config.http, max_body_bytes=2**20))
 
 
@@ -85,7 +85,7 @@ async def test_offline_device_gets_read_position_of_a_large_group(config: Config
 
 
 async def test_sending_and_reading_access_only_the_own_member_row(db: Postgres) -> None:
-    """The rows of members that the two statements of the message log look at, in a group of ten thousand."""
+    """The member rows that the two statements of the message log read, in a group of ten thousand."""
     await db.run(NOBODIES, MANY)
     group = uuid7(0)
     members = [nobody(number) for number in range(1, MANY + 1)]
@@ -138,9 +138,7 @@ async def test_many_members_are_added_at_once(daemon: Daemon, db: Postgres) -> N
 
 @pytest.mark.parametrize("reads", [{"seq": 1}, {"seq": 3}])
 async def test_first_receipt_after_a_group_shrinks_reports_earlier_reads(config: Config, reads: dict[str, int]) -> None:
-    """Positions that moved while the others were not told; what they were told before and after is what `member.list`
-    says.
-    """
+    """Positions that moved while the group was too large for receipts; `member.list` has the expected positions."""
     few = config.using(replace(config.get(MessageSettings), receipts_up_to=3))
     async with running(few) as daemon, daemon.people(4) as (ann, ben, cat, dan):
         made = await ann.call("conversation.create", members=[ben.user, cat.user], title="us")

@@ -1,4 +1,4 @@
-"""Where links lead, whatever they are dressed up as."""
+"""The hosts that links lead to, in any disguise."""
 
 import re
 import time
@@ -160,7 +160,7 @@ def test_long_text_takes_linear_time(text: str) -> None:
 
 
 def test_text_with_too_many_links_is_refused() -> None:
-    """To look at 3,000 hosts would hold the event loop for 28 ms."""
+    """Checking 3,000 hosts would hold the event loop for 28 ms."""
     listed = LinkFilter(["example.org"])
     assert not listed.refuses("see example.org/a " * 50)
     assert listed.refuses("see example.org/a " * (MAX_HOSTS + 1))

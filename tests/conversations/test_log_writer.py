@@ -1,4 +1,4 @@
-"""The group commit, where an answer of Postgres is lost on its way."""
+"""The group commit if an answer of Postgres is lost."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ ALICE, BOB, GROUP, QUIET = uuid7(1), uuid7(2), uuid7(3), uuid7(4)
 
 
 class LosesAnAnswer:
-    """A real connection whose first statement is committed although it seems to fail."""
+    """A connection whose first statement is committed but appears to fail."""
 
     def __init__(self, real: Connection) -> None:
         self._real = real
@@ -59,7 +59,7 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
 
 
 async def test_batch_entries_get_separate_results(db: Postgres) -> None:
-    """One refusal beside others in one statement; a message twice in it, and once more later, is acked the same."""
+    """One entry of a statement is refused; a message that occurs twice in it, and again later, gets the same ack."""
     people = "insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)"
     await db.run(people, ALICE, BOB)
     create = queries.load("conversations/conversations").create_group

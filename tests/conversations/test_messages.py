@@ -58,7 +58,7 @@ async def test_repeated_send_returns_the_same_ack(daemon: Daemon) -> None:
 async def test_repeated_send_is_acked_although_its_references_are_deleted(
     daemon: Daemon,
 ) -> None:
-    """I6: whoever has lost the ack and hears `not_found` would believe that it was never sent."""
+    """I6: a client that has lost the ack and gets `not_found` would assume that the message was never sent."""
     async with group(daemon) as (id_, (ann, ben, eve)):
         token = ben.account.access_token
         upload = (await stored(daemon, token, picture()))["id"]
@@ -133,7 +133,7 @@ LINK = {"type": "link", "url": "https://x.example/" + "y" * 900}
     ],
 )
 async def test_meta_and_attachments_are_bounded_together(daemon: Daemon, fields: dict[str, Any], fits: bool) -> None:
-    """Each of a message and a message for later; in both codecs it is the size as JSON that counts."""
+    """For sent and scheduled messages; in both codecs the size as JSON counts."""
     async with daemon.pair() as (alice, bob, conversation):
         for person in (alice, bob):
             if fits:
@@ -160,7 +160,7 @@ returns text language sql immutable parallel safe as $$ select 'forbidden' $$
 
 
 async def test_permission_to_write_is_decided_in_the_database(daemon: Daemon, db: Postgres) -> None:
-    """Every way in which new words reach others follows the one SQL function, within its own connections."""
+    """All commands that publish new text use the one SQL function, within their own transactions."""
     async with daemon.pair() as (alice, _, conversation):
         place = {"conversation": conversation, "message": (await alice.send(conversation, "before"))["message"]}
         await db.run(NOBODY_MAY_SAY)

@@ -1,4 +1,4 @@
-"""Reactions, and that their counts are what counting gives."""
+"""Reactions, and that their stored counts are correct."""
 
 import trio
 

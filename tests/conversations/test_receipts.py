@@ -1,4 +1,4 @@
-"""Delivered and read."""
+"""Delivery and read receipts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -55,7 +55,7 @@ async def test_receipt_is_sent_to_other_devices_of_the_reader(daemon: Daemon) ->
 
 @covers("receipt.read")
 async def test_simultaneous_receipts_of_devices_are_all_answered(daemon: Daemon) -> None:
-    """One batch may hold several receipts of one member; one that is wrong does not spoil the others."""
+    """A batch may contain several receipts of one member; an invalid one does not affect the others."""
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
         for number in range(5):
             await alice.send(conversation, str(number))
@@ -99,7 +99,7 @@ async def test_other_device_of_the_reader_gets_unread_counters(daemon: Daemon) -
 
 
 async def test_simultaneous_receipts_of_one_member_are_one_change(daemon: Daemon) -> None:
-    """The message log is held up by another transaction; what has gathered behind it is one batch."""
+    """Another transaction delays the message log; the receipts that arrive in the meantime are one batch."""
     async with (
         daemon.pair() as (alice, bob, conversation),
         daemon.connected(bob.account) as also_bob,
@@ -161,7 +161,7 @@ async def test_first_receipt_after_a_block_reports_the_whole_position(daemon: Da
 
 @asynccontextmanager
 async def held(daemon: Daemon, conversation: str) -> AsyncIterator[None]:
-    """Lock the conversation as long as the block lasts."""
+    """Lock the conversation while the block runs."""
     async with trio_asyncio.open_loop():
         connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
         transaction = connection.transaction()

@@ -30,7 +30,7 @@ DELAYS_S = (0.0, 0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
 
 @dataclass(eq=False)
 class Connection:
-    """What one session was given, in its order: a kind and a rev."""
+    """The events of one session in their order: kind and rev."""
 
     id: str
     user: str
@@ -54,7 +54,7 @@ class Connection:
 
 
 def check_order(connection: Connection) -> None:
-    """No rev twice, none below an earlier one, and none left out without a `behind` before it."""
+    """No rev twice, none below an earlier one, and none skipped without a `behind` before it."""
     for (_, before), (kind, rev) in pairwise(connection.given):
         assert rev > before, connection.given
         assert kind == "behind" or rev == before + 1, connection.given
@@ -63,7 +63,7 @@ def check_order(connection: Connection) -> None:
 class OneConversation:
     """A node: its hub, the part of the log that delivers, and the repairs of `cluster/reconciler.py`.
 
-    `rev` is what Postgres has.
+    `rev` is the one in Postgres.
     """
 
     def __init__(self, rng: random.Random, writes_per_turn: int) -> None:
@@ -119,7 +119,9 @@ class OneConversation:
         return Delivery(EncodedEvent(MessageDelivered(conversation="c", user="u", seq=1, rev=rev)), rev, **fields)
 
     async def _message_log(self) -> None:
-        """Batch after batch. Some answers come after the deadline of the sender, some batches are in doubt."""
+        """Batch after batch. Some answers arrive after the deadline of the sender, the outcome of some batches is
+        unknown.
+        """
         while True:
             await self._pause()
             senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
@@ -146,7 +148,7 @@ class OneConversation:
         await self._hub.subscriptions.deliver(*PLACE, self._news(done.rev, exclude_session=sender.id, on_delivered=ack))
 
     async def _changes(self) -> None:
-        """Edits and the like of this node: each on a connection of its own."""
+        """Edits and other changes of this node, each on a connection of its own."""
         while True:
             await self._pause()
             rev = self._number()
@@ -154,7 +156,7 @@ class OneConversation:
             await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
     async def _other_node(self, nursery: trio.Nursery) -> None:
-        """Its events come in any order, twice, as `behind`, or not at all."""
+        """The events of another node arrive in any order, twice, as `behind`, or not at all."""
         while True:
             await self._pause()
             rev = self._number()
@@ -169,10 +171,10 @@ class OneConversation:
             await self._hub.subscriptions.deliver(*PLACE, self._news(rev))
 
     async def _joins(self) -> None:
-        """Orders that let users hear the conversation, at a rev that is long past or yet to come.
+        """Control messages that subscribe users to the conversation, at an old or a future rev.
 
-        The users may be connected and hear it already, also where their membership begins (`anew`): another node
-        removed and added them again while an ack of theirs waits for its place in the order.
+        The users may be connected and subscribed already, also where their membership begins (`anew`): another node
+        removed and added them while one of their acks waits for its place in the order.
         """
         while True:
             await self._pause()
@@ -209,7 +211,7 @@ class OneConversation:
 @pytest.mark.parametrize("writes_per_turn", [1, WRITES_PER_TURN])
 @pytest.mark.parametrize("seed", range(6))
 async def test_revs_rise_by_one_or_after_behind(autojump_clock: MockClock, seed: int, writes_per_turn: int) -> None:
-    """With one write per turn, sessions come, go and are told of more while an event is being delivered."""
+    """With one write per turn, sessions open, close and get more events while an event is being delivered."""
     world = OneConversation(random.Random(seed), writes_per_turn)
     await world.run()
     for connection in world.connections:
@@ -219,9 +221,7 @@ async def test_revs_rise_by_one_or_after_behind(autojump_clock: MockClock, seed:
 
 
 async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
-    """Removed and added again by another node, while an own message of before the removal waits for an event that is
-    late.
-    """
+    """Another node removes and adds the user while their message from before the removal waits for a late event."""
     hub = Hub()
     sender, other = Connection("1", "a"), Connection("2", "b")
     for connection in (sender, other):
@@ -253,8 +253,8 @@ async def test_an_ack_of_an_earlier_membership_follows_behind() -> None:
 @pytest.mark.parametrize("known_by", ["join", "sign-in", "look-up"])
 @pytest.mark.parametrize("ended_by", ["event", "gap", "members"])
 async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(known_by: str, ended_by: str) -> None:
-    """Removed at rev 5 and added again at 6 by other nodes. The removal arrives last, or from a look-up before it was
-    undone.
+    """Other nodes remove the user at rev 5 and add them at 6. The removal arrives last, or from a look-up before the
+    addition.
     """
     hub = Hub()
     connection = Connection("1", "a")
@@ -288,7 +288,7 @@ async def test_an_end_that_becomes_known_late_does_not_end_the_next_membership(k
 
 
 async def test_a_lost_end_of_a_membership_waits_for_acks_before_it() -> None:
-    """The removal is found in Postgres while an own message of before is being committed; nothing after it is
+    """The removal is found in Postgres while an earlier message of the user is being committed; nothing after it is
     delivered.
     """
     hub = Hub()

@@ -1,4 +1,4 @@
-"""Messages that are sent later: once, as if they were sent just then, whatever crashes."""
+"""Scheduled messages are sent once, like other messages, whatever crashes."""
 
 import time
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def planned(person: Person) -> list[Reply]:
 
 
 async def hasten(store: Postgres) -> None:
-    """The time of all that is scheduled has come, and whoever was at it is gone."""
+    """Make all scheduled messages due, and expire their leases."""
     await store.run("update scheduled_messages set due_at = 1, claimed_until = null")
 
 
@@ -46,7 +46,7 @@ async def until_none(person: Person) -> None:
 
 
 async def failure(person: Person) -> tuple[str, str]:
-    """What is told of the next one that failed, as the list has it."""
+    """The event of the next failed message, which equals its entry in the list."""
     event = await person.event("schedule.failed")
     (item,) = (item for item in await planned(person) if item["id"] == event["id"])
     assert item["failed"] == event["code"]
@@ -152,7 +152,7 @@ async def test_scheduled_message_can_be_changed_and_cancelled(daemon: Daemon, st
 @covers("schedule.cancel", "conflict")
 @covers("schedule.edit", "conflict")
 async def test_message_being_sent_cannot_be_cancelled(daemon: Daemon, store: Postgres) -> None:
-    """A node has it, or had it, sent it, and died before it said so."""
+    """A node leases it, or has leased and sent it and died before it could note that."""
     async with daemon.pair() as (alice, _, conversation):
         taken, sent = await plan(alice, conversation, "a"), await plan(alice, conversation, "b", client_id="b")
         await store.run("update scheduled_messages set claimed_until = 9000000000000000 where id = $1", taken["id"])
@@ -163,7 +163,7 @@ async def test_message_being_sent_cannot_be_cancelled(daemon: Daemon, store: Pos
 
 
 async def test_scheduled_message_is_checked_when_it_is_sent(daemon: Daemon, store: Postgres) -> None:
-    """Membership, blocks, announcements, bans, and a client_id that was used elsewhere meanwhile."""
+    """Membership, blocks, announcements, bans, and a client_id that was used in another conversation since."""
     async with daemon.people(3) as (alice, bob, carol):
         direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
         group = (await bob.call("conversation.create", members=[alice.user, carol.user])).conversation.id
@@ -202,7 +202,7 @@ async def test_failed_scheduled_message_can_be_scheduled_again(daemon: Daemon, s
 
 
 async def test_message_leased_by_a_dead_node_is_sent_once(config: Config, store: Postgres) -> None:
-    """It died after it had taken one, and after it had sent another one, before it could note either."""
+    """The node died after it had leased one message, and after it had sent another one without noting it."""
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await plan(alice, conversation, "taken", client_id="taken")
         await plan(alice, conversation, "sent", client_id="sent")

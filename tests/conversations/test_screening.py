@@ -1,4 +1,4 @@
-"""What a message has to pass before it is stored: filters, and a hook that is a real HTTP server."""
+"""Screening of messages before they are stored: filters, and a hook that is a real HTTP server."""
 
 import hashlib
 import hmac
@@ -232,7 +232,7 @@ async def fail_by_text(asked: Asked) -> bytes:
 
 
 async def test_failing_hook_is_handled_as_configured(config: Config) -> None:
-    """The message is refused for now, and can be sent again; what is fine passes in between."""
+    """The message is refused and can be sent again; valid messages pass in between."""
     async with hooked(config, fail_by_text, timeout=1.0) as (daemon, server), daemon.pair() as (alice, _, conversation):
         for text in FAILING:
             refused = await alice.refused("message.send", conversation=conversation, client_id="a", text=text)
@@ -349,7 +349,7 @@ async def test_messages_waiting_for_the_hook_are_bounded(config: Config) -> None
 
 
 async def test_hook_on_a_private_address_requires_allow_private(config: Config) -> None:
-    """G1: by its name, too, which is not known to be one of ours until it is resolved."""
+    """G1: also by a name that resolves to a private address."""
     async with outside(allow) as server:
         hook = HookSettings(url=f"https://localhost:{server.port}/", secret=SECRET, on_failure="allow")
         async with running(config.using(hook)) as daemon, daemon.pair() as (alice, _, conversation):

@@ -1,4 +1,4 @@
-"""One message of each member in so many seconds, whatever node and however many at once."""
+"""One message of each member within a number of seconds, on all nodes and under concurrency."""
 
 from contextlib import AsyncExitStack
 from uuid import uuid4
@@ -14,7 +14,7 @@ from tests.support import NOBODY, Daemon, Person
 
 
 async def group(creator: Person, *others: Person, seconds: int = 0) -> str:
-    """Made by the first one; where it is slow, by the second one, for who stands above the members need not wait."""
+    """A group of the first user. With slow mode, the second user is the creator, because higher roles are exempt."""
     owner, *rest = (others[0], creator, *others[1:]) if seconds else (creator, *others)
     made = await owner.call("conversation.create", title="Us", members=[other.user for other in rest])
     if seconds:
@@ -23,7 +23,7 @@ async def group(creator: Person, *others: Person, seconds: int = 0) -> str:
 
 
 async def rewind(db: Postgres, milliseconds: int) -> None:
-    """As if so much time had passed since the last messages."""
+    """Backdate the last messages by this time."""
     await db.run("update members set last_sent_at = last_sent_at - $1", milliseconds)
 
 
@@ -117,9 +117,7 @@ async def test_repeated_message_is_exempt_from_slow_mode(daemon: Daemon) -> None
 
 @pytest.mark.parametrize("same", [False, True])
 async def test_simultaneous_messages_on_two_nodes_pass_slow_mode_once(config: Config, db: Postgres, same: bool) -> None:
-    """Twenty of one member at once, each over a connection of its own, in one batch and in several; three rounds of
-    it.
-    """
+    """Twenty messages of one member at once, each over its own connection, in one and in several batches; three rounds."""
     async with nodes(config) as (one, two), one.person("alice") as alice, two.person("bob") as bob:
         id_ = await group(alice, bob, seconds=60)
         acks: list[bool] = []

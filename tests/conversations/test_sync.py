@@ -1,4 +1,4 @@
-"""Coming back and missing nothing."""
+"""Synchronization after an absence misses nothing."""
 
 from typing import Any
 
@@ -82,7 +82,7 @@ async def test_non_member_cannot_sync(daemon: Daemon) -> None:
 
 
 async def test_sync_during_writes_misses_nothing(daemon: Daemon) -> None:
-    """The trap of the timestamp cursor: many writers, a reader who syncs all the while and may never lose a row."""
+    """The fault of timestamp cursors: a reader that syncs while many users write must not lose a row."""
     async with daemon.people(5) as (reader, *writers):
         members = [writer.user for writer in writers]
         ids = [(await reader.call("conversation.create", members=members)).conversation.id for _ in range(3)]
@@ -124,7 +124,7 @@ async def test_sync_during_writes_misses_nothing(daemon: Daemon) -> None:
 
 
 async def test_sync_during_receipts_lists_every_member(daemon: Daemon) -> None:
-    """What moves while it is read is not lost: the event says only how far somebody has read, not who that is."""
+    """A member who moves between pages is listed: the event contains a read position, but not the member."""
     async with daemon.people(6) as (ann, *others):
         made = await ann.call("conversation.create", members=[other.user for other in others])
         id_ = made.conversation.id

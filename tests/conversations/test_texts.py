@@ -1,4 +1,4 @@
-"""Every text that others read passes the filters, on every road; names take a form in which nothing is hidden."""
+"""All texts that others read pass the filters, in all commands; names are normalized and contain nothing invisible."""
 
 import unicodedata
 from typing import Any
@@ -41,7 +41,7 @@ INVISIBLE = (
 
 @covers("message.edit")
 async def test_messages_of_invisible_characters_are_refused(daemon: Daemon) -> None:
-    """Of every kind, alone and together, in both codecs; beside an attachment, any text is accepted."""
+    """Of every kind, alone and combined, in both codecs; with an attachment, any text is accepted."""
     kinds = {unicodedata.category(char): char for char in map(chr, range(1, 0x110000)) if not is_seen(char)}
     texts = [
         *INVISIBLE,
@@ -221,7 +221,7 @@ async def test_search_conditions_are_normalized_like_the_compared_texts(config: 
 
 @covers("message.edit", "forbidden")
 async def test_new_texts_pass_the_same_filter_in_all_commands(daemon: Daemon) -> None:
-    """Announcements only: sending, forwarding and editing are refused alike; whoever stands above the members may."""
+    """In announcement mode, sending, forwarding and editing are refused alike; higher roles may do all three."""
     async with group(daemon) as (id_, (ann, ben, _)):
         old = await ben.send(id_, "hello")
         other = (await ben.call("conversation.open", user=ann.user))["conversation"]["id"]

@@ -1,4 +1,4 @@
-"""Typing, which nobody keeps."""
+"""Typing indicators."""
 
 from msgspec.structs import replace
 
@@ -57,7 +57,7 @@ async def test_typing_is_not_sent_in_a_large_group(config: Config) -> None:
 
 
 async def test_typing_ends_when_the_session_disconnects(daemon: Daemon) -> None:
-    """However the connection ends; and what was stopped before is not stopped again."""
+    """However the connection ends; typing that was stopped before is not stopped again."""
     async with daemon.pair() as (alice, bob, conversation):
         group_ = (await alice.call("conversation.create", title="t", members=[bob.user]))["conversation"]["id"]
         other = (await alice.call("conversation.create", title="u", members=[bob.user]))["conversation"]["id"]

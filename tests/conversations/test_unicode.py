@@ -1,4 +1,4 @@
-"""Every emoji of Unicode's list, in every spelling; and characters that look alike."""
+"""Every emoji of Unicode's list in every spelling, and look-alike characters."""
 
 import re
 import time
@@ -76,7 +76,7 @@ PIECES += ["e\u0301", "1\ufe0f\u20e3"]
 @example("a \ufe0f b")
 @example("a\u200d\ufe0f b")
 def test_folding_is_idempotent(text: str) -> None:
-    """C2 and Two spellings of what looks the same are one, so a form is its own form."""
+    """C2: all spellings of look-alike texts fold to one form, so the form folds to itself."""
     for form in (name_form, prose_form, key_form):
         assert form(form(text)) == form(text), form
     for form in (name_form, key_form):
@@ -100,7 +100,7 @@ def test_folding_is_idempotent(text: str) -> None:
     ],
 )
 def test_the_form_of_a_text_takes_linear_time(part: str) -> None:
-    """Far longer ones than are let in; quadratic time would be minutes."""
+    """Texts far above the limit; quadratic time would take minutes."""
     began = time.process_time()
     for text in (part * (100_000 // len(part)), "a" + part * (100_000 // len(part)) + "b"):
         assert name_form(name_form(text)) == name_form(text)

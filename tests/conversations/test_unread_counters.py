@@ -1,4 +1,4 @@
-"""However many conversations a user has, one statement counts the unread messages of a few of them."""
+"""One statement counts the unread messages of a few conversations, however many a user has."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,9 @@ from pg_stat_xact_user_tables where relname = 'messages'"""
 
 
 async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) -> list[str]:
-    """Groups of the two, the later ones active later, with a few messages; `seq` says how many there were."""
+    """Groups of the two users, each more recently active than the one before, with a few messages; `seq` is their
+    number.
+    """
     ids = [uuid7(number) for number in range(CONVERSATIONS)]
     for number, id_ in enumerate(ids):
         members = [sender.user, reader.user]
@@ -48,7 +50,7 @@ async def conversations(db: Postgres, sender: Person, reader: Person, seq: int) 
 
 @contextmanager
 def counted_reads() -> Iterator[list[int]]:
-    """Rows of messages that each piece of work reads, as long as the block lasts."""
+    """The message rows that each kind of work reads while the block runs."""
     found: list[int] = []
     original = Connection.run_on_connection
 

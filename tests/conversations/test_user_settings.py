@@ -1,4 +1,4 @@
-"""Settings of one's own, and how one's other devices learn of them."""
+"""A user's own settings, and their delivery to the user's other devices."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What somebody may not see, or has hidden, shows through nowhere; and what is one's own is shown to nobody else."""
+"""Messages that a user may not see, or has hidden, appear in no answer; private marks are shown to their owner only."""
 
 from tests.conversations.test_groups import group, synced
 from tests.support import Daemon, shared

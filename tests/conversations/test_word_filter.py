@@ -1,4 +1,4 @@
-"""Words, however they are written."""
+"""Unwanted words in any spelling."""
 
 import time
 
@@ -96,7 +96,7 @@ LONG = {
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in LONG.items()])
 def test_long_text_takes_linear_time(text: str) -> None:
-    """16 KB, and words that are each other's beginnings: it takes milliseconds; what is not linear takes seconds."""
+    """16 KB of words that are prefixes of each other take milliseconds; a non-linear algorithm takes seconds."""
     nested = WordFilter(
         [*WORDS, *("a" * length for length in range(1, 101)), *("傻" * length for length in range(1, 101))]
     )
@@ -108,7 +108,7 @@ def test_long_text_takes_linear_time(text: str) -> None:
 
 
 def test_folding_cache_is_bounded() -> None:
-    """A million of them would be hundreds of megabytes; those that are not remembered are folded as well."""
+    """A million entries would take hundreds of megabytes; characters outside of the cache are folded as well."""
     words = WordFilter(["\U00020001", "darn"])
     text = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x30000)]))
     assert words.mask(text).count("*") - text.count("*") == 1

@@ -1,4 +1,4 @@
-"""Requests as bytes, and a server for an application of the test's own."""
+"""Raw HTTP requests, and a server for an application of the test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ GRACE_S = 5.0
 
 
 class Door:
-    """Where an HTTP server listens."""
+    """The address of an HTTP server."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -31,7 +31,9 @@ class Door:
             yield stream
 
     async def send(self, data: bytes) -> bytes:
-        """All that comes back until the server closes or says no more for a while; a reset is an end like any other."""
+        """Send bytes; return all that arrives until the server closes or is silent for a while. A reset counts as a
+        close.
+        """
         answer = b""
         async with self.connected() as stream:
             with trio.move_on_after(PATIENCE):
@@ -44,7 +46,7 @@ class Door:
         return answer
 
     async def ask(self, head: str, body: bytes = b"") -> Answer:
-        """One request: the first line and headers, without Host and Connection."""
+        """Send one request: the first line and headers, without Host and Connection."""
         lines = [*head.splitlines(), "Host: chatd.test", "Connection: close"]
         return Answer.read(await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body))
 
@@ -56,7 +58,7 @@ class Door:
 async def served(
     app: ASGIFramework, config: Config | None = None, tunables: ServerTunables = TUNABLES, *, grace_s: float = GRACE_S
 ) -> AsyncIterator[Door]:
-    """This application behind the production server, which waits `grace_s` for requests when it stops."""
+    """Serve this application with the production server, which waits `grace_s` for requests when it stops."""
     listener = open_listener("127.0.0.1", 0, 100)
     address = listener.getsockname()
     async with open_http(app, listener, config, tunables=tunables) as server:

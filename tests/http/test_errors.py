@@ -1,4 +1,4 @@
-"""What HTTP refuses by itself, and what goes wrong inside: the same form as every other refusal."""
+"""Errors of HTTP itself and internal errors have the form of refusals."""
 
 import logging
 from types import SimpleNamespace
@@ -94,7 +94,7 @@ async def test_slow_body_is_refused(config: Config) -> None:
 
 
 async def test_body_over_the_limit_is_refused(daemon: Daemon) -> None:
-    """F4. The answer arrives though the body was never read."""
+    """F4. The answer arrives although the body was never read."""
     door = Door.of(daemon)
     head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\n"
     for _ in range(5):
@@ -160,7 +160,7 @@ async def test_no_origin_is_allowed_by_default(daemon: Daemon) -> None:
 
 
 class Try(Command, tag="try"):
-    """What the handlers below are asked."""
+    """The command of the handlers below."""
 
 
 async def breaks(ctx: Ctx, cmd: Try) -> Effects:
@@ -176,7 +176,7 @@ async def refuses(ctx: Ctx, cmd: Try) -> Effects:
 
 
 def app_with(handler: Any) -> AsgiGuard:
-    """An application with one command, which needs nobody."""
+    """An application with one command, which needs no sign-in."""
     row = Row(Try, Ok, handler, Guard.NOTHING, 1, (), "POST /v1/try", False, False)
     services = Services()
     for service in (

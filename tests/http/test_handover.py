@@ -1,4 +1,4 @@
-"""No connection is cut without an answer: not while the daemon starts, not when it becomes ready, not when it stops."""
+"""No connection is cut without a response while the daemon starts, becomes ready, and stops."""
 
 import os
 import signal
@@ -36,11 +36,11 @@ UPGRADE = (
 
 
 class Cut(Exception):
-    """The connection ended before an answer."""
+    """The connection ended before a response."""
 
 
 class Hammer:
-    """Clients that send requests to both ports until they are told to stop, and count what they got."""
+    """Clients that send requests to both ports until they are stopped, and count the responses."""
 
     def __init__(self, gateway: int, http: int) -> None:
         self._gateway, self._http = gateway, http
@@ -95,7 +95,7 @@ class Hammer:
         self.signed_up += (await self._http_answer(stream)).status == 200
 
     async def again_and_again(self, stream: trio.SocketStream, pause_s: float) -> None:
-        """On one connection, until an answer says that it is the last one."""
+        """Reuse one connection until a response announces its end."""
         closing = False
         while not closing:
             await send(stream, HEAD + b"\r\n")
@@ -109,13 +109,13 @@ class Hammer:
         await self._http_answer(stream)
 
     async def silently(self, stream: trio.SocketStream, pause_s: float) -> None:
-        """Connected long before the request."""
+        """Connect long before the request."""
         await trio.sleep(2 * pause_s)
         await send(stream, HEAD + LAST)
         await self._http_answer(stream)
 
     async def handshake(self, stream: trio.SocketStream, pause_s: float) -> None:
-        """Without a credential."""
+        """A handshake without a credential."""
         for part in (UPGRADE[:30], UPGRADE[30:]):
             await send(stream, part)
             await trio.sleep(pause_s)
@@ -123,7 +123,7 @@ class Hammer:
 
 
 async def send(stream: trio.SocketStream, data: bytes) -> None:
-    """An answer that came before the request can still be read when the server has closed."""
+    """A response that arrived before the request can still be read after the server has closed."""
     with suppress(trio.BrokenResourceError):
         await stream.send_all(data)
 

@@ -1,4 +1,4 @@
-"""SIGTERM as a load balancer sees it: told in time, never refused, and what is under way is finished."""
+"""SIGTERM from the view of a load balancer: it is notified in time, no request is refused, and running ones finish."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A path that is served means the same to a proxy in front."""
+"""A served path has the same meaning for a proxy in front."""
 
 import posixpath
 import re
@@ -66,7 +66,7 @@ def test_ambiguous_paths_are_not_canonical(path: str) -> None:
 
 
 def as_nginx_sees_it(path: bytes) -> bytes:
-    """The path that `location` is compared with: decoded, slashes merged, dot segments resolved."""
+    """The path that nginx compares with `location`: decoded, slashes merged, dot segments resolved."""
     decoded = re.sub(rb"/+", b"/", unquote_to_bytes(path))
     end = b"/" if decoded.endswith((b"/", b"/.", b"/..")) else b""
     return posixpath.normpath(decoded).removesuffix(b"/") + end if decoded.startswith(b"/") else decoded

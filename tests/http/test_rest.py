@@ -1,4 +1,4 @@
-"""Every command as REST: the same struct, the same road, the same answer as over the socket."""
+"""Every command over REST: the same struct, the same dispatch, the same answer as over the WebSocket."""
 
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -74,7 +74,7 @@ async def test_route_returns_its_declared_result(daemon: Daemon) -> None:
 
 
 async def test_websocket_and_rest_return_the_same_answers(daemon: Daemon) -> None:
-    """For all that can be asked twice."""
+    """For all commands that can be sent twice."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, client_id="phone-17")
         known: dict[str, Any] = {"conversation": conversation, "user": bob.user, "seq": 1, "rev": 0}
@@ -92,7 +92,7 @@ async def test_websocket_and_rest_return_the_same_answers(daemon: Daemon) -> Non
 
 
 async def test_match_works_over_rest(daemon: Daemon) -> None:
-    """What is asked over REST is told on the socket."""
+    """A request over REST causes events on the WebSocket."""
     async with daemon.person() as alice, daemon.person() as bob:
 
         async def ask(person: Person, method: str, path: str, body: Any = None) -> Any:
@@ -115,7 +115,7 @@ async def test_match_works_over_rest(daemon: Daemon) -> None:
 
 
 async def test_requests_without_a_token_are_refused(config: Config) -> None:
-    """E10: any command, and none by a cookie or by the query."""
+    """E10: for every command, also with a token in a cookie or in the query."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
     async with running(config.using(limits)) as daemon:
         token = daemon.token(NOBODY)
@@ -136,7 +136,7 @@ async def test_requests_without_a_token_are_refused(config: Config) -> None:
 
 
 class Bad:
-    """A message that is sent in a wrong way."""
+    """A malformed message."""
 
     def __init__(self, status: int, message: str, body: Any = None, query: str = "", **headers: str) -> None:
         self.status, self.message, self.body, self.query, self.headers = status, message, body, query, headers
@@ -169,7 +169,7 @@ BAD = [
 
 
 async def test_invalid_fields_are_refused_with_their_path(daemon: Daemon) -> None:
-    """E11 too: what a page of another site can send without asking is not taken."""
+    """E11 too: requests that a page of another site can send without preflight are refused."""
     async with daemon.pair() as (alice, _, conversation):
         path = f"/v1/conversations/{conversation}/messages"
         for bad in BAD:
@@ -243,7 +243,7 @@ async def test_refusals_have_a_status_and_retry_after(config: Config) -> None:
     ("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")]
 )
 async def test_client_address_is_taken_from_a_trusted_proxy(config: Config, chain: str, client: str) -> None:
-    """A12: only a proxy that the operator named is believed, and it is read from the right."""
+    """A12: X-Forwarded-For is accepted only from a configured proxy, and read from the right."""
     limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(config, gateway=believed).using(limits)) as daemon:

@@ -1,6 +1,6 @@
-"""The OpenAPI document is the truth: what it allows is taken, what it forbids is refused, answers are as described.
+"""The OpenAPI document is correct: what it allows is accepted, what it forbids is refused, responses match it.
 
-Examples are made by schemathesis from the document that the server gives, the same in each run.
+schemathesis generates the examples from the document that the server returns, the same in each run.
 """
 
 import uuid
@@ -52,7 +52,7 @@ EXAMPLES = 3
 
 
 def findings(daemon: Daemon) -> dict[str, str]:
-    """What does not hold, by operation."""
+    """Violations, by operation."""
     schema = schemathesis.openapi.from_url(f"{daemon.addresses.http}/openapi.json")
     found: dict[str, str] = {}
     for operation in (result.ok() for result in schema.get_all_operations()):
@@ -76,7 +76,7 @@ def map_body(context: Any, body: Any) -> Any:
 
 
 def integral(value: Any) -> Any:
-    """Whole numbers without a point: JSON Schema makes no difference, and clients that mean an integer write one."""
+    """Write whole numbers without a fraction, as clients do: JSON Schema does not distinguish them."""
     if isinstance(value, dict):
         return {name: integral(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -90,7 +90,7 @@ def text_of(error: BaseException) -> str:
 
 
 def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
-    """Some examples of an operation, by a user of its own; raises what does not hold."""
+    """Some examples of an operation, sent by a separate user; raises on a violation."""
     is_admins = operation.path.startswith("/admin")
     token = ANN if is_admins else daemon.token(str(uuid.uuid4()))
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]

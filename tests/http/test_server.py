@@ -1,4 +1,4 @@
-"""The HTTP server as a whole: no peer can stop it, none can make it wait for ever, and it stops when it is told to."""
+"""The whole HTTP server: no peer can stop it or make it wait forever, and it stops on request."""
 
 import json
 import logging
@@ -62,7 +62,7 @@ PROBES = {
 
 
 class Hall:
-    """An application that answers at once, holds on until it is told, or says very much."""
+    """An application that answers at once, waits until it is released, or sends a long response."""
 
     def __init__(self) -> None:
         self.entered = trio.Event()
@@ -101,7 +101,7 @@ async def door(hall: Hall) -> AsyncIterator[Door]:
 
 
 async def visit(door: Door, data: bytes, manner: str) -> None:
-    """Send it and: read what comes, hang up, hang up with a reset, or say that no more comes."""
+    """Send a request, then: read the response, disconnect, reset the connection, or close the sending side."""
     async with door.connected() as stream:
         try:
             await stream.send_all(data)
@@ -173,7 +173,7 @@ LONG_HEADS = {
 @pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
 async def test_head_that_is_slow_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
-    """A head is judged by its size, before it is parsed."""
+    """The size of a head is checked before it is parsed."""
     answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
     assert await door.is_served("/")
@@ -190,7 +190,7 @@ TWICE = {
 
 @pytest.mark.parametrize("name", TWICE)
 async def test_ambiguous_header_is_refused(door: Door, name: str) -> None:
-    """What one reader of the headers sees is what all see."""
+    """All readers of the headers see the same values."""
     host = "" if name == "host" else "Host: a\r\n"
     for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
         lines = f"{name}: {first}\r\nX: y\r\n{name.upper()}: {second}\r\n"
@@ -284,7 +284,7 @@ async def ended(stream: trio.SocketStream) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
 async def test_idle_connection_is_closed(hall: Hall, sent: bytes) -> None:
-    """A8: a head that never ends too, though another byte comes now and then."""
+    """A8: also a head that never ends, although bytes arrive from time to time."""
     impatient = ServerTunables(keep_alive_s=0.3)
     async with (
         served(hall.front, tunables=impatient) as door,
@@ -352,7 +352,7 @@ async def test_closed_connections_leave_no_state(hall: Hall) -> None:
 
 
 async def test_connections_per_address_are_bounded(hall: Hall) -> None:
-    """Whoever is over it is answered, also before the request has come; and served when there is a place again."""
+    """A connection over the limit is answered, also before its request; a later one is served when a slot is free."""
     config = Config(limits=Limits(connections_per_address=3))
     async with served(hall.front, config) as door, door.connected() as first:
         async with door.connected() as second, door.connected() as third:
@@ -419,7 +419,7 @@ async def test_stop_finishes_requests_and_closes_idle_connections(hall: Hall) ->
 
 
 async def let_go_when(idle: trio.SocketStream, hall: Hall) -> None:
-    """The idle one is gone while the busy one still waits."""
+    """The idle connection is closed while the busy one still waits."""
     await ended(idle)
     await idle.aclose()
     hall.leave.set()
@@ -434,7 +434,7 @@ async def test_connections_waiting_for_accept_are_answered_at_stop(hall: Hall) -
 
 @pytest.mark.parametrize("path", ["/hold", "/big"])
 async def test_stop_has_a_deadline(hall: Hall, path: str) -> None:
-    """Not even for a peer that does not read, though Hypercorn shields its writes."""
+    """Also with a peer that does not read, although Hypercorn shields its writes."""
     with trio.fail_after(PATIENCE):
         async with served(hall.front, grace_s=0.1) as door:
             stream = await trio.open_tcp_stream(door.host, door.port)

@@ -1,4 +1,4 @@
-"""Who asks for much and does not read it: what that costs a daemon in a process of its own, and everybody else."""
+"""Clients that request much and read nothing: their cost for a daemon process, and the effect on other clients."""
 
 import json
 import socket
@@ -41,7 +41,7 @@ def get(path: str, token: str) -> bytes:
 
 @asynccontextmanager
 async def stalled(door: Door, asked: bytes, count: int) -> AsyncIterator[list[trio.SocketStream]]:
-    """So many connections that have asked for this, and read nothing of it."""
+    """This many connections that have sent the request and read nothing."""
     async with AsyncExitStack() as stack:
         streams = []
         for _ in range(count):
@@ -70,7 +70,7 @@ async def long_list(daemon: Daemon, account: Account, link: Any) -> str:
 
 
 async def test_slow_readers_use_bounded_memory(tmp_path: Path) -> None:
-    """Files, lists and exports; the readers stall, then vanish. Everything they held is given back."""
+    """Files, lists and exports; the readers stall, then disconnect. All memory is released."""
     async with process(tmp_path) as served:
         daemon, system = Daemon(Config(), Addresses(served.socket, served.http)), psutil.Process(served.pid)
         alice, bob = await sign_up(served.http, name="alice"), await sign_up(served.http, name="carol")
@@ -99,7 +99,7 @@ async def test_slow_readers_use_bounded_memory(tmp_path: Path) -> None:
 
 
 async def parallel_lists(door: Door, path: str, token: str, system: psutil.Process) -> None:
-    """Also those that are refused are in memory for a moment: they are made a few at a time, and not kept."""
+    """Refused lists are in memory for a moment as well: they are made a few at a time, and not kept."""
     reset_peak(system.pid)
     memory = peak(system.pid)
     async with stalled(door, get(path, token), PARALLEL) as streams:
@@ -117,13 +117,13 @@ def reset_peak(pid: int) -> None:
 
 
 def peak(pid: int) -> int:
-    """Bytes of memory that the process had at most since `reset_peak`."""
+    """The peak memory of the process in bytes since `reset_peak`."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 async def statuses_of(streams: list[trio.SocketStream]) -> Counter[int]:
-    """Of answers of which nothing more is read."""
+    """The status of responses of which nothing more is read."""
     statuses = Counter[int]()
 
     async def read(stream: trio.SocketStream) -> None:
@@ -136,7 +136,7 @@ async def statuses_of(streams: list[trio.SocketStream]) -> Counter[int]:
 
 
 async def test_file_downloads_of_admins_are_bounded(config: Config) -> None:
-    """They come as the answer to a POST. Who waits for a turn gets one when another reader has vanished."""
+    """They are responses to a POST. A waiting request gets a slot when another reader has disconnected."""
     async with running(administered(config)) as daemon, daemon.pair() as (alice, bob, conversation):
         file = (await stored(daemon, bob.account.access_token, FILE))["id"]
         sent = await bob.send(conversation, attachments=[{"upload": file}])
