@@ -48,7 +48,7 @@ def example_of(name: str) -> dict[str, Any]:
     return body
 
 
-async def test_no_token_of_anybody_else_opens_it(config: Config) -> None:
+async def test_other_tokens_do_not_open_the_admin_routes(config: Config) -> None:
     """E10: no token, a user's, an expired one, a random one, a cookie, a query parameter; for each command."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
     async with running(administered(config).using(limits)) as daemon, daemon.person() as person:
@@ -76,12 +76,12 @@ async def test_no_token_of_anybody_else_opens_it(config: Config) -> None:
         assert await acts(daemon) == []
 
 
-async def test_the_token_of_an_admin_opens_nothing_else(daemon: Daemon) -> None:
+async def test_admin_token_does_not_open_other_routes(daemon: Daemon) -> None:
     assert (await daemon.rest("GET", "/v1/conversations", token=ANN)).status == 401
     assert (await daemon.rest("POST", "/v1/auth/ticket", {}, ANN)).status == 401
 
 
-async def test_without_admins_there_is_nothing(config: Config) -> None:
+async def test_admin_routes_do_not_exist_without_admins(config: Config) -> None:
     async with running(config) as daemon:
         for name in NAMES:
             for method in ("POST", "GET", "OPTIONS", "TRACE"):
@@ -90,7 +90,7 @@ async def test_without_admins_there_is_nothing(config: Config) -> None:
         assert (await daemon.rest("GET", "/admin")).status == 404
 
 
-async def test_only_post(daemon: Daemon) -> None:
+async def test_admin_routes_accept_only_post(daemon: Daemon) -> None:
     """E10, E12."""
     async with daemon.person() as person:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
@@ -116,7 +116,7 @@ FOREIGN = [
 ]
 
 
-async def test_no_page_of_another_site(config: Config) -> None:
+async def test_pages_of_other_sites_are_refused(config: Config) -> None:
     """E11: also with the right token, and if CORS allows all origins."""
     http = replace(config.http, cors_origins=["*", "https://good.test"])
     async with running(replace(administered(config), http=http)) as daemon, daemon.person() as person:
@@ -129,7 +129,7 @@ async def test_no_page_of_another_site(config: Config) -> None:
         assert await acts(daemon) == []
 
 
-async def test_pages_of_our_own_and_clients_that_are_none(daemon: Daemon) -> None:
+async def test_own_pages_and_other_clients_are_accepted(daemon: Daemon) -> None:
     own: list[dict[str, str]] = [
         {},
         {"Origin": "https://chatd.test", "Sec_Fetch_Site": "same-origin"},
@@ -150,7 +150,7 @@ async def test_cors_is_never_for_admins(config: Config) -> None:
         assert (await daemon.rest("OPTIONS", "/v1/conversations", **asked)).status == 204
 
 
-async def test_only_json(daemon: Daemon) -> None:
+async def test_admin_routes_accept_only_json(daemon: Daemon) -> None:
     """E11: the content types that a form can send."""
     async with daemon.person() as person:
         body = json.dumps({"user": person.user}).encode()
@@ -180,7 +180,7 @@ async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
         assert (await daemon.rest("POST", path, {}, ANN)).status == 404, path
 
 
-async def test_whoever_guesses_has_to_wait_and_nobody_else(config: Config) -> None:
+async def test_guessing_address_is_rate_limited_alone(config: Config) -> None:
     """The right token is accepted even from the address of the failed attempts."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=5.0)
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
@@ -231,7 +231,7 @@ FOREIGN_HOSTS = [
 ]
 
 
-async def test_a_page_whose_name_was_made_to_point_here_learns_and_does_nothing(config: Config) -> None:
+async def test_dns_rebinding_page_gets_and_changes_nothing(config: Config) -> None:
     """DNS rebinding: such a page can send anything but another Host than its own; its requests lock no one out."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=3.0)
     async with running(administered(config).using(limits)) as daemon, daemon.person() as person:
@@ -252,7 +252,7 @@ async def test_a_page_whose_name_was_made_to_point_here_learns_and_does_nothing(
         assert await acts(daemon) == []
 
 
-async def test_asking_whether_an_address_may_try_costs_nothing(autojump_clock: trio.testing.MockClock) -> None:
+async def test_checking_the_address_limit_is_free(autojump_clock: trio.testing.MockClock) -> None:
     limits = AddressLimits(2.0)
     for _ in range(10):
         limits.check("203.0.113.7", 0)
@@ -264,7 +264,7 @@ async def test_asking_whether_an_address_may_try_costs_nothing(autojump_clock: t
     limits.check("203.0.113.7", 0)
 
 
-async def test_all_tokens_are_compared_whichever_fits(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_admin_tokens_are_compared(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """No timing difference: the first, the last and no token take the same number of comparisons of equal hashes."""
     compared: list[tuple[int, int]] = []
     compare = hmac.compare_digest
@@ -302,7 +302,7 @@ async def test_a_weak_token_is_not_served(config: Config, admins: dict[str, Admi
         await run(replace(config, admins=admins))
 
 
-async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
+async def test_websocket_refuses_admin_commands(daemon: Daemon) -> None:
     """No codec decodes one, and dispatch would refuse it."""
     registry = load_registry()
     for kind in codecs(registry.on_socket).values():
@@ -315,7 +315,7 @@ async def test_the_socket_runs_no_command_of_admins(daemon: Daemon) -> None:
     assert await acts(daemon) == []
 
 
-async def test_dispatch_refuses_who_is_no_admin() -> None:
+async def test_dispatch_refuses_non_admins() -> None:
     services = Services()
     for service in (CommandMetrics(), CommandTimeout(5.0)):
         services.add(service)

@@ -289,7 +289,7 @@ def brief(config: Config) -> Config:
     return config.using(presence, match)
 
 
-async def test_each_container_has_a_rule_that_holds(brief: Config) -> None:
+async def test_containers_are_bounded_as_declared(brief: Config) -> None:
     others = left_by_other_tests()
     async with running(brief) as daemon:
         before = sizes(others)

@@ -103,7 +103,7 @@ OPCODES = {"json": 1, "msgpack": 2}
 @pytest.mark.parametrize(
     ("codec", "filters"), [("json", FilterSettings()), ("msgpack", FILTERS)], ids=["json", "msgpack, filters on"]
 )
-async def test_no_command_holds_the_loop(config: Config, codec: str, filters: FilterSettings) -> None:
+async def test_commands_do_not_hold_the_event_loop(config: Config, codec: str, filters: FilterSettings) -> None:
     encode = (msgspec.json if codec == "json" else msgspec.msgpack).encode
     async with running(config.using(filters)) as daemon, daemon.person() as bob:
         slow = []
@@ -131,7 +131,7 @@ BAD = [
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_no_refusal_and_no_row_of_them_holds_the_loop(daemon: Daemon) -> None:
+async def test_refusals_do_not_hold_the_event_loop(daemon: Daemon) -> None:
     """Each alone, then as many at once as one read can hold."""
     async with Raw.session(daemon) as raw:
         with probed() as probe:
@@ -148,7 +148,7 @@ async def test_no_refusal_and_no_row_of_them_holds_the_loop(daemon: Daemon) -> N
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_a_row_of_commands_lets_others_run(config: Config) -> None:
+async def test_pipelined_commands_let_other_tasks_run(config: Config) -> None:
     """Also commands refused by the rate limit, until the socket closes."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=20)
     async with running(replace(config, limits=limits)) as daemon, Raw.session(daemon) as raw:

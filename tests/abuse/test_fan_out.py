@@ -47,7 +47,7 @@ async def each_takes_one(connections: list[Raw], marker: bytes) -> None:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_an_event_for_thousands_of_sessions_does_not(config: Config) -> None:
+async def test_event_for_thousands_of_sessions_does_not_hold_the_loop(config: Config) -> None:
     most = SESSIONS + 10
     limits = replace(
         config.limits,

@@ -100,7 +100,7 @@ async def test_a_close_of_the_client_is_answered_with_its_code(daemon: Daemon, c
         assert await raw.close_code() == code
 
 
-async def test_an_endless_frame_is_ended_by_silence(config: Config) -> None:
+async def test_endless_frame_is_closed_after_silence(config: Config) -> None:
     """B3: a length of 2^63-1, and no payload."""
     impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(impatient) as daemon, Raw.session(daemon) as raw:
@@ -131,7 +131,7 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
             assert await raw.close_code() in (4029, None)
 
 
-async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can(config: Config) -> None:
+async def test_flooding_user_must_wait_and_others_of_the_address_need_not(config: Config) -> None:
     """The penalty applies to the user, and the server reads little of what follows."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon:
@@ -162,7 +162,7 @@ async def test_who_floods_cannot_come_back_at_once_and_others_of_the_address_can
             assert await other.is_served()
 
 
-async def test_a_ping_while_the_server_closes_harms_nobody(daemon: Daemon) -> None:
+async def test_ping_during_the_close_is_harmless(daemon: Daemon) -> None:
     """B6: the server has sent its close frame; pings and data still arrive."""
     for _ in range(20):
         async with Raw.session(daemon) as raw:
@@ -197,7 +197,7 @@ async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
         assert {b"hey"} == {payload for first, payload in (first, second) if first == 0x8A}
 
 
-async def test_a_reader_who_does_not_read_is_closed_and_the_others_are_not_kept(config: Config) -> None:
+async def test_stalled_reader_is_closed_without_delaying_others(config: Config) -> None:
     """F10: the send queue is bounded, no sender waits, and the close frame follows a complete frame."""
     settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=1.0, close_timeout=20.0)
     async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
@@ -212,7 +212,7 @@ async def test_a_reader_who_does_not_read_is_closed_and_the_others_are_not_kept(
         assert await raw.close_code() == 4000
 
 
-async def test_a_reader_who_never_reads_again_is_let_go(config: Config) -> None:
+async def test_reader_that_stops_reading_is_closed(config: Config) -> None:
     settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=0.5, close_timeout=0.5)
     async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -139,7 +139,7 @@ async def test_a_frame_in_the_same_segment_as_the_handshake_is_handled(daemon: D
 
 
 @pytest.mark.usefixtures("canary")
-async def test_a_thousand_peers_who_hang_up(daemon: Daemon) -> None:
+async def test_thousand_disconnects_leave_no_state(daemon: Daemon) -> None:
     """A9: connect and FIN, connect and RST."""
     for number in range(1000):
         with socket.create_connection(daemon_address(daemon)) as peer:
@@ -214,7 +214,7 @@ async def test_forwarded_addresses_count_only_from_a_named_proxy(config: Config)
             assert (await two.read(b"\r\n\r\n")).split()[1] == second
 
 
-async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> None:
+async def test_listener_survives_a_lack_of_descriptors(config: Config) -> None:
     """A13, in a separate process: see tests/faults/test_process.py for the daemon as a whole."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with running(config) as daemon, daemon.person() as alice:
@@ -237,7 +237,7 @@ async def test_the_listener_outlives_a_lack_of_descriptors(config: Config) -> No
             assert await bob.is_served()
 
 
-async def test_a_flood_of_one_address_harms_no_other(config: Config) -> None:
+async def test_flood_of_one_address_does_not_affect_others(config: Config) -> None:
     """Endless connections of one address, and clients of another one are admitted; also behind one proxy."""
     limits = replace(config.limits, accepts_per_second=60, accepts_per_address=20)
     trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.2"]))

@@ -122,7 +122,7 @@ def test_every_kind_of_id_can_be_made() -> None:
     assert GONE.keys() <= FACTORIES.keys()
 
 
-def test_what_differs_on_purpose_is_there() -> None:
+def test_exceptions_of_the_id_test_are_valid() -> None:
     tags = {row.tag for row in ROWS}
     assert {tag for tag, _ in (*ANYBODYS, *TOGETHER)} | {*OTHERWISE, *ALSO_THE_OWNER, *WITHOUT_OWNER} <= tags
 
@@ -143,12 +143,12 @@ class Outer(Struct, tag="outer"):
     text: str = ""
 
 
-def test_ids_are_found_wherever_they_stand() -> None:
+def test_ids_are_found_in_nested_fields() -> None:
     found = {field.name: (field.field, field.value("x")) for field in id_fields(Outer)}
     assert found == {"plain": ("plain", "x"), "many": ("many", ["x"]), "deep": ("inner", {"deep": ["x"], "other": 1})}
 
 
-async def test_ids_of_others_are_as_good_as_none(config: Config, db: Postgres) -> None:
+async def test_foreign_ids_are_refused_like_unknown_ids(config: Config, db: Postgres) -> None:
     patient = (
         config.using(
             MatchSettings(grace=60.0),

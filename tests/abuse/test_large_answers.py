@@ -67,7 +67,7 @@ class Measured:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_no_page_holds_the_loop(config: Config, store: Postgres) -> None:
+async def test_pages_do_not_hold_the_event_loop(config: Config, store: Postgres) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, room):
         measured = Measured()
         for text in ("\u3400" * 5461, '"\\' * 8192):
@@ -112,7 +112,7 @@ async def ask(daemon: Daemon, codec: str, user: str, command: dict[str, Any]) ->
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_no_filter_holds_the_loop(config: Config) -> None:
+async def test_filters_do_not_hold_the_event_loop(config: Config) -> None:
     words = ["spam", "ham and eggs", "- - -", "\u0e01\u0e02", *("a" * length for length in range(3, 100))]
     filters = FilterSettings(words=words, action="mask", links="listed", link_hosts=["example.org"])
     async with running(config.using(filters)) as daemon, daemon.pair() as (alice, bob, room):
@@ -131,7 +131,7 @@ async def say(person: Person, room: str, text: str, meta: dict[str, Any]) -> Non
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_no_large_group_holds_the_loop(config: Config, store: Postgres) -> None:
+async def test_large_groups_do_not_hold_the_event_loop(config: Config, store: Postgres) -> None:
     async with running(config) as daemon, daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
         measured = Measured()
         made = await alice.call("conversation.create", members=[bob.user])

@@ -29,7 +29,7 @@ insert into members (tenant, conversation, user_id, joined_at, rev) select tenan
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_a_user_with_many_conversations_holds_nobody(config: Config, store: Postgres) -> None:
+async def test_user_with_many_conversations_does_not_hold_the_loop(config: Config, store: Postgres) -> None:
     async with running(config) as daemon, daemon.person("al") as alice:
         await store.run(MADE, alice.user, MANY)
         # The first attempt may fill caches: one good attempt suffices.
@@ -82,7 +82,7 @@ async def test_what_is_told_while_many_conversations_are_entered() -> None:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_a_resync_of_many_conversations_holds_nobody(db: Postgres) -> None:
+async def test_resync_of_many_conversations_does_not_hold_the_loop(db: Postgres) -> None:
     """All of them have changed without being told."""
     hub, user = Hub(), str(uuid7(1))
     reconciler = reconciler_of(hub, db)

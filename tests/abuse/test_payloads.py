@@ -100,20 +100,20 @@ def test_sixty_four_kilobytes_of_empty_maps() -> None:
         "text",
     ],
 )
-def test_what_does_not_fit_is_a_bad_request(body: Any) -> None:
+def test_invalid_payload_is_a_bad_request(body: Any) -> None:
     """C4, C7, H2."""
     assert refusal(packed(body)) == "bad_request"
 
 
 @pytest.mark.parametrize("field", ["sender", "sender_id", "role", "tenant", "seq", "created_at", "user"])
-def test_nothing_can_be_smuggled_in(field: str) -> None:
+def test_unknown_fields_and_commands_are_refused(field: str) -> None:
     """C9, C10."""
     assert refusal(packed({**SEND, field: "x"})) == "bad_request"
     assert refusal(packed({"t": "user_connected", "user_id": NOBODY})) == "unknown_command"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 2**63, -(2**63) - 0, 2**64 - 1])
-def test_numbers_that_others_could_not_take(value: float) -> None:
+def test_numbers_beyond_a_bigint_are_refused(value: float) -> None:
     """C7, in a free-form field."""
     if value == -(2**63):
         assert decode(MSGPACK, packed({**SEND, "meta": {"n": value}}))
@@ -142,7 +142,7 @@ def test_nul(text: str) -> None:
         assert refusal(msgspec.json.encode([7, body]), JSON) == "bad_request"
 
 
-def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
+def test_last_value_of_a_repeated_key_counts() -> None:
     """C4: defined, and the same in both codecs."""
     doubled = b'[7,{"t":"ping","ts":1,"ts":2}]'
     assert decode(JSON, doubled) == decode(MSGPACK, b"\x92\x07\x83\xa1t\xa4ping\xa2ts\x01\xa2ts\x02")
@@ -151,7 +151,7 @@ def test_of_a_key_that_is_there_twice_the_last_counts() -> None:
 @pytest.mark.parametrize(
     "payload", [b"", b"\xc1", b"\x92\x07", b"\x92\x07\xc0\x00", b"\x93\x07\x80\x80", b"\x92\xa17\x80", b"\x92\x00\x80"]
 )
-def test_what_is_no_frame_closes(payload: bytes) -> None:
+def test_invalid_frame_raises_not_a_frame(payload: bytes) -> None:
     """C5."""
     with pytest.raises(NotAFrame):
         MSGPACK.open_envelope(payload)
@@ -259,7 +259,7 @@ def test_bad_content_in_msgpack_is_refused_under_its_id(value: bytes) -> None:
     [b"\xc1", b"\xc1" * 3, b"\x92\xc1\x01", b"\x81\xc1\x01", b"\xc1\xff\xff", b"\xdd\xff\xff\xff\xff\xc1"],
 )
 @pytest.mark.parametrize("frame_id", [b"\x07", b"\xcc\x07", b"\xcd\x00\x07", b"\xce\x00\x00\x00\x07"])
-def test_a_byte_that_begins_no_value_is_bad_content(value: bytes, frame_id: bytes) -> None:
+def test_invalid_msgpack_byte_is_bad_content(value: bytes, frame_id: bytes) -> None:
     """As an invalid word in JSON: refused under the id, anywhere in the body."""
     for start in (b"", b"\x81\xa1t", b"\x82\xa1t\xa4ping\xa2ts", b"\x91", b"\x81\xa4meta\x81\xa1\xc1"):
         for array in (b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"):
@@ -310,7 +310,7 @@ def test_a_byte_that_begins_no_value_is_bad_content(value: bytes, frame_id: byte
         ),
     ],
 )
-def test_what_is_no_array_of_id_and_body_closes(text: str) -> None:
+def test_message_that_is_not_an_id_body_array_closes(text: str) -> None:
     with pytest.raises(NotAFrame):
         JSON.open_envelope(text.encode())
 
@@ -356,7 +356,7 @@ def attempt(codec: Codec, payload: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_noise(payload: bytes) -> None:
+def test_random_payloads_are_refused_or_close_the_connection(payload: bytes) -> None:
     for codec in CODECS.values():
         attempt(codec, payload)
 
@@ -376,7 +376,7 @@ plain = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5).filter(lambda t: "\x00" not in t), plain, max_size=4), st.text(max_size=50))
-def test_both_codecs_say_the_same(meta: dict[str, Any], text: str) -> None:
+def test_both_codecs_return_the_same_answers(meta: dict[str, Any], text: str) -> None:
     body = {**SEND, "meta": meta, "text": text}
     try:
         one: Any = decode(MSGPACK, packed(body))
@@ -389,7 +389,7 @@ def test_both_codecs_say_the_same(meta: dict[str, Any], text: str) -> None:
     assert one == two
 
 
-async def test_a_refusal_comes_under_its_id_and_the_session_lives_on(daemon: Daemon) -> None:
+async def test_refusal_has_the_command_id_and_the_session_continues(daemon: Daemon) -> None:
     for codec in ("json", "msgpack"):
         async with daemon.person(codec=codec) as alice:
             refused = await alice.refused("message.send", conversation=NOBODY, client_id="x", txt="hi")
@@ -399,7 +399,7 @@ async def test_a_refusal_comes_under_its_id_and_the_session_lives_on(daemon: Dae
             assert await alice.is_served()
 
 
-async def test_content_that_cannot_be_read_is_refused_and_the_session_lives_on(daemon: Daemon) -> None:
+async def test_unreadable_content_is_refused_and_the_session_continues(daemon: Daemon) -> None:
     async with Raw.session(daemon) as raw:
         for number, body in enumerate(
             [rb'{"t":"message.send","text":"hello \ud83d"}', b'{"t":"ping","ts":NaN}', b"[" * 9999 + b"]" * 9999], 1

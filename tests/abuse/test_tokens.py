@@ -57,14 +57,14 @@ def without(name: str) -> dict[str, Any]:
     return {key: value for key, value in CLAIMS.items() if key != name}
 
 
-def test_a_good_token_says_who_it_is() -> None:
+def test_valid_token_identifies_the_user() -> None:
     principal = keyring().verify(token(CLAIMS), NOW)
     assert (principal.tenant, principal.user, principal.token_id) == ("default", USER, "j")
     assert principal.expires_at == CLAIMS["exp"] * 1000
 
 
 @pytest.mark.parametrize("alg", ["none", "NoNe", "NONE", "", "HS512", "RS256"])
-def test_the_algorithm_is_not_the_tokens_to_choose(alg: str) -> None:
+def test_algorithm_is_not_taken_from_the_token(alg: str) -> None:
     """D1, D4."""
     assert refused(by_hand({"alg": alg, "typ": "JWT"}, CLAIMS))
     good = token(CLAIMS)
@@ -76,7 +76,7 @@ def test_hs512_with_the_right_secret_is_refused() -> None:
 
 
 @pytest.mark.parametrize("header", [{"crit": ["x"], "x": 1}, {"typ": "refresh"}, {"typ": 5}])
-def test_headers_that_ask_for_more(header: dict[str, Any]) -> None:
+def test_unsupported_headers_are_refused(header: dict[str, Any]) -> None:
     """D4."""
     encoded = by_hand({"alg": "HS256", **header}, CLAIMS)
     signed = jwt.api_jws.encode(
@@ -131,7 +131,7 @@ def test_hmac_with_the_public_key_is_refused() -> None:
         CLAIMS | {"nbf": "now"}, CLAIMS | {"iat": True},
     ],
 )  # fmt: skip
-def test_claims_that_do_not_count(claims: dict[str, Any]) -> None:
+def test_invalid_claims_are_refused(claims: dict[str, Any]) -> None:
     """D4, D5."""
     assert refused(token(claims))
 
@@ -146,7 +146,7 @@ def test_times_are_exact(claim: str, offset: int, ok: bool) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "." * 10_000, "a.b.c", "", "..", "e30.e30.", by_hand([], [])])
-def test_what_has_not_the_form_of_a_token(text: str) -> None:
+def test_malformed_tokens_are_refused(text: str) -> None:
     """D7."""
     assert refused(text)
 
@@ -225,7 +225,7 @@ def test_a_weak_key_is_not_served(auth: AuthSettings) -> None:
         Keyring(Config().using(auth))
 
 
-def test_one_tenants_key_opens_nothing_at_another() -> None:
+def test_key_of_one_tenant_is_refused_by_another() -> None:
     assert refused(token(CLAIMS | {"tid": "acme"}, SECRET))
     assert keyring().verify(token(CLAIMS | {"tid": "acme"}, SECRET[::-1]), NOW).tenant == "acme"
 
@@ -277,7 +277,7 @@ async def test_a_socket_ends_with_its_token_unless_it_is_refreshed(config: Confi
         assert await alice.is_served()
 
 
-async def test_a_token_in_the_address_counts_only_where_that_is_switched_on(config: Config, daemon: Daemon) -> None:
+async def test_token_in_the_query_requires_query_token(config: Config, daemon: Daemon) -> None:
     """D11."""
 
     def by_query(to: Daemon) -> bytes:
@@ -297,7 +297,7 @@ async def test_a_token_in_the_address_counts_only_where_that_is_switched_on(conf
         assert b" 101 " in await raw.read(b"\r\n")
 
 
-async def test_many_bad_tokens_from_one_address_have_to_wait(config: Config) -> None:
+async def test_invalid_tokens_of_one_address_are_rate_limited(config: Config) -> None:
     """D12."""
     few = config.using(replace(config.get(AccountLimits), auth_failures_per_minute=5.0))
     async with running(few) as daemon:

@@ -37,7 +37,7 @@ async def rotate(daemon: Daemon, token: str) -> int:
 
 
 @covers("auth.anonymous")
-async def test_the_same_device_is_the_same_person(daemon: Daemon) -> None:
+async def test_same_device_is_the_same_user(daemon: Daemon) -> None:
     device = "a device that keeps a secret"
     first, second = await sign_up(daemon, device=device, name="Ann"), await sign_up(daemon, device=device)
     other = await sign_up(daemon, device=device + "!")
@@ -46,7 +46,7 @@ async def test_the_same_device_is_the_same_person(daemon: Daemon) -> None:
     assert first["expires_in"] == 900
 
 
-async def test_a_device_that_signs_up_twice_at_once_is_one_person(daemon: Daemon) -> None:
+async def test_simultaneous_sign_ups_of_one_device_are_one_user(daemon: Daemon) -> None:
     users: set[str] = set()
 
     async def once() -> None:
@@ -60,7 +60,7 @@ async def test_a_device_that_signs_up_twice_at_once_is_one_person(daemon: Daemon
 
 @covers("auth.anonymous", "not_found")
 @covers("auth.anonymous", "forbidden")
-async def test_tenants_are_apart_and_sign_up_can_be_switched_off(config: Config) -> None:
+async def test_tenants_are_isolated_and_sign_up_can_be_disabled(config: Config) -> None:
     two = config.using_named(TenantSettings, {"acme": TenantSettings(secret="fedcba9876543210fedcba9876543210")})
     async with running(two) as daemon:
         device = "a device that keeps a secret"
@@ -82,7 +82,7 @@ async def test_sign_ups_of_one_address_are_limited(config: Config) -> None:
 
 @covers("auth.rotate")
 @covers("auth.rotate", "unauthenticated")
-async def test_a_refresh_token_works_once_and_a_second_time_ends_the_login(daemon: Daemon) -> None:
+async def test_refresh_token_works_once_and_reuse_ends_the_login(daemon: Daemon) -> None:
     first = await sign_up(daemon)
     answer = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
     second = answer.body
@@ -96,7 +96,7 @@ async def test_a_refresh_token_works_once_and_a_second_time_ends_the_login(daemo
     assert await rotate(daemon, "cr_unknown") == 401
 
 
-async def test_of_two_rotations_at_once_one_wins(daemon: Daemon) -> None:
+async def test_simultaneous_refreshes_succeed_once(daemon: Daemon) -> None:
     token = (await sign_up(daemon))["refresh_token"]
     statuses: list[int] = []
 
@@ -112,7 +112,7 @@ async def test_of_two_rotations_at_once_one_wins(daemon: Daemon) -> None:
 @covers("auth.refresh")
 @covers("auth.refresh", "forbidden")
 @covers("auth.refresh", "unauthenticated")
-async def test_a_socket_lives_on_with_a_fresh_token_of_the_same_user_only(daemon: Daemon) -> None:
+async def test_session_continues_with_a_fresh_token_of_the_same_user_only(daemon: Daemon) -> None:
     async with daemon.person() as alice, daemon.person() as bob:
         renewed = await alice.call("auth.refresh", token=daemon.token(alice.user))
         assert renewed["expires_at"] == 2**31 * 1000
@@ -157,7 +157,7 @@ def pick(tokens: dict[str, str]) -> dict[str, str]:
     return {name: tokens[name] for name in ("user", "access_token", "refresh_token")}
 
 
-async def test_a_valid_token_of_an_unknown_user_makes_that_user_where_it_may(config: Config) -> None:
+async def test_valid_token_of_an_unknown_user_creates_the_user_if_configured(config: Config) -> None:
     async with running(config) as daemon, daemon.person() as alice:
         token = daemon.token(NOBODY)
         assert (await alice.refused("conversation.open", user=NOBODY)).code == "not_found"
@@ -202,7 +202,7 @@ async def rows(store: Postgres) -> dict[str, int]:
     return {table: await store.value(f"select count(*) from {table}") for table in TABLES}
 
 
-async def test_limits_of_an_address_are_asked_before_the_database(config: Config, store: Postgres) -> None:
+async def test_address_limits_are_checked_before_the_database(config: Config, store: Postgres) -> None:
     """Neither what cannot be a credential nor an address that failed too often costs a statement."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=6.0, signups_per_minute=1.0)
     async with running(config.using(limits)) as daemon:
@@ -260,7 +260,7 @@ async def test_a_sign_up_that_cannot_end_older_logins_writes_nothing(
         assert await store.value("select count(*) from users where name = 'another'") == 0
 
 
-async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Postgres) -> None:
+async def test_failed_refresh_can_be_repeated(daemon: Daemon, store: Postgres) -> None:
     token = (await sign_up(daemon))["refresh_token"]
     await store.run(
         f"{REFUSE}; create trigger refuse before insert on refresh_tokens for each row execute function refuse()"
@@ -270,7 +270,7 @@ async def test_a_rotation_that_fails_can_be_done_again(daemon: Daemon, store: Po
     assert await rotate(daemon, token) == 200
 
 
-async def test_rotations_of_a_login_are_limited_and_the_token_stays_good(config: Config, store: Postgres) -> None:
+async def test_refreshes_of_a_login_are_limited_and_the_token_stays_valid(config: Config, store: Postgres) -> None:
     async with running(config.using(replace(config.get(AccountLimits), rotations_per_hour=2))) as daemon:
         tokens = await sign_up(daemon)
         for _ in range(2):
@@ -283,7 +283,7 @@ async def test_rotations_of_a_login_are_limited_and_the_token_stays_good(config:
         assert await rotate(daemon, (await sign_up(daemon))["refresh_token"]) == 200
 
 
-async def test_the_sweep_goes_on_until_nothing_is_left(db: Postgres) -> None:
+async def test_sweep_continues_until_nothing_is_left(db: Postgres) -> None:
     now, count = now_ms(), 35
     user, login = uuid7(now), uuid7(now)
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)

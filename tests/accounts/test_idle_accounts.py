@@ -16,7 +16,7 @@ async def users_of(store: Postgres) -> set[str]:
     return {row["id"] for row in await store.all("select id::text from users")}
 
 
-async def test_only_who_has_left_no_trace_is_removed(daemon: Daemon, store: Postgres) -> None:
+async def test_only_accounts_without_data_are_removed(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(4) as (writer, other, _, watcher):
         await writer.call("message.send", conversation=await group_of(writer), client_id="x", text="hello")
         await other.call("conversation.open", user=writer.user)
@@ -35,7 +35,7 @@ async def group_of(person: Person) -> str:
     return str((await person.call("conversation.create", members=[]))["conversation"]["id"])
 
 
-async def test_links_that_let_nobody_in_are_removed(daemon: Daemon, store: Postgres) -> None:
+async def test_unusable_invite_links_are_removed(daemon: Daemon, store: Postgres) -> None:
     async with daemon.person("alice") as alice, daemon.person("bob") as bob:
         group = await group_of(alice)
         await alice.call("conversation.edit", conversation=group, joining="invite")
@@ -47,7 +47,7 @@ async def test_links_that_let_nobody_in_are_removed(daemon: Daemon, store: Postg
         assert [row["id"] for row in await store.all("select id::text from invites")] == [links[3]["invite"]]
 
 
-def test_the_estimates_of_queues_are_bounded_however_many_users_name() -> None:
+def test_queue_estimates_are_bounded() -> None:
     """Each pair is of another queue."""
     numbers = iter(range(10**6))
     pool = Pool({}, lambda: f"m{next(numbers)}")

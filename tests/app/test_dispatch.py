@@ -44,7 +44,7 @@ async def answers_of(effects: Effects, guard: Guard = Guard.USER) -> Sequence[st
     ("guard", "answer"),
     [(Guard.NOTHING, "ok"), (Guard.USER, "ok"), (Guard.MEMBER, "internal"), (Guard.ADMIN, "unauthenticated")],
 )
-async def test_without_a_check_a_guard_lets_nothing_pass(guard: Guard, answer: str) -> None:
+async def test_guard_without_a_check_refuses_everything(guard: Guard, answer: str) -> None:
     """No subsystem is open that checks memberships."""
     assert await answers_of([Reply(Ok())], guard) == [answer]
 

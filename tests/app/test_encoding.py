@@ -26,7 +26,7 @@ PAGES += [Page(list(range(20)), None, ["x"] * 30, 2), Page([], "", [[1, 2]] * 40
 
 
 @pytest.mark.parametrize("format_", [JSON, MSGPACK], ids=["json", "msgpack"])
-async def test_the_bytes_are_those_of_an_answer_in_one_piece(format_: Format) -> None:
+async def test_sliced_encoding_equals_encoding_in_one_piece(format_: Format) -> None:
     for page in PAGES:
         answer = await encoded_if_long(page, format_)
         assert isinstance(answer, EncodedResult) == (max(len(page.items), len(page.more)) > FEW)
@@ -37,7 +37,7 @@ async def test_the_bytes_are_those_of_an_answer_in_one_piece(format_: Format) ->
 
 
 @pytest.mark.parametrize("codec", codecs(()).values(), ids=lambda codec: codec.name)
-async def test_a_reply_around_the_result(codec: Any) -> None:
+async def test_reply_wraps_the_result(codec: Any) -> None:
     decode = msgspec.json.decode if codec.name == "json" else msgspec.msgpack.decode
     for frame_id in (1, 200, 2**32 - 1):
         answer = await encoded_if_long(PAGES[-1], codec.format)

@@ -30,7 +30,7 @@ class Exhausted(socket.socket):
         raise BlockingIOError
 
 
-async def test_out_of_descriptors_it_waits_and_logs_once(
+async def test_acceptor_without_descriptors_waits_and_logs_once(
     caplog: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
     listener = Exhausted()
@@ -43,7 +43,7 @@ async def test_out_of_descriptors_it_waits_and_logs_once(
     assert "ulimit" in vars(record)["fix"]
 
 
-async def test_what_is_established_when_accepting_stops_is_served() -> None:
+async def test_established_connections_are_served_when_accepting_stops() -> None:
     """Without a turn of the loop in between; who comes later is refused, or reaches another process on the port."""
     listener, served = open_listener("127.0.0.1", 0, 100), list[socket.socket]()
     address = listener.getsockname()
@@ -61,7 +61,7 @@ async def test_what_is_established_when_accepting_stops_is_served() -> None:
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux can drop connection requests")
-async def test_who_comes_while_one_process_stops_reaches_the_other() -> None:
+async def test_clients_reach_another_process_while_one_stops() -> None:
     """Of two processes on one port: no connection is established with the one that is about to close."""
     served = list[socket.socket]()
     with bound("127.0.0.1", 0, reuse_port=True) as port, ExitStack() as stack:

@@ -25,7 +25,7 @@ class SlowOnce:
         return row
 
 
-async def test_of_two_looks_at_once_the_later_answer_stands(db: Postgres) -> None:
+async def test_later_of_two_concurrent_reads_wins(db: Postgres) -> None:
     """It was ended while the look at its beginning was still under way: nobody would be matched here any more."""
     slow, paused, hub = SlowOnce(db), list[bool](), Hub()
     hub.signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))

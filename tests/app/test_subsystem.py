@@ -59,7 +59,7 @@ async def counts(daemon: Daemon) -> dict[str, Any]:
     return answer.body  # type: ignore[no-any-return]
 
 
-async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
+async def test_subsystem_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
     async with (
         running(config, subsystems) as one,
         running(config, subsystems) as two,
@@ -83,7 +83,7 @@ async def test_it_works_on_all_nodes(config: Config, subsystems: tuple[Subsystem
             )
 
 
-async def test_its_setting_limits_it(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
+async def test_subsystem_setting_is_applied(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
     few = load_settings(None, {"CHATD_NOTES__MAX_NOTES": "1"}, setting_names(subsystems)).config
     limited = config.using(*(section for kind, section in few.sections.items() if kind.__module__.startswith("notes.")))
     async with running(limited, subsystems) as daemon, daemon.person() as alice:
@@ -91,7 +91,7 @@ async def test_its_setting_limits_it(config: Config, subsystems: tuple[Subsystem
         assert (await alice.refused("note.add", user=alice.user, text="two")).code == "too_large"
 
 
-def test_chatd_toml_and_variables_know_its_setting(tmp_path: Path, subsystems: tuple[Subsystem, ...]) -> None:
+def test_chatd_toml_and_variables_contain_subsystem_settings(tmp_path: Path, subsystems: tuple[Subsystem, ...]) -> None:
     names, path = setting_names(subsystems), tmp_path / "chatd.toml"
     text = template(names, {})
     assert "\n[notes]\n# Maximum notes of one sender.\nmax_notes = 100\n" in text
@@ -106,7 +106,7 @@ def test_chatd_toml_and_variables_know_its_setting(tmp_path: Path, subsystems: t
         load_settings(path, {}, setting_names())
 
 
-async def test_check_examines_it(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
+async def test_check_examines_the_subsystem(config: Config, subsystems: tuple[Subsystem, ...]) -> None:
     names = setting_names(subsystems)
     found = {finding.code: finding for finding in await collect(Loaded(config, names, {}, None), subsystems)}
     assert (found["notes"].state, found["notes.interpreter"].state) == ("ok", "ok")
@@ -114,7 +114,7 @@ async def test_check_examines_it(config: Config, subsystems: tuple[Subsystem, ..
     assert faults(many, subsystems)[-1] == "notes: at most 5000 notes of one sender"
 
 
-async def test_export_and_erasure_contain_it(
+async def test_export_and_erasure_include_the_subsystem(
     config: Config, subsystems: tuple[Subsystem, ...], store: Postgres
 ) -> None:
     async with running(config, altered(ERASURE, among=subsystems)) as daemon, daemon.people(2) as (alice, bob):
@@ -132,7 +132,7 @@ async def test_export_and_erasure_contain_it(
         assert {place for place in left if place[0] == "notes"} == stays == {("notes", "recipient")}
 
 
-async def test_its_table_is_declared(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
+async def test_subsystem_table_is_declared(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
     await migrate(store, schemas_of(subsystems))
     assert await row_bounds.faults(store, config, subsystems) == []
     assert await undeclared(store, subsystems) == []
@@ -140,7 +140,7 @@ async def test_its_table_is_declared(config: Config, subsystems: tuple[Subsystem
     assert "notes/schema creates notes: add Table('notes', ...) to `tables` of the Subsystem notes" in fault
 
 
-def test_the_tables_in_documents_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+def test_tables_in_documents_contain_the_subsystem(subsystems: tuple[Subsystem, ...]) -> None:
     tables = sections(subsystems)
     for section, row in {
         "tables": "| `notes` | `sender`, `recipient`; `text` | as long as the accounts | `note` | deleted; ",
@@ -152,7 +152,7 @@ def test_the_tables_in_documents_contain_it(subsystems: tuple[Subsystem, ...]) -
     assert "| `chatd_notes_total` | counter |  |  | Notes of all nodes. |\n" in tables["metrics.md"]["metrics"]
 
 
-async def test_ids_that_it_takes_are_tested(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
+async def test_ids_of_the_subsystem_are_tested(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
     anybodys = declared("ANYBODYS", [import_module("notes.declares")])
     tenants = config.using_named(TenantSettings, {"other": TenantSettings(secret="x" * 32)})
     (row,) = (row for row in load_registry(subsystems).commands.values() if row.tag == "note.add")
@@ -161,7 +161,7 @@ async def test_ids_that_it_takes_are_tested(config: Config, subsystems: tuple[Su
         assert await test_ids.Trial(test_ids.World(daemon, stack), daemon, row, store, anybodys).run() == []
 
 
-def test_the_reference_documents_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+def test_reference_documents_contain_the_subsystem(subsystems: tuple[Subsystem, ...]) -> None:
     description = load_registry(subsystems).description
     files = generated(description, __version__)
     for text in ("### `note.add`", "`note.added`", "`GET /v1/notes/count`", "How many notes there are."):
@@ -176,22 +176,22 @@ def test_the_reference_documents_contain_it(subsystems: tuple[Subsystem, ...]) -
     assert 'class NoteAdded(Event, tag="note.added"' in types
 
 
-def test_golden_vectors_contain_it(subsystems: tuple[Subsystem, ...]) -> None:
+def test_golden_vectors_contain_the_subsystem(subsystems: tuple[Subsystem, ...]) -> None:
     mine = vectors(load_registry(subsystems))
     assert ["note.add" in mine["commands"], "note" in mine["results"], "note.added" in mine["events"]] == [True] * 3
     known = vectors()
     assert all(mine[group][tag] == vector for group in known for tag, vector in known[group].items())
 
 
-def test_nothing_else_knows_it() -> None:
-    """Neither the code, nor a document, a generated file or another test: its package and its place in the list do."""
+def test_other_files_do_not_mention_the_subsystem() -> None:
+    """Code, documents, generated files and other tests: only the package and the list of subsystems mention it."""
     words = ("note.add", "note_counts", "NoteAdded", "NoteCounted", "chatd_notes_total", "/v1/notes/count")
     files = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.*") if path.suffix in TEXTS}
     others = files - {Path(__file__), *PACKAGE.rglob("*.*")}
     assert [path for path in others if any(word in path.read_text() for word in words)] == []
 
 
-def test_nothing_is_declared_twice(subsystems: tuple[Subsystem, ...]) -> None:
+def test_duplicate_declarations_are_rejected(subsystems: tuple[Subsystem, ...]) -> None:
     for twice in (subsystems[-1], SUBSYSTEMS[0]):
         with pytest.raises(ValueError, match="twice"):
             load([*subsystems, twice], {})

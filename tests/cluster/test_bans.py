@@ -72,7 +72,7 @@ async def test_a_ban_closes_every_socket_on_every_node_at_once(config: Config, m
         assert await other.is_served()
 
 
-async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config: Config, moderator: Postgres) -> None:
+async def test_ban_ends_by_expiry_or_when_lifted(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     token = daemon.token
     async with daemon.person() as person:
         person.account.access_token = token(person.user)
@@ -89,7 +89,7 @@ async def test_a_ban_ends_by_itself_or_when_it_is_lifted(daemon: Daemon, config:
         assert sorted(acts) == ["ban.add", "ban.add", "ban.lift"]
 
 
-async def test_the_answer_says_until_when(daemon: Daemon, config: Config, moderator: Postgres) -> None:
+async def test_banned_answer_contains_the_end(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     async with daemon.person() as person:
         until = now_ms() + HOUR
         await bans.ban_user(moderator, operator(), person.user, "spam", until)

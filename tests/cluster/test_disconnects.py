@@ -40,7 +40,7 @@ async def reasons(db: Postgres) -> list[str]:
 
 
 @pytest.mark.parametrize("where", [0, 1])
-async def test_a_ban_ends_the_match_at_once_and_the_partner_does_not_learn_of_it(
+async def test_ban_ends_the_match_at_once_without_naming_the_ban(
     patient: Config, moderator: Postgres, where: int
 ) -> None:
     """Whether or not the banned user is connected to the owner of the pool."""
@@ -163,9 +163,7 @@ async def spying(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Matching
 
 
 @pytest.mark.parametrize("drains", [0, 1])
-async def test_a_node_that_leaves_hands_its_waiting_users_over(
-    config: Config, monkeypatch: pytest.MonkeyPatch, drains: int
-) -> None:
+async def test_leaving_node_transfers_its_tickets(config: Config, monkeypatch: pytest.MonkeyPatch, drains: int) -> None:
     patient = config.using(MatchSettings(relax=0.3, grace=20.0))
     async with spying(monkeypatch) as matchers, nodes(patient) as there:
         await own_the_pool(there[0])

@@ -96,7 +96,7 @@ async def test_a_late_answer_does_not_restore_a_released_lease(redis: Redis) -> 
         assert await redis.call("GET", redis.key("lease", "match")) is None
 
 
-async def test_of_many_that_ask_at_once_one_takes_it_each_time_with_a_higher_number(redis: Redis) -> None:
+async def test_one_of_many_candidates_takes_the_lease_with_a_higher_number(redis: Redis) -> None:
     leases, fences = [Lease(redis, "match", f"holder {number}") for number in range(8)], list[int]()
     for _ in range(10):
         async with trio.open_nursery() as nursery:

@@ -74,7 +74,7 @@ async def test_a_node_that_starts_under_maintenance_makes_no_pairs(
             assert paused.pop() is enabled
 
 
-async def test_an_order_drains_all_nodes_and_loses_nothing(config: Config) -> None:
+async def test_drain_command_drains_all_nodes_and_loses_nothing(config: Config) -> None:
     async with nodes(config) as (one, two):
         account, other = await sign_up(one.addresses.http), await sign_up(two.addresses.http)
         async with two.connected(other) as listener, connect(one.addresses.socket, account) as client:

@@ -147,9 +147,7 @@ async def test_the_queue_of_a_slow_reader_is_shown(config: Config) -> None:
 # --- kick ---------------------------------------------------------------------------------------------------------
 
 
-async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back(
-    config: Config, moderator: Postgres
-) -> None:
+async def test_kick_reaches_any_node_and_is_audited_and_clients_reconnect(config: Config, moderator: Postgres) -> None:
     async with (
         nodes(config) as (one, two),
         one.person() as here,
@@ -176,7 +174,7 @@ async def test_a_kick_reaches_any_node_is_written_down_and_lets_people_come_back
         assert (second["subject"], second["details"]["sessions"]) == (here.user, [here.hello["session"]])
 
 
-async def test_a_client_that_was_kicked_is_back_by_itself(config: Config) -> None:
+async def test_kicked_client_reconnects(config: Config) -> None:
     async with running(config) as daemon, daemon.person() as friend:
         account = await sign_up(daemon.addresses.http)
         async with connect(daemon.addresses.socket, account) as client:
@@ -223,7 +221,7 @@ def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 # --- trace --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
+async def test_message_is_traced_across_nodes(config: Config) -> None:
     async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         async with two.connected(bob.account) as also_bob:
             first, second = await node_of(config, alice), await node_of(config, bob)
@@ -263,7 +261,7 @@ async def test_a_message_is_followed_from_node_to_node(config: Config) -> None:
         assert "secret" not in text + json.dumps(path)
 
 
-async def test_over_rest_there_is_no_session_and_the_ack_again_is_no_other_message(config: Config) -> None:
+async def test_trace_over_rest_has_no_session_and_a_repeated_ack_is_the_same_message(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         body = {"client_id": "one", "text": "hello"}
         path = f"/v1/conversations/{conversation}/messages"
@@ -293,7 +291,7 @@ async def test_a_trace_without_nodes_comes_from_postgres(config: Config) -> None
         )
 
 
-async def test_messages_that_are_not_there(config: Config) -> None:
+async def test_unknown_messages_are_not_traced(config: Config) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         ack = await alice.send(conversation)
         done = await chatd(config, "trace", ack["message"], "--tenant", "other")
@@ -338,7 +336,7 @@ async def test_unread_answers_expire(config: Config) -> None:
         assert 0 < await redis.call("TTL", key) <= node_queries.LIST_TTL_S
 
 
-async def test_many_questions_at_once_do_no_harm(config: Config) -> None:
+async def test_many_simultaneous_queries_are_answered(config: Config) -> None:
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         for number in range(200):
             await announce(
@@ -377,7 +375,7 @@ async def test_a_failing_query_does_no_harm(config: Config, monkeypatch: pytest.
         assert await person.is_served()
 
 
-async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None:
+async def test_answer_of_another_version_is_not_accepted(config: Config) -> None:
     async with running(config), open_redis(config.redis) as redis:
         found = cluster.Answers[Health]({}, {"new": cluster.NO_ANSWER, "old": cluster.NO_ANSWER})
         cluster.store_answer(found, b'{"node":"new","answer":{"something":"else"}}', Health, 0)
@@ -385,7 +383,7 @@ async def test_an_answer_of_another_version_is_no_answer(config: Config) -> None
         assert len(await recent(redis)) == 1
 
 
-async def test_without_a_node_and_without_redis_a_command_says_so(config: Config) -> None:
+async def test_command_reports_missing_node_and_missing_redis(config: Config) -> None:
     done = await chatd(config, "sessions", "list")
     assert (done.returncode, "no node is running" in done.stderr) == (1, True)
     away = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))

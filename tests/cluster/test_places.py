@@ -36,7 +36,7 @@ async def starts_again(config: Config) -> AsyncIterator[tuple[Daemon, Person]]:
             yield again, back
 
 
-async def test_the_place_can_be_given_up(lost: Config) -> None:
+async def test_parked_ticket_can_be_cancelled(lost: Config) -> None:
     async with starts_again(lost) as (_, eve):
         assert (await eve.call("match.status"))["waiting"] == 1
         await eve.call("match.cancel")

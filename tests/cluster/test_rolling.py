@@ -12,7 +12,7 @@ from tests.cluster.soak.run import judge_messages
 PAUSE = 0.1
 
 
-async def test_two_nodes_are_replaced_in_turn_while_people_write(tmp_path: Path) -> None:
+async def test_rolling_restart_of_two_nodes_loses_nothing(tmp_path: Path) -> None:
     async with open_fleet(tmp_path, 2, random.Random(1)) as fleet, trio.open_nursery() as nursery:
         people = [await nursery.start(come, fleet, Person) for _ in range(6)]
         group = await make_group(people)

@@ -55,7 +55,7 @@ async def group_on(fleet: Fleet) -> AsyncIterator[tuple[Person, Person, Person, 
         yield alice, xenia, bob, conversation
 
 
-async def test_commits_of_cut_off_or_killed_nodes_become_known(tmp_path: Path) -> None:
+async def test_commits_of_isolated_or_killed_nodes_are_found(tmp_path: Path) -> None:
     async with open_fleet(tmp_path, 2, random.Random(1)) as fleet, group_on(fleet) as (alice, xenia, bob, conversation):
         with fleet.nodes[0].redis.broken():
             await removed_while_cut(alice, xenia, bob, conversation)

@@ -20,7 +20,7 @@ from tests.reply import Reply
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_people_write_and_meet_while_everything_fails(tmp_path: Path, seed: int) -> None:
+async def test_soak_run_finds_no_violation(tmp_path: Path, seed: int) -> None:
     report = await soak(tmp_path, seed, SHORT)
     assert report.wrong == []
     assert report.messages > 100
@@ -146,7 +146,7 @@ def test_an_edited_message_may_have_been_delivered_before_the_edit() -> None:
 @pytest.mark.parametrize(
     ("last", "violations"), [(new(2, "b", "message.update", 3), 0), (new(2, "b", "message.update", 4), 1)]
 )
-def test_a_last_state_that_never_came_is_seen(last: Frame, violations: int) -> None:
+def test_missing_last_state_is_found(last: Frame, violations: int) -> None:
     synced = Frame(0, ANSWER, Reply(t="changes", messages=[{"seq": 1, "rev": 1}]), {"conversation": "c"})
     rows = [row(1, "a") | {"rev": 1}, row(2, "b") | {"rev": 3}]
     assert len(judge_seen(person(synced, last), "c", rows)) == violations

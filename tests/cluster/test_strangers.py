@@ -29,7 +29,7 @@ async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
     return str(found["conversation"])
 
 
-async def test_they_meet_and_talk_and_part(quick: Config) -> None:
+async def test_users_of_two_nodes_are_matched_write_and_leave(quick: Config) -> None:
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         conversation = await meet(ann, ben)
         await ann.send(conversation, "hello over there")
@@ -76,7 +76,7 @@ async def mortal(config: Config, task_status: trio.TaskStatus[tuple[Daemon, trio
             await trio.sleep_forever()
 
 
-async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) -> None:
+async def test_next_owner_serves_the_waiting_users(quick: Config) -> None:
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, quick)
         await own_the_pool(dying)
@@ -88,7 +88,7 @@ async def test_when_the_owner_dies_the_others_are_looked_after(quick: Config) ->
             assert (await eve.event("match.found"))["waited_ms"] > 0
 
 
-async def test_users_of_a_dead_owner_keep_their_place(quick: Config) -> None:
+async def test_users_of_a_dead_owner_keep_their_waiting_time(quick: Config) -> None:
     """Only the event log knows the ticket."""
     patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
@@ -106,7 +106,7 @@ async def test_users_of_a_dead_owner_keep_their_place(quick: Config) -> None:
                 assert (await back.found(sam))["waited_ms"] > 3000
 
 
-async def test_a_restart_of_the_only_node_keeps_all_places(quick: Config) -> None:
+async def test_restart_of_the_only_node_keeps_all_tickets(quick: Config) -> None:
     patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, patient)
@@ -133,7 +133,7 @@ async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
             await back.found(sam)
 
 
-async def test_asked_over_rest_of_a_node_that_does_not_have_the_socket(quick: Config) -> None:
+async def test_search_over_rest_on_a_node_without_the_session(quick: Config) -> None:
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         for person, node in ((ann, two), (ben, one)):
             answer = await node.rest("POST", "/v1/match", {}, person.account.access_token)
@@ -196,7 +196,7 @@ async def test_without_redis_the_only_node_ends_abandoned_matches(quick: Config,
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
-async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: redis.Server) -> None:
+async def test_owner_continues_without_redis(quick: Config, own_redis: redis.Server) -> None:
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(shared) as daemon:
         await own_the_pool(daemon)
@@ -205,7 +205,7 @@ async def test_without_redis_the_owner_goes_on(quick: Config, own_redis: redis.S
             await meet(one, two)
 
 
-async def test_started_without_redis_it_pairs_all_the_same(quick: Config) -> None:
+async def test_node_started_without_redis_pairs_users(quick: Config) -> None:
     alone = replace(quick, redis=replace(quick.redis, url="redis://127.0.0.1:1"))
     async with running(alone) as daemon, daemon.person() as one, daemon.person() as two:
         await meet(one, two, 15.0)

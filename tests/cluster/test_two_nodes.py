@@ -79,7 +79,7 @@ async def test_events_of_one_node_reach_the_other(config: Config) -> None:
         assert (await alice.event("message.new"))["message"]["seq"] == 2
 
 
-async def test_of_a_large_change_the_other_nodes_say_that_there_is_something(config: Config) -> None:
+async def test_large_change_is_announced_as_behind_on_other_nodes(config: Config) -> None:
     generous = config.using(replace(config.get(ConversationLimits), payload_bytes=60_000))
     async with nodes(generous) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for size in (30_000, 40_000):
@@ -137,9 +137,7 @@ async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis:
         assert [message["seq"] for message in history["items"]] == list(range(1, 62))
 
 
-async def test_without_redis_messages_are_acked_and_others_learn_of_them(
-    config: Config, own_redis: redis.Server
-) -> None:
+async def test_messages_without_redis_are_acked_and_reach_other_nodes(config: Config, own_redis: redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         await own_redis.stop()

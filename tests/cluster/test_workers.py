@@ -23,7 +23,7 @@ def workers_of(daemon: Process) -> list[int]:
     return found
 
 
-async def test_they_are_one_server_and_one_that_dies_is_replaced(tmp_path: Path) -> None:
+async def test_workers_act_as_one_server_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
     async with process(tmp_path, "--workers", "3") as daemon:
         workers = workers_of(daemon)
         assert len(workers) == 3

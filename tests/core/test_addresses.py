@@ -23,11 +23,11 @@ PROXIES = parse_networks(["10.0.0.0/8", "::1", "fd00::/8"])
         ("10.0.0.1", ",".join(["10.0.0.2"] * 10_000), "10.0.0.2"),
     ],
 )
-def test_only_named_proxies_are_believed(peer: str, forwarded: str, client: str) -> None:
+def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, client: str) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
 
 
-def test_a_customer_counts_once() -> None:
+def test_addresses_of_one_ipv6_network_count_once() -> None:
     assert bucket("2001:db8::1") == bucket("2001:db8::ffff:1") != bucket("2001:db8:0:1::1")
     assert bucket("192.0.2.1") == bucket("::ffff:192.0.2.1") != bucket("192.0.2.2")
     assert bucket("fe80::1%eth0") == bucket("fe80::2")

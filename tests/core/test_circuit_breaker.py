@@ -3,7 +3,7 @@
 from chatd.core.circuit_breaker import Circuit
 
 
-def test_after_so_many_failures_in_a_row_one_tries_now_and_then() -> None:
+def test_open_circuit_allows_a_trial_now_and_then() -> None:
     circuit = Circuit(max_failures=3, pause_s=10)
     assert [circuit.failed(at) for at in (0, 1, 2, 3)] == [False, False, True, False]
     assert (circuit.is_open, circuit.may_ask(12.9)) == (True, False)
@@ -12,7 +12,7 @@ def test_after_so_many_failures_in_a_row_one_tries_now_and_then() -> None:
     assert (circuit.is_open, circuit.may_ask(23), circuit.answered()) == (False, True, False)
 
 
-def test_an_answer_in_between_counts() -> None:
+def test_success_resets_the_failures() -> None:
     circuit = Circuit(max_failures=2)
     for _ in range(5):
         assert not circuit.failed(0)

@@ -3,7 +3,7 @@
 from chatd.core.clock import steady
 
 
-def test_it_does_not_jump_with_the_clock_on_the_wall() -> None:
+def test_steady_clock_ignores_jumps_of_the_wall_clock() -> None:
     wall = [1_000_000]
     clock = steady(lambda: wall[0])
     before = clock()

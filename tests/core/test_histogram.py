@@ -17,7 +17,7 @@ def noted(durations: list[float]) -> Histogram:
 
 
 @given(DURATIONS)
-def test_each_bound_counts_what_is_not_longer(durations: list[float]) -> None:
+def test_bucket_counts_values_up_to_its_bound(durations: list[float]) -> None:
     histogram = noted(durations)
     wanted = [sum(seconds <= bound for seconds in durations) for bound in BOUNDS]
     assert histogram.cumulative() == [*wanted, len(durations)]
@@ -26,13 +26,13 @@ def test_each_bound_counts_what_is_not_longer(durations: list[float]) -> None:
 
 
 @given(DURATIONS, DURATIONS)
-def test_sums_and_differences(some: list[float], more: list[float]) -> None:
+def test_histograms_add_and_subtract(some: list[float], more: list[float]) -> None:
     assert noted(some + more).since(noted(some)).counts == noted(more).counts
     assert total([noted(some), noted(more)]).counts == noted(some + more).counts
 
 
 @given(DURATIONS, st.floats(0.01, 1))
-def test_a_quantile_is_the_first_bound_that_so_many_do_not_exceed(durations: list[float], share: float) -> None:
+def test_quantile_is_the_upper_bound_of_its_bucket(durations: list[float], share: float) -> None:
     found = noted(durations).quantile(share)
     if not durations:
         assert found is None
@@ -44,7 +44,7 @@ def test_a_quantile_is_the_first_bound_that_so_many_do_not_exceed(durations: lis
     assert not smaller or sum(seconds <= smaller[-1] for seconds in durations) < max(share * len(durations), 1)
 
 
-def test_a_copy_stands_still_and_travels_as_json() -> None:
+def test_copied_histogram_is_independent_and_encodes_as_json() -> None:
     histogram = noted([0.2, 30])
     copy = histogram.copy()
     histogram.observe(1)

@@ -27,7 +27,7 @@ def record(message: str, **extra: object) -> logging.LogRecord:
         "Bearer opaque-but-secret",
     ],
 )
-def test_credentials_are_blotted_out_wherever_they_stand(text: str) -> None:
+def test_credentials_are_masked_at_any_position(text: str) -> None:
     secret = text.split()[-1].rpartition("=")[2].removeprefix("bearer.") if "&" not in text else JWT
     for line in (clean(text), JsonLines().format(record(text)), JsonLines().format(record("x", header=text))):
         assert secret not in line
@@ -51,7 +51,7 @@ def test_credentials_are_blotted_out_wherever_they_stand(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("length", [22, 201, 4097, 60_000])
-def test_no_part_of_a_long_credential_stays(form: str, length: int) -> None:
+def test_long_credential_is_masked_completely(form: str, length: int) -> None:
     secret = ("SECRET" * (length // 6 + 1))[:length]
     text = form.format(secret)
     try:
@@ -67,7 +67,7 @@ def test_no_part_of_a_long_credential_stays(form: str, length: int) -> None:
     "form",
     ["token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{}", "Bearer {}", "ws?token={}", "ws?ticket=ct_{}", "cr_{}", "'ci_{}"],
 )
-def test_no_part_of_a_credential_that_is_cut_stays(form: str) -> None:
+def test_truncated_credential_is_masked_completely(form: str) -> None:
     """By the limit of a line, wherever that falls, and by the caller before."""
     secret = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
     text = form.format(secret)
@@ -79,7 +79,7 @@ def test_no_part_of_a_credential_that_is_cut_stays(form: str) -> None:
             assert not any(secret[at : at + 3] in line for at in range(len(secret) - 2)), line
 
 
-def test_a_failure_with_a_credential_in_it() -> None:
+def test_credential_in_an_exception_is_masked() -> None:
     try:
         raise ValueError(JWT)
     except ValueError as error:
@@ -90,7 +90,7 @@ def test_a_failure_with_a_credential_in_it() -> None:
         assert "ValueError" in shown
 
 
-def test_nothing_breaks_a_line_or_moves_a_cursor() -> None:
+def test_control_characters_are_escaped() -> None:
     evil = 'x\n{"level":"error"}\x1b[2J\u2028\x00'
     line = JsonLines().format(record(evil, field=evil))
     assert "\n" not in line
@@ -100,5 +100,5 @@ def test_nothing_breaks_a_line_or_moves_a_cursor() -> None:
     assert "\x1b" not in TextLines().format(record(evil, field=evil))
 
 
-def test_a_line_has_an_end() -> None:
+def test_log_line_length_is_bounded() -> None:
     assert len(JsonLines().format(record("x" * 10**6, field="y" * 10**6))) < 5000

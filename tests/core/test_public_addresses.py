@@ -26,10 +26,10 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("address", OURS)
-def test_ours(address: str) -> None:
+def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
-def test_outside(address: str) -> None:
+def test_internet_addresses_are_public(address: str) -> None:
     assert is_public(address)

@@ -11,9 +11,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 10), st.floats(0.1, 5)), max_size=60)
 
 
 @given(st.floats(0.1, 100), st.floats(1, 100), STEPS)
-def test_never_more_than_the_burst_and_the_rate_allow(
-    rate: float, burst: float, steps: list[tuple[float, float]]
-) -> None:
+def test_token_bucket_never_exceeds_burst_and_rate(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
     bucket, now, taken = TokenBucket(rate, burst), 0.0, 0.0
     for passed, cost in steps:
         now += passed
@@ -23,7 +21,7 @@ def test_never_more_than_the_burst_and_the_rate_allow(
 
 
 @given(st.floats(0.1, 100), st.floats(1, 100), STEPS)
-def test_the_wait_it_names_is_enough(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
+def test_returned_wait_is_sufficient(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
     bucket, now = TokenBucket(rate, burst), 0.0
     for passed, cost in steps:
         now += passed
@@ -34,7 +32,7 @@ def test_the_wait_it_names_is_enough(rate: float, burst: float, steps: list[tupl
             assert bucket.take(now, cost) == 0
 
 
-def test_a_clock_that_goes_back_and_a_rate_of_none() -> None:
+def test_clock_set_back_and_rate_zero_are_handled() -> None:
     bucket = TokenBucket(1, 1)
     assert bucket.take(100) == 0
     assert bucket.take(50) > 0
@@ -43,7 +41,7 @@ def test_a_clock_that_goes_back_and_a_rate_of_none() -> None:
 
 
 @given(st.floats(0.1, 100), st.floats(1, 100), STEPS)
-def test_asking_takes_nothing(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
+def test_lacks_takes_no_tokens(rate: float, burst: float, steps: list[tuple[float, float]]) -> None:
     bucket, asked, now = TokenBucket(rate, burst), TokenBucket(rate, burst), 0.0
     for passed, cost in steps:
         now += passed

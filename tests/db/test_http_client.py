@@ -40,7 +40,7 @@ class Names(HostnameResolver):
     "127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "0177.0.0.1", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]",
     "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "169.254.169.254", "10.0.0.1", "[fd00:ec2::254]", "224.0.0.1",
 ])  # fmt: skip
-async def test_our_own_house_is_not_asked(host: str) -> None:
+async def test_private_addresses_are_not_requested(host: str) -> None:
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
         with pytest.raises(OutboundError, match=r"not public|cannot be resolved|Invalid"):
             await outbound.ask("GET", f"http://{host}:{server.port}/", timeout=PATIENCE)
@@ -53,7 +53,7 @@ def only_two_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "is_public", lambda address: address == "127.0.0.2")
 
 
-async def test_the_address_that_was_judged_is_the_one_that_is_asked(only_two_is_public: None) -> None:
+async def test_request_goes_to_the_checked_address(only_two_is_public: None) -> None:
     """A name that is public when it is judged and ours when it is asked (DNS rebinding) is resolved once."""
     names = Names(["127.0.0.2"], ["127.0.0.1"])
     trio.socket.set_custom_hostname_resolver(names)
@@ -65,7 +65,7 @@ async def test_the_address_that_was_judged_is_the_one_that_is_asked(only_two_is_
         assert server.asked == []
 
 
-async def test_among_several_addresses_only_the_public_ones_are_tried(only_two_is_public: None) -> None:
+async def test_only_public_addresses_of_a_name_are_tried(only_two_is_public: None) -> None:
     """Those of ours, which would answer, are not tried after it."""
     trio.socket.set_custom_hostname_resolver(Names(["127.0.0.2", "127.0.0.1", "::1"]))
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
@@ -74,7 +74,7 @@ async def test_among_several_addresses_only_the_public_ones_are_tried(only_two_i
         assert server.asked == []
 
 
-async def test_a_server_in_the_house_is_asked_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_private_server_is_requested_if_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a proxy of the environment is not."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -91,7 +91,7 @@ async def test_a_server_in_the_house_is_asked_where_that_is_allowed(monkeypatch:
         )
 
 
-async def test_a_redirect_is_an_answer_and_no_order() -> None:
+async def test_redirect_is_not_followed() -> None:
     """G2."""
 
     async def elsewhere(asked: Asked) -> bytes:
@@ -138,7 +138,7 @@ async def early_end(_: Asked) -> bytes:
 
 
 @pytest.mark.parametrize("answers", [huge, endless, huge_head, nonsense, early_end])
-async def test_what_is_no_answer(answers: Any) -> None:
+async def test_unusable_answers_are_errors(answers: Any) -> None:
     """G3. What went wrong with one request does no harm to the next one."""
 
     async def once(asked: Asked) -> bytes:
@@ -151,7 +151,7 @@ async def test_what_is_no_answer(answers: Any) -> None:
         assert (await outbound.ask("GET", server.url, timeout=PATIENCE)).body == b"fine"
 
 
-async def test_who_says_nothing_is_not_waited_for() -> None:
+async def test_silent_server_times_out() -> None:
     async def silent(_: Asked) -> bytes:
         await trio.sleep_forever()
         raise AssertionError
@@ -162,7 +162,7 @@ async def test_who_says_nothing_is_not_waited_for() -> None:
                 await outbound.ask("GET", server.url, timeout=0.1)
 
 
-async def test_nobody_there() -> None:
+async def test_unreachable_server_is_an_error() -> None:
     async with open_outbound(private=True, connections=1) as outbound:
         for url in (
             "http://127.0.0.1:9/",
@@ -179,11 +179,11 @@ async def test_nobody_there() -> None:
 @pytest.mark.parametrize(
     "url", ["http://a.test/", "ftp://a.test", "https://", "https://u:p@a.test/", "a.test", "", "https://a.test:x/"]
 )
-def test_addresses_that_nobody_should_configure(url: str) -> None:
+def test_unsafe_urls_are_rejected(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         check_url(url)
 
 
-def test_an_address_that_is_fine() -> None:
+def test_valid_url_is_accepted() -> None:
     check_url("https://a.test:8443/hook?key=1")
     check_url("http://a.test/", ("https", "http"))

@@ -13,14 +13,14 @@ from tests.support import running
 ONE, OTHER = "1" * 32, "2" * 32
 
 
-def test_each_purpose_has_a_key_of_its_own() -> None:
+def test_purposes_have_different_keys() -> None:
     keys = {derived_key(secret, purpose) for secret in (ONE, OTHER) for purpose in ("addresses", "fingerprint")}
     assert len(keys) == 4
     assert ONE not in fingerprint(ONE)
 
 
 @pytest.mark.parametrize("secret", ["", "short", "x" * 31])
-async def test_a_weak_secret_is_refused_by_whatever_needs_one(config: Config, secret: str) -> None:
+async def test_weak_secret_is_refused(config: Config, secret: str) -> None:
     weak = replace(config, data=replace(config.data, secret=secret))
     with pytest.raises(BadSecret, match=r"data\.secret"):
         bans.range_hash(weak, "203.0.113.7")

@@ -104,7 +104,7 @@ def holds_anything(form: inspect.Type) -> bool:
     return False
 
 
-def test_every_free_form_field_is_known_here() -> None:
+def test_all_free_form_fields_are_tested() -> None:
     kinds = load_registry().on_socket
     found = {tag_of(kind) for kind in kinds if holds_anything(inspect.type_info(kind))}
     assert found <= FREE_FORM
@@ -125,7 +125,7 @@ async def test_a_value_comes_back_from_jsonb_equal_and_of_its_type(db: Postgres)
     await trio.to_thread.run_sync(check_database, db)
 
 
-async def test_what_others_have_stored_is_read_as_something_that_both_codecs_carry(db: Postgres) -> None:
+async def test_foreign_jsonb_is_read_as_values_of_both_codecs(db: Postgres) -> None:
     for text in FOREIGN:
         value = await db.value("select $1::text::jsonb", text)
         assert json.loads(json.dumps(value, allow_nan=False)) == msgpack.decode(msgpack.encode(value))
@@ -179,7 +179,7 @@ class Room:
 
 @covers("message.send")
 @covers("message.schedule")
-async def test_what_is_accepted_is_read_back_by_everybody(config: Config) -> None:
+async def test_accepted_values_are_read_back_unchanged(config: Config) -> None:
     async with nodes(config) as daemons, AsyncExitStack() as stack:
         people = [
             await stack.enter_async_context(one.person("p", codec)) for one in daemons for codec in ("json", "msgpack")
@@ -189,7 +189,7 @@ async def test_what_is_accepted_is_read_back_by_everybody(config: Config) -> Non
         await trio.to_thread.run_sync(check_room, room)
 
 
-async def test_a_row_that_no_codec_can_carry_spoils_no_page(daemon: Daemon, store: Postgres) -> None:
+async def test_unencodable_row_does_not_fail_its_page(daemon: Daemon, store: Postgres) -> None:
     columns = "meta = $2::text::jsonb, attachments = jsonb_build_array($2::text::jsonb)"
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(3):
@@ -219,9 +219,7 @@ MISSHAPEN = (
 )
 
 
-async def test_an_attachment_of_another_form_spoils_no_page_and_stops_no_service(
-    daemon: Daemon, store: Postgres
-) -> None:
+async def test_malformed_attachment_fails_no_page_and_no_service(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = await alice.send(conversation, "number 0")
         await alice.call("message.pin", conversation=conversation, message=first["message"])
@@ -250,7 +248,7 @@ async def eventually_found(person: Person, word: str) -> None:
     await poll_until(lambda: person.call("message.search", query=word), lambda found: found["items"])
 
 
-async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(daemon: Daemon, store: Postgres) -> None:
+async def test_malformed_settings_and_scheduled_messages_fail_no_answer(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, _, conversation):
         await alice.call("user.settings", notify="mentions")
         later = alice.hello["server_time"] + 86_400_000
@@ -272,7 +270,7 @@ async def test_settings_and_scheduled_messages_of_another_form_spoil_no_answer(d
             assert edited["scheduled"]["text"] == "again"
 
 
-async def test_attributes_of_a_match_come_equal(config: Config) -> None:
+async def test_match_attributes_are_returned_unchanged(config: Config) -> None:
     attributes = {
         "a": 1e20,
         "b": 1.0,

@@ -70,14 +70,14 @@ async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str)
         ("alter table schema_migrations drop column subsystem", "pre-release of chatd"),
     ],
 )
-async def test_a_database_with_another_history_is_refused(store: Postgres, change: str, said: str) -> None:
+async def test_database_with_another_migration_history_is_refused(store: Postgres, change: str, said: str) -> None:
     await store.run(change)
     for use in (migrate, pending):
         with pytest.raises(SchemaError, match=said):
             await use(store, schemas_of())
 
 
-async def test_a_failed_script_leaves_nothing_and_is_applied_when_it_is_mended(dsn: str, tmp_path: Path) -> None:
+async def test_failed_migration_is_rolled_back_and_applied_after_the_fix(dsn: str, tmp_path: Path) -> None:
     broken = "create table notes (id int); create table notes (id int)"
     with pytest.raises(Exception, match="already exists"):
         await migrated(dsn, schema(tmp_path, returns(FIRST), **{"0001_baseline": broken}))
@@ -119,7 +119,7 @@ def test_every_function_is_defined_once_and_can_be_replaced() -> None:
     assert len(found) == len(set(found)) > 10
 
 
-def test_each_migration_has_a_number_of_its_own() -> None:
+def test_migration_numbers_are_unique() -> None:
     for schema in schemas_of():
         numbers = [migration.name[:4] for migration in schema.migrations()]
         assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]

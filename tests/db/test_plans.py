@@ -222,7 +222,7 @@ NO_AUTOVACUUM = """
 """
 
 
-async def test_every_statement_that_was_planned_on_empty_tables_looks_rows_up_by_key(dsn: str, store: Postgres) -> None:
+async def test_statements_planned_on_empty_tables_read_rows_by_key(dsn: str, store: Postgres) -> None:
     async def before_and_after() -> tuple[dict[str, str], dict[str, str]]:
         async with planner(dsn) as connection, planner(dsn) as message_log, planner(dsn) as other:
             await other.execute("vacuum analyze")
@@ -260,7 +260,7 @@ begin
 end $$"""
 
 
-async def test_a_statement_inside_of_a_function_is_looked_at_too(dsn: str, loop: None) -> None:
+async def test_statements_inside_functions_are_checked(dsn: str, loop: None) -> None:
     async def found() -> tuple[set[str], dict[str, str]]:
         async with planner(dsn) as connection:
             await connection.execute(BAD)

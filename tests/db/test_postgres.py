@@ -18,7 +18,7 @@ from chatd.db.postgres import Postgres, UniqueViolation, open_postgres
 SECTION = PostgresSection(pool=4)
 
 
-async def test_a_storm_of_cancellations_mixes_up_no_answers(dsn: str) -> None:
+async def test_many_cancellations_mix_up_no_answers(dsn: str) -> None:
     """Trap 13."""
     rng = random.Random(1)
     answered = 0
@@ -40,7 +40,7 @@ async def test_a_storm_of_cancellations_mixes_up_no_answers(dsn: str) -> None:
         assert db.statistics()["size"] <= SECTION.pool
 
 
-async def test_who_is_cancelled_in_a_transaction_leaves_none_behind(dsn: str) -> None:
+async def test_cancelled_transaction_is_rolled_back(dsn: str) -> None:
     async def work(connection) -> None:  # type: ignore[no-untyped-def]
         async with connection.transaction():
             await connection.execute("create table half (x int)")
@@ -61,7 +61,7 @@ async def test_a_slow_statement_is_a_timeout_and_the_next_one_works(dsn: str) ->
         assert await db.value("select 1") == 1
 
 
-async def test_waiting_for_a_connection_has_an_end(dsn: str) -> None:
+async def test_waiting_for_a_connection_has_a_timeout(dsn: str) -> None:
     async with open_postgres(dsn, replace(SECTION, pool=1, timeout=0.5)) as db:
         codes = []
 
@@ -77,7 +77,7 @@ async def test_waiting_for_a_connection_has_an_end(dsn: str) -> None:
         assert codes == ["timeout", "timeout"]
 
 
-async def test_errors_have_names_of_ours(dsn: str) -> None:
+async def test_driver_errors_are_translated(dsn: str) -> None:
     async with open_postgres(dsn, SECTION) as db:
         await db.run("create table one (x int primary key)")
         await db.run("insert into one values (1)")
@@ -89,7 +89,7 @@ async def test_errors_have_names_of_ours(dsn: str) -> None:
         assert caught.value.code == "unavailable"
 
 
-async def test_a_connection_that_leads_nowhere_is_given_up(dsn: str, tmp_path: Path) -> None:
+async def test_unresponsive_connection_is_closed(dsn: str, tmp_path: Path) -> None:
     """A failover without a reset: nothing comes back any more, on the connections that were open."""
     folder = re.search(r"host=([^&]+)", dsn)
     assert folder is not None

@@ -16,7 +16,7 @@ from chatd.db.redis import MAX_UPDATE_ATTEMPTS, Command, Redis, open_redis
 from tests.conftest import Servers
 
 
-async def test_a_storm_of_cancellations_mixes_up_no_answers(servers: Servers, loop: None) -> None:
+async def test_many_cancellations_mix_up_no_answers(servers: Servers, loop: None) -> None:
     """Trap 13: a cancelled command must not leave its answer to the next one on the connection."""
     rng = random.Random(1)
     answered = 0
@@ -36,7 +36,7 @@ async def test_a_storm_of_cancellations_mixes_up_no_answers(servers: Servers, lo
         assert await redis.call("ECHO", "x") == b"x"
 
 
-async def test_a_server_that_is_away_is_unavailable(loop: None) -> None:
+async def test_unreachable_server_is_unavailable(loop: None) -> None:
     async with open_redis(RedisSection(), "redis://127.0.0.1:1") as redis:
         with pytest.raises(Refused) as caught:
             await redis.call("PING")
@@ -65,7 +65,7 @@ async def test_no_update_is_lost(servers: Servers, loop: None) -> None:
         assert 200 < done <= int(await redis.call("GET", key)) <= 400
 
 
-async def test_an_update_of_what_changes_all_the_time_is_unavailable(servers: Servers, loop: None) -> None:
+async def test_update_with_constant_conflicts_is_unavailable(servers: Servers, loop: None) -> None:
     key, attempts = f"counter:{random.random()}", 0
     async with open_redis(RedisSection(), servers.redis) as redis:
         with SyncClient.from_url(servers.redis) as other:
@@ -105,7 +105,7 @@ async def test_an_error_in_a_transaction_is_the_answer(servers: Servers, loop: N
         assert await redis.transaction(("LLEN", key), ("DEL", key)) == [1, 1]
 
 
-async def test_a_server_that_takes_no_writes_is_left_whichever_way_they_are_written(tmp_path: Path, loop: None) -> None:
+async def test_read_only_server_causes_a_reconnect(tmp_path: Path, loop: None) -> None:
     """After a failover the connections may lead to the old primary."""
     writes: tuple[Callable[[Redis], Awaitable[Any]], ...] = (
         lambda redis: redis.call("SET", "a", 1),

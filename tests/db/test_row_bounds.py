@@ -90,7 +90,7 @@ async def faults(store: Postgres, config: Config, subsystems: tuple[Subsystem, .
     return found
 
 
-async def test_each_table_is_declared_with_what_bounds_its_rows(store: Postgres, config: Config) -> None:
+async def test_tables_are_declared_with_bounds_of_their_rows(store: Postgres, config: Config) -> None:
     assert await faults(store, config) == []
     existing = {row["relname"] for row in await store.all(TABLES)}
     assert existing == {table.name for table in stored_by(SUBSYSTEMS).tables}
@@ -103,7 +103,7 @@ async def test_each_table_is_declared_with_what_bounds_its_rows(store: Postgres,
     assert existing - created == OF_MIGRATIONS
 
 
-async def test_a_declaration_that_does_not_hold_is_found(store: Postgres, config: Config) -> None:
+async def test_false_declaration_is_found(store: Postgres, config: Config) -> None:
     file = next(
         bound.file
         for table in stored_by(SUBSYSTEMS).tables
@@ -129,7 +129,7 @@ async def test_a_declaration_that_does_not_hold_is_found(store: Postgres, config
         assert await faults(store, config, (*SUBSYSTEMS, Subsystem(name="wrong", tables=tables))) == [fault]
 
 
-def test_a_table_without_a_declaration_is_found(tmp_path: Path) -> None:
+def test_undeclared_table_is_found(tmp_path: Path) -> None:
     tmp_path.joinpath("0001_baseline.sql").write_text("create table undeclared (n int);\n")
     (fault,) = misplaced((*SUBSYSTEMS, Subsystem(name="wrong", schema=tmp_path)))
     assert "add Table('undeclared', ...) to `tables` of the Subsystem wrong, see chatd/app/storage.py" in fault

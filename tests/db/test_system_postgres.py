@@ -30,7 +30,7 @@ async def server(loop: None) -> AsyncIterator[SystemPostgres]:
             await server.stop()
 
 
-async def test_the_whole_path(server: SystemPostgres, config: Config) -> None:
+async def test_daemon_works_with_a_turkish_locale(server: SystemPostgres, config: Config) -> None:
     here = replace(config, postgres=replace(config.postgres, dsn=server.dsn))
     async with running(here) as daemon, open_postgres(server.dsn, PostgresSection()) as db:
         assert await db.value("select 'I' ilike 'i'") is False, "this database has no Turkish rules"
@@ -59,7 +59,7 @@ async def test_the_whole_path(server: SystemPostgres, config: Config) -> None:
             await bob.call("me.erase", confirm=True)
 
 
-async def test_indexes_of_another_library_are_found(server: SystemPostgres, config: Config) -> None:
+async def test_changed_collation_library_is_found(server: SystemPostgres, config: Config) -> None:
     superuser = server.dsn.replace("//chatd@", "//postgres@")
     async with open_postgres(superuser, PostgresSection()) as db:
         await db.run("update pg_database set datcollversion = '153.14' where datname = 'chatd'")

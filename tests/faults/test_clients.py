@@ -30,7 +30,7 @@ async def until_sessions(daemon: Daemon, count: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_what_comes_in_slices_arrives_whole(daemon: Daemon, size: int) -> None:
+async def test_sliced_bytes_arrive_complete(daemon: Daemon, size: int) -> None:
     """F9, slicer."""
     async with bad_line(daemon) as line:
         line.up.slice = line.down.slice = size
@@ -69,7 +69,7 @@ def open_things() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), trio.lowlevel.current_statistics().tasks_living
 
 
-async def test_a_line_that_ends_after_so_many_bytes_carries_all_of_a_message_or_none(daemon: Daemon) -> None:
+async def test_connection_cut_at_any_byte_delivers_a_message_completely_or_not_at_all(daemon: Daemon) -> None:
     """F9, limit_data: cut anywhere and sent again under the same client_id, the message exists once."""
     async with daemon.person() as alice, bad_line(daemon) as line:
         conversation = (await alice.call("conversation.create", members=[])).conversation.id
@@ -90,7 +90,7 @@ async def test_a_line_that_ends_after_so_many_bytes_carries_all_of_a_message_or_
         assert [item["seq"] for item in history] == list(range(1, len(wanted) + 1))
 
 
-async def test_a_peer_that_vanished_is_let_go_and_a_client_comes_back(config: Config) -> None:
+async def test_vanished_peer_is_closed_and_the_client_reconnects(config: Config) -> None:
     """F9, timeout: half open, no FIN. Both sides detect it by their heartbeats."""
     lively = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(lively) as daemon, daemon.person("bob") as bob, bad_line(daemon) as line:
@@ -114,7 +114,7 @@ async def test_a_peer_that_vanished_is_let_go_and_a_client_comes_back(config: Co
 
 
 @pytest.mark.parametrize("toxic", ["latency", "bandwidth", "slow_close"])
-async def test_over_a_poor_line_everything_arrives_once_and_in_order(daemon: Daemon, toxic: str) -> None:
+async def test_poor_connection_delivers_everything_once_and_in_order(daemon: Daemon, toxic: str) -> None:
     """F9: the client of chatd, over a line that also breaks."""
     http = daemon.addresses.http
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
@@ -137,7 +137,7 @@ def poison(line: BadLine, toxic: str) -> None:
         setattr(toxics, toxic, {"latency": 0.02, "bandwidth": 50_000, "slow_close": 0.3}[toxic])
 
 
-async def test_some_of_a_big_group_do_not_read(config: Config) -> None:
+async def test_slow_readers_in_a_large_group_do_not_affect_others(config: Config) -> None:
     """F10: clients that read nothing are closed with 4000; the others get everything, and so do these later."""
     gateway = replace(config.gateway, outbox_bytes=OUTBOX, stall_timeout=0.2, close_timeout=PATIENCE)
     async with running(replace(config, gateway=gateway)) as daemon, daemon.people(12) as people:

@@ -56,7 +56,7 @@ async def sent_in_the_end(person: Person, conversation: str, client_id: str) -> 
 
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
-async def test_postgres_goes_away_and_comes_back(
+async def test_postgres_outage_loses_no_acknowledged_message(
     own: tuple[Config, embedded_postgres.Server, embedded_redis.Server], mode: str
 ) -> None:
     config, postgres, _ = own
@@ -139,7 +139,7 @@ async def cut(dsn: str) -> None:
     await trio.run_process([str(tool), "-c", statement, dsn], capture_stdout=True, cwd="/")
 
 
-async def test_redis_goes_away_and_comes_back(
+async def test_redis_outage_loses_no_acknowledged_message(
     own: tuple[Config, embedded_postgres.Server, embedded_redis.Server],
 ) -> None:
     config, _, redis = own
@@ -160,7 +160,7 @@ async def test_redis_goes_away_and_comes_back(
                 await trio.sleep(0.1)
 
 
-async def test_a_command_while_postgres_is_away_is_refused_and_the_session_lives_on(
+async def test_command_without_postgres_is_refused_and_the_session_continues(
     own: tuple[Config, embedded_postgres.Server, embedded_redis.Server],
 ) -> None:
     """H6: no SQL, no traceback, and a retryable code."""

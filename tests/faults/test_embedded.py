@@ -57,7 +57,7 @@ async def until_logged(daemon: Process, line: str) -> None:
             await trio.sleep(0.1)
 
 
-async def test_servers_that_are_killed_are_started_again(tmp_path: Path) -> None:
+async def test_killed_servers_are_restarted(tmp_path: Path) -> None:
     async with process(tmp_path) as daemon:
         person: Account = await sign_up(daemon.http, name="a")
         async with linked(daemon, person) as link:
@@ -111,7 +111,7 @@ def fill(folder: Path) -> None:
             filler.write(bytes(65_536))
 
 
-async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None:
+async def test_full_disk_recovers(small_disk: Path) -> None:
     """Postgres stops when it cannot write its log, and cannot start before there is space."""
     async with process(small_disk) as daemon:
         person = await sign_up(daemon.http, name="a")
@@ -139,7 +139,7 @@ async def test_a_disk_that_is_full_and_has_space_again(small_disk: Path) -> None
                     await trio.sleep(0.1)
 
 
-def test_whether_something_listens(tmp_path: Path) -> None:
+def test_is_listening_detects_a_listener(tmp_path: Path) -> None:
     path = tmp_path / "s"
     assert not watch.listens(path)
     with socket.socket(socket.AF_UNIX) as server:
@@ -151,7 +151,7 @@ def test_whether_something_listens(tmp_path: Path) -> None:
     assert not watch.listens(path)
 
 
-def test_the_last_line_of_a_log(tmp_path: Path) -> None:
+def test_last_line_of_a_log_is_returned(tmp_path: Path) -> None:
     assert watch.last_line(tmp_path / "none") == ""
     (tmp_path / "log").write_text("x" * 10_000 + "\nPANIC: no space\n\n")
     assert watch.last_line(tmp_path / "log") == "PANIC: no space"

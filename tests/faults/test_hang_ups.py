@@ -45,7 +45,9 @@ async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, bo
 
 
 @pytest.mark.parametrize(("command", "reason"), [("leave", "left"), ("skip", "skipped")])
-async def test_the_partner_hears_of_the_end(daemon: Daemon, command: str, reason: str) -> None:
+async def test_end_of_a_match_is_sent_although_the_sender_disconnects(
+    daemon: Daemon, command: str, reason: str
+) -> None:
     """At once, not after the grace period."""
     async with daemon.person() as ann, daemon.person() as ben:
         await meet(ann, ben)

@@ -72,7 +72,7 @@ async def check_recovered(daemon: Daemon, alice: Person, bob: Person, conversati
         assert await late.is_served()
 
 
-async def test_all_connections_of_postgres_are_taken(own: Own) -> None:
+async def test_postgres_without_free_connections_is_handled(own: Own) -> None:
     config, _, _ = own
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "before", client_id="before")
@@ -81,7 +81,7 @@ async def test_all_connections_of_postgres_are_taken(own: Own) -> None:
         await check_recovered(daemon, alice, bob, conversation)
 
 
-async def test_the_table_of_messages_is_locked_for_a_while(own: Own) -> None:
+async def test_temporarily_locked_message_table_is_handled(own: Own) -> None:
     config, _, _ = own
     psql = [str(postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):

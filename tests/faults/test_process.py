@@ -65,7 +65,7 @@ async def group_of(daemon: Process, count: int) -> tuple[list[Account], str]:
     return people, made["conversation"]["id"]
 
 
-async def test_killed_ten_times_amid_a_thousand_sends(tmp_path: Path) -> None:
+async def test_ten_kills_during_a_thousand_sends_lose_nothing(tmp_path: Path) -> None:
     """After each restart: every acknowledged message exactly once, every other at most once, no gap in seq."""
     ledger = Ledger()
     async with process(tmp_path) as daemon:
@@ -93,7 +93,7 @@ def check(ledger: Ledger, found: list[Any]) -> None:
     assert all(message["text"] == message["client_id"] for message in found)
 
 
-async def test_a_term_drains_and_everybody_is_told_when_to_come_back(tmp_path: Path) -> None:
+async def test_sigterm_drains_and_announces_the_reconnect_time(tmp_path: Path) -> None:
     async with process(tmp_path) as daemon:
         person = await sign_up(daemon.http, name="a")
         headers = [(b"Authorization", b"Bearer " + person.access_token.encode())]
@@ -112,7 +112,7 @@ async def test_a_term_drains_and_everybody_is_told_when_to_come_back(tmp_path: P
         assert await daemon.wait() == 0
 
 
-async def test_a_second_term_hurries(tmp_path: Path) -> None:
+async def test_second_sigterm_stops_at_once(tmp_path: Path) -> None:
     """A peer that does not answer the close frame would delay a drain until its deadline."""
     async with process(tmp_path, CHATD_DRAIN__TIMEOUT="60", CHATD_GATEWAY__CLOSE_TIMEOUT="60") as daemon:
         person = await sign_up(daemon.http, name="a")

@@ -148,7 +148,7 @@ async def foreign_entries(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("broken", [of_another_kind, foreign_entries], ids=lambda broken: broken.__name__)
-async def test_keys_that_somebody_else_has_written(
+async def test_malformed_keys_in_redis_are_skipped(
     config: Config, moderator: Postgres, redis: Redis, broken: Break
 ) -> None:
     async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
@@ -163,7 +163,7 @@ async def test_keys_that_somebody_else_has_written(
         await check_served(alice, bob, conversation)
 
 
-async def test_every_service_may_fail_at_first(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_services_recover_from_an_initial_failure(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """All started services: each raises an unexpected error, and is run again."""
     failures: dict[str, int] = {}
     start = Health.start
@@ -225,7 +225,7 @@ UNGUARDED = {
 }
 
 
-def test_every_task_that_runs_for_ever_is_guarded() -> None:
+def test_long_running_tasks_are_guarded() -> None:
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "chatd").rglob("*.py")):
         name = str(path.relative_to(ROOT))

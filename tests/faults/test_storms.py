@@ -21,7 +21,7 @@ TALKERS = 10
 Count = dict[str, int]
 
 
-async def test_everybody_comes_back_at_once(config: Config) -> None:
+async def test_simultaneous_reconnects_succeed(config: Config) -> None:
     """F11: they are admitted at the permitted rate and retry when told to; others do not notice. See bench/storm.py."""
     limits = replace(config.limits, accepts_per_second=100, connections_per_address=1000, pending_per_address=1000)
     async with running(replace(config, limits=limits)) as daemon, daemon.pair() as (alice, bob, conversation):
@@ -76,7 +76,7 @@ async def come_back(daemon: Daemon, user: str, line: AsyncExitStack, refused: li
         await trio.sleep(backoff.next_wait(trio.current_time(), asked))
 
 
-async def test_who_hangs_up_in_the_midst_of_it_harms_nobody(config: Config) -> None:
+async def test_disconnects_during_commands_affect_no_others(config: Config) -> None:
     """F14: no reply reaches another client, no connection of the pool leaks, nothing stays open in Postgres."""
     limits = replace(
         config.limits,

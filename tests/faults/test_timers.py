@@ -21,7 +21,7 @@ async def call_all(daemon: Process, account: Account, commands: list[dict[str, A
             await link.call(command)
 
 
-async def test_a_kill_amid_an_erasure_and_amid_what_is_due(tmp_path: Path) -> None:
+async def test_kill_during_erasure_and_scheduled_messages_is_recovered(tmp_path: Path) -> None:
     async with process(tmp_path) as daemon:
         (ann, ben, *_), conversation = await group_of(daemon, 3)
         said = [

@@ -57,7 +57,7 @@ async def until_logged(logged: Logged, message: str) -> None:
             await trio.sleep(0.05)
 
 
-async def test_a_redis_that_goes_and_comes_back(own: Own, logged: Logged) -> None:
+async def test_redis_outage_is_logged_once(own: Own, logged: Logged) -> None:
     config, _, redis = own
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await redis.stop()
@@ -71,7 +71,7 @@ async def test_a_redis_that_goes_and_comes_back(own: Own, logged: Logged) -> Non
     assert (message, bool(cause)) == ("Redis connection failed", True)
 
 
-async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
+async def test_redis_out_of_memory_is_logged_once(own: Own, logged: Logged) -> None:
     config, _, redis = own
     async with running(config):
         tell(redis, "CONFIG SET maxmemory 1")
@@ -83,7 +83,7 @@ async def test_a_redis_that_is_out_of_memory(own: Own, logged: Logged) -> None:
     assert (message, "command not allowed" in cause) == ("Redis commands failed", True)
 
 
-async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged) -> None:
+async def test_unreachable_redis_at_start_is_reported_in_one_line(config: Config, logged: Logged) -> None:
     wrong = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     async with running(wrong) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation)
@@ -92,7 +92,7 @@ async def test_a_wrong_redis_at_start_is_one_line(config: Config, logged: Logged
     assert "127.0.0.1:1" in cause
 
 
-async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> None:
+async def test_postgres_outage_is_logged_once(own: Own, logged: Logged) -> None:
     config, postgres, _ = own
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await postgres.stop("immediate")
@@ -106,7 +106,7 @@ async def test_a_postgres_that_goes_and_comes_back(own: Own, logged: Logged) -> 
     assert (message, bool(cause)) == ("Postgres connection failed", True)
 
 
-async def test_a_postgres_that_answers_and_takes_no_writes_is_not_away(own: Own, logged: Logged) -> None:
+async def test_read_only_postgres_is_logged_separately(own: Own, logged: Logged) -> None:
     """The log says that commits fail, and clients are not told that the database is unavailable."""
     config, postgres, _ = own
     await postgres.stop()
@@ -175,9 +175,7 @@ async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytes
     assert {"connected", "closed", "refused", "a handshake was rejected"} <= quiet
 
 
-async def test_a_drain_says_who_ordered_it_and_when_it_ended(
-    administered: Daemon, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_drain_logs_its_cause_and_end(administered: Daemon, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert (await administered.rest("POST", "/admin/drain", {"over": 0}, ANN)).status == 200
     with trio.fail_after(2 * PATIENCE):
@@ -203,7 +201,9 @@ async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(
     assert {vars(record).get("by") for record in caplog.records} == {None, getpass.getuser()}
 
 
-async def test_what_peers_cause_is_bounded(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_entries_caused_by_peers_are_bounded(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     sparse = Sparse(logging.getLogger("chatd.test"), "origin")
     for number in range(100):

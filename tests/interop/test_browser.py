@@ -118,7 +118,7 @@ async def test_a_page_signs_up_and_sends(config: Config, tmp_path: Path) -> None
                 assert (await other.event("message.new"))["message"]["text"] == "héllo"
 
 
-async def test_a_page_of_a_foreign_origin_gets_nowhere(config: Config, tmp_path: Path) -> None:
+async def test_page_of_an_unlisted_origin_cannot_connect(config: Config, tmp_path: Path) -> None:
     tool("chromium", "chromium")
     async with site() as page:
         allowed = replace(config, http=replace(config.http, cors_origins=[page.origin]))

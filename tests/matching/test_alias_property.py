@@ -288,7 +288,7 @@ BY_OTHERS = (
 DEEDS = st.lists(st.one_of(*BY_ME, *BY_OTHERS), min_size=5, max_size=25)
 
 
-async def test_who_is_who_shows_nowhere(config: Config) -> None:
+async def test_aliases_cannot_be_linked_to_users(config: Config) -> None:
     async with running(config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))) as daemon:
 
         @given(st.lists(DEEDS, min_size=LISTS, max_size=LISTS))

@@ -106,7 +106,7 @@ async def exported(daemon: Daemon, person: Person) -> str:
         return str(await trio.to_thread.run_sync(lambda: urlopen(wanted).read().decode()))
 
 
-async def test_nothing_that_two_strangers_get_names_the_other(quick: Config, tap: Tapped, db: Postgres) -> None:
+async def test_events_and_answers_of_a_match_contain_no_user_id(quick: Config, tap: Tapped, db: Postgres) -> None:
     """They meet, write, read, look, come back, part, report and block; on two nodes, by both codecs and REST."""
     async with nodes(quick) as (one, two), one.person("alice") as alice, two.person("bob", "msgpack") as bob:
         of_bob, of_alice = await meet(alice, bob)
@@ -247,7 +247,7 @@ async def test_typing_ends_by_alias_when_the_connection_ends(server: Daemon, tap
         tap.never_named(alice, bob)
 
 
-async def test_a_file_says_nothing_of_who_sent_it(server: Daemon, tap: Tapped) -> None:
+async def test_file_does_not_reveal_its_sender(server: Daemon, tap: Tapped) -> None:
     """Its address has an id of its own, and so has the name that it is stored under."""
     async with met(server) as (alice, bob, _, _, talk):
         sent = await stored(server, bob.account.access_token, picture())
@@ -260,7 +260,7 @@ async def test_a_file_says_nothing_of_who_sent_it(server: Daemon, tap: Tapped) -
         tap.never_named(alice, bob)
 
 
-async def test_two_who_meet_twice_do_not_know_it(server: Daemon, tap: Tapped) -> None:
+async def test_second_match_of_two_users_is_not_recognizable(server: Daemon, tap: Tapped) -> None:
     async with met(server) as (alice, bob, bobs, alices, _):
         await alice.call("match.leave")
         await bob.event("match.ended")
@@ -315,7 +315,7 @@ async def test_a_kept_match_shows_user_ids_on_all_devices(quick: Config, tap: Ta
             assert (await alice.refused("user.block", user=bobs)).code == "not_found"
 
 
-async def test_friends_who_are_matched_do_not_know_each_other(server: Daemon) -> None:
+async def test_matched_friends_are_not_recognizable(server: Daemon) -> None:
     """A group that both are in does not show who the partner is."""
     async with server.pair() as (alice, bob, direct):
         of_bob, of_alice = await meet(alice, bob)
@@ -332,7 +332,7 @@ async def found_by(person: Person, **fields: Any) -> list[str]:
     return sorted(item["message"]["text"] for item in items)
 
 
-async def test_a_search_by_sender_goes_by_the_id_that_is_shown(server: Daemon) -> None:
+async def test_search_by_sender_uses_the_shown_id(server: Daemon) -> None:
     async with server.pair() as (alice, bob, direct):
         of_bob, _ = await meet(alice, bob)
         talk, bobs = of_bob["conversation"], of_bob["partner"]["id"]
@@ -370,7 +370,7 @@ async def test_blocks_by_user_id_and_by_alias_do_not_show_in_each_other(server: 
         assert [item["user"] for item in (await alice.call("block.list"))["items"]] == [bobs]
 
 
-async def test_a_watcher_learns_at_once_that_an_alias_has_ended(server: Daemon) -> None:
+async def test_watcher_is_notified_when_an_alias_ends(server: Daemon) -> None:
     """Not when the user goes, which a watcher of the user id sees as well."""
     async with server.pair() as (alice, bob, _):
         of_bob, _ = await meet(alice, bob)
@@ -419,7 +419,7 @@ async def test_reports_by_alias_and_by_user_id_are_different_ones(server: Daemon
         assert (await alice.refused("report.create", reason="spam", **wrong)).code == "not_found"
 
 
-async def test_an_alias_is_nobody_for_others(server: Daemon) -> None:
+async def test_alias_is_unknown_to_other_users(server: Daemon) -> None:
     async with met(server) as (_, bob, bobs, alices, _), server.person("eve") as eve:
         unknown = {"user": NOBODY, "reason": "spam"}
         for name in (bobs, alices):
@@ -432,7 +432,7 @@ async def test_an_alias_is_nobody_for_others(server: Daemon) -> None:
         assert (await rest(server, eve, "PUT", f"/v1/blocks/{bobs}", {}))[0] == 404
 
 
-async def test_no_conversation_comes_of_an_alias(server: Daemon) -> None:
+async def test_direct_conversation_cannot_be_opened_by_alias(server: Daemon) -> None:
     """Its members would see each other's user ids."""
     async with met(server) as (alice, bob, bobs, _, _), server.person("carl") as carl:
         group = (await alice.call("conversation.create", members=[carl.user]))["conversation"]["id"]
@@ -465,7 +465,7 @@ async def test_a_message_that_is_forwarded_out_of_a_match_names_the_alias(server
         assert (bobs in file, bob.user in file, file.count("my own words")) == (True, False, 2)
 
 
-async def test_three_who_meet_see_two_aliases_each(server: Daemon, tap: Tapped) -> None:
+async def test_members_of_a_match_of_three_see_two_aliases(server: Daemon, tap: Tapped) -> None:
     async with server.people(3) as people:
         for person in people:
             await person.call("match.find", queue="trio")
@@ -490,7 +490,7 @@ async def made_behind_their_backs(db: Postgres, one: Person, two: Person) -> str
 
 
 @pytest.mark.parametrize("codec", ["json", "msgpack"])
-async def test_an_answer_that_is_faster_than_the_event_names_nobody(
+async def test_answer_before_the_event_contains_no_user_id(
     server: Daemon, db: Postgres, tap: Tapped, codec: str
 ) -> None:
     """The match is in the database, and no session has got an event of it."""
@@ -510,7 +510,7 @@ async def test_an_answer_that_is_faster_than_the_event_names_nobody(
         tap.never_named(bob, alice)
 
 
-async def test_a_match_that_is_learned_by_a_resync_names_nobody(
+async def test_match_found_by_a_resync_contains_no_user_id(
     quick: Config, db: Postgres, tap: Tapped, own_redis: redis.Server
 ) -> None:
     """Without Redis, Postgres is asked who receives what, and neither of them has asked for anything before."""
@@ -527,7 +527,7 @@ async def test_a_match_that_is_learned_by_a_resync_names_nobody(
         tap.never_named(alice, bob)
 
 
-async def test_the_python_client_knows_its_own_messages(server: Daemon) -> None:
+async def test_python_client_recognizes_its_own_messages(server: Daemon) -> None:
     """Those that it sent are not yielded; a message from another device of its user is, by the alias."""
     async with AsyncExitStack() as stack:
         alice, bob = [await stack.enter_async_context(server.person(name)) for name in ("alice", "bob")]

@@ -402,7 +402,7 @@ async def test_forty_users_at_once_make_twenty_matches(daemon: Daemon) -> None:
         assert all(partners[partners[alias]] == alias != partners[alias] for alias in partners)
 
 
-async def test_other_devices_of_a_user_learn_that_the_match_ended(daemon: Daemon) -> None:
+async def test_end_of_a_match_is_sent_to_other_devices(daemon: Daemon) -> None:
     async with matched(daemon) as (alice, _, match, _), daemon.connected(alice.account) as tablet:
         await alice.call("match.leave")
         assert (await tablet.event("match.ended"))["match"] == match

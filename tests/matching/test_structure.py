@@ -30,7 +30,7 @@ def below(module: str) -> set[str]:
     return found
 
 
-def test_no_service_knows_one_above_it() -> None:
+def test_modules_import_no_module_above_them() -> None:
     for place, module in enumerate(LINE):
         assert below(module).isdisjoint(LINE[: place + 1]), module
     assert set(LINE) <= below("subsystem")

@@ -31,7 +31,7 @@ async def test_a_ban_closes_sockets_and_is_lifted(daemon: Daemon) -> None:
 
 @covers("admin.ban", "not_found")
 @covers("admin.ban.lift", "not_found")
-async def test_nobody_and_nothing(daemon: Daemon) -> None:
+async def test_unknown_users_and_bans_are_not_found(daemon: Daemon) -> None:
     assert await refused(daemon, "ban", user=NOBODY, reason="spam") == "not_found"
     assert await refused(daemon, "ban.lift", ban=NOBODY) == "not_found"
     for fields in (
@@ -62,7 +62,7 @@ async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) ->
 
 
 @covers("admin.ban")
-async def test_whoever_moves_about_in_their_range_stays_banned(config: Config) -> None:
+async def test_range_ban_applies_to_all_its_addresses(config: Config) -> None:
     """E8: rotating addresses of one /64. The address is never the only key: an account that was there goes by its
     own ban.
     """
@@ -78,7 +78,7 @@ async def test_whoever_moves_about_in_their_range_stays_banned(config: Config) -
 
 @covers("admin.bans")
 @covers("admin.audit")
-async def test_pages(daemon: Daemon) -> None:
+async def test_bans_are_paged(daemon: Daemon) -> None:
     bans = [(await done(daemon, "ban", address=f"203.0.113.{number}", reason="x"))["ban"] for number in range(5)]
     await done(daemon, "ban.lift", ban=bans[0])
     for command, most in (("bans", 4), ("audit", 6)):
@@ -94,7 +94,7 @@ async def test_pages(daemon: Daemon) -> None:
 
 
 @covers("admin.ban")
-async def test_who_is_banned_is_told_how_to_appeal(config: Config) -> None:
+async def test_banned_user_gets_the_appeal_text(config: Config) -> None:
     notice = BanNotice(appeals="https://example.org/appeals", show_reason=True)
     async with running(administered(config).using(notice)) as daemon, daemon.person() as person:
         ban = await done(daemon, "ban", user=person.user, reason="spam", lasts=DAY)
@@ -120,7 +120,7 @@ def replace_http(daemon: Daemon, http: str):  # type: ignore[no-untyped-def]
 
 
 @covers("admin.ban")
-async def test_of_several_bans_the_longest_is_told(daemon: Daemon) -> None:
+async def test_longest_of_several_bans_is_reported(daemon: Daemon) -> None:
     async with daemon.person() as person:
         for lasts in ({"lasts": DAY}, {}, {"lasts": 60}):
             await done(daemon, "ban", user=person.user, reason="spam", **lasts)

@@ -36,7 +36,7 @@ async def edited(person: Person, message: dict[str, Any], *texts: str) -> None:
 
 
 @covers("report.create")
-async def test_the_first_and_the_longest_standing_form_are_kept(daemon: Daemon, store: Postgres) -> None:
+async def test_first_and_longest_lasting_versions_are_kept(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         sent = await bob.send(conversation, "first, bad")
         message = {"conversation": conversation, "message": sent["message"]}
@@ -48,7 +48,7 @@ async def test_the_first_and_the_longest_standing_form_are_kept(daemon: Daemon, 
         assert len(str(entry)) < 65_536
 
 
-async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config: Config) -> None:
+async def test_first_version_is_kept_at_any_size_with_its_context(config: Config) -> None:
     small = config.using(ModerationSettings(evidence_bytes=2000))
     async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
         before = await bob.send(conversation, "context")
@@ -65,7 +65,7 @@ async def test_a_first_form_is_kept_whatever_its_size_and_neighbours_too(config:
 
 
 @covers("message.edit", "too_large")
-async def test_edits_of_a_message_are_bounded_and_have_a_pace(config: Config, store: Postgres) -> None:
+async def test_edits_of_a_message_are_limited_in_number_and_rate(config: Config, store: Postgres) -> None:
     few = config.using(MessageSettings(edits=4, edits_per_minute=3))
     async with running(administered(few)) as daemon, daemon.pair() as (alice, bob, conversation):
         message = {"conversation": conversation, "message": (await bob.send(conversation, "0"))["message"]}
@@ -92,7 +92,7 @@ async def earlier_forms(person: Person, message: dict[str, Any], limit: int) -> 
             return found
 
 
-async def test_all_earlier_forms_can_be_read_page_by_page(daemon: Daemon, store: Postgres) -> None:
+async def test_earlier_versions_are_paged(daemon: Daemon, store: Postgres) -> None:
     """Also of messages that were edited more often before there was a bound."""
     async with daemon.pair() as (alice, bob, conversation):
         sent = await bob.send(conversation, "now")
@@ -105,7 +105,7 @@ async def test_all_earlier_forms_can_be_read_page_by_page(daemon: Daemon, store:
 
 
 @covers("report.create")
-async def test_what_was_deleted_can_be_reported_for_a_while(daemon: Daemon, store: Postgres) -> None:
+async def test_deleted_message_can_be_reported_for_a_limited_time(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         link = [{"type": "link", "url": "https://x.test/a"}]
         sent = await bob.send(conversation, "something bad", attachments=link)
@@ -138,7 +138,7 @@ async def nobody_reads_it(daemon: Daemon, alice: Person, bob: Person, conversati
 
 
 @pytest.mark.parametrize("keep", [0.0, 3600.0])
-async def test_how_long_is_a_setting(config: Config, store: Postgres, keep: float) -> None:
+async def test_time_to_report_deleted_messages_is_configured(config: Config, store: Postgres, keep: float) -> None:
     async with (
         running(administered(config).using(RemovalSettings(keep_removed=keep))) as daemon,
         daemon.pair() as (alice, bob, here),
@@ -152,14 +152,14 @@ async def test_how_long_is_a_setting(config: Config, store: Postgres, keep: floa
 
 
 @covers("conversation.edit", "forbidden")
-async def test_no_stranger_makes_messages_vanish(daemon: Daemon) -> None:
+async def test_non_member_cannot_delete_messages(daemon: Daemon) -> None:
     async with strangers(daemon) as (alice, _, conversation):
         for rule in ({"disappear": 1}, {"keep_days": 1}, {"disappear": 0}):
             assert (await alice.refused("conversation.edit", conversation=conversation, **rule)).code == "forbidden"
 
 
 @covers("report.create")
-async def test_what_disappeared_can_be_reported(daemon: Daemon, store: Postgres) -> None:
+async def test_expired_message_can_be_reported(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await bob.call("conversation.edit", conversation=conversation, disappear=1)
         sent = await bob.send(conversation, "something bad")
@@ -173,7 +173,7 @@ async def test_what_disappeared_can_be_reported(daemon: Daemon, store: Postgres)
 
 
 @covers("report.create")
-async def test_who_erases_the_account_has_still_said_it(daemon: Daemon, store: Postgres) -> None:
+async def test_messages_of_an_erased_account_stay_as_evidence(daemon: Daemon, store: Postgres) -> None:
     """For the same while; then nothing of them is left."""
     async with daemon.pair() as (alice, bob, conversation):
         sent = await bob.send(conversation, "something bad")
@@ -186,7 +186,7 @@ async def test_who_erases_the_account_has_still_said_it(daemon: Daemon, store: P
         assert await store.value("select count(*) from withheld_messages") == 0
 
 
-async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: Postgres) -> None:
+async def test_evidence_keeps_its_file(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         token = bob.account.access_token
         ids = [(await stored(daemon, token, PDF))["id"] for _ in range(3)]
@@ -214,7 +214,7 @@ async def test_the_file_stays_as_long_as_it_is_evidence(daemon: Daemon, store: P
 
 
 @pytest.mark.parametrize("act", ["upload.delete", "me.erase"])
-async def test_the_picture_of_a_report_stays_with_it(daemon: Daemon, store: Postgres, act: str) -> None:
+async def test_report_keeps_its_picture(daemon: Daemon, store: Postgres, act: str) -> None:
     """When its owner deletes it, or the account: what protects others is kept as long as the report."""
     async with daemon.pair() as (alice, bob, _):
         picture = (await stored(daemon, alice.account.access_token, PDF))["id"]
@@ -248,7 +248,7 @@ async def test_meta_and_system_messages_are_evidence(daemon: Daemon, store: Post
 
 
 @covers("report.create")
-async def test_large_meta_counts_towards_the_bound(config: Config) -> None:
+async def test_meta_counts_towards_the_evidence_limit(config: Config) -> None:
     small = config.using(ModerationSettings(evidence_bytes=4000))
     async with running(administered(small)) as daemon, daemon.pair() as (alice, bob, conversation):
         sent = [await bob.send(conversation, "x", meta={"a": "b" * 3000}) for _ in range(3)]
@@ -269,7 +269,7 @@ async def test_the_picture_of_a_group_is_evidence(daemon: Daemon, store: Postgre
 
 
 @covers("report.create", "not_found")
-async def test_a_member_who_was_removed_and_added_again_can_report_what_they_saw(daemon: Daemon) -> None:
+async def test_readded_member_can_report_messages_of_both_memberships(daemon: Daemon) -> None:
     """Whatever the group shows to new members; but not what they never saw."""
     async with group(daemon) as (id_, (ann, ben, _)):
         seen = [(await ann.send(id_, "something bad"))["message"]]
@@ -293,7 +293,7 @@ async def test_a_member_who_was_removed_and_added_again_can_report_what_they_saw
             assert "something bad" in [entry["text"] for entry in entries]
 
 
-async def test_an_export_has_what_is_withheld(daemon: Daemon) -> None:
+async def test_export_contains_withheld_messages(daemon: Daemon) -> None:
     async with daemon.pair() as (_, bob, conversation):
         sent = await bob.send(conversation, "something bad")
         await bob.call("message.delete", conversation=conversation, message=sent["message"])

@@ -14,7 +14,7 @@ DEVICE = "the-device-of-somebody"
 
 @covers("admin.reports")
 @covers("admin.report")
-async def test_reports_are_found_by_state_and_by_whom_they_are_about(daemon: Daemon) -> None:
+async def test_reports_are_filtered_by_state_and_user(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation))["message"] for _ in range(3)]
         made = [await report(alice, conversation=conversation, message=message) for message in said]
@@ -81,7 +81,7 @@ async def test_an_admin_opens_the_files_of_a_report_and_no_others(daemon: Daemon
 
 @covers("admin.report", "not_found")
 @covers("admin.report.resolve", "not_found")
-async def test_nothing_and_what_is_of_others(daemon: Daemon) -> None:
+async def test_unknown_and_foreign_reports_are_not_found(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, _):
         id_ = await report(alice, user=bob.user)
         for command, fields in (("report", {}), ("report.resolve", {"outcome": "upheld"})):
@@ -94,7 +94,7 @@ async def test_nothing_and_what_is_of_others(daemon: Daemon) -> None:
 
 
 @covers("admin.report.resolve")
-async def test_a_ban_goes_with_the_decision(daemon: Daemon) -> None:
+async def test_resolution_can_include_a_ban(daemon: Daemon) -> None:
     async with daemon.person("alice") as alice, daemon.person("bob", device=DEVICE) as bob:
         await alice.call("conversation.open", user=bob.user)
         id_ = await report(alice, user=bob.user)
@@ -112,7 +112,7 @@ async def test_a_ban_goes_with_the_decision(daemon: Daemon) -> None:
 
 
 @covers("admin.report.resolve", "conflict")
-async def test_one_decision_for_each_report(daemon: Daemon) -> None:
+async def test_report_is_resolved_once(daemon: Daemon) -> None:
     """Of several admins at the same moment one decides, and there is one strike."""
     async with daemon.pair() as (alice, bob, _):
         id_ = await report(alice, user=bob.user)
@@ -129,7 +129,7 @@ async def test_one_decision_for_each_report(daemon: Daemon) -> None:
         assert await bob.is_served()
 
 
-async def test_measures_that_do_not_fit_change_nothing(daemon: Daemon, db: Postgres) -> None:
+async def test_invalid_sanctions_change_nothing(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, _):
         id_ = await report(alice, user=bob.user)
         for fields in (

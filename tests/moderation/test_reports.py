@@ -45,7 +45,7 @@ async def strangers(daemon: Daemon) -> AsyncIterator[tuple[Person, Person, str]]
 
 
 @covers("report.create")
-async def test_a_message_is_reported_with_what_was_said_around_it(daemon: Daemon) -> None:
+async def test_report_contains_the_surrounding_messages(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         sent = [await (alice, bob)[number % 2].send(conversation, f"message {number}") for number in range(4)]
         id_ = await report(alice, conversation=conversation, message=sent[1]["message"], text="look at this")
@@ -60,7 +60,7 @@ async def test_a_message_is_reported_with_what_was_said_around_it(daemon: Daemon
 
 
 @covers("report.create")
-async def test_what_was_said_outlives_everything(daemon: Daemon, db: Postgres) -> None:
+async def test_evidence_survives_deletion(daemon: Daemon, db: Postgres) -> None:
     """E7: the sender deletes the message, the conversation, the account."""
     async with daemon.pair() as (alice, bob, conversation):
         files = [{"type": "link", "url": "https://files.example.org/cat.png"}]
@@ -74,7 +74,7 @@ async def test_what_was_said_outlives_everything(daemon: Daemon, db: Postgres) -
 
 
 @covers("report.create")
-async def test_who_edits_it_away_has_still_said_it(daemon: Daemon) -> None:
+async def test_evidence_survives_edits(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         fields = {"conversation": conversation, "message": (await bob.send(conversation, "something bad"))["message"]}
         for text in ("something else", "good morning"):
@@ -86,7 +86,7 @@ async def test_who_edits_it_away_has_still_said_it(daemon: Daemon) -> None:
 
 
 @covers("report.create")
-async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daemon, db: Postgres) -> None:
+async def test_partner_can_be_reported_for_a_day_after_the_match(daemon: Daemon, db: Postgres) -> None:
     """Nobody is a member any more; what was said is kept with the report all the same."""
     async with strangers(daemon) as (alice, bob, conversation):
         await bob.send(conversation, "something bad")
@@ -102,7 +102,7 @@ async def test_a_stranger_can_be_reported_for_a_day_after_the_match(daemon: Daem
 
 
 @covers("report.create")
-async def test_who_was_thrown_out_can_report_for_a_day_what_was_said_until_then(daemon: Daemon, db: Postgres) -> None:
+async def test_removed_member_can_report_earlier_messages_for_a_day(daemon: Daemon, db: Postgres) -> None:
     async with group(daemon) as (id_, (ann, ben, _)):
         bad = (await ann.send(id_, "something bad"))["message"]
         await ann.call("member.remove", conversation=id_, user=ben.user)
@@ -115,7 +115,7 @@ async def test_who_was_thrown_out_can_report_for_a_day_what_was_said_until_then(
 
 
 @pytest.mark.parametrize("act", ["leave", "dissolve", "erase", "remove", "all leave"])
-async def test_who_has_gone_can_be_reported_for_a_day(daemon: Daemon, db: Postgres, act: str) -> None:
+async def test_former_member_can_be_reported_for_a_day(daemon: Daemon, db: Postgres, act: str) -> None:
     """By their name alone: nobody needs the id of a message to speak of who has left the group, or has ended it for
     all.
     """
@@ -144,7 +144,7 @@ async def test_who_has_gone_can_be_reported_for_a_day(daemon: Daemon, db: Postgr
 
 
 @covers("report.create", "not_found")
-async def test_nobody_reports_what_was_said_before_they_may_see_it(daemon: Daemon) -> None:
+async def test_messages_before_joining_cannot_be_reported(daemon: Daemon) -> None:
     async with group(daemon, history="joined") as (id_, (ann, *_)), daemon.person() as eve:
         old = (await ann.send(id_))["message"]
         await ann.call("member.add", conversation=id_, users=[eve.user])
@@ -153,7 +153,7 @@ async def test_nobody_reports_what_was_said_before_they_may_see_it(daemon: Daemo
 
 
 @covers("report.create", "not_found")
-async def test_only_whom_one_has_met(daemon: Daemon) -> None:
+async def test_report_requires_a_shared_conversation(daemon: Daemon) -> None:
     """E7. What does not exist, and what one may not know of, are refused alike."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve, daemon.person() as dan:
         said = (await bob.send(conversation))["message"]
@@ -178,7 +178,7 @@ async def test_only_whom_one_has_met(daemon: Daemon) -> None:
         assert await all_reports(daemon) == []
 
 
-async def test_what_makes_no_report(daemon: Daemon) -> None:
+async def test_invalid_reports_are_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         mine = (await alice.send(conversation))["message"]
         for fields in (
@@ -194,7 +194,7 @@ async def test_what_makes_no_report(daemon: Daemon) -> None:
         assert await all_reports(daemon) == []
 
 
-async def test_the_same_again_is_the_same_report(daemon: Daemon, db: Postgres) -> None:
+async def test_repeated_report_is_the_same_report(daemon: Daemon, db: Postgres) -> None:
     """E7: also a thousand times, a hundred at once, over both doors."""
     async with daemon.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation))["message"] for _ in range(2)]
@@ -223,7 +223,7 @@ async def test_the_same_again_is_the_same_report(daemon: Daemon, db: Postgres) -
         assert await report(alice, user=bob.user) not in found
 
 
-async def test_not_more_than_so_many_in_an_hour(config: Config) -> None:
+async def test_reports_per_hour_are_limited(config: Config) -> None:
     """E7. On every node together: Postgres counts."""
     settings = administered(config).using(ModerationSettings(reports_per_hour=3))
     async with running(settings) as one, running(settings) as two, one.pair() as (alice, bob, conversation):
@@ -246,7 +246,7 @@ async def test_not_more_than_so_many_in_an_hour(config: Config) -> None:
         assert await report(bob, user=alice.user)
 
 
-async def test_what_is_kept_is_bounded(config: Config) -> None:
+async def test_evidence_is_bounded(config: Config) -> None:
     """The nearest messages, and the one that was reported in any case."""
     few = ModerationSettings(evidence_messages=5, evidence_bytes=2000)
     async with running(administered(config).using(few)) as daemon, daemon.pair() as (alice, bob, conversation):
@@ -281,7 +281,7 @@ async def add_upload(db: Postgres, owner: str, number: int, removed_at: int | No
 
 
 @covers("report.create", "not_found")
-async def test_a_picture_is_an_upload_of_ones_own(daemon: Daemon, db: Postgres) -> None:
+async def test_picture_must_be_an_own_upload(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, _):
         mine, removed = await add_upload(db, alice.user, 1), await add_upload(db, alice.user, 2, removed_at=1)
         for picture in (await add_upload(db, bob.user, 3), removed, NOBODY):

@@ -11,7 +11,7 @@ __all__ = ["daemon", "db"]
 
 
 @covers("admin.kick")
-async def test_a_kick_closes_sockets_and_nothing_more(daemon: Daemon) -> None:
+async def test_kick_only_closes_sessions(daemon: Daemon) -> None:
     async with daemon.person() as person, daemon.connected(person.account) as tablet, daemon.person() as other:
         await done(daemon, "kick", user=person.user)
         assert [(await session.ended()).code for session in (person, tablet)] == [1001, 1001]
@@ -22,7 +22,7 @@ async def test_a_kick_closes_sockets_and_nothing_more(daemon: Daemon) -> None:
 
 
 @covers("admin.revoke")
-async def test_revoking_ends_all_logins_and_is_no_ban(daemon: Daemon) -> None:
+async def test_revoke_ends_all_logins_without_a_ban(daemon: Daemon) -> None:
     async with daemon.person(device="the-device-of-somebody") as person, daemon.connected(person.account) as tablet:
         await done(daemon, "revoke", user=person.user)
         assert [(await session.ended()).code for session in (person, tablet)] == [4404, 4404]
@@ -39,7 +39,7 @@ async def test_revoking_ends_all_logins_and_is_no_ban(daemon: Daemon) -> None:
 @covers("admin.strike", "not_found")
 @covers("admin.shadow", "not_found")
 @covers("admin.user", "not_found")
-async def test_nobody(daemon: Daemon) -> None:
+async def test_unknown_user_is_not_found(daemon: Daemon) -> None:
     async with daemon.person() as person:
         for command in ("kick", "revoke", "strike", "shadow", "user"):
             reason = {"reason": "spam"} if command == "strike" else {}
@@ -77,7 +77,7 @@ async def test_a_strike_counts_for_a_while(daemon: Daemon, db: Postgres) -> None
 
 @covers("admin.shadow")
 @covers("admin.user")
-async def test_what_is_known_of_somebody(daemon: Daemon, db: Postgres) -> None:
+async def test_user_summary_is_complete(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, _):
         await done(daemon, "shadow", user=bob.user)
         assert await actions.is_shadowed(db, "default", bob.user)

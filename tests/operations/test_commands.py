@@ -41,7 +41,7 @@ async def is_open(daemon: Daemon) -> bool:
 
 @covers("admin.maintenance", "forbidden")
 @covers("admin.drain", "forbidden")
-async def test_who_is_admin_of_some_tenants_does_not_stop_the_others(daemon: Daemon) -> None:
+async def test_admin_of_some_tenants_cannot_drain_nodes(daemon: Daemon) -> None:
     async with daemon.person() as person:
         for command, fields in (("maintenance", {"on": True}), ("drain", {})):
             assert await refused(daemon, command, token=BEN, tenant="acme", **fields) == "forbidden"

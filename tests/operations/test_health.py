@@ -35,7 +35,7 @@ async def test_each_transition_is_logged_once_and_a_reminder_once_a_minute(
     assert messages == ["disk failed", "disk still failing", "disk still failing", "disk recovered"]
 
 
-async def test_the_cause_is_in_the_words_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_cause_is_the_text_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
     condition = Condition("redis")
     try:
         raise Refused("unavailable", "Redis is away") from ConnectionRefusedError(111, "Connection refused")
@@ -46,7 +46,7 @@ async def test_the_cause_is_in_the_words_of_the_server(caplog: pytest.LogCapture
     assert vars(record)["node"] == "one"
 
 
-def test_causes() -> None:
+def test_cause_is_taken_from_the_exception() -> None:
     assert cause_of("no answer") == "no answer"
     assert cause_of(TimeoutError()) == "TimeoutError"
     assert cause_of(Refused("unavailable", "away")) == "Refused: unavailable: away"
@@ -57,7 +57,7 @@ async def test_a_credential_in_a_cause_is_not_logged(caplog: pytest.LogCaptureFi
     assert "abcdef" not in vars(caplog.records[0])["cause"]
 
 
-async def test_what_alternates_is_one_failure(autojump_clock: MockClock, lines: Lines) -> None:
+async def test_alternating_results_are_one_failure(autojump_clock: MockClock, lines: Lines) -> None:
     condition = Condition("writes", quiet_s=10)
     for _ in range(100):
         condition.fail("disk full")
@@ -69,9 +69,7 @@ async def test_what_alternates_is_one_failure(autojump_clock: MockClock, lines: 
     assert lines()[-1] == ("INFO", "writes recovered")
 
 
-async def test_a_service_that_fails_is_run_again_and_well_after_a_while(
-    autojump_clock: MockClock, lines: Lines
-) -> None:
+async def test_failed_service_is_restarted_and_recovers(autojump_clock: MockClock, lines: Lines) -> None:
     health, runs = Health(), []
 
     async def serve() -> None:
@@ -162,7 +160,7 @@ async def test_a_failure_at_the_moment_of_cancellation_ends_quietly() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_what_a_block_raises_is_noted_and_ends_there(lines: Lines) -> None:
+async def test_watch_notes_and_suppresses_exceptions(lines: Lines) -> None:
     condition = Condition("step")
     with condition.watch():
         raise Refused("unavailable", "away")

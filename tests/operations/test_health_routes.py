@@ -46,7 +46,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[embedded_redis.Server]:
     await server.stop()
 
 
-async def test_a_daemon_that_is_well(daemon: Daemon) -> None:
+async def test_healthy_daemon_is_ready(daemon: Daemon) -> None:
     assert (await daemon.rest("GET", "/healthz")).body == {"status": "ok"}
     services = {name: {"status": "ready"} for name in ("postgres", "redis", "background", "gateway")}
     for path in ("/readyz", "/health"):
@@ -54,20 +54,20 @@ async def test_a_daemon_that_is_well(daemon: Daemon) -> None:
         assert (answer.status, answer.body) == (200, {"status": "ready", "services": services})
 
 
-async def test_the_sockets_are_counted(daemon: Daemon) -> None:
+async def test_sessions_are_counted(daemon: Daemon) -> None:
     async with daemon.person(), daemon.person():
         answer = await daemon.rest("GET", "/v1/socket/ping")
         assert (answer.status, answer.body) == (200, {"live": True, "url": daemon.addresses.socket, "sessions": 2})
 
 
-async def test_the_way_is_shown(daemon: Daemon) -> None:
+async def test_socket_url_is_reported(daemon: Daemon) -> None:
     welcome = (await daemon.rest("GET", "/")).body
     assert (welcome["chatd"], welcome["socket"]) == (__version__, daemon.addresses.socket)
     for path in (welcome["openapi"], welcome["health"]):
         assert (await daemon.rest("GET", path)).status == 200
 
 
-async def test_it_describes_itself(daemon: Daemon) -> None:
+async def test_openapi_is_served(daemon: Daemon) -> None:
     description = (await daemon.rest("GET", "/openapi.json")).body
     assert description == json.loads(json.dumps(openapi(REGISTRY.description, __version__, daemon.addresses.http)))
 
@@ -85,7 +85,7 @@ async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, re
         await until(daemon, "ready")
 
 
-async def test_a_redis_that_refuses_commands_is_not_away(config: Config, redis: embedded_redis.Server) -> None:
+async def test_redis_that_refuses_commands_is_refusing(config: Config, redis: embedded_redis.Server) -> None:
     async with running(replace(config, redis=replace(config.redis, url=redis.url))) as daemon:
         await until(daemon, "ready")
         tell(redis, "CONFIG SET maxmemory 1")
@@ -94,7 +94,7 @@ async def test_a_redis_that_refuses_commands_is_not_away(config: Config, redis: 
         await until(daemon, "ready", 2 * PATIENCE)
 
 
-async def test_a_postgres_that_takes_no_writes_is_not_ready(config: Config, dsn: str, moderator: Postgres) -> None:
+async def test_postgres_without_writes_is_not_ready(config: Config, dsn: str, moderator: Postgres) -> None:
     name = dsn.partition("?")[0].rpartition("/")[2]
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await moderator.run(f"alter database {name} set default_transaction_read_only = on")
@@ -136,7 +136,7 @@ NO_PROBES: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-async def test_while_it_migrates_it_is_alive_and_not_ready(config: Config, moderator: Postgres) -> None:
+async def test_migrating_daemon_is_alive_but_not_ready(config: Config, moderator: Postgres) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     door = Daemon(config, Addresses("", f"http://127.0.0.1:{port}"))
@@ -192,7 +192,7 @@ async def until(daemon: Daemon, status: str, patience: float = PATIENCE) -> dict
     return services
 
 
-async def test_probes_need_no_token_and_take_no_other_method(daemon: Daemon) -> None:
+async def test_probes_need_no_token_and_accept_only_get(daemon: Daemon) -> None:
     for path in ("/healthz", "/readyz", "/v1/socket/ping"):
         assert (await Door.of(daemon).ask(f"POST {path} HTTP/1.1\nContent-Length: 0")).status == 405
 
@@ -223,7 +223,7 @@ class Databases:
         self.db, self.redis, self.health = Counting(), Counting(), Health()
 
 
-async def test_many_who_ask_are_one_question(autojump_clock: trio.testing.MockClock) -> None:
+async def test_simultaneous_probes_cause_one_check(autojump_clock: trio.testing.MockClock) -> None:
     node = Databases()
     readiness = Readiness(node, Drain(Config().drain))  # type: ignore[arg-type]
     node.db.well.set()
@@ -243,7 +243,7 @@ async def test_many_who_ask_are_one_question(autojump_clock: trio.testing.MockCl
     assert (node.db.asked, node.redis.asked) == (2, 2)
 
 
-async def test_who_drains_is_not_ready(autojump_clock: trio.testing.MockClock) -> None:
+async def test_draining_node_is_not_ready(autojump_clock: trio.testing.MockClock) -> None:
     node, drain = Databases(), Drain(Config().drain)
     node.db.well.set()
     node.redis.well.set()

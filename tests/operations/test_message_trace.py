@@ -5,7 +5,7 @@ from chatd.realtime.message_trace import Accepted, Delivered, ReceiptTimes, Trac
 from tests.realtime.test_hub import Session, attach, news
 
 
-def test_a_message_is_found_stage_by_stage() -> None:
+def test_trace_contains_every_stage() -> None:
     traces = Traces()
     for number in range(1, 4):
         traces.accepted((f"m{number}", "s", 10, 20, 2, number))
@@ -31,7 +31,7 @@ def test_the_first_receipts_that_reach_the_message_count() -> None:
     assert traces.find("m", "c", 1, 2).receipts == [ReceiptTimes("a", 2, 4), ReceiptTimes("b", 3, 3)]
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_remembered_traces_are_bounded() -> None:
     traces = Traces(max_entries=100)
     for number in range(1000):
         traces.accepted((f"m{number}", "s", 0, 0, 1, number))

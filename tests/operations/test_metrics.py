@@ -41,7 +41,7 @@ def one(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return name, tuple(sorted(labels.items()))
 
 
-async def test_what_happened_is_counted(daemon: Daemon) -> None:
+async def test_events_are_counted(daemon: Daemon) -> None:
     before = await scrape(daemon)
     assert before[one("chatd_refusals_total", code="not_found")] == 0
     assert before[one("chatd_state", state="ready")] == 1
@@ -65,7 +65,7 @@ async def test_what_happened_is_counted(daemon: Daemon) -> None:
     await poll_until(lambda: scrape(daemon), lambda now: now[closed] == 2)
 
 
-async def test_requests_that_are_no_commands_are_counted_too(config: Config) -> None:
+async def test_other_requests_are_counted(config: Config) -> None:
     async with running(replace(config, admins={"ann": Admin(token="x" * 32)})) as daemon:
         requests = [
             ("GET", f"/v1/uploads/{NOBODY}"),
@@ -123,7 +123,7 @@ async def test_all_nodes_at_once(config: Config) -> None:
     ],
     ids=str,
 )
-async def test_without_a_token_only_this_machine_itself_may_look(
+async def test_metrics_without_a_token_are_for_localhost_only(
     shared_daemon: Daemon, path: str, headers: dict[str, str]
 ) -> None:
     answer = await shared_daemon.rest("GET", path, **headers)
@@ -159,7 +159,7 @@ async def test_another_machine_needs_the_token(config: Config, monkeypatch: pyte
             assert (await closed.rest("GET", "/metrics", Host="localhost")).status == 200
 
 
-async def test_a_token_opens_for_everybody_who_has_it(config: Config) -> None:
+async def test_metrics_token_grants_access_from_any_address(config: Config) -> None:
     proxied = {"X-Forwarded-For": "203.0.113.7"}
     async with running(with_token(config)) as daemon:
         for path in PATHS:
@@ -184,13 +184,13 @@ async def test_a_token_opens_for_everybody_who_has_it(config: Config) -> None:
             assert (await daemon.rest("POST", path, Host="localhost")).status == 405
 
 
-async def test_a_proxy_on_this_machine_is_not_this_machine(config: Config) -> None:
+async def test_request_through_a_local_proxy_needs_the_token(config: Config) -> None:
     trusting = replace(config, gateway=replace(config.gateway, trusted_proxies=["127.0.0.1"]))
     async with running(trusting) as daemon:
         assert (await daemon.rest("GET", "/metrics", Host="localhost")).status == 404
 
 
-async def test_nothing_of_people_is_in_it(daemon: Daemon) -> None:
+async def test_metrics_contain_no_user_data(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         await alice.call("match.find", queue="a-queue-of-alice")
         await alice.send(conversation, "a-text-of-alice")
@@ -201,14 +201,14 @@ async def test_nothing_of_people_is_in_it(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("token", ["short", "with a space in it and long"])
-def test_a_token_that_can_be_guessed_is_refused_and_not_shown(token: str) -> None:
+def test_weak_metrics_token_is_refused_and_masked(token: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(None, {"CHATD_METRICS__TOKEN": token}, setting_names())
     assert "metrics.token" in str(caught.value)
     assert token not in str(caught.value)
 
 
-def test_the_token_comes_from_a_file_too(tmp_path: Path) -> None:
+def test_metrics_token_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n")
     assert (

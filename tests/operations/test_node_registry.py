@@ -52,7 +52,7 @@ async def until(redis: Redis, holds: object) -> Snapshot:
             await trio.sleep(0.05)
 
 
-async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
+async def test_node_reports_its_health(daemon: Daemon, redis: Redis) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation)
         await bob.event("message.new")
@@ -85,7 +85,7 @@ async def test_a_node_says_how_it_is(daemon: Daemon, redis: Redis) -> None:
     assert ended.numbers["chatd_session_closes_total"] == [(("by_peer",), 2)]
 
 
-async def test_who_waits_for_whom_is_in_it(daemon: Daemon, redis: Redis) -> None:
+async def test_snapshot_contains_the_queues(daemon: Daemon, redis: Redis) -> None:
     async with daemon.person() as person:
         await person.call("match.find", queue="chess")
         now = await until(redis, lambda snapshot: snapshot.number("chatd_match_waiting_tickets"))
@@ -105,14 +105,14 @@ async def test_all_nodes_are_on_the_list_until_they_leave(config: Config, redis:
         assert await redis.call("ZSCORE", redis.key("nodes"), found[0].identity.node) is None
 
 
-async def test_the_state_is_in_it(config: Config, redis: Redis, moderator: Postgres) -> None:
+async def test_node_list_contains_the_state(config: Config, redis: Redis, moderator: Postgres) -> None:
     await change(moderator, operator(), True, "", None)
     async with running(config), trio.open_nursery() as nursery:
         await those_who(redis, 1, "maintenance")
         nursery.cancel_scope.cancel()
 
 
-async def test_one_that_dies_is_off_the_list_when_its_lease_ends(config: Config, redis: Redis) -> None:
+async def test_dead_node_leaves_the_list_when_its_key_expires(config: Config, redis: Redis) -> None:
     async with running(config):
         (node,) = await those_who(redis, 1)
     key = redis.key("node", node.identity.node)
@@ -122,7 +122,7 @@ async def test_one_that_dies_is_off_the_list_when_its_lease_ends(config: Config,
     assert await node_registry.read(redis) == []
 
 
-async def test_what_cannot_be_read_is_not_on_the_list(daemon: Daemon, redis: Redis) -> None:
+async def test_unreadable_snapshots_are_not_listed(daemon: Daemon, redis: Redis) -> None:
     await those_who(redis, 1)
     for name, text in (("a", "{}"), ("b", "\x1b[31m"), ("c", "")):
         await redis.call("SET", redis.key("node", name), text)
@@ -130,7 +130,7 @@ async def test_what_cannot_be_read_is_not_on_the_list(daemon: Daemon, redis: Red
     assert len(await node_registry.read(redis)) == 1
 
 
-async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis: embedded_redis.Server) -> None:
+async def test_node_list_without_redis_does_not_block(config: Config, own_redis: embedded_redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with running(shared) as daemon, daemon.person() as person, open_redis(shared.redis) as redis:
         (before,) = await those_who(redis, 1)
@@ -145,7 +145,7 @@ async def test_without_redis_nobody_waits_for_the_list(config: Config, own_redis
         assert again.identity == before.identity
 
 
-async def test_what_is_expensive_to_count_is_counted_now_and_then() -> None:
+async def test_expensive_metrics_are_cached() -> None:
     rare, fresh = process.ProcessCounts(max_age_s=600), process.ProcessCounts(max_age_s=0)
     before = rare.open_fds(), fresh.open_fds()
     with socket.socket():

@@ -4,7 +4,7 @@ from tests.support import Daemon, covers
 
 
 @covers("ping")
-async def test_the_time_comes_back(daemon: Daemon) -> None:
+async def test_ping_returns_the_timestamp(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         pong = await alice.call("ping", ts=5)
         assert (pong["ts"], pong["server_time"] > 1_700_000_000_000) == (5, True)

@@ -26,7 +26,7 @@ async def all_users(store: PresenceStore, node: str) -> set[tuple[str, str]]:
     return {user async for users in store.users_of(node) for user in users}
 
 
-async def test_what_one_node_writes_another_reads(redis: Redis) -> None:
+async def test_presence_written_by_one_node_is_read_by_another(redis: Redis) -> None:
     one, two = PresenceStore(redis, "one", 10), PresenceStore(redis, "two", 10)
     assert await one.heartbeat() is None
     await one.register([(ANN, 2)])

@@ -44,11 +44,11 @@ async def undeclared(store: Postgres, subsystems: tuple[Subsystem, ...] = SUBSYS
     return found
 
 
-async def test_each_column_that_may_contain_data_of_users_is_declared(store: Postgres) -> None:
+async def test_columns_with_user_data_are_declared(store: Postgres) -> None:
     assert await undeclared(store) == []
 
 
-async def test_what_is_declared_of_tables_exists(store: Postgres) -> None:
+async def test_declared_columns_exist(store: Postgres) -> None:
     columns = {(row["table"], row["column"]) for row in await store.all(ALL_COLUMNS)}
     for table in stored_by(SUBSYSTEMS).tables:
         users = table.users
@@ -58,7 +58,7 @@ async def test_what_is_declared_of_tables_exists(store: Postgres) -> None:
             assert columns & {(table.name, column) for column in NAME.findall(users.what)}, table.name
 
 
-def test_each_line_of_an_export_comes_from_declared_tables() -> None:
+def test_export_lines_come_from_declared_tables() -> None:
     stored = stored_by(SUBSYSTEMS)
     exported = {type_ for table in stored.tables if table.users for type_ in table.users.exported}
     assert exported == {part.type for part in stored.parts}
@@ -90,7 +90,7 @@ async def plain(redis: Redis, key: bytes) -> bytes:
     return repr(await redis.call(command, key, *rest)).encode()
 
 
-async def test_each_key_of_redis_is_documented_and_an_id_is_where_it_says(config: Config) -> None:
+async def test_redis_keys_are_documented(config: Config) -> None:
     brief = config.using(replace(config.get(PresenceSettings), grace=0.2))
     async with open_redis(config.redis, config.redis.url) as redis, running(brief) as daemon:
         prefix = redis.key("")

@@ -123,7 +123,7 @@ async def in_redis(redis: Redis) -> str:
     return "\n".join(found)
 
 
-async def test_no_word_of_an_erased_user_is_left_anywhere(config: Config, store: Postgres) -> None:
+async def test_erased_user_leaves_no_text(config: Config, store: Postgres) -> None:
     async with running(withholding_nothing(config), altered(ERASURE)) as daemon, daemon.people(2) as (alice, bob):
         await check_no_word_is_left(daemon, store, alice, bob)
 
@@ -157,7 +157,7 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
         assert await store.value("select count(*) from invites where creator = $1", alice.user) == 0
 
 
-async def test_nothing_that_identifies_an_erased_user_is_left_but_their_id(config: Config, store: Postgres) -> None:
+async def test_erased_user_leaves_only_the_id(config: Config, store: Postgres) -> None:
     """Their device, their address, their file and its name; the id only where the documentation says so, in no form
     elsewhere.
     """

@@ -106,7 +106,7 @@ async def settle(alice: Person, bob: Person, carol: Person) -> dict[str, str]:
 
 
 @covers("me.erase")
-async def test_nothing_is_left_of_who_is_erased(daemon: Daemon, store: Postgres) -> None:
+async def test_erasure_deletes_all_rows(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(3) as (alice, bob, carol), daemon.connected(alice.account) as tablet:
         places = await settle(alice, bob, carol)
         bob.events.clear()
@@ -137,7 +137,7 @@ async def test_nothing_is_left_of_who_is_erased(daemon: Daemon, store: Postgres)
         assert total["mentions"] == 0
 
 
-async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
+async def test_erasure_is_sent_to_other_members(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(3) as (alice, bob, carol):
         places = await settle(alice, bob, carol)
         await bob.is_served()
@@ -164,7 +164,7 @@ async def test_the_others_hear_of_it(daemon: Daemon, store: Postgres) -> None:
         assert changed["members"][0]["name"] is None
 
 
-async def test_nobody_comes_in_as_who_is_erased(config: Config, store: Postgres) -> None:
+async def test_erased_user_cannot_sign_in(config: Config, store: Postgres) -> None:
     """Neither with the tokens of before, nor with one that another service makes now, nor with the device."""
     async with (
         running(config, altered(ERASURE)) as daemon,
@@ -232,7 +232,7 @@ async def node_at_rest(config: Config) -> AsyncIterator[tuple[Daemon, Inside]]:
         yield daemon, inside
 
 
-async def test_an_erasure_that_is_cut_off_is_finished(
+async def test_interrupted_erasure_is_finished(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted
@@ -300,7 +300,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
         assert await store.value("select count(*) from messages where client_id = 'a'") == 1
 
 
-async def test_what_a_session_wrote_that_nobody_could_close_goes_too(config: Config, store: Postgres) -> None:
+async def test_messages_of_an_unclosed_session_are_erased(config: Config, store: Postgres) -> None:
     """Everything is gone through at once, and once more when such a session must have ended."""
     erase_next = partial(erasure.erase_next, tunables=ErasureTunables(settled_ms=3_600_000))
     async with node_at_rest(config) as (daemon, inside), daemon.pair() as (alice, _, conversation):
@@ -322,7 +322,7 @@ async def test_what_a_session_wrote_that_nobody_could_close_goes_too(config: Con
         assert await store.value("select count(*) from members where draft is not null") == 0
 
 
-async def test_two_nodes_do_it_at_once(config: Config, store: Postgres) -> None:
+async def test_two_nodes_erase_at_the_same_time(config: Config, store: Postgres) -> None:
     """Also when the lease of the first one is over although it lives."""
     tunables = ErasureTunables(settled_ms=0, lease_ms=0, batch_size=5)
     busy = set[str]()
@@ -349,7 +349,7 @@ async def test_two_nodes_do_it_at_once(config: Config, store: Postgres) -> None:
         assert (await bob.call("conversation.get", conversation=group)).conversation.member_count == 1
 
 
-async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store: Postgres) -> None:
+async def test_sessions_close_although_the_control_message_was_lost(daemon: Daemon, store: Postgres) -> None:
     """What an operator has begun, on a machine that reaches no node."""
     async with daemon.person("al") as alice:
         assert await store.in_transaction(
@@ -358,7 +358,7 @@ async def test_the_sockets_end_although_the_order_was_lost(daemon: Daemon, store
         assert (await alice.ended(12.0)).code == 4404
 
 
-async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, store: Postgres) -> None:
+async def test_same_id_of_another_tenant_is_another_user(config: Config, store: Postgres) -> None:
     settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
     async with running(settings, altered(ERASURE)) as daemon, daemon.pair() as (alice, _, conversation):
         foreign = jwt.encode({"sub": alice.user, "exp": 2**31, "jti": "x", "tid": "other"}, "o" * 32, algorithm="HS256")
@@ -375,7 +375,7 @@ async def test_the_same_id_of_another_tenant_is_somebody_else(config: Config, st
         assert await store.value("select count(*) from users where id = $1 and erased_at is null", alice.user) == 1
 
 
-async def test_who_is_in_a_match(daemon: Daemon, store: Postgres) -> None:
+async def test_user_in_a_match_is_erased(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(2) as (alice, bob):
         for person in (alice, bob):
             await person.call("match.find")

@@ -91,7 +91,7 @@ async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> 
     return direct, group
 
 
-async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store: Postgres) -> None:
+async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(3) as (alice, bob, carol):
         direct, group = await traces(alice, bob, carol, store)
         lines = await exported(daemon, alice)
@@ -129,7 +129,7 @@ async def test_everything_of_one_and_nothing_of_the_others(daemon: Daemon, store
         assert [line["body"]["text"] for line in of(lines, "scheduled")] == ["my plan"]
 
 
-async def test_it_has_no_control_characters_and_comes_back_equal(daemon: Daemon, store: Postgres) -> None:
+async def test_export_has_no_control_characters_and_is_lossless(daemon: Daemon, store: Postgres) -> None:
     """Whatever the text says, whoever prints the file sees only what is there."""
     odd = [
         chr(code)
@@ -145,7 +145,7 @@ async def test_it_has_no_control_characters_and_comes_back_equal(daemon: Daemon,
         assert (line["text"], line["meta"]["k"]) == (text, text)
 
 
-async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres) -> None:
+async def test_export_is_paged_and_complete(daemon: Daemon, store: Postgres) -> None:
     async with daemon.people(2) as (alice, bob):
         place = (await alice.call("conversation.open", user=bob.user)).conversation.id
         for number in range(10):
@@ -167,7 +167,7 @@ async def test_it_comes_in_pages_and_is_whole(daemon: Daemon, store: Postgres) -
         assert lines[-1]["rows"] == 41
 
 
-async def test_what_has_expired_is_not_in_it(daemon: Daemon, store: Postgres) -> None:
+async def test_export_excludes_expired_messages(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "gone")
         await store.run("update messages set expires_at = 1")
@@ -176,7 +176,7 @@ async def test_what_has_expired_is_not_in_it(daemon: Daemon, store: Postgres) ->
         assert line["deleted_at"]
 
 
-async def test_a_few_times_an_hour_and_only_for_oneself(config: Config) -> None:
+async def test_export_is_rate_limited_and_for_the_own_account(config: Config) -> None:
     settings = config.using_named(TenantSettings, {"other": TenantSettings(secret="o" * 32)})
     async with running(settings) as daemon, daemon.people(2) as (alice, bob):
         assert download_status(await trio.to_thread.run_sync(download, daemon, "x.y.z")) == (401, "unauthenticated")
@@ -194,7 +194,7 @@ def download_status(found: tuple[int, dict[str, str], bytes]) -> tuple[int, str]
     return found[0], json.loads(found[2])["code"]
 
 
-async def test_a_place_is_free_again_after_each_export(daemon: Daemon, store: Postgres) -> None:
+async def test_export_releases_its_slot(daemon: Daemon, store: Postgres) -> None:
     """Also after one that somebody hung up on."""
     async with daemon.people(6) as people:
         for person in people:
@@ -215,7 +215,7 @@ select tenant, conversation, seq + n, rev + n, gen_random_uuid(), sender, n::tex
 from messages, generate_series(1, 200) n where conversation = $1"""
 
 
-async def test_slow_readers_do_not_keep_others_from_theirs(config: Config, store: Postgres) -> None:
+async def test_slow_export_readers_do_not_block_others(config: Config, store: Postgres) -> None:
     """More of them than pages are read at once. Each user has one at a time, which the next one has to wait for."""
     trusting = replace(config, gateway=replace(config.gateway, trusted_proxies=["127.0.0.1"]))
     async with running(trusting) as daemon, daemon.people(MAX_READERS + 2) as (fast, *slow), AsyncExitStack() as stack:

@@ -23,7 +23,7 @@ async def test_old_state_and_changes_are_what_a_fresh_client_reads(config: Confi
     assert report.judged > 1
 
 
-async def test_both_sides_of_a_block_read_what_they_were_told(config: Config) -> None:
+async def test_sync_during_a_block_equals_the_events(config: Config) -> None:
     report = await live(config, 1, 200, KINDS["blocking"])
     assert report.wrong == []
     assert report.done["user.block ok"] > 0
@@ -69,7 +69,7 @@ FOUND = {"t": "match.found", "match": "m", "conversation": "c", "alias": MY_ALIA
         ([{"t": "match.ended", "match": "m"}, event("message.read", 4)], []),
     ],
 )
-def test_what_may_not_come_over_a_connection_is_seen(events: list[dict[str, Any]], kinds: list[str]) -> None:
+def test_forbidden_events_are_detected(events: list[dict[str, Any]], kinds: list[str]) -> None:
     wire = Wire(ME)
     for one in events:
         wire.heard(one)
@@ -117,7 +117,7 @@ def state(**fields: Any) -> dict[str, Any]:
     return {"id": "c", "kind": "direct", "seq": 9, "rev": 9, **dict.fromkeys(INFO), **settings, **fields}
 
 
-def test_what_comes_twice_is_dropped_and_a_jump_is_asked_for() -> None:
+def test_repeated_event_is_dropped_and_a_gap_is_synced() -> None:
     mirror = known(message(1, 2))
     mirror.take(event("message.update", 9, message=message(1, 9, text="old"), change="edit"))
     assert (mirror.rooms["c"].messages[1]["text"], mirror.behind) == ("text 1", set())

@@ -131,7 +131,7 @@ async def at_work(*indexers: Indexer) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-async def test_what_was_there_before_is_indexed_in_any_number_of_batches(db: Postgres) -> None:
+async def test_existing_messages_are_indexed_in_any_number_of_batches(db: Postgres) -> None:
     small = IndexerTunables(batch_messages=7, batch_conversations=3, batch_fresh=2, sweep_conversations=4)
     rng = random.Random(1)
     places = await conversations(db, 10)
@@ -170,7 +170,7 @@ async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(db: Postg
         assert two.indexed
 
 
-async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(db: Postgres) -> None:
+async def test_killed_indexer_leaves_a_consistent_index(db: Postgres) -> None:
     small = IndexerTunables(batch_messages=10)
     rng = random.Random(3)
     places = await conversations(db, 4)
@@ -187,7 +187,7 @@ async def test_an_indexer_that_is_killed_in_the_middle_leaves_nothing_half_done(
     await check(db)
 
 
-async def test_two_that_read_the_same_write_it_once_and_the_newest(db: Postgres) -> None:
+async def test_concurrent_indexers_write_each_batch_once(db: Postgres) -> None:
     """One has read, and stands still while a text is edited and the other indexes that."""
     rng = random.Random(4)
     (place,) = await conversations(db, 1)
@@ -201,7 +201,7 @@ async def test_two_that_read_the_same_write_it_once_and_the_newest(db: Postgres)
     assert await db.value("select rev from search_positions") == 2
 
 
-async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Postgres) -> None:
+async def test_delivered_messages_are_indexed_soon(db: Postgres) -> None:
     rng = random.Random(5)
     places = await conversations(db, 2)
     indexer = Indexer(db)
@@ -213,7 +213,7 @@ async def test_what_is_told_is_indexed_soon_and_only_messages_are_noted(db: Post
         await wait_until_whole(db)
 
 
-async def test_a_database_that_hangs_up_is_asked_again(db: Postgres) -> None:
+async def test_indexer_retries_after_a_lost_connection(db: Postgres) -> None:
     rng = random.Random(6)
     places = await conversations(db, 3)
     async with at_work(Indexer(db, IndexerTunables(sweep_pause_s=0.05))):
@@ -224,7 +224,7 @@ async def test_a_database_that_hangs_up_is_asked_again(db: Postgres) -> None:
         await wait_until_whole(db)
 
 
-async def test_a_message_that_somebody_removes_just_now_is_waited_for_by_nobody(db: Postgres) -> None:
+async def test_concurrent_deletion_does_not_block_the_indexer(db: Postgres) -> None:
     """The indexer lets go at once, and tries again later: no deadlock."""
     rng = random.Random(7)
     (place,) = await conversations(db, 1)

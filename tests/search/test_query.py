@@ -38,7 +38,7 @@ PARTS = st.lists(
 
 
 @given(PARTS.map(" ".join))
-def test_whatever_is_typed_is_a_query(text: str) -> None:
+def test_any_text_is_a_valid_query(text: str) -> None:
     query = parse(text)
     asked = tsquery(query)
     assert len(asked) <= 400 * (len(text) + 10)
@@ -46,7 +46,7 @@ def test_whatever_is_typed_is_a_query(text: str) -> None:
     assert re.fullmatch(r"[()&|!*: ]*", re.sub(r"'(?:[^'\\]|''|\\\\)*'", "", asked))
 
 
-async def test_postgres_understands_what_is_asked(db: Postgres) -> None:
+async def test_generated_tsquery_is_valid(db: Postgres) -> None:
     """Many at once, and those that are hard to quote."""
     texts = [
         "a & ",
@@ -91,13 +91,13 @@ def test_filters() -> None:
 @pytest.mark.parametrize(
     "text", ["in:x", "from:", "has:%", "before:2026-13-01", "after:2026-02-29", "after:soon", "is:unread", "in: x"]
 )
-def test_what_is_no_filter_is_words(text: str) -> None:
+def test_invalid_filters_count_as_words(text: str) -> None:
     query = parse(text)
     assert query.wanted
     assert (query.conversations, query.senders, query.before, query.after, query.has) == ((), (), None, None, ())
 
 
-def test_phrases_and_what_is_not_wanted() -> None:
+def test_phrases_and_exclusions_are_parsed() -> None:
     query = parse('one "two three" -four -"five six" -in:x sev')
     assert [term.needle for term in query.wanted] == [" one ", " two three ", " sev"]
     assert [term.needle for term in query.unwanted] == [" four ", " five six ", " in x "]
@@ -107,7 +107,7 @@ def test_phrases_and_what_is_not_wanted() -> None:
     assert tsquery(query, prefix=False) == "'one' & 'two' & 'three' & 'sev' & !'four'"
 
 
-def test_nothing_to_look_for() -> None:
+def test_unselective_queries_find_nothing() -> None:
     for text in ("", "  ", "-a", f"in:{ONE}", "before:2026-01-01", "!!! ...", '""', "one two -one"):
         assert not parse(text).is_selective
     for text in ("a", "has:link", f"from:{ONE}"):
@@ -115,12 +115,12 @@ def test_nothing_to_look_for() -> None:
 
 
 @given(st.dates(datetime(1970, 1, 1, tzinfo=UTC).date()))
-def test_days_of_the_calendar(day: object) -> None:
+def test_days_are_parsed(day: object) -> None:
     expected = datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() * 1000
     assert time_of(str(day)) == expected
 
 
-def test_days_that_are_none() -> None:
+def test_invalid_days_are_not_parsed() -> None:
     for day in ((1969, 12, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0), (2026, 4, 31), (2100, 2, 29)):
         assert beginning_of(*day) is None
 
@@ -134,7 +134,7 @@ def test_a_message_is_in_every_span_of_time_around_it() -> None:
         assert not set(days(at + 1 + DAY, at + 2 + DAY)) & of_it
 
 
-def test_what_is_in_a_message() -> None:
+def test_facets_of_a_message() -> None:
     assert set(contents_of("see HTTPS://x.org", [])) == {"link"}
     assert set(contents_of("www. is none, http:// neither", [])) == set()
     assert set(contents_of("", [{"type": "image", "upload": "x", "mime": "image/png"}])) == {"file", "image"}
@@ -143,7 +143,7 @@ def test_what_is_in_a_message() -> None:
     assert set(contents_of("", [{"type": "link", "url": "https://x.org"}])) == {"link"}
 
 
-def test_long_queries_take_no_long_time() -> None:
+def test_long_queries_take_linear_time() -> None:
     """Far longer ones than are let in."""
     for text in (
         '"' * 16_384,

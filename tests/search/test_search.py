@@ -32,7 +32,7 @@ async def marked(person: Person, query: str) -> list[list[str]]:
 
 
 @covers("message.search")
-async def test_words_of_all_scripts(daemon: Daemon) -> None:
+async def test_words_of_all_scripts_are_found(daemon: Daemon) -> None:
     said = [
         "Die Größe der Straße",
         "我们明天去北京大学",
@@ -71,7 +71,7 @@ async def test_words_of_all_scripts(daemon: Daemon) -> None:
 
 
 @covers("message.search")
-async def test_filters_narrow_down(daemon: Daemon) -> None:
+async def test_filters_restrict_the_results(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, here), daemon.person("carol") as carol:
         there = (await alice.call("conversation.open", user=carol.user))["conversation"]["id"]
         await alice.send(here, "the first plan")
@@ -104,7 +104,7 @@ async def test_filters_narrow_down(daemon: Daemon) -> None:
         assert await texts(alice, "") == await texts(alice, f"in:{here}") == await texts(alice, "-plan") == []
 
 
-async def test_pages_go_to_the_end_and_a_cursor_is_of_one_query_of_one_user(daemon: Daemon) -> None:
+async def test_pages_are_complete_and_cursors_belong_to_one_query_of_one_user(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(25):
             await alice.send(conversation, f"page {number}")
@@ -128,7 +128,7 @@ async def test_pages_go_to_the_end_and_a_cursor_is_of_one_query_of_one_user(daem
             assert (await bob.refused("message.search", query="page", cursor=wrong)).code == "bad_request"
 
 
-async def test_an_edit_replaces_the_words_and_a_deletion_takes_them(daemon: Daemon, db: Postgres) -> None:
+async def test_edits_and_deletions_update_the_index(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         first = (await alice.send(conversation, "the old wording")).message
         second = (await alice.send(conversation, "a secret word")).message
@@ -148,7 +148,7 @@ async def test_an_edit_replaces_the_words_and_a_deletion_takes_them(daemon: Daem
         assert await db.value("select count(*) from search_index") == 1
 
 
-async def test_only_what_one_may_see(daemon: Daemon) -> None:
+async def test_search_finds_visible_messages_only(daemon: Daemon) -> None:
     """Who was removed, who left, who came late, who never was there; what the system says is nothing that was said."""
     async with group(daemon, 3, history="joined") as (id_, (ann, ben, eve)), daemon.person("late") as late:
         await ann.send(id_, "needle before")
@@ -172,7 +172,7 @@ async def test_only_what_one_may_see(daemon: Daemon) -> None:
         assert len(await texts(ann, sender=ann.user)) == 2
 
 
-async def test_who_has_blocked_whom_changes_nothing_of_what_was_said(daemon: Daemon) -> None:
+async def test_blocks_do_not_affect_search(daemon: Daemon) -> None:
     """As in the history."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "needle")
@@ -256,7 +256,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("transport", ["socket", "rest"])
-async def test_hostile_patterns(daemon: Daemon, transport: str) -> None:
+async def test_hostile_queries_are_harmless(daemon: Daemon, transport: str) -> None:
     """H1, H2: found or not, never an error of ours."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "a<b>x</b> 東東 it's 100% _fine_")
@@ -270,7 +270,7 @@ async def test_hostile_patterns(daemon: Daemon, transport: str) -> None:
         assert await marked(bob, "<b>x</b>") == [["b>x</b"]]
 
 
-async def test_bounds_of_the_fields(daemon: Daemon) -> None:
+async def test_field_limits_are_enforced(daemon: Daemon) -> None:
     async with daemon.pair() as (_, bob, _):
         for fields in (
             {"query": "x" * 501},
@@ -294,7 +294,7 @@ async def test_bounds_of_the_fields(daemon: Daemon) -> None:
 
 
 @covers("message.search")
-async def test_a_search_that_takes_too_long_is_given_up_and_the_next_one_works(daemon: Daemon, db: Postgres) -> None:
+async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: Postgres) -> None:
     """H1: after a second, whatever holds it up."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "needle")
@@ -318,7 +318,7 @@ async def test_a_search_that_takes_too_long_is_given_up_and_the_next_one_works(d
         assert await texts(bob, "needle") == ["needle"]
 
 
-async def test_pages_of_years_ago(daemon: Daemon, db: Postgres) -> None:
+async def test_old_messages_are_paged(daemon: Daemon, db: Postgres) -> None:
     """Every look back in time, and nothing twice."""
     async with daemon.pair() as (alice, bob, conversation):
         day, now = 86_400_000, 1_700_000_000_000

@@ -45,7 +45,7 @@ def test_every_text_has_bounded_tokens(text: str) -> None:
 
 
 @given(NASTY, NASTY, st.booleans())
-def test_highlights_lie_in_the_text_and_are_what_was_looked_for(text: str, query: str, prefix: bool) -> None:
+def test_highlights_are_within_the_text_and_match_the_query(text: str, query: str, prefix: bool) -> None:
     term = term_of(query, prefix=prefix)
     if term is None:
         assert fold(query).strip(" ") == ""
@@ -66,7 +66,7 @@ def test_highlights_lie_in_the_text_and_are_what_was_looked_for(text: str, query
 
 
 @given(NASTY, st.data())
-def test_what_stands_in_a_text_is_found_in_it(text: str, data: st.DataObject) -> None:
+def test_every_substring_of_words_is_found(text: str, data: st.DataObject) -> None:
     """Any run of whole words, however its form is normalized, and any part of a run without spaces."""
     words = text.split()
     if words:
@@ -79,7 +79,7 @@ def test_what_stands_in_a_text_is_found_in_it(text: str, data: st.DataObject) ->
 
 
 @given(st.text(st.characters(codec="utf-8", categories=("L", "Nd", "Zs")), max_size=40))
-def test_composed_or_not_it_is_the_same(text: str) -> None:
+def test_composed_and_decomposed_texts_are_equal(text: str) -> None:
     assert fold(unicodedata.normalize("NFC", text)) == fold(
         unicodedata.normalize("NFC", unicodedata.normalize("NFD", text))
     )
@@ -103,11 +103,11 @@ def test_composed_or_not_it_is_the_same(text: str) -> None:
         ("กำ", "ก\u0e4d\u0e32"),
     ],
 )
-def test_what_counts_as_the_same(one: str, other: str) -> None:
+def test_equivalent_spellings_match(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 
 
-def test_what_does_not() -> None:
+def test_different_spellings_do_not_match() -> None:
     assert fold("かぎ") != fold("かき")
     assert fold("ไม่") != fold("ไม")
     assert fold("की") != fold("का")
@@ -136,7 +136,7 @@ def test_words_have_edges_and_beginnings_three_letters() -> None:
         assert (query, highlights(text, [term])) == (query, expected)
 
 
-def test_unwanted_and_wanted() -> None:
+def test_required_and_excluded_terms_are_applied() -> None:
     one, two = term_of("one"), term_of("two")
     assert one is not None
     assert two is not None
@@ -163,7 +163,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_long_texts_take_no_long_time(text: str) -> None:
+def test_long_texts_take_linear_time(text: str) -> None:
     """Milliseconds; what is not linear takes minutes here."""
     query = term_of(text)
     began = time.process_time()
@@ -176,7 +176,7 @@ def test_long_texts_take_no_long_time(text: str) -> None:
     assert len(spans) <= MAX_HIGHLIGHTS
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_cache_is_bounded() -> None:
     for start in range(0, 0x110000, 0x8000):
         fold("".join(chr(code) for code in range(start, start + 0x8000) if not 0xD800 <= code < 0xE000))
         assert len(FOLDS) <= MAX_KNOWN

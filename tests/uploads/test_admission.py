@@ -42,7 +42,7 @@ async def test_slots_are_released() -> None:
     assert (slots.held, slots._files.total) == (0, 0)
 
 
-async def test_memory_is_bounded_and_given_back() -> None:
+async def test_memory_is_bounded_and_released() -> None:
     slots = UploadSlots(UploadSettings())
     with slots.reserve(somebody(1), owner(1)) as one, slots.reserve(somebody(2), owner(2)) as other:
         one.reserve_bytes(MAX_BYTES - 10)
@@ -55,7 +55,7 @@ async def test_memory_is_bounded_and_given_back() -> None:
         one.reserve_bytes(MAX_BYTES)
 
 
-async def test_a_rate_for_each() -> None:
+async def test_upload_rate_is_limited_per_user() -> None:
     slots = UploadSlots(UploadSettings(user_per_minute=2))
     for number in (1, 1, 2):
         with slots.reserve(somebody(number), owner(number)):
@@ -66,7 +66,7 @@ async def test_a_rate_for_each() -> None:
     assert 0 < (caught.value.retry_after or 0) <= 30
 
 
-async def test_one_address_cannot_take_all_slots_or_memory() -> None:
+async def test_one_address_cannot_use_all_slots_or_memory() -> None:
     """However many accounts it uses."""
     slots = UploadSlots(UploadSettings())
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ async def test_one_address_cannot_take_all_slots_or_memory() -> None:
         other.reserve_bytes(MAX_BYTES // ADDRESS_DIVISOR)
 
 
-async def test_pictures_of_one_are_decoded_one_after_the_other_while_others_go_on() -> None:
+async def test_images_of_one_user_are_decoded_one_at_a_time() -> None:
     slots = UploadSlots(UploadSettings())
     async with slots.decoding(owner(1, "a")), slots.decoding(owner(2, "b")):
         for another in (owner(1, "c"), owner(3, "a")):

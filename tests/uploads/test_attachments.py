@@ -69,7 +69,7 @@ HOSTS = (
 )  # fmt: skip
 
 
-async def test_a_link_to_any_host_that_can_exist(daemon: Daemon) -> None:
+async def test_links_to_any_valid_host_are_accepted(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         for host in HOSTS:
             link = {"type": "link", "url": f"HTTPS://{host}/%20?q=[1]&r='#top"}
@@ -116,7 +116,7 @@ async def test_only_an_upload_or_a_web_link_is_an_attachment(daemon: Daemon) -> 
         assert (await alice.call("schedule.list"))["items"] == []
 
 
-async def test_others_are_shown_the_facts_of_the_upload_everywhere(daemon: Daemon) -> None:
+async def test_attachments_show_the_facts_of_the_upload(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         image, film, pdf = [
             await uploaded(daemon, alice, data, name)
@@ -161,7 +161,7 @@ async def shown_everywhere(
     assert (await person.call("message.history", **place))["items"][-1]["attachments"] == expected
 
 
-async def test_an_edit_and_a_scheduled_message_keep_them(daemon: Daemon) -> None:
+async def test_edited_and_scheduled_messages_keep_attachments(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         image = await uploaded(daemon, alice, picture())
         sent = await alice.send(conversation, "look", attachments=[{"upload": image["id"]}])
@@ -178,7 +178,7 @@ async def test_an_edit_and_a_scheduled_message_keep_them(daemon: Daemon) -> None
         assert new["attachments"] == [facts(image, "file")]
 
 
-async def test_a_report_keeps_the_facts(daemon: Daemon) -> None:
+async def test_report_keeps_attachment_facts(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         image = await uploaded(daemon, bob, picture())
         bad = await bob.send(conversation, "bad", attachments=[{"upload": image["id"]}])

@@ -95,7 +95,7 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield opened
 
 
-async def test_what_was_put_is_read_in_any_part(blobs: Blobs) -> None:
+async def test_stored_blob_is_readable_in_any_range(blobs: Blobs) -> None:
     key, data = new_key(), bytes(range(256)) * 1000
     await blobs.put(key, data)
     assert await blobs.read(key, 0, len(data)) == data
@@ -104,7 +104,7 @@ async def test_what_was_put_is_read_in_any_part(blobs: Blobs) -> None:
     assert await blobs.read(key, len(data) - 5, 100) == data[-5:]
 
 
-async def test_nothing_is_missing(blobs: Blobs) -> None:
+async def test_missing_blob_raises(blobs: Blobs) -> None:
     key = new_key()
     with pytest.raises(BlobMissing):
         await blobs.read(key, 0, 10)
@@ -116,7 +116,7 @@ async def test_nothing_is_missing(blobs: Blobs) -> None:
         await blobs.read(key, 5, 10)
 
 
-async def test_what_is_deleted_is_gone_and_may_be_deleted_again(blobs: Blobs) -> None:
+async def test_deletion_is_idempotent(blobs: Blobs) -> None:
     one, other = new_key(), new_key()
     await blobs.put(one, b"one")
     await blobs.put(other, b"other")
@@ -127,7 +127,7 @@ async def test_what_is_deleted_is_gone_and_may_be_deleted_again(blobs: Blobs) ->
     assert await blobs.read(other, 0, 100) == b"other"
 
 
-async def test_the_last_one_counts(blobs: Blobs) -> None:
+async def test_last_write_wins(blobs: Blobs) -> None:
     key = new_key()
     for data in (b"a long one", b"short"):
         await blobs.put(key, data)
@@ -137,13 +137,13 @@ async def test_the_last_one_counts(blobs: Blobs) -> None:
 @pytest.mark.parametrize(
     "key", ["", "../../etc/passwd", "a" * 39, "A" * 40, "a" * 40 + "\n", "a" * 39 + "/", "deleted:x"]
 )
-async def test_nothing_else_is_a_key(blobs: Blobs, key: str) -> None:
+async def test_invalid_keys_are_rejected(blobs: Blobs, key: str) -> None:
     for call in (lambda: blobs.put(key, b"x"), lambda: blobs.read(key, 0, 1), lambda: blobs.delete(key)):
         with pytest.raises(ValueError, match="not a valid file key"):
             await call()
 
 
-async def test_many_at_once(blobs: Blobs) -> None:
+async def test_concurrent_operations_succeed(blobs: Blobs) -> None:
     keys = [new_key() for _ in range(20)]
 
     async def there_and_back(key: str) -> None:
@@ -159,14 +159,14 @@ async def test_many_at_once(blobs: Blobs) -> None:
 # --- the folder alone ---------------------------------------------------------------------------------------------
 
 
-async def test_a_folder_shows_nothing_half(tmp_path: Path) -> None:
+async def test_folder_store_writes_atomically(tmp_path: Path) -> None:
     folder, key = Folder(tmp_path), new_key()
     await folder.put(key, b"x" * 100)
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [path_of(key)]
     assert (tmp_path / path_of(key)).stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_disk_that_does_not_work_is_unavailable(tmp_path: Path) -> None:
+async def test_failing_disk_is_unavailable(tmp_path: Path) -> None:
     folder, key = Folder(tmp_path), new_key()
     (tmp_path / key[:2]).touch()
     for call in (lambda: folder.put(key, b"x"), lambda: folder.read(key, 0, 1), lambda: folder.delete(key)):
@@ -178,7 +178,7 @@ async def test_a_disk_that_does_not_work_is_unavailable(tmp_path: Path) -> None:
 # --- the bucket alone ---------------------------------------------------------------------------------------------
 
 
-async def test_amazons_own_client_sees_the_same(s3_endpoint: str) -> None:
+async def test_botocore_reads_the_same_objects(s3_endpoint: str) -> None:
     key = new_key()
     async with new_client() as http:
         await Bucket(replace(BUCKET, s3_endpoint=s3_endpoint), http).put(key, b"hello")
@@ -195,7 +195,7 @@ async def check_away(endpoint: str, message: str = "the file store is unreachabl
             assert (caught.value.code, caught.value.message) == ("unavailable", message)
 
 
-async def test_a_bucket_that_is_away() -> None:
+async def test_unreachable_bucket_is_unavailable() -> None:
     await check_away(f"http://127.0.0.1:{free_port()}")
 
 
@@ -208,20 +208,20 @@ def answering(status: int, body: bytes = b"", *headers: tuple[bytes, bytes]) -> 
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 403, 500, 503])
-async def test_a_bucket_that_refuses_or_sends_us_elsewhere(status: int, s3_endpoint: str) -> None:
+async def test_bucket_that_refuses_or_redirects_is_unavailable(status: int, s3_endpoint: str) -> None:
     app = answering(status, b"<Error>no</Error>", (b"location", s3_endpoint.encode()))
     async with served(app) as door:  # type: ignore[arg-type]
         await check_away(f"http://{door.host}:{door.port}", "the file store does not work")
 
 
-async def test_no_more_is_read_than_was_asked_for() -> None:
+async def test_response_is_read_up_to_the_requested_size() -> None:
     async with served(answering(206, b"x" * 1_000_000)) as door, new_client() as http:  # type: ignore[arg-type]
         bucket = Bucket(replace(BUCKET, s3_endpoint=f"http://{door.host}:{door.port}"), http)
         assert await bucket.read(new_key(), 0, 10) == b"x" * 10
 
 
 @pytest.mark.parametrize("name", ["s3_endpoint", "s3_bucket", "s3_key", "s3_secret"])
-async def test_half_a_bucket_is_none(name: str) -> None:
+async def test_incomplete_bucket_settings_are_rejected(name: str) -> None:
     whole = replace(BUCKET, s3_endpoint="https://s3.test")
     with pytest.raises(BlobsError, match=f"uploads.{name}"):
         async with open_blobs(Config().using(replace(whole, **{name: ""}))):

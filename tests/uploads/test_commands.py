@@ -25,7 +25,7 @@ def files(daemon: Daemon) -> list[Path]:
 
 
 @covers("upload.delete")
-async def test_the_owner_takes_it_away(daemon: Daemon) -> None:
+async def test_owner_removes_an_upload(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         token = alice.account.access_token
         ids = [(await stored(daemon, token, PDF))["id"] for _ in range(2)]
@@ -38,7 +38,7 @@ async def test_the_owner_takes_it_away(daemon: Daemon) -> None:
 
 
 @covers("upload.delete", "not_found")
-async def test_nobody_else_does(daemon: Daemon) -> None:
+async def test_only_the_owner_can_remove_an_upload(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         id_ = (await stored(daemon, alice.account.access_token, PDF))["id"]
         await use(daemon, id_, conversation)
@@ -89,7 +89,7 @@ async def add(db: Postgres, folder: Folder, key: str, age: int, *, used: bool = 
     return id_
 
 
-async def test_the_sweep_takes_what_nothing_uses_after_a_day(db: Postgres, tmp_path: Path) -> None:
+async def test_sweep_removes_unused_uploads_after_a_day(db: Postgres, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     keys = [digit * 40 for digit in "abcdef"]
     await add(db, folder, keys[0], 2 * DAY)
@@ -115,7 +115,7 @@ async def test_rows_of_removed_files_are_deleted_after_a_month(db: Postgres, tmp
     assert await db.value("select key from uploads") == "b" * 40
 
 
-async def test_the_sweep_is_bounded_and_goes_on_where_it_stopped(db: Postgres, tmp_path: Path) -> None:
+async def test_sweep_is_bounded_and_continues(db: Postgres, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     for number in range(5):
         await add(db, folder, f"{number:040x}", 2 * DAY)
@@ -127,7 +127,7 @@ async def test_the_sweep_is_bounded_and_goes_on_where_it_stopped(db: Postgres, t
     assert left == [3, 1, 0, 0]
 
 
-async def test_the_sweep_leaves_what_somebody_is_about_to_use(db: Postgres, dsn: str, tmp_path: Path) -> None:
+async def test_sweep_keeps_uploads_that_are_being_attached(db: Postgres, dsn: str, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     id_ = await add(db, folder, "a" * 40, 2 * DAY)
     sweep = Sweep(House(db, folder))  # type: ignore[arg-type]
@@ -144,7 +144,7 @@ async def test_the_sweep_leaves_what_somebody_is_about_to_use(db: Postgres, dsn:
     assert await db.value("select removed_at is null from uploads") is False
 
 
-async def test_a_store_that_is_away_ends_nothing(config: Config, daemon: Daemon) -> None:
+async def test_unreachable_store_does_not_stop_the_sweep(config: Config, daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     id_ = (await stored(daemon, account.access_token, PDF))["id"]
     folder = Path(config.data.dir) / "uploads"

@@ -58,7 +58,7 @@ def test_every_file_has_one_of_the_types(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in MODES.items() for mode in modes])
-def test_all_kinds_of_pixels(kind: str, mode: str) -> None:
+def test_all_pixel_modes_are_encoded(kind: str, mode: str) -> None:
     mime = next(mime for mime, name in KINDS.items() if name == kind)
     data = picture(kind, (21, 13), mode)
     assert measure(data, mime) == (21, 13, 1)
@@ -70,7 +70,7 @@ def test_all_kinds_of_pixels(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP"])
-def test_what_is_transparent_stays_so(kind: str) -> None:
+def test_transparency_is_kept(kind: str) -> None:
     mime = next(mime for mime, name in KINDS.items() if name == kind)
     out = BytesIO()
     half = Image.new("RGBA", (10, 10), (255, 0, 0, 255))
@@ -84,7 +84,7 @@ def test_what_is_transparent_stays_so(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_films_keep_frames_times_and_loops(kind: str, mode: str) -> None:
+def test_animations_keep_frames_durations_and_loops(kind: str, mode: str) -> None:
     mime = f"image/{kind.lower()}"
     made, _, _ = reencode(film(kind, 6, mode=mode), mime, 10_000)
     assert measure(made, mime).frames == 6
@@ -102,7 +102,7 @@ def test_an_animated_png_becomes_its_first_frame() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SAMPLES), st.data())
-def test_damage_is_refused_or_mended(sample: bytes, data: st.DataObject) -> None:
+def test_damaged_images_are_refused_or_repaired(sample: bytes, data: st.DataObject) -> None:
     """One byte changed, or a part taken out: an image or a refusal, and nothing else."""
     at = data.draw(st.integers(6, len(sample) - 1))
     damaged = bytearray(sample)
@@ -121,7 +121,7 @@ def test_damage_is_refused_or_mended(sample: bytes, data: st.DataObject) -> None
 
 
 @given(st.sampled_from(IMAGES), st.binary(max_size=300))
-def test_headers_of_anything(mime: str, data: bytes) -> None:
+def test_arbitrary_headers_are_measured_or_refused(mime: str, data: bytes) -> None:
     try:
         assert measure(data, mime).pixels > 0
     except BadImage as error:
@@ -129,7 +129,7 @@ def test_headers_of_anything(mime: str, data: bytes) -> None:
 
 
 @given(st.text(max_size=400))
-def test_labels(name: str) -> None:
+def test_file_names_become_labels(name: str) -> None:
     kept = label(name)
     if kept is not None:
         assert 1 <= len(kept) <= 200

@@ -24,7 +24,7 @@ from tests.uploads.test_commands import use
 OTHER_SECRET = "another-tenant's-secret-of-32-bytes"
 
 
-async def test_a_file_comes_back_as_it_was(daemon: Daemon) -> None:
+async def test_file_is_returned_unchanged(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     answer = await stored(daemon, account.access_token, PDF, "Tickets für uns.pdf")
     assert set(answer) == {"t", *Upload.__struct_fields__}
@@ -41,7 +41,7 @@ async def test_a_file_comes_back_as_it_was(daemon: Daemon) -> None:
     )
 
 
-async def test_a_picture_is_encoded_anew_and_may_be_shown(daemon: Daemon) -> None:
+async def test_image_is_re_encoded_and_displayed_inline(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     for kind in ("PNG", "JPEG", "GIF", "WEBP"):
         answer = await stored(daemon, account.access_token, picture(kind, (40, 30)))
@@ -54,7 +54,7 @@ async def test_a_picture_is_encoded_anew_and_may_be_shown(daemon: Daemon) -> Non
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP"])
-async def test_what_moves_goes_on_moving(daemon: Daemon, kind: str) -> None:
+async def test_animation_is_kept(daemon: Daemon, kind: str) -> None:
     account = await sign_up(daemon.addresses.http)
     answer = await stored(daemon, account.access_token, film(kind, 7))
     got = await fetched(daemon, account.access_token, answer["id"])
@@ -62,14 +62,14 @@ async def test_what_moves_goes_on_moving(daemon: Daemon, kind: str) -> None:
         assert image.n_frames == 7
 
 
-async def test_the_other_name_of_the_field_and_no_file_name(daemon: Daemon) -> None:
+async def test_field_image_and_missing_file_name_are_accepted(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     assert (await upload(daemon, account.access_token, picture(), field="image")).body["mime"] == "image/png"
     assert (await upload(daemon, account.access_token, b"just bytes", name=None)).body["name"] is None
     assert (await upload(daemon, account.access_token, b"", name="empty")).body["size"] == 0
 
 
-async def test_nothing_without_a_token_that_counts(daemon: Daemon) -> None:
+async def test_upload_and_download_need_a_valid_token(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     id_ = (await stored(daemon, account.access_token, PDF))["id"]
     old = daemon.token(account.user, exp=1)
@@ -82,7 +82,7 @@ async def test_nothing_without_a_token_that_counts(daemon: Daemon) -> None:
     assert (await fetched(daemon, account.access_token, id_)).status == 401
 
 
-async def test_members_of_a_conversation_that_uses_it_may_read_it(daemon: Daemon) -> None:
+async def test_members_of_a_conversation_that_uses_a_file_can_read_it(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as carol:
         id_ = (await stored(daemon, alice.account.access_token, PDF))["id"]
         assert (await fetched(daemon, bob.account.access_token, id_)).status == 404
@@ -94,7 +94,7 @@ async def test_members_of_a_conversation_that_uses_it_may_read_it(daemon: Daemon
         assert (await fetched(daemon, bob.account.access_token, id_)).status == 404
 
 
-async def test_what_one_may_not_read_all_looks_the_same(config: Config) -> None:
+async def test_unreadable_and_unknown_files_look_the_same(config: Config) -> None:
     two = config.using_named(TenantSettings, {"other": TenantSettings(secret=OTHER_SECRET)})
     async with running(two) as daemon:
         alice, bob = await sign_up(daemon.addresses.http), await sign_up(daemon.addresses.http)
@@ -113,7 +113,7 @@ async def test_what_one_may_not_read_all_looks_the_same(config: Config) -> None:
         assert all(head == heads[0] for head in heads)
 
 
-async def test_one_range_at_a_time(daemon: Daemon) -> None:
+async def test_single_range_is_served(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     answer = await stored(daemon, account.access_token, MP4)
     size = len(MP4)
@@ -135,12 +135,12 @@ async def test_one_range_at_a_time(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(("text", "size"), [("bytes=-0", 5), ("bytes=0-", 0), ("bytes=5-", 5)])
-def test_ranges_of_nothing(text: str, size: int) -> None:
+def test_unsatisfiable_range_is_416(text: str, size: int) -> None:
     with pytest.raises(Unsatisfiable):
         wanted(text, size)
 
 
-async def test_what_is_known_already_is_not_sent_again(daemon: Daemon) -> None:
+async def test_matching_etag_is_304(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     id_ = (await stored(daemon, account.access_token, PDF))["id"]
     etag = (await fetched(daemon, account.access_token, id_)).headers["etag"]
@@ -150,7 +150,7 @@ async def test_what_is_known_already_is_not_sent_again(daemon: Daemon) -> None:
     assert (await fetched(daemon, account.access_token, id_, If_None_Match='"x"')).status == 200
 
 
-async def test_only_the_head(daemon: Daemon) -> None:
+async def test_head_returns_headers_only(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     id_ = (await stored(daemon, account.access_token, PDF))["id"]
     lines = f"HEAD /v1/uploads/{id_} HTTP/1.1\nAuthorization: Bearer {account.access_token}"
@@ -158,7 +158,7 @@ async def test_only_the_head(daemon: Daemon) -> None:
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(PDF)))
 
 
-async def test_a_large_file_comes_in_parts(config: Config) -> None:
+async def test_large_file_is_sent_in_parts(config: Config) -> None:
     async with running(config.using(replace(config.get(UploadSettings), max_bytes=4 * 2**20))) as daemon:
         account = await sign_up(daemon.addresses.http)
         data = bytes(range(256)) * (3 * 2**12) + b"end"
@@ -167,7 +167,7 @@ async def test_a_large_file_comes_in_parts(config: Config) -> None:
         assert hashlib.sha256(got.body).digest() == hashlib.sha256(data).digest()
 
 
-async def test_the_address_is_the_one_that_was_configured(config: Config) -> None:
+async def test_file_url_uses_the_configured_base(config: Config) -> None:
     settings = replace(config, http=replace(config.http, public_url="https://files.example.org/"))
     async with running(settings) as daemon:
         account = await sign_up(daemon.addresses.http)
@@ -177,7 +177,7 @@ async def test_the_address_is_the_one_that_was_configured(config: Config) -> Non
         assert answer.body["url"] == f"https://files.example.org/v1/uploads/{answer.body['id']}"
 
 
-async def test_files_are_for_this_user_only(config: Config, daemon: Daemon) -> None:
+async def test_files_are_readable_by_this_account_only(config: Config, daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     key = (await stored(daemon, account.access_token, PDF))["key"]
     folder = Path(config.data.dir) / "uploads"

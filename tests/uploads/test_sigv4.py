@@ -16,7 +16,7 @@ from chatd.uploads.sigv4 import Credentials, signed
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
 
 
-def test_the_example_of_the_documentation() -> None:
+def test_signature_matches_the_aws_example() -> None:
     headers = {"range": "bytes=0-9"}
     fields = signed(EXAMPLE, "GET", "examplebucket.s3.amazonaws.com", "/test.txt", headers, b"", "20130524T000000Z")
     assert fields["authorization"] == (
@@ -32,7 +32,7 @@ def test_the_example_of_the_documentation() -> None:
     st.text("abcdef0123456789", min_size=1),
     st.integers(1, 9999),
 )
-def test_it_is_what_amazons_own_client_would_sign(method: str, body: bytes, key: str, port: int) -> None:
+def test_signature_matches_botocore(method: str, body: bytes, key: str, port: int) -> None:
     host, path = f"files.test:{port}", f"/bucket/{key}"
     request = AWSRequest(method, f"http://{host}{path}", headers={"range": "bytes=1-2"}, data=body)
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -69,19 +69,19 @@ def test_every_command_is_read_as_it_was_written(codec: Codec, kind: type[Comman
     + [("events", kind) for kind in EVENTS],
     ids=lambda part: part if isinstance(part, str) else tag_of(part),
 )
-def test_the_wire_is_as_it_was_agreed_on(group: str, kind: type[Struct]) -> None:
+def test_golden_vectors_are_unchanged(group: str, kind: type[Struct]) -> None:
     known = agreed()[group].get(tag_of(kind))
     assert known == vector_of(kind), "the protocol changes; if that is meant, run `python -m tests.golden.vectors`"
 
 
-def test_nothing_that_was_agreed_on_is_gone() -> None:
+def test_golden_vectors_are_complete() -> None:
     assert {group: set(tags) for group, tags in agreed().items()} == {
         group: set(tags) for group, tags in vectors().items()
     }
 
 
 @pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
-def test_any_command_survives_the_way_in_both_codecs(kind: type[Command]) -> None:
+def test_commands_survive_a_round_trip_in_both_codecs(kind: type[Command]) -> None:
     @given(anything(kind))
     def check(command: Command) -> None:
         for codec in (MSGPACK, JSON):
@@ -92,7 +92,7 @@ def test_any_command_survives_the_way_in_both_codecs(kind: type[Command]) -> Non
 
 @BOTH
 @pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
-def test_a_damaged_frame_raises_nothing_but_what_is_declared(codec: Codec, kind: type[Command]) -> None:
+def test_damaged_frame_raises_declared_errors_only(codec: Codec, kind: type[Command]) -> None:
     whole = frame_of(kind, codec.name)
     for end in range(len(whole)):
         with pytest.raises((NotAFrame, Refused)):
@@ -126,13 +126,13 @@ def test_an_id_is_a_positive_integer_of_32_bits(codec: Codec, frame_id: Any) -> 
         ({"ts": 1}, "$: object missing required field t"),
     ],
 )
-def test_a_refusal_names_the_place(codec: Codec, body: Any, message: str) -> None:
+def test_refusal_contains_the_path(codec: Codec, body: Any, message: str) -> None:
     refused = refusal(codec, body)
     assert (refused.code, refused.message) == ("bad_request", message)
 
 
 @BOTH
-def test_a_refusal_does_not_repeat_what_was_sent_at_length(codec: Codec) -> None:
+def test_refusal_shortens_values_of_the_client(codec: Codec) -> None:
     assert len(refusal(codec, {"t": "ping", "ts": 1, "x" * 50_000: 1}).message) < 500
     assert len(refusal(codec, {"t": "y" * 50_000}).message) < 500
     assert refusal(codec, {"t": "no.such"}).code == "unknown_command"
@@ -155,14 +155,14 @@ def test_nesting_is_counted_from_the_command(codec: Codec) -> None:
 
 
 @BOTH
-def test_free_form_fields_hold_so_many_values(codec: Codec) -> None:
+def test_free_form_fields_are_bounded(codec: Codec) -> None:
     send = example_body(SendMessage)
     fits = {"a": [0] * (MAX_VALUES - 2)}
     assert sent(decode(codec, encode(codec, [ID, {**send, "meta": fits}]))).meta == fits
     assert "more than 2000 values" in refusal(codec, {**send, "meta": {"a": [0] * 20_000}}).message
 
 
-def test_lists_of_a_declared_type_are_as_long_as_their_type_says() -> None:
+def test_typed_lists_are_bounded_by_their_type() -> None:
     for count in (2560, 10_000):
         body = {**example_body(CreateConversation), "members": [NOBODY] * count}
         command = decode(MSGPACK, encode(MSGPACK, [ID, body]))
@@ -193,12 +193,12 @@ def test_only_untyped_fields_are_visited() -> None:
         ("count", 2**63),
     ],
 )
-def test_what_types_leave_open_is_refused(field: str, value: Any) -> None:
+def test_values_beyond_the_types_are_refused(field: str, value: Any) -> None:
     assert refusal(ODD["chatd.v1.msgpack"], {"t": "odd", field: value}).message.startswith(f"$.{field}")
 
 
 @pytest.mark.parametrize("codec", list(ODD.values()), ids=lambda codec: codec.name)
-def test_what_fits_a_bigint_and_a_float_is_taken(codec: Codec) -> None:
+def test_bigint_and_float_values_are_accepted(codec: Codec) -> None:
     for odd in (
         Odd(count=-(2**63)),
         Odd(count=2**63 - 1),
@@ -219,7 +219,7 @@ def test_nul_is_found_wherever_text_can_be(codec: Codec) -> None:
 @pytest.mark.parametrize(
     "text", [rb"\ud800", rb"\udc00", rb"\ud800\ud800", rb"\ud83d x", b"\xed\xa0\x80", b"\xff", b"\xc0\xaf"]
 )
-def test_half_a_character_is_no_text(text: bytes) -> None:
+def test_lone_surrogate_is_refused(text: bytes) -> None:
     with pytest.raises((NotAFrame, Refused)):
         decode(ODD["chatd.v1.json"], b'[7,{"t":"odd","text":"%s"}]' % text)
     with pytest.raises((NotAFrame, Refused)):
@@ -231,7 +231,7 @@ def test_a_pair_of_surrogates_is_one_character() -> None:
 
 
 @BOTH
-def test_text_comes_through_byte_by_byte(codec: Codec) -> None:
+def test_text_is_returned_unchanged(codec: Codec) -> None:
     send = example_body(SendMessage)
     for text in ("👩‍👩‍👧‍👦", "\u202egnp.exe", "e" + "\u0301" * 15_000, "\ufeff", "\u2028", "\x01\x1b[2J\x7f"):
         assert sent(decode(codec, encode(codec, [ID, {**send, "text": text}]))).text == text
@@ -245,6 +245,6 @@ def test_answers_carry_the_id_and_events_none(codec: Codec) -> None:
     assert decoder.decode(codec.encode_event(event)) == [0, msgspec.to_builtins(event)]
 
 
-def test_what_is_no_json_is_told_so() -> None:
+def test_invalid_json_is_reported() -> None:
     with pytest.raises(NotAFrame, match=r"^\$: JSON is malformed"):
         JSON.open_envelope(b"nonsense")

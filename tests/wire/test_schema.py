@@ -51,7 +51,7 @@ def find(document: Any, reference: str) -> Any:
 
 
 @pytest.mark.parametrize("document", [SCHEMA, OPENAPI], ids=["json schema", "openapi"])
-def test_all_references_lead_somewhere(document: Any) -> None:
+def test_schema_references_resolve(document: Any) -> None:
     found = set(references(document))
     assert found
     for place in found:
@@ -183,7 +183,7 @@ def test_the_documents_are_json() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.tag)
-def test_the_reference_says_all_of_a_command(row: Any) -> None:
+def test_reference_describes_commands_completely(row: Any) -> None:
     section = TEXT.partition(f"### `{row.tag}`\n")[2].partition("\n### ")[0]
     for name in row.command.__struct_fields__:
         assert f"| `{name}` |" in section
@@ -193,7 +193,7 @@ def test_the_reference_says_all_of_a_command(row: Any) -> None:
     assert f"(#{row.result.__name__.lower()})" in section
 
 
-def test_the_reference_has_both_tables_and_no_dead_link() -> None:
+def test_reference_has_both_tables_and_valid_links() -> None:
     for code in REFUSALS:
         assert f"| `{code}` |" in TEXT
     for close in CLOSES.values():
@@ -207,7 +207,7 @@ def test_the_reference_has_both_tables_and_no_dead_link() -> None:
     assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) - anchors == set()
 
 
-def test_every_frame_in_the_reference_is_one() -> None:
+def test_frames_in_the_reference_are_valid() -> None:
     """What can be pasted into a client must be what a client can send."""
     codec = codecs(REGISTRY.on_socket)["chatd.v1.json"]
     sent = [line[6:] for line in TEXT.splitlines() if line.startswith("    > [7,")]
@@ -240,7 +240,7 @@ class Told(Event, tag="told"):
     maybe: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def test_a_new_feature_needs_nothing_here() -> None:
+def test_new_feature_needs_no_change_of_the_reference_code() -> None:
     class Row:
         tag, command, refuses, http, socket, cost = "lonely", Lonely, (), "", True, 1.0
         result: type[Result] = Ok

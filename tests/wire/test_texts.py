@@ -22,7 +22,7 @@ def open_fields(kind: type[Command]) -> list[str]:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
-def test_a_free_text_declares_what_it_is_for(row: Row) -> None:
+def test_free_texts_declare_their_kind(row: Row) -> None:
     """What an admin writes is the operator's own word, and passes no filter."""
     if row.guard is not Guard.ADMIN:
         assert open_fields(row.command) == [], "declare it: see chatd/wire/texts.py"
@@ -38,12 +38,12 @@ class Careless(Command, tag="careless"):
     title: Annotated[str, Meta(extra=NAME)] | None = None
 
 
-def test_one_that_does_not_is_found() -> None:
+def test_undeclared_free_text_is_found() -> None:
     assert open_fields(Careless) == ["motto", "places", "places", "inner", "inner"]
     assert text_fields(Careless) == (("title", TextKind.NAME),)
 
 
-def test_what_others_read_is_known() -> None:
+def test_texts_that_others_read_are_declared() -> None:
     """A change here is a change of what the filters see."""
     read = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.MESSAGE)
     found = {(tag_of(row.command), name) for row in ROWS for name, kind in text_fields(row.command) if kind in read}
@@ -78,7 +78,7 @@ def named_as_a_time(field: inspect.Field) -> bool:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
-def test_a_point_in_time_is_declared_as_one(row: Row) -> None:
+def test_times_are_declared(row: Row) -> None:
     form = inspect.type_info(row.command)
     assert isinstance(form, inspect.StructType)
     named = {field.encode_name for field in form.fields if named_as_a_time(field)}
