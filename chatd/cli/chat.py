@@ -212,7 +212,7 @@ class Terminal:
                 self._say("  the connection was lost; try again")
 
     async def _read(self, client: Client, line: str) -> bool:
-        """False to stop."""
+        """Process a line. Returns False to stop."""
         if line.startswith("/"):
             return await self._run_command(client, *line.split(maxsplit=1))
         if line and self._current is None:
@@ -224,7 +224,7 @@ class Terminal:
         return True
 
     async def _run_command(self, client: Client, command: str, argument: str = "") -> bool:
-        """False to stop."""
+        """Run a command of the user. Returns False to stop."""
         if command == "/to" and argument:
             await self._open_conversation(client, argument.strip())
         elif command == "/list":
@@ -343,7 +343,7 @@ def socket_url(http: str) -> str:
 
 
 async def lines() -> AsyncIterator[str]:
-    """Lines from standard input, until its end; waiting for one does not keep the program from ending.
+    """Lines from standard input, until its end. Waiting for a line does not block the end of the program.
 
     Bytes that are not UTF-8 are replaced.
     """

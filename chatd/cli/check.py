@@ -178,7 +178,7 @@ async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
 
 
 def data(config: Config) -> Iterator[Finding]:
-    """The data folder, where something is kept in it."""
+    """The finding about the data folder, if an embedded server uses it."""
     if uses_embedded_postgres(config) or uses_embedded_redis(config):
         yield folder_finding("data folder", Path(config.data.dir), "data.dir", "data.folder")
 

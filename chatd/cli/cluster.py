@@ -59,9 +59,9 @@ async def notify_nodes(config: Config, message: ControlMessage) -> None:
 
 
 async def close_sessions(config: Config, tenant: str, user: str, close: str, at: int) -> None:
-    """On all nodes.
+    """Close the sessions of a user on all nodes.
 
-    `at`: when the reason was committed, in milliseconds; from there the time counts until they are closed.
+    `at`: when the reason was committed, in milliseconds; the time until they are closed is measured from there.
     """
     await notify_nodes(config, control_messages.CloseUserSessions(tenant, user, close, None, at))
 

@@ -161,7 +161,7 @@ async def clocks_of(db: Postgres, redis: Redis, postgres_is_ok: bool) -> dict[st
 
 
 def disk(folder: Path) -> list[Finding]:
-    """Of this machine's data folder, when there is one that can be seen."""
+    """The finding about the disk of the data folder, if the folder is on this machine."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:

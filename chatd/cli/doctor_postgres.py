@@ -71,7 +71,7 @@ async def try_a_write(db: Postgres) -> Finding:
 
 
 def judge_replicas(rows: Sequence[Row]) -> Finding:
-    """There may be no replicas."""
+    """Report replicas, if there are any."""
     late = [row for row in rows if row["state"] not in ("streaming", None) or (row["behind"] or 0) > MAX_LAG_BYTES]
     detail = "; ".join(
         f"{row['name'] or 'no name'}: {row['state'] or 'state not visible to this role'}, {row['sync'] or 'unknown'}"

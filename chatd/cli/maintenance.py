@@ -61,7 +61,7 @@ def drain(
 
 
 async def start_drain(config: Config, node: str, seconds: float) -> None:
-    """Write the audit log entry, then order the drain. Raises Refused."""
+    """Write the audit log entry, then start the drain. Raises Refused."""
     async with databases(config) as (db, redis):
         running = await recent(redis)
         if not running:

@@ -24,7 +24,7 @@ JOINERS = "\u200c\u200d"
 
 
 def printable(text: str, keep: str = "") -> str:
-    """In one line, except for the signs to `keep`."""
+    """Replace unprintable characters, except those in `keep`. The result is one line."""
     return "".join(
         sign if sign.isprintable() or sign in JOINERS or sign in keep else "?" for sign in text.replace("\t", " ")
     )
@@ -86,12 +86,12 @@ def escape(sign: str) -> str:
 
 
 def plain(text: str) -> Text:
-    """One line."""
+    """One line without a style."""
     return Text(printable(text))
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:
-    """Parts side by side, each a text, or a text and its style. What has several lines keeps them."""
+    """Join parts, each a text, or a text and its style. Line breaks are kept."""
     shown = Text()
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
@@ -106,13 +106,13 @@ def fields(values: Mapping[str, object]) -> Text:
 
 
 def records(rows: Iterable[Iterable[str]]) -> None:
-    """Each in lines of its own, the further ones indented: ids are long, and are there to be copied."""
+    """Print each record in lines of its own, the further ones indented: ids are long, and are copied."""
     found = ["\n    ".join(printable(text) for text in row) for row in rows]
     out.print(styled("\n".join(found) or "none"))
 
 
 def complain(message: str, style: str = "red") -> None:
-    """On standard error, as all commands do."""
+    """Print a message to standard error, in the form of all commands."""
     err.print(styled(("chatd:", style), " ", message))
 
 

@@ -85,7 +85,7 @@ class Supervisor:
             await self._launch_again(number, environment, condition)
 
     async def _launch_again(self, number: int, environment: dict[str, str], condition: Condition) -> None:
-        """If it cannot be started, `_keep` tries again."""
+        """Start the worker. If that fails, `_keep` tries again."""
         try:
             await self._launch(number, environment)
         except (CannotStart, OSError) as error:

@@ -30,12 +30,12 @@ class CatchUp:
         self._gap = trio.Event()
 
     def check(self) -> None:
-        """Called after everything that may have shown a gap."""
+        """Call it after everything that may have shown a gap."""
         if self._timeline.behind or self._timeline.own_behind:
             self._gap.set()
 
     async def states(self, link: Link) -> None:
-        """What changed since the last time. Raises Disconnected, Refused."""
+        """Fetch the states that have changed since the last sync. Raises Disconnected, Refused."""
         self._timeline.own_behind = False
         cursor, more = self._timeline.cursor, True
         found: dict[str, Any] = {"conversations": [], "gone": [], "marks": [], "own": False, "reset": False}

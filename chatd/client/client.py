@@ -91,7 +91,7 @@ class Client(Commands):
     # --- staying connected ----------------------------------------------------------------------------------------
 
     async def run(self, nursery: trio.Nursery) -> None:
-        """Connect again and again. Raises Ended, or Refused if the account cannot sign in."""
+        """Connect and reconnect. Raises Ended, or Refused if the account cannot sign in."""
         self._nursery = nursery
         nursery.start_soon(self._send_outbox)
         while True:
@@ -178,7 +178,7 @@ class Client(Commands):
         self._fresh = self._token() if self._token() != old else self._fresh
 
     async def _refresh(self) -> None:
-        """A fresh access token, if one is to be had now. Raises Refused when there cannot be one."""
+        """Fetch a fresh access token; nothing happens if the server is unreachable. Raises Refused without one."""
         if not isinstance(self._who, Account):
             raise Refused("unauthenticated", "the access token is invalid or has expired")
         try:
@@ -233,7 +233,7 @@ class Client(Commands):
         )
 
     async def _renew(self) -> None:
-        """Show the server a fresh token before the old one ends."""
+        """Send the server a fresh token before the old one expires."""
         try:
             await self._refresh()
             await self.call("auth.refresh", token=self._token())

@@ -27,7 +27,7 @@ SOON = 0.02
 
 
 class Commands(Messenger):
-    """The part of the client that talks.
+    """The commands of the client.
 
     Each method returns the server's answer; see docs/protocol.md for its fields.
     """
@@ -47,7 +47,7 @@ class Commands(Messenger):
             self._up = trio.Event()
 
     async def wait_connected(self) -> None:
-        """Until commands can be sent."""
+        """Wait until commands can be sent."""
         while self.link is None:
             await self._up.wait()
 
@@ -60,11 +60,11 @@ class Commands(Messenger):
         return await self.call("ping", ts=ts)
 
     async def open(self, user: str) -> ConversationResult:
-        """The conversation with one other user."""
+        """Open the direct conversation with a user."""
         return await self.call("conversation.open", user=user)
 
     async def create(self, members: list[str], title: str | None = None) -> ConversationResult:
-        """A group."""
+        """Create a group."""
         return await self.call("conversation.create", members=members, title=title)
 
     async def conversations(self, cursor: str | None = None, limit: int | None = None) -> Conversations:

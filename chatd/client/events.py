@@ -42,11 +42,11 @@ class EventQueue:
             self._lost(event)
 
     def untaken(self) -> list[Body]:
-        """What the app has not had yet, in order."""
+        """The events that the app has not taken yet, in order."""
         return list(self._queue)
 
     async def room(self) -> None:
-        """Until the app has caught up so far that fetching more makes sense."""
+        """Wait until the app has taken enough events for more to fit."""
         while len(self._queue) > self._most // 2:
             self._emptied = trio.Event()
             await self._emptied.wait()

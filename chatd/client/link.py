@@ -62,7 +62,7 @@ class Link:
         self._max_bytes = MAX_BYTES
 
     def apply_limits(self, hello: Body) -> None:
-        """The first frame of the server, which describes the connection."""
+        """Apply the limits in the first frame of the server."""
         self._heartbeat = hello["heartbeat"]
         self._max_bytes = hello["limits"]["max_message"]
 
@@ -84,11 +84,11 @@ class Link:
         return reply
 
     async def close(self) -> None:
-        """Give this connection up; the next one may fare better."""
+        """Close this connection; the client then opens another one."""
         await trio.aclose_forcefully(self._connection)
 
     async def _send(self, frame: Any) -> None:
-        """Raises Refused for what the server would hang up for, ConnectionClosed."""
+        """Send a frame. Raises Refused for a frame that the server would not accept, ConnectionClosed."""
         data = msgspec.json.encode(frame) if self._as_text else msgpack.packb(frame, default=msgspec.to_builtins)
         if len(data) > self._max_bytes:
             raise Refused(

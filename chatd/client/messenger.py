@@ -54,8 +54,7 @@ class Messenger(Calls):
     async def forward(self, conversation: str, source: str, message: str, *, client_id: str | None = None) -> Forwarded:
         """Send a message of `source` into another conversation.
 
-        When it is Disconnected, call it again with a `client_id` of your own to be sure: the same one is never sent
-        twice.
+        After Disconnected, call it again with the same `client_id` of your own: the message is sent only once.
         """
         client_id = client_id or str(uuid4())
         self.outbox.note(client_id)
@@ -78,7 +77,7 @@ class Messenger(Calls):
         return await self.call("conversation.leave", conversation=conversation)
 
     async def change(self, conversation: str, **fields: Any) -> ConversationInfo:
-        """Title, description, picture and rules: see conversation.edit."""
+        """Change title, description, picture or rules: see conversation.edit."""
         return await self.call("conversation.edit", conversation=conversation, **fields)
 
     async def settings(self, conversation: str, **fields: Any) -> OwnConversation:
@@ -91,5 +90,5 @@ class Messenger(Calls):
         return await self.call("user.unblock", user=user)
 
     async def unread(self) -> UnreadTotal:
-        """The number for a badge."""
+        """The number of unread messages, for a badge."""
         return await self.call("unread.total")

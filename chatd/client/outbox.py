@@ -15,7 +15,7 @@ from chatd.client.types import MessageAck
 class Sending:
     """One message: the `fields` of message.send.
 
-    `await sending.ack()` returns the ack; raises Refused for a definite no.
+    `await sending.ack()` returns the ack; raises Refused if the server refuses it permanently.
     """
 
     def __init__(self, conversation: str, fields: dict[str, Any], client_id: str | None) -> None:
@@ -53,7 +53,7 @@ class Outbox:
         self._filled = trio.Event()
 
     def put(self, sending: Sending) -> None:
-        """Raises OverflowError when the app has sent more than can be remembered."""
+        """Add a message. Raises OverflowError if too many messages are waiting."""
         if len(self._queue) >= self._most:
             raise OverflowError("too many messages are waiting to be sent")
         self._queue.append(sending)
@@ -61,7 +61,7 @@ class Outbox:
         self._filled.set()
 
     def note(self, client_id: str) -> None:
-        """A message with this id is from here."""
+        """Note that this client sent the message with this id."""
         self._sent[client_id] = None
         if len(self._sent) > 2 * self._most:
             self._sent.pop(next(iter(self._sent)))
@@ -78,12 +78,12 @@ class Outbox:
         return self._queue[0]
 
     def done(self) -> None:
-        """The first one is settled."""
+        """Remove the first message, which is acknowledged or refused."""
         self._queue.popleft()
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def unsent(self) -> list[dict[str, Any]]:
-        """What an app may keep over a restart: pass each to `client.send_nowait(**fields)`."""
+        """The messages that an app may store across a restart: pass each to `client.send_nowait(**fields)`."""
         return [dict(sending.fields) for sending in self._queue]

@@ -11,12 +11,12 @@ Json = Mapping[str, Any]
 
 
 def is_durable(event: Json) -> bool:
-    """Whether it has a place in the order of its conversation."""
+    """Whether the event has a place in the order of its conversation."""
     return "rev" in event and "conversation" in event
 
 
 def conversation_of(event: Json) -> str:
-    """Of which conversation it is: some name it, some hold it."""
+    """The conversation of an event: some events name it, some contain it."""
     conversation = event["conversation"]
     return str(conversation["id"] if isinstance(conversation, Mapping) else conversation)
 
@@ -27,7 +27,7 @@ def seq_before(event: Json) -> int:
 
 
 def missed_messages(id_: str, changes: Json, known_seq: int) -> list[Json]:
-    """New ones, and what has become of those that are known."""
+    """Events of new messages, and of changes of known ones."""
     return [
         {
             "t": "message.new" if message["seq"] > known_seq else "message.update",
@@ -70,7 +70,7 @@ def missed_members(id_: str, changes: Json) -> list[Json]:
 
 
 def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]:
-    """The shared state of the conversation. It may be of any rev of the page, so it is first."""
+    """The shared state of the conversation. Its rev may be anywhere in the page, so it comes first."""
     info = changes.get("info")
     if not info:
         return []
@@ -79,7 +79,7 @@ def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]
 
 
 def session_changed(since: str | None, state: Json) -> list[Json]:
-    """What may have changed of the user's own: counters and settings of conversations, marks on messages, other
+    """The changes that may concern the user only: counters and settings of conversations, marks on messages, other
     settings.
     """
     conversations = [one for one in state["conversations"] if "settings" in one]

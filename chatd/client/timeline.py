@@ -78,9 +78,9 @@ class Timeline:
         self.own_behind = False
 
     def position(self, untaken: Iterable[Json] = ()) -> dict[str, Any]:
-        """What to keep, so that a later client misses nothing.
+        """The state to store, with which a later client misses nothing.
 
-        `untaken`: events from here that the app has not had yet.
+        `untaken`: emitted events that the app has not taken yet.
         """
         kept = {id_: [place.seq, place.rev, id_ in self.behind] for id_, place in self.places.items()}
         aliases = dict(self._aliases)
@@ -232,12 +232,12 @@ class Timeline:
             self._begin(conversation)
 
     def _begin(self, conversation: Json) -> None:
-        """Catch up with one that is new here, from where its user has come into it."""
+        """Sync a new conversation from the beginning of the user's membership."""
         self.places[conversation["id"]] = Place(conversation.get("joined_seq", 0), conversation.get("joined_rev", 0))
         self._fall_behind(conversation["id"], conversation["rev"])
 
     def _leave(self, event: Json) -> list[Json]:
-        """The end of the membership, which is the last event. What was missed before it cannot be fetched any more."""
+        """End the membership, with its last event. Events that were missed before it are no longer accessible."""
         place = self.places.get(event["conversation"])
         if place is None or event["rev"] <= place.rev:
             return []
@@ -279,7 +279,7 @@ class Timeline:
         place.rev, place.seq = min(place.rev, event["rev"] - 1), min(place.seq, seq_before(event))
 
     def forget(self, id_: str, reason: str = "unknown") -> list[Json]:
-        """A conversation without this user. Returns the events to emit, once."""
+        """Forget a conversation that the user has left. Returns the events to emit, once."""
         self.behind.discard(id_)
         self._aliases.pop(id_, None)
         self._former_aliases.pop(id_, None)
@@ -298,7 +298,7 @@ class Timeline:
         return (place.seq, max(new)) if place is not None and new and max(new) - place.seq > len(new) else None
 
     def take_history(self, id_: str, messages: Iterable[Json]) -> list[Json]:
-        """New messages as they are now, in the order of seq."""
+        """Process a page of history. Returns the new messages in their present state, in the order of seq."""
         place = self.places.get(id_)
         if place is None:
             return []

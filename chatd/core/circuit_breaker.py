@@ -18,7 +18,7 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has failed too often, and not answered since."""
+        """Whether the circuit is open."""
         return self._failures >= self._max_failures
 
     def may_ask(self, now: float) -> bool:
@@ -31,14 +31,14 @@ class Circuit:
         return True
 
     def failed(self, now: float) -> bool:
-        """True when this is the failure that opened it."""
+        """Note a failure. Returns whether it opened the circuit."""
         self._failures += 1
         if self.is_open:
             self._until = max(self._until, now + self._pause_s)
         return self._failures == self._max_failures
 
     def answered(self) -> bool:
-        """True when it was open."""
+        """Note a success. Returns whether the circuit was open."""
         was_open = self.is_open
         self._failures = 0
         return was_open

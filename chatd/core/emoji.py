@@ -37,8 +37,6 @@ def is_emoji(text: str) -> bool:
 
 
 def canonical(text: str) -> str:
-    """The same text in one spelling: an emoji fully qualified; within other text selectors make no difference, and
-    go.
-    """
+    """Normalize the spelling: emoji are fully qualified, and variation selectors in other text are removed."""
     bare = SELECTORS.sub("", text)
     return QUALIFIED.get(bare, bare)

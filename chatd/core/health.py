@@ -30,7 +30,7 @@ MIN_TRIAL_S, MAX_TRIAL_S = 2.0, 15.0
 
 
 def cause_of(error: object) -> str:
-    """An error in the words of the library or server that raised it: the innermost cause of a chain or a group."""
+    """The text of the library or server that raised the error: the innermost cause of a chain or a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, BaseException) and error.__cause__ is not None:
@@ -41,7 +41,7 @@ def cause_of(error: object) -> str:
 
 
 class Condition:
-    """One thing that works or does not. `quiet_s`: seconds without a failure after which a success counts as recovery.
+    """One thing that works or fails. `quiet_s`: seconds without a failure after which a success counts as recovery.
 
     With a longer `quiet_s`, successes and failures that alternate are one failure, logged once.
     """
@@ -104,7 +104,7 @@ class Condition:
 
 
 class Sparse:
-    """Logs what peers cause, at most once a minute for each value of a field, with how often it happened since."""
+    """Logs events that peers cause, at most once a minute for each value of a field, with their number since."""
 
     def __init__(self, logger: Logger, field: str) -> None:
         self._log = logger

@@ -35,11 +35,11 @@ class Histogram(Struct):
         return Histogram([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.sum + other.sum)
 
     def since(self, earlier: "Histogram") -> "Histogram":
-        """What was noted after `earlier`, which is the same histogram at an earlier time."""
+        """The observations after `earlier`, an earlier state of the same histogram."""
         return Histogram([a - b for a, b in zip(self.counts, earlier.counts, strict=True)], self.sum - earlier.sum)
 
     def cumulative(self) -> list[int]:
-        """How many were at most as long as each bound; the last one is all of them."""
+        """The number of observations up to each bound; the last one is the number of all."""
         return list(accumulate(self.counts))
 
     def quantile(self, share: float) -> float | None:
@@ -55,5 +55,5 @@ class Histogram(Struct):
 
 
 def total(histograms: Iterable[Histogram]) -> Histogram:
-    """All of them together."""
+    """The sum of histograms."""
     return reduce(Histogram.plus, histograms, Histogram())

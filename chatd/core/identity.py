@@ -23,7 +23,7 @@ class Principal:
 
     @property
     def credential(self) -> str:
-        """What a logout ends: the login, or the token itself if it belongs to none."""
+        """The credential that a logout ends: the login, or the token itself if it belongs to none."""
         return self.login or self.token_id
 
 

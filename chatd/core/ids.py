@@ -15,7 +15,7 @@ NIL = "00000000-0000-0000-0000-000000000000"
 
 
 def is_uuid(text: str) -> bool:
-    """Whether it has the form of an id."""
+    """Whether a text has the form of an id."""
     return IS_UUID.fullmatch(text) is not None
 
 

@@ -33,13 +33,13 @@ def get(name: str) -> logging.Logger:
 
 
 def clean(text: str) -> str:
-    """Without credentials, and not longer than a line should be."""
+    """Mask credentials, and shorten the text to a line."""
     text = SECRETS.sub("[secret]", text)
     return text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + "[cut]"
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave as `extra`. Finite numbers and truth values stay what they are."""
+    """The fields in `extra`. Finite numbers and booleans keep their type."""
     return {key: plain(value) for key, value in vars(record).items() if key not in PLAIN}
 
 
@@ -73,7 +73,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """For people: time, level, message, and the fields. Control characters are shown as escapes."""
+    """The text format: time, level, message, and the fields. Control characters are escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%H:%M:%S", time.localtime(record.created))

@@ -2,7 +2,7 @@
 
 
 class TokenBucket:
-    """Fills with `rate` tokens a second up to `burst`; full in the beginning."""
+    """Fills with `rate` tokens a second up to `burst`; it starts full."""
 
     __slots__ = ("_burst", "_rate", "_seen", "_tokens")
 
@@ -19,7 +19,7 @@ class TokenBucket:
         return wait
 
     def tokens(self, now: float) -> float:
-        """How many there are."""
+        """The number of tokens."""
         self.lacks(now)
         return self._tokens
 

@@ -26,7 +26,7 @@ class Services:
         self.by_class = ByClass()
 
     def add(self, service: T, kind: type[Any] | None = None) -> T:
-        """Make the object available under `kind`, or else its own class, and return it.
+        """Make the object available under `kind`, by default its own class, and return it.
 
         Raises ValueError for a second one.
         """

@@ -70,7 +70,7 @@ class SettingNames:
         return any(isinstance(meta, Meta) and (meta.extra or {}).get("secret") for meta in metas)
 
     def may_be_secret(self, key: str) -> bool:
-        """Whether the value must not be shown, because the key is a secret or may be meant as one."""
+        """Whether the value must not be shown, because the key is a secret or resembles one."""
         if self.kind_of(key):
             return self.is_secret(key)
         return any(name in f"{key.rpartition('.')[2]} {self.similar_key(key)}" for name in self.secrets)
@@ -84,7 +84,7 @@ class SettingNames:
         yield from (f"{family}.NAME.{name}" for family, fields in self.families.items() for name in fields)
 
     def meant_variable(self, name: str, value: str) -> str | None:
-        """The right name of a variable that is nearly a setting."""
+        """The intended variable, if a name resembles that of a setting."""
         letters = letters_of(name)
         if name == FILE_VARIABLE or not letters.startswith("chatd") or (name.endswith("_PORT") and LINK.match(value)):
             return None
@@ -123,7 +123,7 @@ class SettingNames:
     def similar_key(self, key: str) -> str | None:
         """The setting that an unknown key may mean.
 
-        In another section only one of the same name that is not a secret.
+        A setting of another section only if it has the same name and is not a secret.
         """
         section, _, name = key.rpartition(".")
         if letters_of(key) in OTHER_NAMES:
@@ -176,7 +176,7 @@ def divided(text: str, fields: Sequence[str]) -> tuple[str, str]:
 
 
 def letters_of(name: str) -> str:
-    """A name without what separates its words."""
+    """A name without separators."""
     return re.sub("[^a-z0-9]", "", name.lower())
 
 

@@ -15,7 +15,7 @@ MAX_HOST = 253
 
 
 def text(value: str) -> None:
-    """Every text of the configuration."""
+    """The rule for every text of the configuration."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -42,7 +42,7 @@ def network(value: str) -> None:
 
 
 def origin(value: str) -> None:
-    """As a browser writes it: small letters, no path, no default port."""
+    """An origin in the form of browsers: lower case, no path, no default port."""
     if value == "*":
         return
     scheme, _, rest = value.partition("://")
@@ -74,7 +74,7 @@ def web_address(value: str) -> None:
 
 
 def base_address(value: str) -> None:
-    """An address that paths are appended to."""
+    """A URL to which paths are appended."""
     web_address(value)
     if set("?#").intersection(value):
         raise ValueError("expected a URL without ? and #, such as https://example.org")
@@ -94,7 +94,7 @@ def postgres_address(value: str) -> None:
 
 
 def checked_url(value: str) -> None:
-    """Its host and port. Raises ValueError."""
+    """Check the host and port of a URL. Raises ValueError."""
     try:
         parts = urlsplit(value)
         name, port = parts.hostname, parts.port

@@ -94,7 +94,7 @@ def read_file(path: Path, found: ConfigSources) -> None:
 
 
 def flat(tables: Mapping[str, Any], names: SettingNames) -> Iterator[tuple[str, Any]]:
-    """`section.key` and its value; one level more below `tenants` and its like."""
+    """Each `section.key` and its value; one more level below `tenants` and other families."""
     for section, table in tables.items():
         if not isinstance(table, dict):
             yield section, table
@@ -132,7 +132,9 @@ def read_environment(environment: Mapping[str, str], found: ConfigSources) -> No
 
 
 def from_text(text: str, kind: Any) -> Any:
-    """A variable as a value of this type; as it is when it does not fit, to be refused with the rest."""
+    """Convert a variable to this type. A value that does not fit is returned unchanged, and reported later with the
+    others.
+    """
     bare = text.strip()
     if kind is bool and bare.lower() in TRUE + FALSE:
         return bare.lower() in TRUE
@@ -152,7 +154,7 @@ def from_toml(bare: str, text: str) -> Any:
 
 
 def read_secret_files(found: ConfigSources) -> None:
-    """`secret_file` and its like: the content of the file is the value of the key without `_file`."""
+    """Read `secret_file` and similar settings: the content of the file is the value of the key without `_file`."""
     for key, name in list(found.values.items()):
         if key.endswith("_file") and name and not problem_with(found.names, key, name):
             try:
@@ -181,12 +183,12 @@ def any_origin(config: Config) -> Iterator[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """A list as a file: one a line, without empty ones and those that begin with #."""
+    """A list in a file: one item per line; empty lines and lines that begin with # are skipped."""
     return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def build(found: ConfigSources) -> Config | None:
-    """The structs, with every problem noted."""
+    """Build the structs, and note every problem."""
     names, tables = found.names, dict[str, dict[str, Any]]()
     for key, value in found.values.items():
         problem = problem_with(names, key, value, found.sources[key])
@@ -200,7 +202,7 @@ def build(found: ConfigSources) -> Config | None:
 
 
 def config_of(names: SettingNames, tables: Mapping[str, Mapping[str, Any]]) -> Config:
-    """From valid values by section, or `family.name`, and setting."""
+    """Build the configuration from valid values by section, or `family.name`, and setting."""
     kernel = {}
     sections: dict[type[Section], Section] = {}
     families: dict[type[Section], dict[str, Section]] = {}
@@ -221,12 +223,12 @@ def config_of(names: SettingNames, tables: Mapping[str, Mapping[str, Any]]) -> C
 
 
 def part(kind: type[Section], values: Mapping[str, Any]) -> Section:
-    """The settings of a class among those of its section."""
+    """The settings of one class in its section."""
     return msgspec.convert({name: value for name, value in values.items() if name in kind.__struct_fields__}, kind)
 
 
 def problem_with(names: SettingNames, key: str, value: Any, source: str = "") -> str:
-    """Why this value is not accepted; empty if it is."""
+    """The problem of a value; empty if it is valid."""
     kind, name = names.kind_of(key), key.rpartition(".")[2]
     if kind is None:
         close = names.similar_key(key)
@@ -261,7 +263,7 @@ def apply_rules(hint: Any, value: Any) -> None:
 
 
 def one_line(text: str) -> str:
-    """A name from outside, for an error message."""
+    """An external name in one line, for an error message."""
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
@@ -298,10 +300,10 @@ def family_of(config: Config, kind: type[Section]) -> Mapping[str, Section]:
 
 
 def ensure_installation_secret(config: Config, *, make: bool = True) -> Config:
-    """With the embedded Postgres, a secret that is not configured is made once and kept in the data folder.
+    """With the embedded Postgres, a secret that is not configured is generated once and stored in the data folder.
 
-    Nodes that share a database must share their secrets, so none is made for them. Without `make` nothing is written: a
-    secret that does not exist yet is one for this process. Raises OperatorError.
+    Nodes that share a database must share their secrets, so none is generated for them. Without `make` nothing is
+    written: a secret that does not exist yet is then valid for this process only. Raises OperatorError.
     """
     config = with_installation_secret(config, make=make and is_alone(config))
     if is_alone(config) and not config.data.secret:
@@ -315,7 +317,9 @@ def is_alone(config: Config) -> bool:
 
 
 def with_installation_secret(config: Config, *, make: bool) -> Config:
-    """With the secret of the installation, from the configuration or the data folder. `make` it when there is none."""
+    """The configuration with the secret of the installation, from the configuration or the data folder. `make`:
+    generate a missing one.
+    """
     secret = config.data.secret or kept(config, "installation_secret", make=make)
     return replace(config, data=replace(config.data, secret=secret))
 

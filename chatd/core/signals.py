@@ -18,11 +18,11 @@ class Signals:
         self._sync_subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
 
     def on(self, kind: type[S], call: Callable[[S], Awaitable[None]]) -> None:
-        """Call and await it for each signal of this class."""
+        """Call and await the subscriber for each signal of this class."""
         self._subscribers.setdefault(kind, []).append(call)
 
     def on_sync(self, kind: type[S], call: Callable[[S], None]) -> None:
-        """Call it for each signal of this class, before the subscribers that are awaited."""
+        """Call the subscriber for each signal of this class, before those that are awaited."""
         self._sync_subscribers.setdefault(kind, []).append(call)
 
     async def send(self, signal: object) -> None:
@@ -35,7 +35,7 @@ class Signals:
     def send_sync(self, signal: object) -> None:
         """Call the subscribers of a signal that is sent where nothing can be awaited.
 
-        Raises TypeError if one has to be.
+        Raises TypeError if a subscriber must be awaited.
         """
         if type(signal) in self._subscribers:
             raise TypeError(f"{type(signal).__name__} is sent where no subscriber can be awaited")

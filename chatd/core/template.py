@@ -19,7 +19,7 @@ COMMENT_WIDTH = 120
 
 
 def template(names: SettingNames, values: Mapping[str, Any]) -> str:
-    """The file, with these values (by `section.key`) instead of the defaults."""
+    """The text of chatd.toml, with these values (by `section.key`) instead of the defaults."""
     sections = (section_text(names, section, values) for section in names.sections)
     examples = (
         f"\n{declared.example}"
@@ -46,5 +46,5 @@ def meaning(hint: Any) -> str:
 
 
 def toml(value: Any) -> str:
-    """JSON is TOML for the types that settings have."""
+    """A value as TOML. JSON is valid TOML for the types of settings."""
     return msgspec.json.encode(value).decode()

@@ -41,7 +41,7 @@ MARKS = (
 
 
 def in_escapes(characters: str) -> str:
-    """The inside of a character class, in escapes that every dialect of regular expressions has: the part up to
+    """The inside of a character class, in escapes that every regular expression dialect supports: the part up to
     U+FFFF.
     """
     ranges = re.findall("(.)(?:-(.))?", characters, flags=re.DOTALL)
@@ -70,20 +70,18 @@ def name_form(text: str) -> str:
 
 
 def prose_form(text: str) -> str:
-    """Several lines, without control characters and overrides of direction. "" when nothing can be seen."""
+    """Several lines, without control characters and direction overrides. "" if no visible character is left."""
     return shown_or_nothing(composed(UNWANTED_IN_PROSE.sub("", text.replace("\r\n", "\n"))))
 
 
 def shortened(text: str, most: int, edges: str) -> str:
-    """A name of at most so many characters, in its form, that does not begin or end with one of `edges`, a space or a
-    joiner.
-    """
+    """A normalized name of at most this length that does not begin or end with one of `edges`, a space or a joiner."""
     edges += " " + JOINERS
     return shown_or_nothing(name_form(name_form(text).strip(edges)[:most]).strip(edges))
 
 
 def composed(text: str) -> str:
-    """NFC, unless that is longer, which a limit would not expect."""
+    """NFC, unless it is longer, which could exceed a limit."""
     if text.isascii():
         return text
     text = stream_safe(text)

@@ -37,12 +37,12 @@ View = Callable[[], Awaitable[Response]]
 
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadTurns) -> None:
-    """One route per command of admins."""
+    """Add one route per admin command."""
     admins, names = node.get(Admins), own_names(node.config.http.admin_hosts)
 
     @app.before_request
     async def check_host() -> Response | None:
-        """On every path below, there or not."""
+        """Check the Host header of every path below /admin, existing or not."""
         if (
             not node.config.admins
             or not is_for_admins(request.path)
@@ -122,5 +122,5 @@ def is_own_host(host: str, names: Collection[str]) -> bool:
 
 
 def own_names(configured: Collection[str]) -> frozenset[str]:
-    """Names of this server as they are compared: lower case, no dot at the end."""
+    """The names of this server in normal form: lower case, without a dot at the end."""
     return frozenset(name.lower().removesuffix(".") for name in ("localhost", *configured))

@@ -18,7 +18,7 @@ TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class Admins:
-    """All admins. Raises WeakKey for a token that must not be used."""
+    """All admins. Raises WeakKey for a weak or repeated token."""
 
     def __init__(self, config: Config) -> None:
         self._admins = config.admins

@@ -109,7 +109,7 @@ class SteadyHttp1(H11Protocol):
 
 
 def error_answer(refused: Refused) -> tuple[list[tuple[str, str]], bytes]:
-    """Headers and body of an answer after which the connection closes, for who has no application behind it."""
+    """Headers and body of a response after which the connection closes, when no application has the request."""
     body = msgspec.json.encode(error_of(refused))
     fields = {**HEADERS, "Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
     if refused.retry_after is not None:
@@ -118,7 +118,7 @@ def error_answer(refused: Refused) -> tuple[list[tuple[str, str]], bytes]:
 
 
 class SteadyContext(WorkerContext):
-    """What all connections share. `leaving`: the server stops; Hypercorn's own `terminated` is never set."""
+    """The state that all connections share. `leaving`: the server stops; Hypercorn's own `terminated` is never set."""
 
     def __init__(self) -> None:
         super().__init__(None)

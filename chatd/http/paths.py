@@ -13,7 +13,7 @@ SEPARATORS = frozenset(b"/\\")
 
 
 def is_canonical(path: bytes) -> bool:
-    """Whether decoding and tidying up leave this path as it is. It begins with a slash."""
+    """Whether decoding and normalization leave this path unchanged. It begins with a slash."""
     first, *segments = path.split(b"/")
     return (
         not first
@@ -24,7 +24,7 @@ def is_canonical(path: bytes) -> bool:
 
 
 def is_segment(segment: bytes) -> bool:
-    """Not empty, not a dot or two, no sign that does not belong there, and nothing encoded that need not be."""
+    """Whether a segment is not empty, `.` or `..`, and has only permitted characters and necessary encodings."""
     if segment in (b"", b".", b".."):
         return False
     plain, *encoded = segment.split(b"%")
@@ -32,7 +32,7 @@ def is_segment(segment: bytes) -> bool:
 
 
 def is_encoded(digits: bytes) -> bool:
-    """Two digits of a byte that has to be encoded."""
+    """Whether these are the two hexadecimal digits of a byte that must be encoded."""
     if len(digits) != 2 or not HEX.issuperset(digits):
         return False
     byte = int(digits, 16)

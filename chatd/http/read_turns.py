@@ -17,7 +17,7 @@ BOUNDS = Bounds(per_user=4, per_address=32, total=64)
 
 
 class ReadTurns:
-    """The requests that make their response."""
+    """The slots for requests whose response is being made."""
 
     def __init__(self, config: Config) -> None:
         self.owners = Owners(config)

@@ -49,7 +49,9 @@ def answer_of(result: Answer) -> Response:
 
 
 def refused_answer(node: Node, refused: Refused) -> Response:
-    """Of a request that was refused before it was a command, or that is none. It is counted, as commands are."""
+    """The response for a request that is not a command, or was refused before it became one. It is counted, as commands
+    are.
+    """
     node.get(CommandMetrics).refusals[refused.code] += 1
     return answer_of(error_of(refused))
 

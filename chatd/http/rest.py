@@ -33,7 +33,7 @@ BODIES = ("POST", "PUT", "PATCH")
 
 
 def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadTurns) -> None:
-    """One route per command of users that has a place in REST."""
+    """Add one route per user command that is available over REST."""
     for row in registry.commands.values():
         if row.http and row.guard is not Guard.ADMIN:
             method, path = row.http.split(" ")

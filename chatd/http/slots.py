@@ -21,7 +21,7 @@ TURN_TIMEOUT_S = 10.0
 
 
 class Bounds(Struct, frozen=True):
-    """So many at once."""
+    """Limits of simultaneous slots."""
 
     per_user: int
     per_address: int
@@ -29,7 +29,7 @@ class Bounds(Struct, frozen=True):
 
 
 class Owner(Struct, frozen=True):
-    """Who has a slot; an empty part is not bounded."""
+    """The owner of a slot; an empty field has no limit."""
 
     user: str = ""
     address: str = ""
@@ -53,7 +53,7 @@ class Owners:
 
 
 class Slots:
-    """The slots of one kind; `what` is what there are too many of."""
+    """The slots of one kind; `what` names the kind in refusals."""
 
     def __init__(self, what: str, bounds: Bounds) -> None:
         self._what = what
@@ -78,14 +78,14 @@ class Slots:
             self._freed = trio.Event()
 
     async def wait(self, owner: Owner, timeout: float) -> None:
-        """Until there is a slot, or the time is over."""
+        """Wait for a slot, or until the timeout."""
         with trio.move_on_after(timeout):
             while self._lack(owner) is not None:
                 await self._freed.wait()
 
     @asynccontextmanager
     async def turn(self, owner: Owner) -> AsyncIterator[None]:
-        """A slot, waited for. Raises Refused."""
+        """Wait for a slot and hold it. Raises Refused."""
         await self.wait(owner, TURN_TIMEOUT_S)
         with self.reserve(owner):
             yield
@@ -119,7 +119,7 @@ class Slots:
 
 @contextmanager
 def counted(counter: Counter[str], key: str) -> Iterator[None]:
-    """One more under this key."""
+    """Count one more under this key while the block runs."""
     counter[key] += 1
     try:
         yield

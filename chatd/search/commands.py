@@ -76,7 +76,7 @@ async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
 
 
 async def resolved(ctx: Ctx, query: Query) -> Query:
-    """With users for aliases: then only the match counts in which they are known by these."""
+    """The query with users in place of aliases; then it is restricted to the match in which the aliases are valid."""
     aliases = [alias for alias in (await resolve(ctx, query.senders)).values() if alias.is_running]
     if not aliases:
         return query
@@ -88,7 +88,7 @@ async def resolved(ctx: Ctx, query: Query) -> Query:
 
 
 def query_of(cmd: SearchMessages) -> Query:
-    """What was typed, and what the fields add. A field narrows down what was typed, and never widens it."""
+    """The query and the filters in fields. A field restricts the query, and never widens it."""
     typed = parse(cmd.query)
     for moment in (typed.before, typed.after):
         check_time(moment, "$.query, before: and after:")

@@ -38,19 +38,19 @@ def days(low: int, high: int) -> list[str]:
 
 
 def spans(low: int, high: int) -> list[str]:
-    """The same in spans of 32 days."""
+    """The same days in spans of 32 days."""
     return [f"@s{span}" for span in range(low // (SPAN * DAY), (high - 1) // (SPAN * DAY) + 1)]
 
 
 def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Any) -> list[str]:
-    """All of a message."""
+    """All facets of a message."""
     times = days(created_at, created_at + 1) + spans(created_at, created_at + 1)
     contents = map(with_content, contents_of(text or "", attachments_in(attachments)))
     return [in_conversation(conversation), from_sender(sender), *times, *contents]
 
 
 def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
-    """Of attachments in their stored form. An image that was sent as a file is an image too."""
+    """The kinds of content of attachments in their stored form. An image that was sent as a file is an image too."""
     if any("upload" in one for one in attachments):
         yield "file"
     if any(str(one.get("mime")).startswith("image/") for one in attachments):

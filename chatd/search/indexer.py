@@ -86,7 +86,7 @@ COLUMNS = len(Entry.__struct_fields__)
 
 
 class Batch(Struct, frozen=True):
-    """`moves`: from which position to which, by conversation. `more`: places that may not be done after it."""
+    """`moves`: the old and new position by conversation. `more`: conversations that may have further messages."""
 
     entries: list[Entry]
     moves: dict[Place, tuple[int, int]]
@@ -132,7 +132,7 @@ class Indexer:
         self._news = trio.Event()
 
     async def _step(self) -> bool:
-        """A batch, and a rest; once a second a step of the round. Whether there was anything to do. Raises Refused."""
+        """Index a batch, then pause; once a second sweep a step. Returns whether there was work. Raises Refused."""
         if not self._behind and trio.current_time() >= self._next_sweep_at:
             self._next_sweep_at = trio.current_time() + self._tunables.sweep_pause_s
             await self._find_unindexed()
@@ -145,7 +145,7 @@ class Indexer:
         return True
 
     async def catch_up(self) -> None:
-        """A whole round, without a rest: for tests and benchmarks. Raises Refused."""
+        """Sweep everything without a pause, for tests and benchmarks. Raises Refused."""
         await self._connection.run(SQL.restart_scan)
         while True:
             await self._find_unindexed()
@@ -187,7 +187,7 @@ class Indexer:
             self.condition.recover()
 
     async def _index_each(self, places: Sequence[Place]) -> None:
-        """One by one: a conversation that cannot be indexed does not keep the others from it, and is tried again
+        """Index one conversation at a time: one that cannot be indexed does not block the others, and is tried again
         later.
         """
         for number, place in enumerate(places):
@@ -226,7 +226,10 @@ class Indexer:
 
 
 async def batch_of(rows: Iterable[Row], limit: int) -> Batch:
-    """Rows of `unindexed_changes`, by rev within each conversation. Other tasks run between two messages."""
+    """Make a batch of rows of `unindexed_changes`, in the order of rev within each conversation.
+
+    Other tasks run between two messages.
+    """
     batch, count = Batch([], {}, []), dict[Place, int]()
     for row in rows:
         place = (row["tenant"], row["conversation"])
@@ -249,7 +252,7 @@ def lexemes_of(row: Row) -> Sliced[list[str]]:
 
 
 async def write(tx: Tx, batch: Batch) -> None:
-    """A conversation that another node has moved on, or works on, is left to it."""
+    """Write a batch. Conversations that another node has indexed, or is indexing, are skipped."""
     news = [place for place, (before, _) in batch.moves.items() if before == 0]
     if news:
         await tx.run(SQL.insert_positions, *to_unnest_arrays(news, 2))

@@ -46,7 +46,7 @@ MAX_CONVERSATIONS = 500
 
 
 class Spot(Struct, frozen=True):
-    """A place in the order of results: everything before it in time is still to come."""
+    """A position in the order of results: everything older is still to come."""
 
     time: int
     conversation: str = NIL
@@ -79,7 +79,7 @@ class Search:
         self._deadline = 0.0
 
     async def run(self, since: Spot | None) -> Spot | None:
-        """Fill the page, from a spot on; where to go on, None when there is nothing more.
+        """Fill the page, from a spot on. Returns the spot to continue from, None if there are no more results.
 
         Raises Refused (`timeout`).
         """
@@ -97,7 +97,7 @@ class Search:
         return None
 
     async def _look_up_places(self) -> int:
-        """The time of the newest message in any of the asker's conversations, or the latest that a message can have."""
+        """The time of the newest message in any of the user's conversations, or the latest possible time."""
         only = list(self._query.conversations) or None
         rows = await self._bounded(
             SQL.indexed_conversations, PAGE_TIMEOUT_MS, self._ctx.tenant, self._ctx.user, only, self._without_matches
@@ -106,7 +106,7 @@ class Search:
         return min(max((row["newest"] for row in rows), default=0), LATEST_MS)
 
     async def _window(self, low: int, times: list[str]) -> bool:
-        """Everything from `low` up to the spot; whether the page ends in it."""
+        """Search from `low` up to the spot. Returns whether the page ends in it."""
         size = 2 * self._limit + 1
         while True:
             rows = await self._ask(low, times, size)
@@ -122,7 +122,7 @@ class Search:
             size = min(4 * size, MAX_ROWS)
 
     async def _ask(self, low: int, times: list[str], size: int) -> list[Row] | None:
-        """None when the time is over, and the page has come further than where it began. Raises Refused: `timeout`."""
+        """Query the index. Returns None if the time is over and there was progress. Raises Refused: `timeout`."""
         left = self._deadline - time.perf_counter() * 1000
         moved = self.spot != self._start
         if left < 0 and moved:
@@ -158,7 +158,7 @@ class Search:
         return await self._bounded(SQL.page, timeout_ms, *args)
 
     async def _bounded(self, sql: str, timeout_ms: float, *args: Any) -> list[Row]:
-        """All rows, or Refused (`timeout`) after so many milliseconds."""
+        """All rows. Raises Refused (`timeout`) after this many milliseconds."""
         return await self._ctx.node.db.in_snapshot(read_rows, str(int(timeout_ms)), sql, *args)
 
     async def _take(self, row: Row) -> None:
@@ -184,7 +184,9 @@ def is_over(message: Message, now: int) -> bool:
 
 
 def windows(top: int, floor: int) -> Iterator[tuple[int, list[str]]]:
-    """From the newest to the oldest: from which time on, and the lexemes of those times, none for all that is older."""
+    """The windows of time from the newest to the oldest: the lower bound, and the lexemes of those times, none for the
+    oldest window.
+    """
     for days_back in SPANS_DAYS:
         if top <= floor:
             return

@@ -28,9 +28,10 @@ MAX_UNWANTED = 4
 
 
 class Query(Struct, frozen=True):
-    """`before` and `after` in milliseconds: earlier than the one, and not earlier than the other.
+    """`before` and `after` in milliseconds; `after` is included.
 
-    Of several conversations, or senders, any will do. `by_alias`: the senders were named by alias, and are resolved.
+    Several conversations, or several senders, are alternatives. `by_alias`: the senders were named by alias, and are
+    resolved.
     """
 
     wanted: tuple[Term, ...] = ()
@@ -58,7 +59,7 @@ class Word(Struct, frozen=True):
 
 
 def parse(text: str) -> Query:
-    """Linear and total."""
+    """Parse a query. It takes linear time and never fails."""
     query, words = Query(), []
     for part in PART.finditer(text):
         minus, quoted, bare = part.groups()
@@ -72,19 +73,19 @@ def parse(text: str) -> Query:
 
 
 def wanted_terms(words: Sequence[Word]) -> tuple[Term, ...]:
-    """The last one may be the beginning of a word, unless it is in quotes."""
+    """The required terms. The last one may be a prefix, unless it is in quotes."""
     *rest, last = words or [Word("", False, False)]
     end = term_of(last.text, prefix=not last.quoted)
     return tuple(dict.fromkeys((*terms(word.text for word in rest), *([end] if end else []))))
 
 
 def terms(texts: Iterable[str]) -> tuple[Term, ...]:
-    """Each once."""
+    """The terms of the query, without duplicates."""
     return tuple(dict.fromkeys(term for term in map(term_of, texts) if term is not None))
 
 
 def filtered_by(query: Query, text: str) -> Query | None:
-    """The query with this filter; None when it is none."""
+    """The query with this filter; None if the filter is not valid."""
     match = FILTER.fullmatch(text)
     if match is None:
         return None
@@ -105,14 +106,14 @@ def with_id(query: Query, name: str, id_: str) -> Query:
 
 
 def narrowed(query: Query, before: int | None = None, after: int | None = None) -> Query:
-    """Within the query's own bounds, and these."""
+    """The query within its own bounds and these."""
     uppers = [bound for bound in (query.before, before) if bound is not None]
     lowers = [bound for bound in (query.after, after) if bound is not None]
     return replace(query, before=min(uppers, default=None), after=max(lowers, default=None))
 
 
 def time_of(text: str) -> int | None:
-    """Milliseconds since 1970 UTC, from a day (its beginning) or from milliseconds."""
+    """Milliseconds since 1970 UTC, from a day (its beginning) or a number of milliseconds."""
     if MILLIS.fullmatch(text):
         return int(text)
     match = DATE.fullmatch(text)
@@ -139,7 +140,7 @@ def tsquery(query: Query, *, prefix: bool = True) -> str:
 
 
 def places_query(conversations: Sequence[str]) -> str:
-    """In any of these, as a tsquery of its own: see sql/search/search.sql."""
+    """A tsquery for any of these conversations: see sql/search/search.sql."""
     return any_of(map(in_conversation, conversations))
 
 

@@ -81,7 +81,7 @@ class Folds(dict[int, str]):
 
 
 def fold_character(character: str) -> str:
-    """A character, or several that are one; "" when it does not count at all."""
+    """Fold a character, or a sequence that is one character; "" if it is ignored."""
     if character in PICTURES:
         return character
     taken_apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
@@ -101,12 +101,12 @@ FOLDS = Folds()
 
 
 def fold(text: str) -> str:
-    """The text as it is compared: words, and spaces between them."""
+    """The folded text: words with spaces between them."""
     return finish(fold_in_slices(text))
 
 
 def fold_in_slices(text: str) -> Sliced[str]:
-    """As `fold`."""
+    """Like `fold`, in slices."""
     parts = list[str]()
     for part in slices_of(text):
         parts.append(fold_slice(part))
@@ -115,7 +115,7 @@ def fold_in_slices(text: str) -> Sliced[str]:
 
 
 def slices_of(text: str) -> Iterator[str]:
-    """The text in parts. None of them ends within characters that are one."""
+    """The text in parts that do not split a composed character."""
     if len(text) <= SLICE_CHARS:
         return iter((text,))
     return (part[0] for part in SLICE.finditer(text))
@@ -133,12 +133,12 @@ def composed(text: str) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """What the index has of a text: different words, and characters and pairs of runs, in the order of the text."""
+    """The tokens of a text in the index: distinct words, and characters and pairs of runs, in the order of the text."""
     return finish(tokens_in_slices(text))
 
 
 def tokens_in_slices(text: str) -> Sliced[list[str]]:
-    """As `tokens`."""
+    """Like `tokens`, in slices."""
     folded = yield from fold_in_slices(text)
     found: dict[str, None] = {}
     room = MAX_SIZE
@@ -196,7 +196,7 @@ def term_of(text: str, *, prefix: bool = False) -> Term | None:
 
 
 def wanted_of(piece: str) -> list[str]:
-    """The tokens that a text with this piece has: of a run the pairs are enough, unless it is one character."""
+    """The tokens that a text must have to contain this piece: of a run the pairs, unless it is one character."""
     if not is_run(piece):
         return [piece[:MAX_TOKEN_LENGTH]]
     return [piece[at : at + 2] for at in range(len(piece) - 1)] or [piece]
@@ -238,7 +238,7 @@ def highlights(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ())
 
 
 def highlights_in_slices(text: str, wanted: Sequence[Term], unwanted: Iterable[Term] = ()) -> Sliced[Spans | None]:
-    """As `highlights`."""
+    """Like `highlights`, in slices."""
     folded = yield from fold_in_slices(text)
     compared = with_spaces(folded)
     for terms, there in ((unwanted, False), (wanted, True)):
@@ -261,7 +261,7 @@ def highlights_in_slices(text: str, wanted: Sequence[Term], unwanted: Iterable[T
 
 
 def occurrences(place: Spaced, term: Term) -> Iterator[tuple[int, int]]:
-    """The first and the last character of each, in the folded text; up to 50."""
+    """The first and the last character of each occurrence, in the folded text; at most 50."""
     lead, length = term.needle.startswith(" "), len(term.needle.strip(" "))
     at = -1
     for _ in range(MAX_HIGHLIGHTS):
@@ -278,7 +278,7 @@ def folded_place(place: Spaced, at: int) -> int:
 
 
 class Offsets:
-    """From the folded text back to the original. `same`: each character is folded to one."""
+    """Converts positions in the folded text to the original text. `same`: each character folds to one character."""
 
     def __init__(self, *, same: bool) -> None:
         self._same = same
@@ -312,7 +312,7 @@ class Offsets:
 
 
 def merged(spans: Spans) -> Iterator[tuple[int, int]]:
-    """Sorted spans, with what overlaps or touches as one."""
+    """Sorted spans; those that overlap or touch are merged."""
     start, end = spans[0]
     for first, last in spans:
         if first <= end:

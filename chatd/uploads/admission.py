@@ -46,9 +46,7 @@ class UploadSlots:
 
     @asynccontextmanager
     async def decoding(self, owner: Owner) -> AsyncIterator[None]:
-        """Wait for a turn to decode a picture. Each owner has one at a time, because few pictures are decoded at
-        once.
-        """
+        """Wait for a turn to decode an image. Each owner has one at a time, because few images are decoded at once."""
         await self._decoding.wait(owner, math.inf)
         with self._decoding.reserve(owner):
             yield

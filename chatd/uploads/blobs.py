@@ -11,7 +11,7 @@ KEY = re.compile(r"[0-9a-f]{40}")
 
 
 class BlobMissing(Exception):
-    """There is nothing under this key."""
+    """No blob has this key."""
 
 
 class NoKey(BlobMissing, ValueError):
@@ -19,17 +19,17 @@ class NoKey(BlobMissing, ValueError):
 
 
 class Blobs(Protocol):
-    """Bytes by key. All raise Refused (`unavailable`) when the store is away, or full."""
+    """Bytes by key. All methods raise Refused (`unavailable`) if the store is unreachable or full."""
 
     async def identity(self) -> str:
-        """The same for all nodes that use this store, and for no other store."""
+        """An id of the store: the same for all nodes that use it, and different for other stores."""
         ...
 
     async def put(self, key: str, data: bytes) -> None:
-        """Whole and for good when it returns; nothing can be read before."""
+        """Store a blob. It is complete and durable when the call returns, and not readable before."""
 
     async def read(self, key: str, start: int, length: int) -> bytes:
-        """At least one byte, fewer than `length` only at the end. Raises BlobMissing."""
+        """Read at least one byte, and fewer than `length` only at the end. Raises BlobMissing."""
         ...
 
     async def delete(self, key: str) -> None:
@@ -37,12 +37,12 @@ class Blobs(Protocol):
 
 
 def new_key() -> str:
-    """160 random bits."""
+    """A random key of 160 bits."""
     return secrets.token_hex(20)
 
 
 def path_of(key: str) -> str:
-    """Two levels of folders, so that none becomes large. Raises NoKey."""
+    """The path of a key, with two levels of folders to keep each folder small. Raises NoKey."""
     if not KEY.fullmatch(key):
         raise NoKey("not a valid file key")
     return f"{key[:2]}/{key[2:4]}/{key}"

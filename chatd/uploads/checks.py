@@ -46,7 +46,7 @@ async def check(config: Config) -> Iterable[Finding]:
 
 
 def bucket_fix(cause: BaseException | None) -> str:
-    """What to do when the bucket refuses, by the status of its answer."""
+    """The fix for a bucket that refuses requests, by the status of its response."""
     match str(cause)[:8]:
         case "HTTP 401" | "HTTP 403":
             return "correct uploads.s3_key and uploads.s3_secret, or allow this key to put, get and delete objects"

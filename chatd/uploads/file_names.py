@@ -9,8 +9,8 @@ MAX_LENGTH = 200
 
 
 def label(name: str | None) -> str | None:
-    """The last part, without what does not show, what turns the text around, and what would not fit; None for
-    nothing.
+    """The last part of the name, shortened, without invisible characters and those that change the direction of the
+    text; None if nothing is left.
     """
     last = (name or "").replace("\\", "/").rpartition("/")[2]
     return shortened(last, MAX_LENGTH, edges=".") or None

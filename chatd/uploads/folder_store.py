@@ -49,7 +49,7 @@ class Folder:
 
 
 async def within(condition: Condition, work: Callable[[], T]) -> T:
-    """Run it in a thread. Raises Refused for what the disk does not do."""
+    """Run `work` in a thread. Raises Refused for an error of the disk."""
     try:
         done = await trio.to_thread.run_sync(work)
     except OSError as error:
@@ -77,7 +77,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def identity_of(root: Path) -> str:
-    """Of several processes that make it at once, one is first."""
+    """Read the id, or create it. If several processes create it at once, the first one wins."""
     path = root / IDENTITY
     part = path.with_name(f"{secrets.token_hex(8)}.part")
     if not path.exists():
@@ -89,7 +89,7 @@ def identity_of(root: Path) -> str:
 
 
 def sync_folder(path: Path) -> None:
-    """A new name is safe when its folder is."""
+    """Sync the folder: only then is a new name durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -24,11 +24,11 @@ class BadImage(Exception):
 
 
 class TooLarge(BadImage):
-    """More of something than there may be."""
+    """The image exceeds a limit."""
 
 
 class Measure(NamedTuple):
-    """Pixels of one frame, and how many frames there are."""
+    """The pixels of one frame, and the number of frames."""
 
     width: int
     height: int
@@ -134,7 +134,7 @@ def gif(data: bytes) -> Measure:
 
 
 def palette(flags: int) -> int:
-    """Bytes of the table of colours that follows these flags."""
+    """The size in bytes of the colour table that these flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

@@ -30,7 +30,7 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def reencode(data: bytes, mime: str, max_pixels: int) -> tuple[bytes, int, int]:
-    """The new file, its width and its height. Raises BadImage, or TooLarge."""
+    """Re-encode an image: the new file, its width and its height. Raises BadImage, or TooLarge."""
     size = measure(data, mime)
     if size.pixels > max_pixels:
         raise TooLarge(f"the image has {size.pixels} pixels; at most {max_pixels} are allowed")

@@ -27,7 +27,7 @@ MAX_BOUNDARY_LENGTH = 70
 
 
 class Received(NamedTuple):
-    """A file as it was sent; the name is a claim."""
+    """A received file; its name is a claim of the client."""
 
     data: bytes
     name: str | None
@@ -48,7 +48,7 @@ class RoomyRequest(TrioRequest):
 
 
 def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
-    """Let POSTs to this path have bodies of `most` bytes."""
+    """Allow POST requests to this path to have bodies of `most` bytes."""
     app.request_class = cast(type[TrioRequest], type("Request", (RoomyRequest,), {"most": {path: most}}))
 
 
@@ -79,7 +79,7 @@ async def pieces(body: AsyncIterable[bytes]) -> AsyncIterable[bytes]:
 
 
 class Form:
-    """Collects the one file."""
+    """Collects the one file of the form."""
 
     def __init__(self, boundary: bytes, most: int) -> None:
         self._decoder = MultipartDecoder(boundary, MAX_BUFFERED_BYTES, max_parts=MAX_PARTS)

@@ -18,7 +18,7 @@ class BlobsError(OperatorError):
 
 @asynccontextmanager
 async def open_blobs(config: Config) -> AsyncIterator[Blobs]:
-    """A bucket when one is named, otherwise a folder. Raises BlobsError, OSError."""
+    """Open the bucket if one is configured, otherwise the folder. Raises BlobsError, OSError."""
     settings = config.get(UploadSettings)
     if not uses_bucket(settings):
         yield Folder(open_folder(settings.dir or Path(config.data.dir) / "uploads"))

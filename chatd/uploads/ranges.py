@@ -30,5 +30,5 @@ def wanted(header: str, size: int) -> tuple[int, int] | None:
 
 
 def matches(header: str, etag: str) -> bool:
-    """Whether one of the tags of If-None-Match is this one."""
+    """Whether If-None-Match contains this tag."""
     return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in header[:4096].split(","))

@@ -42,7 +42,7 @@ PART = 262_144
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
-    """POST and GET; deleting is a command."""
+    """Add the POST and GET routes; deletion is a command."""
     settings = node.config.get(UploadSettings)
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
     slots = UploadSlots(settings)
@@ -73,7 +73,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 
 async def receive(node: Node, slots: UploadSlots, principal: Principal, owner: Owner) -> Upload:
-    """Raises Refused, and what Quart answers with 408 and 413."""
+    """Receive a file. Raises Refused, and the exceptions that Quart answers with 408 and 413."""
     settings = node.config.get(UploadSettings)
     with slots.reserve(principal, owner) as slot:
         payer = service.Payer(node.config, principal, owner.address)
@@ -112,7 +112,7 @@ async def answer(node: Node, stored: Stored) -> Response:
 
 
 def range_header(etag: str) -> str:
-    """None of it when it was meant for other bytes."""
+    """The Range header; empty if If-Range names other content."""
     condition = request.headers.get("If-Range", etag)
     return request.headers.get("Range", "") if condition == etag else ""
 

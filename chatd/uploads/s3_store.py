@@ -63,7 +63,7 @@ class Bucket:
         body: bytes = b"",
         most: int = 0,
     ) -> bytes:
-        """At most `most` bytes of the answer. Raises BlobMissing, Refused."""
+        """Send a request. Returns at most `most` bytes of the response. Raises BlobMissing, Refused."""
         # The digest of a large body would keep everybody else waiting.
         request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
         try:

@@ -47,7 +47,7 @@ Statement = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file as it will be stored."""
+    """The content of a file to store."""
 
     data: bytes
     mime: str
@@ -92,7 +92,7 @@ class Payer:
         self._address_hash = hash_of(config, address) if address else None
 
     async def check(self, find: Statement, size: int, now: int) -> None:
-        """That `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
+        """Check that `size` more bytes fit into the quotas. Raises Refused: `rate_limited`."""
         used = await find(SQL.quota_usage, *self._who, now - DAY_MS, self._address_hash, (now - DAY_MS) // HOUR_MS)
         if used["by_user"] + size > self._settings.user_quota_bytes:
             raise over_quota("you have reached the upload limit of one user within 24 hours")
@@ -100,13 +100,13 @@ class Payer:
             raise over_quota("your address has reached its upload limit within 24 hours")
 
     async def charge(self, run: Statement, size: int, now: int) -> None:
-        """Count bytes for the address, when the user is anonymous."""
+        """Count bytes for the address, if the user is anonymous."""
         if self._address_hash is not None:
             await run(SQL.charge_address, *self._who, self._address_hash, now // HOUR_MS, size)
 
 
 async def check_quota(node: Node, payer: Payer, now: int) -> None:
-    """Before a file is received. Raises Refused: `rate_limited`."""
+    """Check the quotas before a file is received. Raises Refused: `rate_limited`."""
     await payer.check(node.db.one, 1, now)
 
 
@@ -115,7 +115,7 @@ def over_quota(message: str) -> Refused:
 
 
 async def keep(node: Node, who: Principal, payer: Payer, content: Content, name: str | None, now: int) -> Upload:
-    """Store it. Raises Refused: `rate_limited` over the quotas, `unavailable`."""
+    """Store a file. Raises Refused: `rate_limited` over the quotas, `unavailable`."""
     id_, key = uuid7(now), new_key()
     size, digest = len(content.data), await trio.to_thread.run_sync(digest_of, content.data)
     row = (who.tenant, id_, who.user, key, content.mime, size, digest, name, content.width, content.height, now)
@@ -135,7 +135,7 @@ def digest_of(data: bytes) -> bytes:
 
 
 async def add(tx: Tx, payer: Payer, row: tuple[Any, ...], size: int) -> None:
-    """The row, when the quotas have room for it, whatever else its owner or its address stores at the same time."""
+    """Insert the row if it fits into the quotas, also with simultaneous uploads of the same owner or address."""
     tenant, owner, now = row[0], row[2], row[-1]
     await tx.run(SQL.lock_owner, tenant, owner)
     # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
@@ -195,7 +195,7 @@ class Sweep:
         self._position = self.BEGINNING
 
     async def run(self, now: int) -> None:
-        """Raises Refused when a database or the store is away; the next run begins there."""
+        """Raises Refused if a database or the store is unavailable; the next run continues there."""
         await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY_MS) // HOUR_MS)
         for _ in range(self._pages):
             rows = await self._node.db.all(
@@ -226,6 +226,6 @@ async def claim_unused(tx: Tx, unused: Sequence[tuple[str, str]], now: int) -> l
 
 
 async def sweep(node: Node) -> bool:
-    """A bounded part of the walk; see `Sweep`."""
+    """Run a bounded part of the sweep; see `Sweep`."""
     await node.get(Sweep).run(node.clock())
     return False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Credentials(NamedTuple):
-    """Who signs, and for which region."""
+    """The access key, and the region for which it signs."""
 
     key: str
     secret: str
@@ -20,7 +20,7 @@ class Credentials(NamedTuple):
 def signed(
     credentials: Credentials, method: str, host: str, path: str, headers: Mapping[str, str], body: bytes, now: str
 ) -> dict[str, str]:
-    """All headers of the request: these, lower case, and those that signing adds."""
+    """All headers of the request: the given ones, in lower case, and those that signing adds."""
     digest = hashlib.sha256(body).hexdigest()
     fields = {**headers, "host": host, "x-amz-content-sha256": digest, "x-amz-date": now}
     names = ";".join(sorted(fields))

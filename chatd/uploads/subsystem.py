@@ -17,7 +17,7 @@ from chatd.uploads.tables import TABLES
 
 @asynccontextmanager
 async def open_uploads(node: Node) -> AsyncIterator[None]:
-    """The store of the bytes. Raises BlobsError, OSError."""
+    """Open the store of the bytes. Raises BlobsError, OSError."""
     async with open_blobs(node.config) as blobs:
         node.services.add(blobs, Blobs)
         node.services.add(service.Sweep(node))

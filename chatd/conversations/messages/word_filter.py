@@ -47,7 +47,7 @@ class WordFilter:
         return finish(self.is_in_slices(text))
 
     def is_in_slices(self, text: str) -> Sliced[bool]:
-        """As `is_in`."""
+        """Like `is_in`, in slices."""
         for span in self._found(text):
             if span is not None:
                 return True
