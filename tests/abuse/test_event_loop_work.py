@@ -119,13 +119,13 @@ async def test_erasing_somebody_who_wrote_much_does_not(config: Config, store: P
 
 
 def many_chunks(count: int) -> bytes:
-    """A PNG with as many chunks as are looked at."""
+    """A PNG with the maximum number of examined chunks."""
     head, end = picture()[:33], picture()[-12:]
     return head + (struct.pack(">I4s", 0, b"teXt") + bytes(4)) * count + end
 
 
 def many_blocks(count: int) -> bytes:
-    """A GIF with a comment of as many blocks as are looked at."""
+    """A GIF with a comment of the maximum number of examined blocks."""
     data = picture("GIF")
     return data[:-1] + b"\x21\xfe" + b"\x01x" * count + b"\x00\x3b"
 

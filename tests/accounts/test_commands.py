@@ -180,7 +180,7 @@ def nonsense(prefix: str, count: int) -> str:
 
 @asynccontextmanager
 async def locked(store: Postgres) -> AsyncIterator[None]:
-    """No statement that looks somebody up gets an answer as long as the block lasts."""
+    """Block the look-up of users in the database while the block runs."""
     hold = store.connection("lock")
 
     async def lock(connection: Any) -> None:

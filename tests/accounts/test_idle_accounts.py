@@ -1,4 +1,4 @@
-"""Accounts that never came back are removed, and nobody who has left a trace; links that let nobody in are removed."""
+"""Unused accounts without data are removed, and all others stay; unusable invite links are removed."""
 
 from chatd.accounts import idle_accounts
 from chatd.client import sign_up

@@ -26,7 +26,7 @@ class SlowOnce:
 
 
 async def test_later_of_two_concurrent_reads_wins(db: Postgres) -> None:
-    """It was ended while the look at its beginning was still under way: nobody would be matched here any more."""
+    """Maintenance ends while its beginning is still being read; otherwise matching would stay paused."""
     slow, paused, hub = SlowOnce(db), list[bool](), Hub()
     hub.signals.on_sync(MaintenanceSwitched, lambda signal: paused.append(signal.enabled))
     maintenance = Maintenance(slow, hub)  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ LOCK_S = 0.4
 
 
 class Log:
-    """What one session received: the revs of its messages and acks, and those up to which it was told `behind`."""
+    """What one session received: the revs of its messages and acks, and those of `behind`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -46,7 +46,7 @@ class Log:
             self.entries.append((body["t"], body["rev"]))
 
     def faults(self) -> list[str]:
-        """Revs that came twice, or after a higher one."""
+        """Revs that arrived twice, or after a higher one."""
         last, found = 0, []
         for kind, rev in self.entries:
             if rev <= last and not (kind == "behind" and rev == last):

@@ -1,4 +1,4 @@
-"""When somebody is left alone."""
+"""The circuit breaker."""
 
 from chatd.core.circuit_breaker import Circuit
 

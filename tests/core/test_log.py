@@ -1,4 +1,4 @@
-"""What may stand in a log, and what may not."""
+"""What a log may contain."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The statements inside the functions of the database, each by itself, so that their plans can be looked at.
+"""The statements inside the functions of the database, one by one, so that their plans can be checked.
 
 `explain` shows a function as one step, and auto_explain is for superusers only. Postgres plans each of these statements
 as it plans a prepared one: with the arguments, variables and the row of a trigger as parameters.

@@ -27,7 +27,7 @@ def programs() -> Path:
 
 
 class SystemPostgres:
-    """One cluster in `folder`, whose parents everybody may search. `locale`: options of initdb."""
+    """One cluster in `folder`, whose parents all accounts may search. `locale`: options of initdb."""
 
     def __init__(self, folder: Path, programs: Path, settings: dict[str, str], locale: Sequence[str]) -> None:
         self.folder, self.log = folder, folder.with_name(folder.name + ".log")

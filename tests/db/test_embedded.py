@@ -126,7 +126,7 @@ def test_unprivileged_user_runs_servers_under_the_same_account(public: Path) -> 
 
 
 async def test_folder_of_the_first_layout_changes_owner(public: Path) -> None:
-    """The superuser owned everything, and everybody who reached the socket was one."""
+    """In that layout the superuser owned everything, and everyone with access to the socket was superuser."""
     folder = public / "postgres"
     folder.mkdir(mode=0o700)
     account = Account(NOBODY, NOBODY) if AS_ROOT else None
@@ -307,7 +307,7 @@ def test_newest_installed_server_is_chosen(public: Path, monkeypatch: pytest.Mon
 
 
 def test_newer_server_of_the_same_name_is_found(public: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands before it in PATH: an old one, a broken one, a folder; and no relative folder is looked at."""
+    """Whatever precedes it in PATH: an old server, a broken one, a folder. Relative folders are ignored."""
     servers = {
         "old": "echo Redis server v=6.2.14 sha=0", "broken": "exit 1", "silent": "true", "new": "echo Redis server v=8.2.2 sha=0",
         "older": "echo Redis server v=7.2.11 sha=0", "here": "echo Redis server v=99.0.0 sha=0",

@@ -20,7 +20,7 @@ from tests.uploads.test_commands import House
 
 
 async def test_malformed_messages_and_versions_fail_no_report(daemon: Daemon, store: Postgres) -> None:
-    """The report that they stand in is made, and read by an admin; what is well formed beside them is kept."""
+    """The report that contains them is made, and read by an admin; well-formed messages beside them are kept."""
     async with daemon.pair() as (alice, bob, conversation):
         for number in range(3):
             await bob.send(conversation, f"number {number}")
@@ -89,7 +89,7 @@ async def test_files_with_foreign_keys_do_not_stop_the_sweep(daemon: Daemon, sto
 
 
 async def test_match_without_its_users_ends_and_others_are_notified(daemon: Daemon, store: Postgres) -> None:
-    """Somebody was deleted from the table of users; what the other one had asked for is of another form."""
+    """A user was deleted from the table; the criteria of the other one are malformed."""
     async with daemon.people(4) as (ann, ben, eve, dan):
         for person in (ann, ben):
             await person.call("match.find", queue="one")

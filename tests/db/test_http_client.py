@@ -49,12 +49,12 @@ async def test_private_addresses_are_not_requested(host: str) -> None:
 
 @pytest.fixture
 def only_two_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that no test knocks at a stranger's door: 127.0.0.2, where nobody listens, stands for the internet."""
+    """127.0.0.2, where nothing listens, represents public addresses, so that no test contacts another host."""
     monkeypatch.setattr(door, "is_public", lambda address: address == "127.0.0.2")
 
 
 async def test_request_goes_to_the_checked_address(only_two_is_public: None) -> None:
-    """A name that is public when it is judged and ours when it is asked (DNS rebinding) is resolved once."""
+    """A name that is public when it is checked and private when it is requested (DNS rebinding) is resolved once."""
     names = Names(["127.0.0.2"], ["127.0.0.1"])
     trio.socket.set_custom_hostname_resolver(names)
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
@@ -66,7 +66,7 @@ async def test_request_goes_to_the_checked_address(only_two_is_public: None) -> 
 
 
 async def test_only_public_addresses_of_a_name_are_tried(only_two_is_public: None) -> None:
-    """Those of ours, which would answer, are not tried after it."""
+    """Private addresses, which would answer, are not tried afterwards."""
     trio.socket.set_custom_hostname_resolver(Names(["127.0.0.2", "127.0.0.1", "::1"]))
     async with outside(fine) as server, open_outbound(private=False, connections=1) as outbound:
         with pytest.raises(OutboundError, match="nothing answers"):

@@ -139,7 +139,7 @@ def check_room(room: "Room", meta: dict[str, Any], way: str, sender: int) -> Non
 
 
 class Room:
-    """A conversation of people with both codecs on two nodes."""
+    """A conversation of users with both codecs on two nodes."""
 
     def __init__(self, conversation: str, people: list[Person], home: Daemon) -> None:
         self.conversation = conversation
@@ -147,7 +147,7 @@ class Room:
         self.home = home
 
     async def check(self, meta: dict[str, Any], way: str, sender: int) -> None:
-        """Everybody gets it as it was sent, by every road."""
+        """All members get it unchanged, by every command and event."""
         author = self.people[sender]
         # As the sender's own codec carries it.
         wanted = exact(canonical(json.loads(json.dumps(meta))))

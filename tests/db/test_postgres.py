@@ -1,4 +1,4 @@
-"""The door to Postgres: whatever is cancelled or cut, nobody gets somebody else's answer."""
+"""The Postgres client: whatever is cancelled or cut, no caller gets the answer of another one."""
 
 import random
 import re

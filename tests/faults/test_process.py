@@ -27,7 +27,7 @@ class Ledger:
 
 
 async def burst(daemon: Process, account: Account, conversation: str, ledger: Ledger, mark: str) -> None:
-    """Send fifty messages one after the other, or until the daemon is gone."""
+    """Send fifty messages one after the other, or until the daemon has ended."""
     try:
         async with linked(daemon, account, "msgpack") as link:
             for number in range(SENDS):

@@ -22,7 +22,9 @@ Count = dict[str, int]
 
 
 async def test_simultaneous_reconnects_succeed(config: Config) -> None:
-    """F11: they are admitted at the permitted rate and retry when told to; others do not notice. See bench/storm.py."""
+    """F11: clients are admitted at the permitted rate and retry when the server requests it; others are not affected.
+    See bench/storm.py.
+    """
     limits = replace(config.limits, accepts_per_second=100, connections_per_address=1000, pending_per_address=1000)
     async with running(replace(config, limits=limits)) as daemon, daemon.pair() as (alice, bob, conversation):
         users = [str(uuid4()) for _ in range(CLIENTS)]

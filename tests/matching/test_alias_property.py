@@ -1,8 +1,8 @@
-"""No answer and no event shows whether two aliases, or an alias and a user id, are of one person.
+"""No answer and no event shows whether two aliases, or an alias and a user id, belong to one user.
 
 The same commands run in two worlds. In one of them the asker shares a group with a friend, was matched with that
-friend, and is matched with them again right now; in the other one these are three people. What the asker gets is the
-same in both.
+friend, and is matched with them again right now; in the other one these are three users. The asker gets the same in
+both.
 """
 
 import os

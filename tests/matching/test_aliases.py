@@ -1,6 +1,6 @@
 """E9: members of a match know each other by aliases, and nothing that they get has the user id of another one.
 
-Every byte that a person gets is looked at, in both codecs and on two nodes: see `Tapped`.
+Every byte that a user gets is checked, in both codecs and on two nodes: see `Tapped`.
 """
 
 import json

@@ -126,7 +126,7 @@ async def test_deleted_message_can_be_reported_for_a_limited_time(daemon: Daemon
 
 
 async def nobody_reads_it(daemon: Daemon, alice: Person, bob: Person, conversation: str) -> None:
-    """What was said is in no answer to anybody."""
+    """The deleted text is in no answer to any user."""
     for person in (alice, bob):
         seen = [
             await person.call("message.history", conversation=conversation),

@@ -1,4 +1,4 @@
-"""Reporting somebody: who may, what is kept, how often."""
+"""Reports of users: permissions, evidence, limits."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,7 +87,7 @@ async def test_evidence_survives_edits(daemon: Daemon) -> None:
 
 @covers("report.create")
 async def test_partner_can_be_reported_for_a_day_after_the_match(daemon: Daemon, db: Postgres) -> None:
-    """Nobody is a member any more; what was said is kept with the report all the same."""
+    """There are no members any more; the messages are stored with the report nevertheless."""
     async with strangers(daemon) as (alice, bob, conversation):
         await bob.send(conversation, "something bad")
         alices, bobs = await alice.alias(conversation), await bob.alias(conversation)
@@ -116,9 +116,7 @@ async def test_removed_member_can_report_earlier_messages_for_a_day(daemon: Daem
 
 @pytest.mark.parametrize("act", ["leave", "dissolve", "erase", "remove", "all leave"])
 async def test_former_member_can_be_reported_for_a_day(daemon: Daemon, db: Postgres, act: str) -> None:
-    """By their name alone: nobody needs the id of a message to speak of who has left the group, or has ended it for
-    all.
-    """
+    """By user id alone: a report about a user who left or dissolved the group needs no message."""
     async with group(daemon) as (id_, (ann, ben, eve)):
         await ann.send(id_, "something bad")
         if act == "dissolve":

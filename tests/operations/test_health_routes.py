@@ -1,4 +1,4 @@
-"""What probes and load balancers are told."""
+"""The routes for probes and load balancers."""
 
 import json
 import socket

@@ -31,7 +31,7 @@ OF_THE_GROUP = {"title", "description"}
 
 
 def word(place: str) -> str:
-    """A word that stands nowhere else."""
+    """A word that occurs nowhere else."""
     return f"zq{place}qz"
 
 

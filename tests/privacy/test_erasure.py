@@ -1,4 +1,4 @@
-"""Being removed: nobody comes in, nothing is left, everything of the others stays and adds up."""
+"""Erasure of a user: no sign-in, no data left, and everything of other users stays consistent."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -37,7 +37,7 @@ ROWS_OF = {
 }
 
 
-# Does not wait until sessions have ended that no control message could close.
+# Do not wait for sessions that no control message could close.
 SETTLED = ErasureTunables(settled_ms=0)
 ERASURE = Job("erasure", partial(erasure.erase_next, tunables=SETTLED), 2)
 
@@ -69,7 +69,9 @@ async def check_gone(store: Postgres, user: str) -> None:
 
 
 async def check_counts(store: Postgres) -> None:
-    """Reactions as counted anew, members as counted anew, no gap in seq, no rev twice or beyond the conversation's."""
+    """Counts of reactions and members equal a recount, seq has no gap, no rev occurs twice or exceeds the
+    conversation's.
+    """
     assert not await store.all(
         "select m.seq, m.reactions, n.counts from messages m left join lateral ("
         " select jsonb_object_agg(emoji, found) as counts from ("
@@ -235,9 +237,7 @@ async def node_at_rest(config: Config) -> AsyncIterator[tuple[Daemon, Inside]]:
 async def test_interrupted_erasure_is_finished(
     config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It dies after a commit, before that is told or noted, each time a little later; nothing is lost or counted
-    wrong.
-    """
+    """The process dies after a commit, before its effects, each time a little later; nothing is lost or counted wrong."""
     erase_next = partial(erasure.erase_next, tunables=ErasureTunables(settled_ms=0, batch_size=4))
     async with node_at_rest(config) as (daemon, inside), daemon.people(3) as (alice, bob, carol):
         places = await settle(alice, bob, carol)
@@ -301,7 +301,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
 
 
 async def test_messages_of_an_unclosed_session_are_erased(config: Config, store: Postgres) -> None:
-    """Everything is gone through at once, and once more when such a session must have ended."""
+    """The erasure runs at once, and again when such a session must have ended."""
     erase_next = partial(erasure.erase_next, tunables=ErasureTunables(settled_ms=3_600_000))
     async with node_at_rest(config) as (daemon, inside), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, "before", client_id="m")

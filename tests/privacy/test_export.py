@@ -1,4 +1,4 @@
-"""Everything that is stored of somebody, and nothing of anybody else."""
+"""The export contains everything that is stored about a user, and nothing about others."""
 
 import json
 import urllib.error
@@ -130,7 +130,7 @@ async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: 
 
 
 async def test_export_has_no_control_characters_and_is_lossless(daemon: Daemon, store: Postgres) -> None:
-    """Whatever the text says, whoever prints the file sees only what is there."""
+    """Printing the file shows its content, whatever the texts contain."""
     odd = [
         chr(code)
         for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
@@ -195,7 +195,7 @@ def download_status(found: tuple[int, dict[str, str], bytes]) -> tuple[int, str]
 
 
 async def test_export_releases_its_slot(daemon: Daemon, store: Postgres) -> None:
-    """Also after one that somebody hung up on."""
+    """Also after a disconnect during the export."""
     async with daemon.people(6) as people:
         for person in people:
             host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
@@ -238,7 +238,7 @@ async def test_slow_export_readers_do_not_block_others(config: Config, store: Po
 
 @asynccontextmanager
 async def asked(daemon: Daemon, person: Person, address: str) -> AsyncIterator[trio.SocketStream]:
-    """A connection on which somebody has asked for the export."""
+    """A connection that has requested the export."""
     sock = trio.socket.socket()
     sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
     door = Door.of(daemon)

@@ -112,7 +112,7 @@ class Device:
             return await self._link.call({"t": command, **fields})
 
     async def catch_up(self, limit: int = 100, pages: int = 10**6) -> None:
-        """Sync as the mirror needs, in pages of this size, and stop after a number of pages. Events wait meanwhile."""
+        """Sync as the mirror needs, in pages of this size, and stop after a number of pages. Events wait until then."""
         mirror = self.mirror
         self._held = self._held or []
         while (mirror.stale or mirror.behind) and pages:

@@ -1,4 +1,4 @@
-"""The indexer: it misses nothing, whoever writes, is killed or does the same beside it."""
+"""The indexer misses nothing, whatever writes, is killed or indexes at the same time."""
 
 import random
 from collections.abc import AsyncIterator
@@ -153,7 +153,7 @@ async def test_existing_messages_are_indexed_in_any_number_of_batches(db: Postgr
 
 
 async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(db: Postgres, dsn: str) -> None:
-    """Trap 6, with one node that hears of nothing, and one that hears of all."""
+    """Trap 6, with one node that gets no notes, and one that gets all."""
     eager = IndexerTunables(sweep_pause_s=0.02, gather_s=0.0, batch_messages=20, rest_ratio=0.0)
     rng = random.Random(2)
     places = await conversations(db, 5)
@@ -188,7 +188,7 @@ async def test_killed_indexer_leaves_a_consistent_index(db: Postgres) -> None:
 
 
 async def test_concurrent_indexers_write_each_batch_once(db: Postgres) -> None:
-    """One has read, and stands still while a text is edited and the other indexes that."""
+    """One indexer has read and pauses while a text is edited and the other one indexes it."""
     rng = random.Random(4)
     (place,) = await conversations(db, 1)
     await write(db, place, "before", rng)

@@ -1,4 +1,4 @@
-"""What people type into a search box: whatever it is, it is a query."""
+"""Search queries: any text is a valid query."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""Search: what is found in which script, and that nobody finds what they may not see."""
+"""Search: results in each script, and visibility."""
 
 from typing import Any
 from urllib.parse import quote
@@ -149,7 +149,7 @@ async def test_edits_and_deletions_update_the_index(daemon: Daemon, db: Postgres
 
 
 async def test_search_finds_visible_messages_only(daemon: Daemon) -> None:
-    """Who was removed, who left, who came late, who never was there; what the system says is nothing that was said."""
+    """For removed, former, late and non-members; system messages are not found."""
     async with group(daemon, 3, history="joined") as (id_, (ann, ben, eve)), daemon.person("late") as late:
         await ann.send(id_, "needle before")
         await ann.call("member.add", conversation=id_, users=[late.user])
@@ -182,7 +182,7 @@ async def test_blocks_do_not_affect_search(daemon: Daemon) -> None:
 
 
 async def test_another_tenant_finds_nothing(config: Config) -> None:
-    """Not even the same user id there, nor somebody there who knows the ids here."""
+    """Neither the same user id in another tenant, nor a user there who knows the ids."""
     key = "fedcba9876543210fedcba9876543210"
     two = config.using_named(TenantSettings, {"other": TenantSettings(secret=key)})
     async with running(two) as daemon, daemon.pair() as (alice, bob, conversation):
@@ -257,7 +257,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("transport", ["socket", "rest"])
 async def test_hostile_queries_are_harmless(daemon: Daemon, transport: str) -> None:
-    """H1, H2: found or not, never an error of ours."""
+    """H1, H2: found or not, never an internal error."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "a<b>x</b> 東東 it's 100% _fine_")
         await found(bob, "fine", ["a<b>x</b> 東東 it's 100% _fine_"])

@@ -58,7 +58,7 @@ def s3_endpoint() -> Iterator[str]:
 
 
 def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
-    """Not on Trio: whoever asks for the fixture is in a run already."""
+    """Without Trio: the code that uses the fixture already runs in Trio."""
     deadline = time.monotonic() + 6 * PATIENCE
     while time.monotonic() < deadline:
         assert server.poll() is None

@@ -1,4 +1,4 @@
-"""The generated files that people read are those that the code would write now."""
+"""The generated files in the repository are up to date."""
 
 from pathlib import Path
 

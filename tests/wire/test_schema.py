@@ -227,7 +227,7 @@ def test_typescript_has_every_type_once() -> None:
 
 
 class Lonely(Command, tag="lonely"):
-    """A command of somebody who writes a feature: nothing else is known of it."""
+    """A command of a new feature: no other code knows of it."""
 
     what: dict[str, Any]
     often: float = 1.5

@@ -29,7 +29,7 @@ def test_free_texts_declare_their_kind(row: Row) -> None:
 
 
 class Careless(Command, tag="careless"):
-    """A command somebody might add."""
+    """A command without declared kinds of text."""
 
     motto: str
     places: list[dict[str, Any]]

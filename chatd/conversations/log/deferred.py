@@ -118,7 +118,7 @@ class DeferredConversations:
         return entries[:size]
 
     async def _commit(self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]) -> None:
-        """Raises Refused: then the entries are where they were."""
+        """Commit entries. If it raises Refused, they stay deferred."""
         with self._publisher.flight(entries) as flight:
             results = await self._results(conversation, statement, entries)
             await self._publisher.put(flight, results)

@@ -26,7 +26,7 @@ class Append(Effect, frozen=True):
         await ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began)
 
     async def publish(self, ctx: Ctx, done: Appended) -> None:
-        """In the place of the message in the order of the log."""
+        """Publish in the order of the log, in the place of the message."""
         ack = self.ack(done) if self.ack is not None else None
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
@@ -48,7 +48,7 @@ class Advance(Effect, frozen=True):
         await ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began)
 
     async def publish(self, ctx: Ctx, done: Advanced) -> None:
-        """In the place of the receipt in the order of the log."""
+        """Publish in the order of the log, in the place of the receipt."""
         if done.rev is not None or done.unread is not None:
             conversation, now = self.receipt.conversation, ctx.node.clock()
             ctx.node.hub.traces.receipts((conversation, self.receipt.user, done.delivered_seq, done.read_seq, now))

@@ -96,7 +96,7 @@ class Entry(Struct, eq=False):
     waiters: list[trio.lowlevel.Task] = []
 
     async def wait(self) -> Any:
-        """Until it is committed and published, or refused. Cancelling the wait does not remove the entry."""
+        """Wait until it is committed and published, or refused. Cancelling the wait does not remove the entry."""
         task = trio.lowlevel.current_task()
         self.waiters.append(task)
 

@@ -206,9 +206,9 @@ def bare_hosts(name: str) -> Iterator[str]:
 
 
 def canonical_host(name: str) -> str:
-    """One form of a host: small letters, no punycode, no dot at the end, an address as it is written today.
+    """The normal form of a host: lower case, no punycode, no trailing dot, an IP address in its standard notation.
 
-    Readable again: percent signs of a text may hide other characters.
+    It is unquoted once more, because percent signs in a text may hide other characters.
     """
     name = READABLE.translate(name[-1000:]).strip(".")
     address = address_of(name)

@@ -53,7 +53,7 @@ def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
 
 
 def fits(stranger: Stranger, talk: Talk, aliases: dict[str, str | None]) -> bool:
-    """Whether it is a match of two with these aliases, which are gone when it was kept."""
+    """Whether it is a match of two with these aliases, which no longer exist if it was kept."""
     if len(aliases) != 2 or stranger.user not in aliases:
         return False
     known = (aliases[stranger.user], aliases[partner_of(stranger, aliases)])

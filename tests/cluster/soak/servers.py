@@ -37,7 +37,7 @@ class Servers:
             return peer.recv(65536).decode()
 
     async def kill_redis(self, *, forget: bool) -> None:
-        """Kill Redis. With `forget` its data is gone when it starts again."""
+        """Kill Redis. With `forget` its data is lost at the restart."""
         pid = int(self.ask_redis("INFO server").partition("process_id:")[2].split()[0])
         os.kill(pid, signal.SIGKILL)
         while self.redis.running():
