@@ -80,7 +80,7 @@ class Ctx(Struct):
         return self.me.user
 
     @property
-    def user_or_nobody(self) -> str:
+    def user_or_empty(self) -> str:
         return self.principal.user if self.principal else ""
 
     def charge(self, cost: float) -> None:

@@ -127,6 +127,6 @@ def internal_error(row: Row, ctx: Ctx) -> Refused:
     incident = str(uuid.uuid4())
     LOG.exception(
         "a handler failed",
-        extra={"incident": incident, "command": row.tag, "session": ctx.session, "user": ctx.user_or_nobody},
+        extra={"incident": incident, "command": row.tag, "session": ctx.session, "user": ctx.user_or_empty},
     )
     return Refused("internal", details={"incident": incident})

@@ -135,9 +135,9 @@ class Link:
             await trio.sleep_until(self._received_at + self._heartbeat)
             if trio.current_time() - self._received_at < self._heartbeat:
                 continue
-            with trio.move_on_after(self._heartbeat) as patience:
+            with trio.move_on_after(self._heartbeat) as timeout_scope:
                 with suppress(Refused, Disconnected):
                     await self.call({"t": "ping", "ts": 0})
-            if patience.cancelled_caught:
+            if timeout_scope.cancelled_caught:
                 await self.close()
                 return

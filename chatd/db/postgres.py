@@ -140,13 +140,13 @@ class Postgres(Database):
         if ends_at <= now:
             raise Refused("timeout", TOO_SLOW)
         account, began = ACCOUNT.get(), None
-        with trio.move_on_at(ends_at) as patience:
+        with trio.move_on_at(ends_at) as wait_scope:
             if account is None:
-                return await self._lend(work, timeout, patience)
+                return await self._lend(work, timeout, wait_scope)
             await self._shares.acquire(account)
             began = perf_counter()
             try:
-                return await self._lend(work, timeout, patience)
+                return await self._lend(work, timeout, wait_scope)
             finally:
                 account.used_s += perf_counter() - began
                 self._shares.release(account)
@@ -154,14 +154,14 @@ class Postgres(Database):
             raise self._shares.refusal(account)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _lend(self, work: Work[T], timeout: float, patience: trio.CancelScope) -> T:
+    async def _lend(self, work: Work[T], timeout: float, wait_scope: trio.CancelScope) -> T:
         async with self._free:
             connection = self._idle.pop() if self._idle else self.connection("pool")
             began = perf_counter()
             try:
                 return await connection.run_on_connection(work, timeout)
             finally:
-                if patience.cancel_called:
+                if wait_scope.cancel_called:
                     connection.close()
                     # A timeout that was mostly spent waiting for a connection is no fault of Postgres.
                     if perf_counter() - began > timeout / 2:

@@ -30,7 +30,7 @@ from chatd.http.rest import RequestDecoder, offered_token, request_address
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command
 
-# What a browser says of a request that comes from our own pages, or from nobody's.
+# Values of Sec-Fetch-Site for requests from pages of this server, or from no page.
 OWN_SITE = ("same-origin", "none")
 ROOT = "/admin"
 View = Callable[[], Awaitable[Response]]

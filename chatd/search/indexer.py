@@ -207,7 +207,7 @@ class Indexer:
         try:
             await self._write(batch)
         except ForeignKeyViolation:
-            # A conversation that was removed meanwhile.
+            # A conversation that was deleted since the read.
             LOG.info("a batch of the search index was postponed")
             return
         for place in places:

@@ -73,7 +73,7 @@ class Search:
         self._places: list[str] = []
         self._start = self.spot
         self._prefix = any(term.prefix for term in query.wanted)
-        # In a match nobody is found by user id: it would show who the members are.
+        # In a match, messages are not found by user id: that would reveal the members.
         self._without_matches = bool(query.senders) and not query.by_alias
         self._read = 0
         self._deadline = 0.0

@@ -78,9 +78,9 @@ async def receive(node: Node, slots: UploadSlots, principal: Principal, owner: O
     with slots.reserve(principal, owner) as slot:
         payer = service.Payer(node.config, principal, owner.address)
         await service.check_quota(node, payer, node.clock())
-        with trio.move_on_after(settings.timeout) as patience:
+        with trio.move_on_after(settings.timeout) as timeout_scope:
             received = await read_file(settings.max_bytes, slot.reserve_bytes)
-        if patience.cancelled_caught:
+        if timeout_scope.cancelled_caught:
             raise RequestTimeout
         async with slots.decoding(owner):
             content = await service.prepared(received.data, settings)
