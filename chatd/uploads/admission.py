@@ -72,7 +72,7 @@ class UploadSlots:
     def reserve_bytes(self, owner: Owner, size: int) -> None:
         share = self._max_bytes // ADDRESS_DIVISOR
         if owner.address and self._held[owner.address] + size > share:
-            raise Refused("rate_limited", "too many bytes are being uploaded from your address", retry_after=1)
+            raise Refused("rate_limited", "too many bytes are being uploaded from one address", retry_after=1)
         if self.held + size > self._max_bytes:
             raise Refused("unavailable", "too many files are being uploaded", retry_after=1)
         self._held[owner.address] += size
