@@ -152,7 +152,9 @@ def test_tables_in_documents_contain_the_subsystem(subsystems: tuple[Subsystem, 
     assert "| `chatd_notes_total` | counter |  |  | Notes of all nodes. |\n" in tables["metrics.md"]["metrics"]
 
 
-async def test_ids_of_the_subsystem_are_tested(config: Config, subsystems: tuple[Subsystem, ...], store: Postgres) -> None:
+async def test_ids_of_the_subsystem_are_tested(
+    config: Config, subsystems: tuple[Subsystem, ...], store: Postgres
+) -> None:
     anybodys = declared("ANYBODYS", [import_module("notes.declares")])
     tenants = config.using_named(TenantSettings, {"other": TenantSettings(secret="x" * 32)})
     (row,) = (row for row in load_registry(subsystems).commands.values() if row.tag == "note.add")
