@@ -18,7 +18,9 @@ from chatd.wire.reference.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.conversations.test_groups import group
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, running, shared
+
+daemon = shared
 
 
 @covers("user.block")
@@ -91,8 +93,8 @@ async def test_blocked_user_cannot_add_the_blocker_to_a_group(daemon: Daemon) ->
         assert (await ann.refused("member.add", conversation=other, users=[ben.user])).code == "blocked"
 
 
-async def test_a_block_by_alias_ends_the_match_of_the_two(daemon: Daemon) -> None:
-    async with daemon.people(2) as (alice, bob):
+async def test_a_block_by_alias_ends_the_match_of_the_two(own_daemon: Daemon) -> None:
+    async with own_daemon.people(2) as (alice, bob):
         for person in (alice, bob):
             await person.call("match.find")
         await alice.event("match.found")
@@ -111,9 +113,9 @@ async def test_typing_stays_blocked_after_a_reconnection(daemon: Daemon) -> None
 
 
 async def test_block_applies_although_the_match_cannot_be_ended_yet(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    own_daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with daemon.pair() as (alice, bob, conversation):
+    async with own_daemon.pair() as (alice, bob, conversation):
 
         async def fail(*_: object) -> None:
             raise Refused("unavailable")
@@ -143,10 +145,10 @@ async def test_blocked_user_can_delete_but_not_edit_earlier_messages(daemon: Dae
         await alice.call("message.delete", **fields)
 
 
-async def test_simultaneous_block_and_unblock_leave_a_consistent_state(daemon: Daemon) -> None:
+async def test_simultaneous_block_and_unblock_leave_a_consistent_state(own_daemon: Daemon) -> None:
     async with (
-        daemon.pair() as (alice, bob, conversation),
-        open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db,
+        own_daemon.pair() as (alice, bob, conversation),
+        open_postgres(own_daemon.config.postgres.dsn, PostgresSection()) as db,
     ):
         for number in range(12):
             async with trio.open_nursery() as nursery:
@@ -161,8 +163,8 @@ async def try_it(person: Person, command: str, user: str) -> None:
         await person.call(command, user=user)
 
 
-async def test_user_blocked_while_searching_is_not_matched(daemon: Daemon) -> None:
-    async with daemon.people(3) as (alice, bob, eve):
+async def test_user_blocked_while_searching_is_not_matched(own_daemon: Daemon) -> None:
+    async with own_daemon.people(3) as (alice, bob, eve):
         await alice.call("match.find", tags=["tea"])
         await alice.call("user.block", user=bob.user)
         await bob.call("match.find", tags=["tea"])

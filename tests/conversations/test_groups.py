@@ -16,7 +16,9 @@ from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, running
+from tests.support import NOBODY, Daemon, Person, covers, running, shared
+
+daemon = shared
 
 
 @asynccontextmanager
@@ -118,9 +120,9 @@ async def test_removed_member_gets_no_more_events(daemon: Daemon) -> None:
 
 
 async def test_member_removed_during_the_delivery_of_the_addition_is_unsubscribed(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    own_daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with group(daemon) as (id_, (ann, ben, _)), daemon.people(2) as (eve, sam):
+    async with group(own_daemon) as (id_, (ann, ben, _)), own_daemon.people(2) as (eve, sam):
         deliver = AnnounceMembers.deliver
 
         async def after_the_removal(announce: AnnounceMembers, ctx: Any) -> None:
@@ -146,10 +148,10 @@ async def test_member_removed_during_the_delivery_of_the_addition_is_unsubscribe
 
 
 async def test_members_are_subscribed_although_the_event_cannot_be_read(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    own_daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database fails between the commit and the delivery of the event."""
-    async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
+    async with group(own_daemon) as (id_, (ann, ben, _)), own_daemon.person() as eve:
 
         async def fail(*_: Any) -> Any:
             raise Refused("unavailable")
@@ -348,8 +350,8 @@ insert into join_requests (tenant, conversation, user_id, created_at) select 'de
 """
 
 
-async def test_join_requests_of_one_user_are_bounded(daemon: Daemon, store: Postgres) -> None:
-    async with daemon.people(2) as (ann, ben):
+async def test_join_requests_of_one_user_are_bounded(own_daemon: Daemon, store: Postgres) -> None:
+    async with own_daemon.people(2) as (ann, ben):
         await store.run(REQUESTS, ben.user, MAX_OWN_REQUESTS - 1)
         secrets = []
         for _ in range(2):

@@ -5,7 +5,9 @@ import trio
 from chatd.client import Refused
 from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group, members
-from tests.support import NOBODY, Daemon, Person, covers
+from tests.support import NOBODY, Daemon, Person, covers, shared
+
+daemon = shared
 
 
 async def link(person: Person, conversation: str, **fields: int) -> str:
@@ -70,7 +72,7 @@ select 'default', gen_random_uuid(), $1, decode(md5(n::text), 'hex'), $2, 800000
 """
 
 
-async def test_expired_links_do_not_hide_a_valid_one(daemon: Daemon, db: Postgres) -> None:
+async def test_expired_links_do_not_hide_a_valid_one(own_daemon: Daemon, db: Postgres) -> None:
     """Otherwise it could not be revoked, because only the list contains its id."""
     async with group(daemon, joining="invite") as (id_, (ann, *_)):
         invite = (await ann.call("invite.create", conversation=id_))["invite"]

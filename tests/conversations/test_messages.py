@@ -10,7 +10,9 @@ from chatd.core.clock import now_ms
 from chatd.db.postgres import Postgres
 from tests.conversations.test_groups import group
 from tests.files import picture, stored
-from tests.support import NOBODY, Daemon, covers, poll_until
+from tests.support import NOBODY, Daemon, covers, poll_until, shared
+
+daemon = shared
 
 
 @covers("message.send")
@@ -159,9 +161,9 @@ returns text language sql immutable parallel safe as $$ select 'forbidden' $$
 """
 
 
-async def test_permission_to_write_is_decided_in_the_database(daemon: Daemon, db: Postgres) -> None:
+async def test_permission_to_write_is_decided_in_the_database(own_daemon: Daemon, db: Postgres) -> None:
     """All commands that publish new text use the one SQL function, within their own transactions."""
-    async with daemon.pair() as (alice, _, conversation):
+    async with own_daemon.pair() as (alice, _, conversation):
         place = {"conversation": conversation, "message": (await alice.send(conversation, "before"))["message"]}
         await db.run(NOBODY_MAY_SAY)
         forward = {"source": conversation, "message": place["message"], "client_id": "2"}
