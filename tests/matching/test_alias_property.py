@@ -5,7 +5,6 @@ friend, and is matched with them again right now; in the other one these are thr
 both.
 """
 
-import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,12 +21,13 @@ from chatd.client import Refused
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from chatd.matching.settings import MatchSettings
+from tests.examples import examples
 from tests.reply import Reply
 from tests.support import NOBODY, PATIENCE, Daemon, Person, running
 
 # Worlds mostly wait, and know nothing of each other: those of an example run at once.
 LISTS = 4
-EXAMPLES = int(os.environ.get("ALIAS_EXAMPLES", "3"))
+EXAMPLES = examples(3)
 QUEUES = count()
 ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Milliseconds since 1970, and cursors, which hold numbers of transactions.

@@ -1,6 +1,5 @@
 """The match pool as a state machine: after any requests in any order, each ticket is in one pair or waits."""
 
-import os
 from collections.abc import Iterable
 from itertools import count
 from typing import Any
@@ -23,8 +22,9 @@ from chatd.matching.pool_events import (
     Reset,
     TicketRemoved,
 )
+from tests.examples import examples
 
-EXAMPLES = int(os.environ.get("MATCH_EXAMPLES", "150"))
+EXAMPLES = examples(75)
 USERS = [f"u{number}" for number in range(8)]
 LANGUAGES = ["de", "en"]
 QUEUES = {"plain": Queue(), "three": Queue(size=3), "asking": Queue(confirm=3000), "short": Queue(longest=20_000)}

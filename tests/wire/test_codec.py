@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from msgspec import Struct
 
 from chatd.conversations.commands.conversations import CreateConversation
@@ -16,6 +16,7 @@ from chatd.wire.codec import Codec, NotAFrame, codecs, tag_of
 from chatd.wire.connection_events import Behind
 from chatd.wire.reference.examples import example, example_body
 from chatd.wire.validation import MAX_VALUES, UntypedFields
+from tests.examples import examples
 from tests.golden.vectors import CODECS, COMMANDS, EVENTS, ID, RESULTS, agreed, frame_of, vector_of, vectors
 from tests.support import NOBODY
 from tests.wire.strategies import anything
@@ -82,6 +83,8 @@ def test_golden_vectors_are_complete() -> None:
 
 @pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
 def test_commands_survive_a_round_trip_in_both_codecs(kind: type[Command]) -> None:
+    # Commands share their types: each type of a field is tried in many of them.
+    @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(anything(kind))
     def check(command: Command) -> None:
         for codec in (MSGPACK, JSON):

@@ -1,0 +1,11 @@
+"""How many examples Hypothesis makes."""
+
+import os
+
+# The run of each night makes ten times as many (.github/workflows/ci.yml).
+DEPTH = int(os.environ.get("CHATD_TEST_DEPTH", "1"))
+
+
+def examples(count: int) -> int:
+    """So many in a usual run."""
+    return count * DEPTH
