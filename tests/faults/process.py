@@ -16,6 +16,7 @@ from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.embedded.sockets import listener
 from tests.forked import Forked
+from tests.prepared import prepare_postgres
 from tests.reply import Link
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -33,11 +34,15 @@ LIMITS = {
 
 
 class Process:
-    """`chatd serve` with embedded servers in `folder`, on the same ports at each start."""
+    """`chatd serve` with embedded servers in `folder`, on the same ports at each start.
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    `initdb`: whether it creates the data folder of Postgres; else it finds a copy of one with the schema.
+    """
+
+    def __init__(self, folder: Path, *arguments: str, initdb: bool = False, **environment: str) -> None:
         self.folder = folder
         self._arguments = arguments
+        self._initdb = initdb
         self.socket = self.http = ""
         self._environment = environment
         self._process: subprocess.Popen[bytes] | Forked | None = None
@@ -64,6 +69,8 @@ class Process:
             **self._environment,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._initdb and "CHATD_POSTGRES__DSN" not in environment:
+            await prepare_postgres(self.folder / "data" / "postgres")
         self._process = launch(self._arguments, os.environ | environment, self.folder / "log")
         await self._read_addresses()
 
@@ -102,9 +109,9 @@ class Process:
 
 
 def launch(arguments: tuple[str, ...], environment: dict[str, str], log: Path) -> "subprocess.Popen[bytes] | Forked":
-    """Start `chatd serve`: with an interpreter of its own only where the start itself is tested or changed."""
-    if not arguments and "LD_PRELOAD" not in environment:
-        return Forked(("serve",), environment, log)
+    """Start `chatd serve`: with an interpreter of its own only where the start is changed."""
+    if "LD_PRELOAD" not in environment:
+        return Forked(("serve", *arguments), environment, log)
     command = [sys.executable, "-m", "chatd", "serve", *arguments]
     with log.open("ab") as stderr:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment, start_new_session=True)
@@ -121,9 +128,9 @@ def end_servers(data: Path) -> None:
 
 
 @asynccontextmanager
-async def process(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Process]:
+async def process(folder: Path, *arguments: str, initdb: bool = False, **environment: str) -> AsyncIterator[Process]:
     """A running daemon; stopped at the end with its servers."""
-    daemon = Process(folder, *arguments, **environment)
+    daemon = Process(folder, *arguments, initdb=initdb, **environment)
     try:
         await daemon.start()
         yield daemon

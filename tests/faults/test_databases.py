@@ -12,6 +12,7 @@ from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
+from tests.prepared import prepare_postgres
 from tests.reply import Reply
 from tests.support import PATIENCE, Answer, Daemon, Person, running
 
@@ -23,6 +24,7 @@ async def own(
     """Servers for this test alone."""
     postgres = embedded_postgres.Server(tmp_path / "postgres", {})
     redis = embedded_redis.Server(tmp_path / "redis", "+@all")
+    await prepare_postgres(postgres.folder)
     await postgres.start()
     await redis.start()
     try:

@@ -113,7 +113,7 @@ def fill(folder: Path) -> None:
 
 async def test_full_disk_recovers(small_disk: Path) -> None:
     """Postgres stops when it cannot write its log, and cannot start before there is space."""
-    async with process(small_disk) as daemon:
+    async with process(small_disk, initdb=True) as daemon:
         person = await sign_up(daemon.http, name="a")
         async with linked(daemon, person) as link:
             conversation = await opened(daemon, link)

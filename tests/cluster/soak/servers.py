@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from chatd.db.embedded import postgres, redis
+from tests.prepared import prepare_postgres
 
 SMALL = {"shared_buffers": "64MB", "max_connections": "100"}
 
@@ -58,6 +59,7 @@ class Servers:
 @asynccontextmanager
 async def open_servers(folder: Path) -> AsyncIterator[Servers]:
     servers = Servers(folder)
+    await prepare_postgres(servers.postgres.folder)
     await servers.postgres.start()
     await servers.redis.start()
     try:
