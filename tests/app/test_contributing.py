@@ -27,12 +27,12 @@ GENERATED |= {"docs/openapi.json", "docs/privacy.md", "docs/protocol.md"}
 # The whole test of foreign ids takes a minute.
 IDS = """
 from tests.abuse import test_ids
-from tests.abuse.test_ids import test_ids_of_others_are_as_good_as_none as test_ids_of_others
+from tests.abuse.test_ids import test_foreign_ids_are_refused_like_unknown_ids as test_foreign_ids
 
 test_ids.ROWS[:] = [row for row in test_ids.ROWS if row.tag.startswith("note.")]
 """
 # Without the tests of each other file, and of the tests themselves.
-SELECTED = "notes or not (prepared or deliver_nothing or is_used or does_not_hold or append or inside or again)"
+SELECTED = "notes or not (prepared or deliver_nothing or is_used or false_declaration or append or inside or again)"
 FILES = """
 tests/notes tests/test_architecture.py tests/app/test_subsystem_imports.py tests/app/test_documents.py
 tests/db/test_row_bounds.py tests/db/test_plans.py tests/privacy/test_document.py

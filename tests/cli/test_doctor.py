@@ -144,7 +144,7 @@ async def test_long_transaction_is_found(config: Config, moderator: Postgres) ->
             await moderator.run_on_connection(idle)
 
         async def look() -> Finding:
-            findings = await doctor_postgres.look(moderator, config, 1, max_idle_s=0.2)
+            findings = await doctor_postgres.examine(moderator, config, 1, max_idle_s=0.2)
             return next(finding for finding in findings if finding.code == "postgres.transactions")
 
         nursery.start_soon(forget)
@@ -187,9 +187,9 @@ async def test_too_few_connections_for_the_nodes_are_found(config: Config) -> No
 async def test_connections_of_a_node_are_counted(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     dedicated, connection = list[str](), Postgres.connection
 
-    def counted(db: Postgres, name: str, prelude: str = "") -> Connection:
+    def counted(db: Postgres, name: str, *arguments: Any) -> Connection:
         dedicated.append(name)
-        return connection(db, name, prelude)
+        return connection(db, name, *arguments)
 
     monkeypatch.setattr(Postgres, "connection", counted)
     async with running(config):
