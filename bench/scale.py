@@ -24,6 +24,7 @@ import asyncpg
 import trio
 
 from bench.scale_data import FILL, HOT, PATIENT, SETTINGS, sample
+from chatd import __version__
 from chatd.conversations.log.statements import NESTED
 from chatd.core.config import PostgresSection
 from chatd.db import migrations, queries
@@ -98,7 +99,7 @@ async def scale(dsn: str, messages: int, rounds: int) -> bool:
     patient = PostgresSection(timeout=36_000)
     connection = await asyncpg.connect(dsn, server_settings=server_settings(patient, "bench"), timeout=60)
     await prepare(connection)
-    await migrations.apply_pending(connection, schemas_of())
+    await migrations.apply_pending(connection, schemas_of(), __version__)
     await fill(connection, messages)
     await connection.execute(NESTED.split(";")[0])
     found = await look_at_plans(connection)
