@@ -28,7 +28,6 @@ from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.peer_watch import PeerWatch
-from chatd.cluster.reconciler import SWEEP_S, Reconciler
 from chatd.core import log
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -104,7 +103,7 @@ def with_public_url(config: Config, http_url: str) -> Config:
 
 @asynccontextmanager
 async def open_kernel(
-    config: Config, addresses: Addresses, health: Health, subsystems: Sequence[Subsystem], sweep_s: int
+    config: Config, addresses: Addresses, health: Health, subsystems: Sequence[Subsystem]
 ) -> AsyncIterator[Node]:
     """Open what every subsystem uses: the databases, the hub and the connection to the other nodes."""
     name = uuid7(now_ms())
@@ -113,8 +112,7 @@ async def open_kernel(
         services, signals = Services(), Signals()
         hub = Hub(signals=signals)
         join_timeout_s = 0 if uses_embedded_redis(config) else JOIN_TIMEOUT_S
-        reconciler = Reconciler(hub, db, sweep_s=sweep_s)
-        cluster = Cluster(hub, Bus(redis, name), db, packages_of(subsystems), services, reconciler)
+        cluster = Cluster(hub, Bus(redis, name, times=config.cluster), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).refresh()
@@ -218,10 +216,8 @@ async def run(
     *,
     ready: Callable[[Addresses], None] | None = None,
     subsystems: tuple[Subsystem, ...] = SUBSYSTEMS,
-    sweep_s: int = SWEEP_S,
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain.
-    `sweep_s`: see `Reconciler.sweep`.
 
     Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a
     text for the operator.
@@ -235,7 +231,7 @@ async def run(
             # Before the server: the tasks of its connections use the database drivers.
             open_asyncio(),
             open_http(starting_app(listeners.addresses.socket), listeners.http, config, health) as http,
-            open_kernel(config, listeners.addresses, health, subsystems, sweep_s) as node,
+            open_kernel(config, listeners.addresses, health, subsystems) as node,
             open_all(node, subsystems),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])

@@ -18,7 +18,7 @@ import trio_asyncio
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits, AuthSettings
-from chatd.core.config import Config, Data, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.core.config import Config, Data, Drain, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
@@ -202,6 +202,7 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         http=Http(port=0, admin_hosts=["chatd.test"]),
         postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
         redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
+        drain=Drain(notice=0.2, spread=1.0),
         limits=Limits(
             commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6
         ),

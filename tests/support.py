@@ -22,7 +22,6 @@ from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.client import Account, Client, Refused, sign_up
 from chatd.client.types import MessageNew
-from chatd.cluster.reconciler import SWEEP_S
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.subsystems import SUBSYSTEMS
@@ -300,15 +299,13 @@ def with_frequent_jobs(every_s: float, among: Subsystems = SUBSYSTEMS) -> Subsys
 
 
 @asynccontextmanager
-async def running(
-    config: Config, subsystems: Subsystems = SUBSYSTEMS, *, sweep_s: int = SWEEP_S
-) -> AsyncIterator[Daemon]:
+async def running(config: Config, subsystems: Subsystems = SUBSYSTEMS) -> AsyncIterator[Daemon]:
     """A daemon in this process as long as the block lasts."""
     async with trio.open_nursery() as nursery:
         send, receive = trio.open_memory_channel[Addresses](1)
 
         async def serve() -> None:
-            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems, sweep_s=sweep_s)
+            await daemon_module.run(config, ready=send.send_nowait, subsystems=subsystems)
 
         nursery.start_soon(serve)
         with trio.fail_after(PATIENCE):

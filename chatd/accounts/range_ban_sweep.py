@@ -18,8 +18,6 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 
 SQL = queries.load("accounts/bans")
-# The sweep finds bans whose control message was lost, and sessions that signed in at the same time.
-SWEEP_S = 10
 # How long the sweep looks for a ban. Later sign-ins are refused.
 RECENT_MS = 300_000
 # Sessions between two checkpoints.
@@ -42,19 +40,16 @@ class CloseRange(ControlMessage, array_like=True, tag="close-range"):
 class RangeBans:
     """The sweep of this node."""
 
-    def __init__(
-        self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int], *, sweep_s: float = SWEEP_S
-    ) -> None:
+    def __init__(self, config: Config, db: Postgres, hub: Hub, clock: Callable[[], int]) -> None:
         self._config = config
         self._db = db
         self._hub = hub
         self._clock = clock
-        self._sweep_s = sweep_s
 
     async def run(self) -> None:
-        """Sweep until cancelled: control messages can be lost."""
+        """Sweep until cancelled: control messages can be lost, and sessions may sign in at the same time."""
         while True:
-            await trio.sleep(self._sweep_s)
+            await trio.sleep(self._config.cluster.sweep_s)
             with suppress(Refused):
                 await self._sweep()
 

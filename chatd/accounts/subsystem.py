@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.accounts import authentication, checks, commands, idle_accounts, jwks
 from chatd.accounts.keys import Keyring
 from chatd.accounts.personal_data import PERSONAL_DATA
-from chatd.accounts.range_ban_sweep import SWEEP_S, RangeBans
+from chatd.accounts.range_ban_sweep import RangeBans
 from chatd.accounts.reconciliation import AccountChecks
 from chatd.accounts.settings import SETTINGS, AuthSettings
 from chatd.accounts.tables import TABLES
@@ -16,7 +16,7 @@ from chatd.app.subsystem import Subsystem, background
 
 
 @asynccontextmanager
-async def open_accounts(node: Node, *, range_ban_sweep_s: float = SWEEP_S) -> AsyncIterator[None]:
+async def open_accounts(node: Node) -> AsyncIterator[None]:
     """The keyring, authentication, and their background tasks. Raises WeakKey."""
     keys = node.services.add(Keyring(node.config))
     node.services.add(authentication.SignIn(node.config, keys, node.db))
@@ -26,8 +26,8 @@ async def open_accounts(node: Node, *, range_ban_sweep_s: float = SWEEP_S) -> As
     async with background(node) as start:
         start("signing keys", jwks.watch, keys)
         await jwks.wait_for_keys(keys)
-        range_bans = RangeBans(node.config, node.db, node.hub, node.clock, sweep_s=range_ban_sweep_s)
-        start("range bans", node.services.add(range_bans).run)
+        range_bans = node.services.add(RangeBans(node.config, node.db, node.hub, node.clock))
+        start("range bans", range_bans.run)
         yield
 
 

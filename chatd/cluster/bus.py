@@ -4,7 +4,7 @@ Messages that are published while a write is under way become the next entry. Ea
 on a connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
 
 Entries can still be lost: the stream is trimmed or flushed, or Redis restarts empty. So every node numbers its entries,
-and writes one per second even if it has no message. A missing number, or a stream that has gone back, means that
+and writes one per heartbeat even if it has no message. A missing number, or a stream that has gone back, means that
 messages may be lost: `on_gap` is called, and the state is read from Postgres. Two failures do not end by themselves;
 `cluster/peer_watch.py` detects them: a node does not read its own entries back (`is_healthy`), or another node writes
 no more (`silent`). Entries of other nodes prove nothing about the own writes: after a failover of Redis, a node may
@@ -39,18 +39,13 @@ from chatd.cluster.stream_entries import (
 from chatd.cluster.stream_window import StreamWindow, order_of
 from chatd.core import log
 from chatd.core.clock import now_ms
+from chatd.core.config import ClusterTimes
 from chatd.core.errors import Refused
 from chatd.db.redis import Redis
 
 LOG = log.get(__name__)
 
-HEARTBEAT_S = 1.0
-# A node that has written nothing for this time is not counted as a peer.
-PEER_TIMEOUT_S = 10
-# Time without an entry of a node (this one or another) after which some of its entries may be missing.
-SILENCE_S = 3.0
-# Time after an outage in which the silence of another node means nothing.
-SETTLE_S = 2 * SILENCE_S
+DEFAULT_TIMES = ClusterTimes()
 MAX_WAITING = 50_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_MESSAGES_PER_ENTRY = 2_000
@@ -77,12 +72,13 @@ class Bus:
         redis: Redis,
         name: str,
         *,
-        heartbeat_s: float = HEARTBEAT_S,
+        times: ClusterTimes = DEFAULT_TIMES,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         max_stream_bytes: int = MAX_STREAM_BYTES,
         max_age_s: float = MAX_AGE_S,
     ) -> None:
         self.name = name
+        self.times = times
         # Messages that were published; and entries, as the number of their last message, and when they were written (0:
         # dropped).
         self.enqueued = 0
@@ -91,7 +87,6 @@ class Bus:
         # When a gap was last reported, in milliseconds, apart from gaps before the first entry of a node.
         self.gap_at = 0
         self._redis = redis
-        self._heartbeat_s = heartbeat_s
         self._max_waiting_bytes = max_waiting_bytes
         self._key = redis.key("bus")
         self._waiting: list[Raw] = []
@@ -119,21 +114,23 @@ class Bus:
     @property
     def is_healthy(self) -> bool:
         """Whether this node reads its own entries back."""
-        return trio.current_time() - self._own_seen_at < SILENCE_S
+        return trio.current_time() - self._own_seen_at < self.times.silence_s
 
     @property
     def is_settled(self) -> bool:
         """Whether a silent node is dead. After an outage of Redis the other nodes have time to write again."""
-        return self.is_healthy and (trio.current_time() - self._healthy_since >= SETTLE_S or not self.silent())
+        return self.is_healthy and (
+            trio.current_time() - self._healthy_since >= self.times.settle_s or not self.silent()
+        )
 
-    def peers(self, within: float = PEER_TIMEOUT_S) -> list[str]:
-        """The other nodes that have written within these seconds."""
-        now = trio.current_time()
+    def peers(self, within: float | None = None) -> list[str]:
+        """The other nodes that have written within these seconds; by default `peer_timeout_s`."""
+        now, within = trio.current_time(), self.times.peer_timeout_s if within is None else within
         return [name for name, at in self._seen.items() if now - at < within]
 
     def silent(self) -> set[str]:
-        """Known nodes that have not written for SILENCE_S."""
-        return set(self._seen) - set(self.peers(SILENCE_S))
+        """Known nodes that have not written for `silence_s`."""
+        return set(self._seen) - set(self.peers(self.times.silence_s))
 
     def expect(self, names: Iterable[str]) -> None:
         """Note that these nodes exist. Their silence counts from now."""
@@ -173,7 +170,7 @@ class Bus:
     async def write(self) -> None:
         """Write waiting messages, or an entry without messages per heartbeat, until this node leaves."""
         while True:
-            with trio.move_on_after(self._heartbeat_s):
+            with trio.move_on_after(self.times.heartbeat):
                 await self._work.wait()
             self._work = trio.Event()
             if self._leaving:
@@ -233,7 +230,7 @@ class Bus:
             await wait_until(lambda: self._last is not None)
             self._work.set()
             await wait_until(lambda: self._number > 0 and not self._writing)
-            here = set(await recent(self._redis)) - {self.name}
+            here = set(await recent(self._redis, self.times.silence_s)) - {self.name}
             await wait_until(lambda: here <= self._acked_by)
 
     def written_at(self, number: int) -> int | None:

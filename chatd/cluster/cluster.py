@@ -17,6 +17,7 @@ from chatd.cluster.control_messages import ControlMessage
 from chatd.cluster.lookup import ClusterLookup
 from chatd.cluster.reconciler import Reconciler
 from chatd.cluster.signals import EventSent
+from chatd.core.config import ClusterTimes
 from chatd.core.services import NotOpen, Services
 from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
@@ -41,20 +42,23 @@ class Cluster:
         db: Postgres,
         packages: Iterable[str] = ("chatd",),
         services: Services | None = None,
-        reconciler: Reconciler | None = None,
     ) -> None:
         self.hub = hub
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self.services = services or Services()
         self.lookup = ClusterLookup(self)
-        self.reconciler = reconciler or Reconciler(hub, db)
+        self.reconciler = Reconciler(hub, db, bus.times)
         self.resync = self.reconciler.resync
 
     @property
     def name(self) -> str:
         """The name of this node."""
         return self._bus.name
+
+    @property
+    def times(self) -> ClusterTimes:
+        return self._bus.times
 
     @property
     def is_single_node(self) -> bool:
@@ -76,7 +80,7 @@ class Cluster:
         return self._bus.is_healthy
 
     def peers(self, within: float) -> list[str]:
-        """The other nodes that have written within these seconds; each writes once a second."""
+        """The other nodes that have written within these seconds; each writes once per heartbeat."""
         return self._bus.peers(within)
 
     async def deliver_to_conversation(

@@ -13,15 +13,14 @@ import trio
 from chatd.core.errors import Refused
 from chatd.db.redis import Command, Redis, milliseconds
 
-TTL_S = 3.0
 # Attempts after which a Redis that has never answered counts as unavailable to all nodes.
 MAX_FIRST_FAILURES = 4
 
 
 class Lease:
-    """`held`: whether this node holds it; `fence`: the number then."""
+    """`held`: whether this node holds it; `fence`: the number then. `ttl_s`: how long it lasts without renewal."""
 
-    def __init__(self, redis: Redis, name: str, holder: str) -> None:
+    def __init__(self, redis: Redis, name: str, holder: str, ttl_s: float = 3.0) -> None:
         self.held = False
         self.fence = 0
         self._wanted = True
@@ -32,6 +31,8 @@ class Lease:
         self._redis = redis
         self._lease, self._fence = self._keys = (redis.key("lease", name), redis.key("fence", name))
         self._holder = holder
+        self._ttl_s = ttl_s
+        self._ttl_ms = int(ttl_s * 1000)
 
     async def run(self, changed: Callable[[bool], Awaitable[None]]) -> None:
         """Take the lease when it is free, and keep it. `changed` is called when `held` or `fence` has changed.
@@ -43,7 +44,7 @@ class Lease:
             before = await self._take()
             if self.held != held or (held and self.fence != fence):
                 await changed(held and self.held and before in (0, fence))
-            await trio.sleep(TTL_S / 4)
+            await trio.sleep(self._ttl_s / 4)
 
     async def _take(self) -> int:
         """Returns the last number that was given; 0 for none."""
@@ -72,11 +73,14 @@ class Lease:
         """
         holder, last = found[0], int(found[1] or 0)
         if holder == self._holder.encode():
-            return (last, last), [("PEXPIRE", self._lease, int(TTL_S * 1000))]
+            return (last, last), [("PEXPIRE", self._lease, self._ttl_ms)]
         if holder is not None:
             return (0, last), []
         fence = max(last + 1, milliseconds(time))
-        return (fence, last), [("SET", self._lease, self._holder, "PX", int(TTL_S * 1000)), ("SET", self._fence, fence)]
+        return (fence, last), [
+            ("SET", self._lease, self._holder, "PX", self._ttl_ms),
+            ("SET", self._fence, fence),
+        ]
 
     async def release(self) -> None:
         """Release it for good, so that another node can take it at once."""

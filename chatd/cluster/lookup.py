@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.control_messages import ControlMessage
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
@@ -117,9 +116,8 @@ class ClusterLookup:
         silent node may still be alive.
         """
         cluster = self._cluster
-        inquiry = Inquiry(
-            set(cluster.peers(SILENCE_S)), {user for user in users if not cluster.hub.connections.count(*user)}
-        )
+        nodes = set(cluster.peers(cluster.times.silence_s))
+        inquiry = Inquiry(nodes, {user for user in users if not cluster.hub.connections.count(*user)})
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
         if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):

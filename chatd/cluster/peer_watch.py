@@ -14,7 +14,7 @@ It also detects that the database was restored under the running nodes (another 
 
 import trio
 
-from chatd.cluster.bus import HEARTBEAT_S, Bus
+from chatd.cluster.bus import Bus
 from chatd.cluster.reconciler import Reconciler
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -25,10 +25,7 @@ from chatd.db.postgres import Postgres
 LOG = log.get(__name__)
 SQL = queries.load("cluster/reconciler")
 
-# Intervals: of this task, of reading the connections of Postgres, and of resyncs while changes may be missing.
 TICK_S = 0.25
-CHECK_S = 2.0
-POLL_S = 2.0
 
 
 class PeerWatch:
@@ -39,19 +36,20 @@ class PeerWatch:
         self._db = db
         self._reconciler = reconciler
         self._epoch = ""
+        self._tick_s = min(TICK_S, bus.times.heartbeat / 2)
         self.condition = Condition("cluster bus")
 
     async def run(self) -> None:
         """Run for ever."""
         check_at = trio.current_time()
         while True:
-            await trio.sleep(TICK_S)
+            await trio.sleep(self._tick_s)
             if self._is_something_wrong():
                 await self._catch_up()
             elif self.condition.failing:
                 await self._recover()
             elif trio.current_time() >= check_at:
-                check_at = trio.current_time() + CHECK_S
+                check_at = trio.current_time() + self._bus.times.check_s
                 await self._check()
 
     def _is_something_wrong(self) -> bool:
@@ -81,7 +79,7 @@ class PeerWatch:
             self._bus.forget(silent - state[0])
         if self._is_something_wrong():
             await self._bus.reconnect()
-            await self._wait(max(POLL_S, trio.current_time() - started))
+            await self._wait(max(self._bus.times.check_s, trio.current_time() - started))
 
     async def _read_state(self) -> tuple[set[str], str] | None:
         """The nodes with connections to Postgres, and the horizon. None if Postgres is unavailable."""
@@ -100,11 +98,11 @@ class PeerWatch:
         """Wait until the next resync, or until all nodes are alive."""
         with trio.move_on_after(seconds):
             while self._is_something_wrong():
-                await trio.sleep(TICK_S)
+                await trio.sleep(self._tick_s)
 
     async def _recover(self) -> None:
         """Resync at the end, and again later: other nodes may have considered this one dead and not published to it."""
         self.condition.recover()
         await self._bus.report_gap(self._reconciler.resync)
-        await trio.sleep(2 * HEARTBEAT_S)
+        await trio.sleep(2 * self._bus.times.heartbeat)
         await self._bus.report_gap(self._reconciler.resync)

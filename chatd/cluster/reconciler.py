@@ -15,6 +15,7 @@ from typing import Protocol
 import trio
 
 from chatd.cluster.signals import Resync
+from chatd.core.config import ClusterTimes
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.core.identity import UserKey
@@ -29,8 +30,6 @@ GAP_TIMEOUT_S = 0.3
 USERS_PER_QUERY = 500
 # Conversations that are checked one by one; of more, a resync checks all that have changed.
 MAX_SUSPECTS = 10_000
-# Time between two runs of the checks that always run.
-SWEEP_S = 10
 # Time after a commit when a node that is alive has published it.
 PUBLISHED_WITHIN_S = 30.0
 # Reads what users of this node (tenant, id) may have missed since a horizon, and applies it. Raises Refused.
@@ -50,10 +49,10 @@ class Topics(Protocol):
 class Reconciler:
     """`repair_gaps` and `sweep` run in the background."""
 
-    def __init__(self, hub: Hub, db: Postgres, *, sweep_s: int = SWEEP_S) -> None:
+    def __init__(self, hub: Hub, db: Postgres, times: ClusterTimes) -> None:
         self._hub = hub
         self._db = db
-        self._sweep_s = sweep_s
+        self._times = times
         self._checks: list[Check] = []
         self._sweep_checks: list[Check] = []
         self._topics: Topics | None = None
@@ -147,8 +146,9 @@ class Reconciler:
     async def sweep(self) -> None:
         """Run for ever: the checks that always run, and a resync that has failed. A lost ban must not go unnoticed."""
         while True:
-            for _ in range(self._sweep_s):
-                await trio.sleep(1)
+            sweep_at = trio.current_time() + self._times.sweep_s
+            while trio.current_time() < sweep_at:
+                await trio.sleep(self._times.heartbeat)
                 if self.owes_resync:
                     await self.resync()
             with suppress(Refused):

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from chatd.db.redis import Redis
+from chatd.db.redis import Redis, milliseconds
 
 # Bounds of the stream; the first that is reached applies.
 MAX_ENTRIES = 20_000
@@ -60,14 +60,14 @@ def pairs(rows: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     return [(id_, fields) for id_, fields in rows]
 
 
-async def recent(redis: Redis, seconds: int = 3) -> list[str]:
+async def recent(redis: Redis, seconds: float = 3) -> list[str]:
     """The nodes that wrote within these seconds, by the clock of Redis, and have not left. Raises Refused."""
-    now, _ = await redis.call("TIME")
+    now = milliseconds(await redis.call("TIME"))
     left: dict[str, bool] = {}
     until = "+"
     while True:
         rows = pairs(
-            await redis.call("XREVRANGE", redis.key("bus"), until, (int(now) - seconds) * 1000, "COUNT", BATCH_SIZE)
+            await redis.call("XREVRANGE", redis.key("bus"), until, now - int(seconds * 1000), "COUNT", BATCH_SIZE)
         )
         until = f"({rows[-1][0].decode()}" if rows else until
         for entry in readable(rows):

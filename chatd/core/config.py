@@ -161,6 +161,46 @@ class RedisSection(Section, frozen=True):
     prefix: Annotated[str, doc("Prefix of every key of this cluster.")] = "chatd"
 
 
+class ClusterTimes(Section, frozen=True):
+    """How soon nodes notice that another one is silent: all of these times are multiples of the heartbeat."""
+
+    heartbeat: Annotated[
+        Annotated[float, Meta(ge=0.02, le=1)],
+        doc("Seconds between two signs of life of a node; the same on all nodes."),
+        doc("A node that gives none for three times as long is silent; shorter times need lower latencies."),
+    ] = 1.0
+
+    @property
+    def silence_s(self) -> float:
+        """Time without an entry of a node (this one or another) after which some of its entries may be missing."""
+        return 3 * self.heartbeat
+
+    @property
+    def settle_s(self) -> float:
+        """Time after an outage in which the silence of another node means nothing."""
+        return 2 * self.silence_s
+
+    @property
+    def peer_timeout_s(self) -> float:
+        """Time without an entry after which a node is not counted as a peer."""
+        return 10 * self.heartbeat
+
+    @property
+    def check_s(self) -> float:
+        """Time between two reads of what shows in Postgres or Redis which nodes are alive."""
+        return 2 * self.heartbeat
+
+    @property
+    def lease_s(self) -> float:
+        """Time for which a node holds a lease in Redis without renewing it."""
+        return 3 * self.heartbeat
+
+    @property
+    def sweep_s(self) -> float:
+        """Time between two checks for what was lost without a trace."""
+        return 10 * self.heartbeat
+
+
 class Limits(Section, frozen=True):
     connections: Annotated[Count, doc("Maximum connections of this process.")] = 100_000
     connections_per_address: Annotated[Count, doc("Maximum connections per address (/64 for IPv6).")] = 100
@@ -241,6 +281,7 @@ class Config(Struct, frozen=True, kw_only=True):
     http: Http = Http()
     postgres: PostgresSection = PostgresSection()
     redis: RedisSection = RedisSection()
+    cluster: ClusterTimes = ClusterTimes()
     limits: Limits = Limits()
     admins: dict[str, Admin] = {}
     drain: Drain = Drain()
@@ -288,6 +329,7 @@ KERNEL: tuple[Declaration, ...] = (
     Settings("http", Http),
     Settings("postgres", PostgresSection),
     Settings("redis", RedisSection),
+    Settings("cluster", ClusterTimes),
     Settings("limits", Limits),
     NamedSettings("admins", Admin, ADMINS),
     Settings("drain", Drain),

@@ -120,7 +120,7 @@ class ConfirmPair(MatchingMessage, array_like=True, tag="confirm"):
 
 
 class PoolOwnerHeartbeat(MatchingMessage, array_like=True, tag="owner"):
-    """From the owner of the pool, every second: its name, the number of its lease, and its longest queues.
+    """From the owner of the pool, once per heartbeat: its name, the number of its lease, and its longest queues.
 
     A queue is (tenant, name, number of tickets, estimated waiting time in milliseconds).
     """

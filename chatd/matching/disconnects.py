@@ -1,7 +1,7 @@
 """Ends the matches of users who stay disconnected for the grace period, and those of banned users.
 
 The node that a user was connected to knows when they disconnect, unless it dies. So the owner of the match pool looks
-up, when a node falls silent and every half minute, which users in a match are connected nowhere.
+up, when a node falls silent and every thirty heartbeats, which users in a match are connected nowhere.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,6 @@ from contextlib import suppress
 
 import trio
 
-from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.cluster import Cluster
 from chatd.core.errors import Refused
 from chatd.core.health import Condition, Health
@@ -20,8 +19,8 @@ from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.tunables import MatchTunables
 
 POLL_S = 0.25
-# Time until a look-up that failed is repeated.
-RETRY_LOOK_UP_S = 2
+# Heartbeats until a look-up that failed is repeated.
+RETRY_LOOK_UP_BEATS = 2
 # Time for which other nodes are remembered while the bus is unavailable.
 PEERS_REMEMBERED_S = 600
 # Time until the end of a match is tried again, if the database is unavailable.
@@ -50,7 +49,7 @@ class DisconnectReaper:
         self._cluster = cluster
         self._clock = clock
         self._grace_ms = grace_ms
-        self._look_up_s = tunables.disconnected_s
+        self._look_up_beats = tunables.disconnected_beats
         self._disconnected: dict[UserKey, int] = {}
         self._banned: dict[UserKey, int] = {}
         self._missing: dict[UserKey, int] = {}
@@ -123,13 +122,13 @@ class DisconnectReaper:
         A look-up that failed, because a node or the database did not answer, is repeated.
         """
         nodes: set[str] = set()
-        has_owned, rest = False, self._look_up_s
+        has_owned, rest = False, self._look_up_beats
         while True:
-            await trio.sleep(1)
+            await trio.sleep(self._cluster.times.heartbeat)
             rest -= 1
-            now_there, owns = set(self._cluster.peers(SILENCE_S)), self._owned.held
+            now_there, owns = set(self._cluster.peers(self._cluster.times.silence_s)), self._owned.held
             if owns and (nodes - now_there or not has_owned or rest <= 0):
-                rest = self._look_up_s if await self._note_missing() else RETRY_LOOK_UP_S
+                rest = self._look_up_beats if await self._note_missing() else RETRY_LOOK_UP_BEATS
             if owns:
                 await self._end_of_missing()
             nodes, has_owned = now_there, owns

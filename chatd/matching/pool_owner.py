@@ -31,7 +31,6 @@ from chatd.matching.pairing import Notice, OwnerChanged, Pairing
 from chatd.matching.settings import MatchSettings
 from chatd.matching.tunables import MatchTunables
 
-HEARTBEAT_S = 1.0
 # Time between two checks for tickets that no node has submitted again.
 UNCLAIMED_POLL_S = 0.25
 # Time that pairs have to become matches before a stopping node releases the lease.
@@ -207,7 +206,7 @@ class PoolOwner:
 
     async def _send_heartbeats(self) -> None:
         while True:
-            await trio.sleep(HEARTBEAT_S)
+            await trio.sleep(self._cluster.times.heartbeat)
             self._send_heartbeat()
 
     async def _remove_unclaimed(self, user: UserKey) -> None:

@@ -15,7 +15,6 @@ import trio
 from msgspec.structs import replace
 
 from chatd.app.maintenance import MaintenanceSwitched
-from chatd.cluster.bus import SILENCE_S
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.lease import Lease
 from chatd.cluster.signals import Resync, UserBanned
@@ -53,9 +52,11 @@ from chatd.realtime.hub import Hub
 from chatd.realtime.signals import SessionOpened, UserConnected, UserDisconnected
 
 POLL_S = 0.25
-# When users here are looked up for announcements that they missed: regularly, once more after a loss, and after an
-# error.
-LOOK_UP_S, SECOND_LOOK_UP_S, RETRY_S = 10.0, 2.0, 1.0
+# Heartbeats after which users here are looked up for announcements that they missed: regularly, and once more after a
+# loss.
+LOOK_UP_BEATS, SECOND_LOOK_UP_BEATS = 10, 2
+# After an error.
+RETRY_S = 1.0
 
 
 class MatchingService(Matching):
@@ -74,7 +75,7 @@ class MatchingService(Matching):
         self.clock = steady(clock)
         self.tickets = LocalTickets()
         self.announcements = Announcements(db, hub, cluster)
-        owned = OwnedPool(queue_rules(config), Lease(redis, "match", cluster.name), self.clock)
+        owned = OwnedPool(queue_rules(config), Lease(redis, "match", cluster.name, cluster.times.lease_s), self.clock)
         log = PoolEventLog(redis, config.get(PoolLogSettings).stream_key, owned, self.clock)
         self.matches = Matches(db, cluster, self.announcements, log, clock)
         self.pool = PoolOwner(config, db, cluster, owned, log, self.matches, self.clock, tunables)
@@ -83,7 +84,7 @@ class MatchingService(Matching):
         self._hub = hub
         self._cluster = cluster
         self._is_stopping = False
-        self._look_ups = [trio.current_time() + LOOK_UP_S]
+        self._look_ups = [trio.current_time() + LOOK_UP_BEATS * cluster.times.heartbeat]
         self._subscribe()
 
     def _subscribe(self) -> None:
@@ -281,8 +282,8 @@ class MatchingService(Matching):
 
     def _schedule_look_ups(self) -> None:
         """Announcements of matches may have been lost: look up the users of this node now and once more."""
-        now = trio.current_time()
-        self._look_ups = [now, now + SECOND_LOOK_UP_S, now + LOOK_UP_S]
+        now, beat_s = trio.current_time(), self._cluster.times.heartbeat
+        self._look_ups = [now, now + SECOND_LOOK_UP_BEATS * beat_s, now + LOOK_UP_BEATS * beat_s]
 
     async def _announce_missed(self) -> None:
         """Until cancelled, send users here the announcements that they may have missed, above all after a node has
@@ -291,7 +292,7 @@ class MatchingService(Matching):
         nodes: set[str] = set()
         while True:
             await trio.sleep(POLL_S)
-            now_there = set(self._cluster.peers(SILENCE_S))
+            now_there = set(self._cluster.peers(self._cluster.times.silence_s))
             if nodes - now_there:
                 self._schedule_look_ups()
             nodes = now_there
@@ -306,5 +307,6 @@ class MatchingService(Matching):
         now = trio.current_time()
         if self._look_ups[0] > now:
             return users
-        self._look_ups = self._look_ups[1:] if len(self._look_ups) > 1 else [now + LOOK_UP_S]
+        regular = now + LOOK_UP_BEATS * self._cluster.times.heartbeat
+        self._look_ups = self._look_ups[1:] or [regular]
         return list({*users, *self.announcements.announced, *self.tickets.active})

@@ -7,12 +7,13 @@ class MatchTunables(Struct, frozen=True, kw_only=True):
     """`audit_s`: time between two look-ups of open matches and erased users. `erased_for_ms`: delay after an erasure
     until it is looked up; by then no session of the user can submit a ticket.
 
-    `disconnected_s`: time between two look-ups of users in matches who are connected nowhere, if nothing happens.
+    `disconnected_beats`: heartbeats of the cluster between two look-ups of users in matches who are connected nowhere,
+    if nothing happens.
     """
 
     audit_s: float = 5.0
     erased_for_ms: int = 60_000
-    disconnected_s: int = 30
+    disconnected_beats: int = 30
 
 
 TUNABLES = MatchTunables()

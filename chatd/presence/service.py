@@ -36,9 +36,9 @@ from chatd.realtime.signals import SessionRemoved
 
 LOG = log.get(__name__)
 SQL = queries.load("presence/last_seen")
-POLL_S, HEARTBEAT_S = 0.1, 2.0
-# A lease is as long as the grace period, but not shorter than this.
-MIN_LEASE_S = 3 * HEARTBEAT_S
+POLL_S = 0.1
+# A lease is as long as the grace period, but not shorter than this number of heartbeats.
+MIN_LEASE_BEATS = 3
 # Between two updates of one user.
 UPDATE_INTERVAL_S = 1.0
 BATCH_SIZE = 500
@@ -92,7 +92,9 @@ class Presence:
         self._hub = hub
         self._cluster = cluster
         self._clock = clock
-        self._store = PresenceStore(redis, cluster.name, max(grace, MIN_LEASE_S))
+        self._heartbeat_s = cluster.times.check_s
+        self._min_lease_s = MIN_LEASE_BEATS * self._heartbeat_s
+        self._store = PresenceStore(redis, cluster.name, max(grace, self._min_lease_s))
         self._local = LocalPresence(hub, grace)
         self._subscriptions = PresenceSubscriptions(self._local, cluster.name)
         self.visibility = PresenceVisibility(hub, db, self._subscriptions, shown_to)
@@ -172,7 +174,7 @@ class Presence:
             while True:
                 await self._publish_changes()
                 if trio.current_time() >= heartbeat_at:
-                    heartbeat_at = trio.current_time() + HEARTBEAT_S
+                    heartbeat_at = trio.current_time() + self._heartbeat_s
                     await self._heartbeat(nursery)
                 await trio.sleep(POLL_S)
 
@@ -200,7 +202,7 @@ class Presence:
     def _on_redis_failure(self) -> None:
         """Write all levels again, and expire no node before the others have had time to renew their leases."""
         self._is_written = False
-        self._settled_at = trio.current_time() + MIN_LEASE_S
+        self._settled_at = trio.current_time() + self._min_lease_s
 
     async def _save(self) -> None:
         """Save when users were last seen. After a failure, try again later."""

@@ -11,7 +11,6 @@ import trio
 
 from chatd.cli.restored import renew
 from chatd.client import Client, connect
-from chatd.cluster.peer_watch import CHECK_S
 from chatd.core.config import Config, PostgresSection
 from chatd.db.embedded import postgres
 from chatd.db.postgres import open_postgres
@@ -118,7 +117,7 @@ async def test_running_nodes_detect_a_restore(config: Config, servers: Servers, 
         await dump(config, folder := tmp_path / "backup")
         for _ in range(3):
             await alice.send(conversation, "lost")
-        await trio.sleep(CHECK_S + 1)
+        await trio.sleep(config.cluster.check_s + 1)
         await in_one_transaction(config, servers, folder)
         assert (await bob.ended(3 * PATIENCE)).code == 1001
         await alice.ended()

@@ -14,7 +14,7 @@ from chatd.app.maintenance import MaintenanceChanged
 from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRIES, MAX_ENTRY_BYTES, Entry, pairs, recent
-from chatd.core.config import RedisSection
+from chatd.core.config import ClusterTimes, RedisSection
 from chatd.db import redis as redis_module
 from chatd.db.redis import Command, Redis, open_redis
 from chatd.matching.control_messages import DropTicket
@@ -61,7 +61,7 @@ async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop
         trio.open_nursery() as nursery,
     ):
         slow = Slow(redis._connect, redis._prefix)
-        bus = Bus(slow, "leaving", heartbeat_s=0.02)
+        bus = Bus(slow, "leaving", times=ClusterTimes(heartbeat=0.02))
         nursery.start_soon(bus.write)
         with trio.fail_after(PATIENCE):
             while not await redis.call("XLEN", redis.key("bus")):

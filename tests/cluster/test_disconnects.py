@@ -16,6 +16,7 @@ from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings, QueueSettings
 from chatd.matching.subsystem import MATCHING, open_matching
 from chatd.matching.tunables import MatchTunables
+from tests.cluster.conftest import QUICK
 from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
@@ -136,14 +137,14 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
 
 async def test_a_user_connected_to_another_node_is_not_missed(config: Config) -> None:
     """After many checks no match has ended."""
-    matching = replace(MATCHING, open=partial(open_matching, tunables=MatchTunables(disconnected_s=1)))
+    matching = replace(MATCHING, open=partial(open_matching, tunables=MatchTunables(disconnected_beats=1)))
     async with (
         nodes(config.using(MatchSettings(grace=0.5)), 3, altered(matching)) as (_, two, three),
         two.person() as ann,
         three.person() as ben,
     ):
         conversation = await meet(ann, ben)
-        await trio.sleep(6)
+        await trio.sleep(8 * QUICK.heartbeat)
         await ann.send(conversation, "still here")
         await ben.event("message.new")
 

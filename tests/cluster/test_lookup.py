@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 import trio
 
-from chatd.cluster.bus import SETTLE_S, Bus
+from chatd.cluster.bus import Bus
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import RedisSection
 from chatd.core.errors import Refused
@@ -39,6 +39,6 @@ async def test_a_silent_node_may_have_the_users(servers: Servers, db: Postgres) 
         with pytest.raises(Refused, match="not every node"):
             await cluster.lookup.disconnected([ANN])
         # Later it is known that the other node has not returned.
-        bus._healthy_since -= SETTLE_S
+        bus._healthy_since -= bus.times.settle_s
         assert await cluster.lookup.disconnected([ANN]) == [ANN]
         nursery.cancel_scope.cancel()

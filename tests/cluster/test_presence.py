@@ -15,7 +15,9 @@ from chatd.core.config import Config
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
+from chatd.presence.service import MIN_LEASE_BEATS
 from chatd.presence.settings import PresenceSettings
+from tests.cluster.conftest import QUICK
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
@@ -24,7 +26,9 @@ from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
 GRACE = 1.0
-# Longer than the shortest lease, and the time to detect its end.
+# The shortest lease of a node.
+LEASE_S = MIN_LEASE_BEATS * QUICK.check_s
+# Longer than a lease, and the time to detect its end.
 DEAD = 25.0
 
 
@@ -59,7 +63,7 @@ async def test_a_reconnect_on_another_node_shows_no_absence(quick: Config) -> No
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await trio.aclose_forcefully(ben.connection)
         async with one.connected(ben.account):
-            await nothing_is_told(ann, GRACE + 2)
+            await nothing_is_told(ann, GRACE + LEASE_S)
             assert await seen(ann, ben) == ["online"]
 
 
@@ -112,7 +116,7 @@ async def test_the_next_node_removes_a_dead_one(quick: Config) -> None:
 
 
 async def test_a_drain_causes_no_presence_event_for_quick_reconnects(quick: Config) -> None:
-    patient = replace(quick, drain=replace(quick.drain, timeout=2.0)).using(PresenceSettings(grace=5.0))
+    patient = replace(quick, drain=replace(quick.drain, timeout=1.0)).using(PresenceSettings(grace=2.5))
     async with running(patient) as one, trio.open_nursery() as nursery:
         leaving, _ = await nursery.start(mortal, patient)
         async with watching(one, leaving) as (ann, ben), watching(one, leaving) as (_, eve):
@@ -165,7 +169,7 @@ async def hold_the_settings(connection: Any) -> None:
     """Lock the settings, in asyncio."""
     async with connection.transaction():
         await connection.execute("lock table user_settings in exclusive mode")
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
 
 
 async def is_served(daemon: Daemon) -> bool:
@@ -190,7 +194,7 @@ async def test_presence_is_written_again_after_redis_lost_it(quick: Config, own_
         with trio.fail_after(PATIENCE):
             while await seen(ann, eve) != ["online"]:
                 await trio.sleep(0.1)
-        await nothing_is_told(ann, 6)
+        await nothing_is_told(ann, LEASE_S)
         await ben.call("presence.set", status="away")
         assert await told(ann) == (ben.user, "away")
 
@@ -209,11 +213,11 @@ async def test_without_redis_the_last_known_presence_stays(quick: Config, own_re
         await eve.call("presence.set", status="away")
         assert await told(ann) == (eve.user, "away")
         await ben.call("presence.set", status="away")
-        await trio.sleep(7)
+        await trio.sleep(LEASE_S + 1)
         await own_redis.start()
         assert await told_of(ann, ben) == "away"
         assert await told_of(eve, sam) == "online"
-        await nothing_is_told(ann, 5)
+        await nothing_is_told(ann, LEASE_S)
 
 
 async def told_of(person: Person, other: Person) -> str:

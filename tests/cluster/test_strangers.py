@@ -9,10 +9,14 @@ from msgspec.structs import replace
 from chatd.core.config import Config
 from chatd.db.embedded import redis
 from chatd.matching.settings import MatchSettings
+from tests.cluster.conftest import QUICK
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.support import Daemon, Person, running
 
 __all__ = ["own_redis"]
+# Longer than the time after which a node is silent.
+SILENT_S = 1.5 * QUICK.silence_s
+RELAX_S = 1.0
 
 
 @pytest.fixture
@@ -101,9 +105,9 @@ async def test_users_of_a_dead_owner_keep_their_waiting_time(quick: Config) -> N
                 scope.cancel()
                 await eve.ended()
             async with two.connected(eve.account) as back:
-                await trio.sleep(4)
+                await trio.sleep(2)
                 await sam.call("match.find", tags=["waiting"])
-                assert (await back.found(sam))["waited_ms"] > 3000
+                assert (await back.found(sam))["waited_ms"] > 2000
 
 
 async def test_restart_of_the_only_node_keeps_all_tickets(quick: Config) -> None:
@@ -117,9 +121,9 @@ async def test_restart_of_the_only_node_keeps_all_tickets(quick: Config) -> None
             scope.cancel()
             await eve.ended()
         async with running(patient) as again, again.connected(eve.account) as back, again.person("sam") as sam:
-            await trio.sleep(4)
+            await trio.sleep(2)
             await sam.call("match.find", tags=["waiting"])
-            assert (await back.found(sam))["waited_ms"] > 3000
+            assert (await back.found(sam))["waited_ms"] > 2000
 
 
 async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
@@ -175,13 +179,13 @@ async def test_without_redis_a_reconnect_to_another_node_keeps_the_match(
         async with one.person("ann") as ann:
             conversation = await meet(ann, ben)
             await own_redis.stop()
-            await trio.sleep(4.5)
+            await trio.sleep(SILENT_S)
         async with two.connected(ann.account) as back:
-            await trio.sleep(5)
+            await trio.sleep(SILENT_S)
             await back.send(conversation, "still here")
             assert (await ben.event("message.new"))["message"]["text"] == "still here"
             await own_redis.start()
-            await trio.sleep(5)
+            await trio.sleep(SILENT_S)
             await back.send(conversation, "and now")
         assert (await ben.event("match.ended", 20.0))["reason"] == "disconnected"
 
@@ -192,7 +196,7 @@ async def test_without_redis_the_only_node_ends_abandoned_matches(quick: Config,
         async with daemon.person() as ann:
             await meet(ann, ben)
             await own_redis.stop()
-            await trio.sleep(4.5)
+            await trio.sleep(SILENT_S)
         assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
@@ -214,14 +218,14 @@ async def test_node_started_without_redis_pairs_users(quick: Config) -> None:
 @pytest.mark.parametrize("owner", [0, 1])
 async def test_a_block_on_another_node_while_waiting_prevents_the_match(config: Config, owner: int) -> None:
     """Both have waited since before the block; the ticket stays the same."""
-    slow = config.using(MatchSettings(relax=2.0))
+    slow = config.using(MatchSettings(relax=RELAX_S))
     async with nodes(slow) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("eve") as eve:
         await own_the_pool((one, two)[owner])
         ticket = (await ann.call("match.find", tags=["tea"]))["ticket"]
         await ben.call("match.find", tags=["go"])
         answer = await two.rest("PUT", f"/v1/blocks/{ben.user}", token=ann.account.access_token)
         assert answer.status == 200
-        await trio.sleep(6)
+        await trio.sleep(2 * RELAX_S)
         assert (await ann.call("match.status"))["ticket"] == ticket
         assert (await ben.call("match.status"))["waiting"] == 2
         await eve.call("match.find", tags=["tea"])

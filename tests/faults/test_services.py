@@ -1,21 +1,21 @@
 """Whatever fails in a background service, the daemon keeps serving, logs it, and recovers by itself."""
 
 import ast
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
-from chatd.accounts.subsystem import ACCOUNTS, open_accounts
 from chatd.app.jobs import Job
 from chatd.conversations.messages.deletion import delete_aged
-from chatd.core.config import Config
+from chatd.core.config import ClusterTimes, Config
 from chatd.core.health import Health
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
@@ -63,17 +63,22 @@ KEYS = ("bus", "presence", "nodes", "lease:match", "fence:match", "match")
 OFTEN = with_frequent_jobs(
     0.1,
     altered(
-        replace(ACCOUNTS, open=partial(open_accounts, range_ban_sweep_s=0.1)),
-        replace(SEARCH, open=partial(open_search, tunables=IndexerTunables(retry_s=0.2))),
+        dataclasses.replace(SEARCH, open=partial(open_search, tunables=IndexerTunables(retry_s=0.2))),
         Job("retention", partial(delete_aged, every_ms=1), 60),
     ),
 )
 
 
+@pytest.fixture
+def config(config: Config) -> Config:
+    """Short times between nodes, after which sweeps and look-ups run."""
+    return replace(config, cluster=ClusterTimes(heartbeat=0.1))
+
+
 @asynccontextmanager
 async def busy(config: Config) -> AsyncIterator[Daemon]:
     """A daemon that does its periodic work all the time."""
-    async with running(config, OFTEN, sweep_s=1) as daemon:
+    async with running(config, OFTEN) as daemon:
         yield daemon
 
 
