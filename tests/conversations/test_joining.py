@@ -74,7 +74,7 @@ select 'default', gen_random_uuid(), $1, decode(md5(n::text), 'hex'), $2, 800000
 
 async def test_expired_links_do_not_hide_a_valid_one(own_daemon: Daemon, db: Postgres) -> None:
     """Otherwise it could not be revoked, because only the list contains its id."""
-    async with group(daemon, joining="invite") as (id_, (ann, *_)):
+    async with group(own_daemon, joining="invite") as (id_, (ann, *_)):
         invite = (await ann.call("invite.create", conversation=id_))["invite"]
         await db.run(DEAD, id_, ann.user)
         assert [one["id"] for one in (await ann.call("invite.list", conversation=id_))["items"]] == [invite]
