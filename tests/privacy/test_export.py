@@ -230,7 +230,7 @@ async def test_slow_export_readers_do_not_block_others(config: Config, store: Po
         again = await daemon.rest(
             "GET", "/v1/me/export", token=slow[0].account.access_token, X_Forwarded_For="203.0.113.99"
         )
-        assert (again.status, again.body["message"]) == (429, "1 exports at a time")
+        assert (again.status, again.body["message"]) == (429, "too many exports of one user at a time: at most 1")
         await stack.aclose()
         token = slow[0].account.access_token
         await poll_until(lambda: daemon.rest("GET", "/v1/me/export", token=token), lambda answer: answer.status == 200)
