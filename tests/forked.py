@@ -31,7 +31,8 @@ assert chatd.client
 assert chatd.daemon
 assert typer.main
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([__name__])
+# The other two are imported by each command when it reads its arguments.
+CONTEXT.set_forkserver_preload([__name__, "pydantic.type_adapter", "typer._adapters"])
 TIMEOUT_S = 60.0
 
 
