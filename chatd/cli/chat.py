@@ -123,7 +123,7 @@ class Terminal:
             nursery.start_soon(self._show_events, client)
             nursery.start_soon(end)
             if self._editor:
-                nursery.start_soon(self._editor.stop_and_continue)
+                await nursery.start(self._editor.stop_and_continue)
             await self._read_lines(client)
             nursery.cancel_scope.cancel()
         return ended_by

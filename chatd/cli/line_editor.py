@@ -115,9 +115,10 @@ class LineEditor:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._modes)
             erase_line()
 
-    async def stop_and_continue(self) -> None:
-        """Stop with Ctrl-Z and continue in the foreground. Runs until it is cancelled."""
+    async def stop_and_continue(self, task_status: trio.TaskStatus[None]) -> None:
+        """Stop with Ctrl-Z and continue in the foreground. Runs until cancelled; started when it gets the signals."""
         with trio.open_signal_receiver(signal.SIGTSTP, signal.SIGCONT) as signals:
+            task_status.started()
             async for number in signals:
                 if number == signal.SIGTSTP:
                     self.restore_terminal()
