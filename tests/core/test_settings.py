@@ -22,6 +22,17 @@ SECRET = "0123456789abcdef0123456789abcdef"
 NAMES = setting_names()
 
 
+@pytest.fixture(scope="module")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(autouse=True)
+def _no_file_here(monkeypatch: pytest.MonkeyPatch, empty_folder: Path) -> None:
+    """Without a file in the current folder; `load` would read that of the repository."""
+    monkeypatch.chdir(empty_folder)
+
+
 def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     return load_settings(path, environment, NAMES)
 
@@ -362,8 +373,11 @@ def test_named_section_without_a_name_is_rejected(tmp_path: Path) -> None:
             load(path, {})
 
 
-def test_empty_file_name_counts_as_not_set() -> None:
-    assert load(None, {"CHATD_CONFIG": ""}).path == load(None, {}).path
+def test_empty_file_name_counts_as_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(None, {"CHATD_CONFIG": ""}).path is None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chatd.toml").touch()
+    assert load(None, {"CHATD_CONFIG": ""}).path == load(None, {}).path == Path("chatd.toml")
 
 
 def test_unrelated_variables_are_ignored() -> None:
