@@ -207,7 +207,7 @@ async def test_services_recover_from_an_initial_failure(config: Config, monkeypa
 UNGUARDED = {
     "chatd/daemon.py": {"listener.run", "cancel_after", "cancel_on_second_signal"},
     "chatd/core/health.py": {"keep", "_recover_after"},
-    "chatd/cli/chat.py": {"self._show_events", "self._complain_unless_connected", "end"},
+    "chatd/cli/chat.py": {"self._show_events", "self._warn_unless_connected", "end"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"cancel_after", "self._hurry"},
     "chatd/gateway/listener.py": {"self._serve_guarded"},
