@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio_asyncio
+from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits, AuthSettings
@@ -55,6 +56,9 @@ SLOW = (
 SHARED = "shared"
 # An error of a daemon is nested deeper than Python prints by default.
 traceback.TracebackException.__init__.__kwdefaults__["max_group_depth"] = 40
+# The time that an example takes on a busy machine is no property of what is tested.
+settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)

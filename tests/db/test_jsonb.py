@@ -110,7 +110,7 @@ def test_all_free_form_fields_are_tested() -> None:
     assert found <= FREE_FORM
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(st.lists(VALUES, min_size=1, max_size=8))
 def check_database(db: Postgres, values: list[Any]) -> None:
     wanted = canonical(values)
@@ -132,7 +132,7 @@ async def test_foreign_jsonb_is_read_as_values_of_both_codecs(db: Postgres) -> N
     assert from_jsonb(FOREIGN[0]) == {"n": 1e20}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(MAPS, st.sampled_from(["sent", "scheduled"]), st.integers(0, 1))
 def check_room(room: "Room", meta: dict[str, Any], way: str, sender: int) -> None:
     trio.from_thread.run(room.check, meta, way, sender)

@@ -227,9 +227,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(chunked(), st.lists(st.booleans(), min_size=1))
-@settings(
-    max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), suppress_health_check=list(HealthCheck))
 def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes], at_once: list[bool]) -> None:
     alone = trio.run(observe, plain, chunks)
     for serve in (through_tasks, through_reactor(partial(next, cycle(at_once)))):

@@ -117,7 +117,7 @@ async def test_queued_frames_are_sent_whole_and_in_order() -> None:
         assert queue.queued_bytes == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["a", "b", "c", "typing", "answer", "user", "read"]), st.integers(0, 900)),

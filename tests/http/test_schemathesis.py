@@ -96,7 +96,7 @@ def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
     @seed(9)
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=quiet)
+    @settings(max_examples=EXAMPLES, database=None, phases=[Phase.generate], suppress_health_check=quiet)
     @given(case=operation.as_strategy(generation_mode=mode))
     def holds(case: Any) -> None:
         response = case.call(headers={"Authorization": f"Bearer {token}"}, timeout=10)

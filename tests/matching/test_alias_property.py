@@ -292,7 +292,7 @@ async def test_aliases_cannot_be_linked_to_users(config: Config) -> None:
     async with running(config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))) as daemon:
 
         @given(st.lists(DEEDS, min_size=LISTS, max_size=LISTS))
-        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
         def holds(lists: list[list[Deed]]) -> None:
             trio.from_thread.run(compare_all, daemon, lists)
 

@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)
 
 
 def ticket(user: str, since: int = 0, **fields: Any) -> Ticket:

@@ -100,7 +100,7 @@ def test_an_animated_png_becomes_its_first_frame() -> None:
         assert getattr(image, "n_frames", 1) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_damaged_images_are_refused_or_repaired(sample: bytes, data: st.DataObject) -> None:
     """One byte changed, or a part taken out: an image or a refusal, and nothing else."""

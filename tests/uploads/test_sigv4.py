@@ -29,7 +29,7 @@ def test_signature_matches_the_aws_example() -> None:
 
 
 # The body and the key are hashed, whatever is in them.
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @example("GET", b"", "0", 80)
 @given(
     st.sampled_from(["GET", "PUT", "DELETE"]),

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from msgspec import Struct
 
 from chatd.conversations.commands.conversations import CreateConversation
@@ -84,7 +84,7 @@ def test_golden_vectors_are_complete() -> None:
 @pytest.mark.parametrize("kind", COMMANDS, ids=tag_of)
 def test_commands_survive_a_round_trip_in_both_codecs(kind: type[Command]) -> None:
     # Commands share their types: each type of a field is tried in many of them.
-    @settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(25))
     @given(anything(kind))
     def check(command: Command) -> None:
         for codec in (MSGPACK, JSON):
