@@ -17,13 +17,14 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chatd.accounts.settings import AccountLimits
 from chatd.client import Refused
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from chatd.matching.settings import MatchSettings
 from tests.examples import examples
 from tests.reply import Reply
-from tests.support import NOBODY, PATIENCE, Daemon, Person, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, poll_until, running
 
 # Worlds mostly wait, and know nothing of each other: those of an example run at once.
 LISTS = 4
@@ -35,7 +36,7 @@ MOMENT = 10**12
 UNEQUAL = ("cursor", "waited_ms", "retry_after", "eta_ms")
 # By ids that are random in each world.
 UNORDERED = ("members", "blocks", "reactions", "message.receipts")
-# Seconds in which watchers get the last changes of presence: an update of a user may wait for one second.
+# Seconds in which events would come that only one world gets: an update of presence may wait for one second.
 QUIET_S = 1.6
 
 Deed = tuple[str, dict[str, Any]]
@@ -43,13 +44,14 @@ Deed = tuple[str, dict[str, Any]]
 
 @dataclass
 class World:
-    """`who` by role, and `ids` by what the asker calls them."""
+    """`who` by role, and `ids` by what the asker calls them. `watch`: the answer to the last `presence.watch`."""
 
     me: Person
     who: dict[str, Person]
     ids: dict[str, str]
     messages: dict[str, list[str]] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
+    watch: Any = None
 
     def named(self, value: Any) -> Any:
         """The fields of a deed with ids for names."""
@@ -106,12 +108,15 @@ async def act(world: World, deed: Deed) -> None:
         answer = {"code": refused.code, "message": refused.message}
     if answer.get("t") == "message.ack":
         world.messages.setdefault(deed[1]["conversation"], []).append(answer["message"])
+    if command == "presence.watch" and "items" in answer:
+        world.watch = answer
     world.answers.append(answer if not role else bool(answer.get("code")))
 
 
 async def final_questions(world: World) -> None:
     """All that can be asked, once everything has been carried out."""
     await trio.sleep(QUIET_S)
+    await poll_until(lambda: is_up_to_date(world))
     labels = ["friend", "alias1", "alias2", "mine2", "nobody"]
     await act(world, ("presence.query", {"users": labels}))
     for command in ("block.list", "conversation.list", "session.sync", "message.starred", "unread.total"):
@@ -143,13 +148,35 @@ async def steady(ask: Callable[[], Any]) -> Any:
             known = found
 
 
+def statuses_of(answer: Any) -> dict[str, str]:
+    return {state["user"]: state["status"] for state in answer["items"]}
+
+
+def known_statuses(world: World) -> dict[str, str]:
+    """Those of the users whom the asker watches, by the answer to `presence.watch` and the updates since."""
+    known: dict[str, str] = {}
+    for kind, body in world.me.log:
+        if body is world.watch:
+            known = statuses_of(body)
+        elif kind == "event" and body["t"] == "presence.update" and body["user"] in known:
+            known[body["user"]] = body["status"]
+    return known
+
+
+async def is_up_to_date(world: World) -> bool:
+    """Whether the asker has all updates of the users whom they watch."""
+    known = known_statuses(world)
+    return not known or statuses_of(await world.me.call("presence.query", users=list(known))) == known
+
+
 def events_of(world: World) -> list[Any]:
-    """Those of presence as the last one of each user: how many there are in between is a matter of time."""
-    events = [body for kind, body in world.me.log if kind == "event"]
-    last = {event["user"]: event["status"] for event in events if event["t"] == "presence.update"}
+    """All but those of presence, and the known statuses. An update that is due when the asker watches others is sent or
+    not, and two changes within a second are one update or two: both are matters of time.
+    """
+    known = known_statuses(world)
     return [
-        [event for event in events if event["t"] != "presence.update"],
-        [last.get(id_) for id_ in world.ids.values()],
+        [body for kind, body in world.me.log if kind == "event" and body["t"] != "presence.update"],
+        [known.get(id_) for id_ in world.ids.values()],
     ]
 
 
@@ -289,7 +316,10 @@ DEEDS = st.lists(st.one_of(*BY_ME, *BY_OTHERS), min_size=5, max_size=25)
 
 
 async def test_aliases_cannot_be_linked_to_users(config: Config) -> None:
-    async with running(config.using(MatchSettings(recent=0), PresenceDefaults(shown_to="everybody"))) as daemon:
+    config = config.using(
+        AccountLimits(signups_per_minute=1e6), MatchSettings(recent=0), PresenceDefaults(shown_to="everybody")
+    )
+    async with running(config) as daemon:
 
         @given(st.lists(DEEDS, min_size=LISTS, max_size=LISTS))
         @settings(max_examples=EXAMPLES, database=None, suppress_health_check=list(HealthCheck))
