@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import trio
-from trio_websocket import WebSocketConnection
 
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.settings import AuthSettings
@@ -88,22 +87,23 @@ class GatewayEndpoint:
         await node.get(SignIn).enter(principal, handshake.address, now, pending)
         return AuthenticatedPeer(principal, codec, pending)
 
-    async def serve(
-        self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: AuthenticatedPeer
-    ) -> None:
+    async def serve(self, stream: FastPathStream, handshake: Handshake, peer: AuthenticatedPeer) -> None:
         """Run the session of the connection, from `connected` to its close."""
         deps = self._deps
         session = Session(deps, stream, peer.codec, peer.principal, handshake.address)
         with session.silent():
             await deps.node.hub.subscriptions.subscribe_in_batches(session, peer.pending)
+        session.send_hello(
+            handshake.accepted(self.choose_subprotocol(handshake)),
+            maintenance=self._drain.under_way or deps.node.get(Maintenance).enabled,
+        )
         deps.node.hub.register(session, peer.pending)
         deps.node.signals.send_sync(SessionOpened(peer.pending))
-        session.send_hello(maintenance=self._drain.under_way or deps.node.get(Maintenance).enabled)
         LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = deps.wheel.schedule(0, session.on_heartbeat)
         try:
             stream.open(session.rules())
-            await session.run(connection)
+            await session.run()
         finally:
             timer.cancel()
             ending = session.ending[0].name if session.ending else BY_PEER

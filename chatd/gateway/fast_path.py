@@ -1,26 +1,24 @@
-"""The fast path: a stream below trio-websocket that handles whole data frames itself.
+"""The fast path: a stream below trio-websocket that handles whole data frames, pings and pongs itself.
 
-trio-websocket remains the owner of the protocol: handshake, ping and pong, fragmentation, close, errors. It calls
-`receive_some`; the stream reads each frame header that arrives, and does one of three things with the frame:
+Most connections never need more, so trio-websocket is made only at the first frame that is not one of these: a
+fragment, a close frame, or an error. From then on it owns the protocol: fragmentation, the closing handshake, errors.
+It calls `receive_some`, which reads each frame header and does one of three things with the frame:
 
 * Plain (final, of an opcode that the session takes, no reserved bit, masked, shortest length, complete, within the
-  limit, outside of a fragmented message): it is unmasked and given to the session in the same task. trio-websocket
-  never sees it.
-* Valid, but not plain (control frames, fragments): exactly its bytes are returned to trio-websocket.
-* Invalid (reserved bits or opcodes, no mask, a length that is not minimal, a stray continuation), or anything after a
-  close frame: all bytes from there on are returned, so that trio-websocket judges them.
+  limit, outside of a fragmented message), or a ping or pong: it is handled in the same task. trio-websocket never sees
+  it.
+* Valid, but not plain (fragments): exactly its bytes are returned to trio-websocket.
+* Invalid (reserved bits or opcodes, no mask, a length that is not minimal, a stray continuation), a close frame, or
+  anything after it: all bytes from there on are returned, so that trio-websocket judges them.
 
-The decision falls after data has arrived, because trio-websocket is already inside `receive_some` when the handshake
-ends. Bytes that were returned are never read again.
-
-Order of the two paths: `run_slow_path` handles the messages of trio-websocket. After the final frame of such a message,
-the stream gives no later message to the session until the earlier one is handled.
+Order of the two paths: `_run_slow_path` handles the messages of trio-websocket. After the final frame of such a
+message, the stream gives no later message to the session until the earlier one is handled.
 
 The stream enforces two limits that trio-websocket does not have, because it sees every header: frames per message, and
 control frames per second. A violation is reported once through `exceeded`, and everything after it is dropped.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
@@ -32,7 +30,19 @@ from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.send_queue import PEER_GONE, SendQueue, ignore, no_frame
 from chatd.gateway.transport import Transport
-from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, FINAL, TEXT, Header, encode_frame, read_header, unmask
+from chatd.wire.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FINAL,
+    PING,
+    PONG,
+    TEXT,
+    Header,
+    encode_frame,
+    read_header,
+    unmask,
+)
 
 FLUSH_TIMEOUT_S = 3.0
 # Close codes of violations for which trio-websocket ends the connection without a close frame.
@@ -44,6 +54,8 @@ TURN_S = 0.001
 # Interval at which data of a muted peer is read and dropped, up to READ_SIZE bytes of it.
 MUTED_POLL_S = 0.1
 CLOSE_BYTE = bytes((FINAL | CLOSE,))
+# First bytes of pings and pongs.
+HEARTBEATS = (FINAL | PING, FINAL | PONG)
 
 
 class Call(Protocol):
@@ -87,21 +99,27 @@ class FrameRules:
         self.dropped = dropped
 
 
+Upgrade = Callable[[], Awaitable[WebSocketConnection]]
+
+
 class FastPathStream(trio.abc.Stream):
-    """Pass it to `wrap_server_stream`; after the handshake `open` it and call `run_slow_path` until the connection
-    ends.
+    """After the handshake `open` it, and `run` it until the connection ends.
+
+    `upgrade` lets trio-websocket do the handshake on this stream, with `head` as the request; its answer is dropped,
+    because the peer has got one. `head` and `upgrade` are set before `run`.
     """
 
     __slots__ = (
         "_close_sent",
+        "_connection",
         "_data",
         "_eof",
         "_frames",
         "_muted",
-        "_opened",
         "_passthrough",
         "_pending",
         "_position",
+        "_preface",
         "_protocol_error_read",
         "_queue",
         "_raw",
@@ -110,10 +128,13 @@ class FastPathStream(trio.abc.Stream):
         "_slow_path_busy",
         "_transport",
         "_turn_ends",
+        "_upgraded",
+        "head",
         "is_reading",
         "last_activity",
         "read_at",
         "send_nowait",
+        "upgrade",
     )
 
     def __init__(self, transport: Transport, queue: SendQueue) -> None:
@@ -132,8 +153,13 @@ class FastPathStream(trio.abc.Stream):
         self._close_sent = False
         self._protocol_error_read: trio.Event | None = None
         self._passthrough = 0
-        self._opened: trio.Event | None = trio.Event()
         self._frames = 0
+        self._connection: WebSocketConnection | None = None
+        # What trio-websocket reads first: the head, and after the handshake the bytes for which it was made.
+        self._preface: list[bytes] = []
+        self._upgraded: trio.Event | None = None
+        self.head = b""
+        self.upgrade: Upgrade = no_upgrade
         # What the reactor has left to the task of the connection.
         self._pending: Call | None = None
         self._slow_path_busy: trio.Event | None = None
@@ -148,20 +174,28 @@ class FastPathStream(trio.abc.Stream):
 
     def open(self, rules: FrameRules) -> None:
         """Start the fast path, after the handshake."""
-        assert self._opened is not None
         self._rules = rules
         self._queue.behind, self._queue.on_drop = rules.behind, rules.dropped
         self._queue.on_stall = partial(rules.exceeded, "slow")
-        self._opened.set()
-        self._opened = None
 
-    def replace_head(self, size: int, head: bytes) -> None:
-        """Let trio-websocket read `head` in place of the first `size` bytes.
+    def consume(self, size: int) -> None:
+        """Drop bytes that were received: the head of the request."""
+        self._take_bytes(size)
 
-        What follows waits until the stream is open.
-        """
-        self._data, self._position = head + bytes(self._data[self._position + size :]), 0
-        self._passthrough = len(head)
+    async def run(self) -> None:
+        """Handle what the peer sends until the connection ends."""
+        first = await self.receive_some()
+        if first:
+            await self._run_slow_path(await self._make_connection(first))
+
+    async def _make_connection(self, first: bytes) -> WebSocketConnection:
+        """Make trio-websocket, which reads `first` after the handshake."""
+        self._preface, self._upgraded = [self.head, first], trio.Event()
+        with trio.CancelScope(shield=True):
+            # It does not wait for the peer.
+            connection = self._connection = await self.upgrade()
+        self._upgraded.set()
+        return connection
 
     async def read_more(self) -> bool:
         """Wait for bytes from the peer and buffer them. Returns False at the end. Raises trio.BrokenResourceError.
@@ -200,10 +234,15 @@ class FastPathStream(trio.abc.Stream):
         ends = 0.0
         while self._position < len(self._data):
             header = read_header(self._data, self._position)
-            if header is None or not self._is_plain(header, rules) or header.end > len(self._data):
+            if header is None or header.end > len(self._data) or self._queue.queued_bytes:
+                return False
+            if header.first in HEARTBEATS and header.valid and not self._skipping:
+                self._handle_heartbeat(header, rules)
+                continue
+            if not self._is_plain(header, rules):
                 return False
             payload = unmask(self._data, header)
-            if self._queue.queued_bytes or (header.first & 0x0F == TEXT and not is_utf8(payload)):
+            if header.first & 0x0F == TEXT and not is_utf8(payload):
                 return False
             self._position = header.end
             self._pending = rules.decode(header.opcode, payload)
@@ -235,11 +274,13 @@ class FastPathStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return bytes for trio-websocket. Handles plain frames until there are some."""
+        if self._preface:
+            if len(self._preface) == 1 and self._upgraded is not None:
+                await self._upgraded.wait()
+            return self._preface.pop(0)
         while True:
             if self._muted:
                 await self._discard_input()
-            if self._opened is not None and not self._passthrough:
-                await self._opened.wait()
             taken = await self._take()
             if taken:
                 return taken
@@ -273,6 +314,14 @@ class FastPathStream(trio.abc.Stream):
                 if await self._handle_plain(header, self._rules):
                     await self._yield_turn()
                     continue
+            elif header.first in HEARTBEATS and header.valid and not self._skipping:
+                if header.end > len(self._data):
+                    return b""
+                if self._queue.queued_bytes:
+                    await self._queue.wait_for_room()
+                self._handle_heartbeat(header, self._rules)
+                await self._yield_turn()
+                continue
             await self._classify(header, self._rules)
         return b""
 
@@ -338,6 +387,15 @@ class FastPathStream(trio.abc.Stream):
         await self._dispatch(rules, header.opcode, payload)
         return True
 
+    def _handle_heartbeat(self, header: Header, rules: FrameRules) -> None:
+        """Answer a ping, and drop a pong (RFC 6455, section 5.5.2)."""
+        payload = unmask(self._data, header)
+        self._position = header.end
+        if rules.control.take(trio.current_time()) > 0:
+            self._exceed("flooding", rules)
+        elif header.opcode == PING and not self._close_sent:
+            self._queue.send_nowait(encode_frame(PONG, payload))
+
     async def _dispatch(self, rules: FrameRules, opcode: int, payload: bytes) -> None:
         """Give a message to the session once the queue has room for its answer."""
         if self._queue.queued_bytes and await self._queue.wait_for_room():
@@ -354,20 +412,14 @@ class FastPathStream(trio.abc.Stream):
         if self._slow_path_busy is not None and not header.is_control:
             await self._slow_path_busy.wait()
         self._passthrough = header.end - self._position
-        if header.is_control:
-            self._count_control(header, rules)
-        else:
+        if header.opcode == CLOSE:
+            self._raw = True
+        elif not header.is_control:
             self._count_fragment(header, rules)
 
     def _is_out_of_place(self, header: Header) -> bool:
         """Whether it continues nothing, or starts a message inside a fragmented one (RFC 6455, section 5.4)."""
         return not header.is_control and (header.opcode == CONTINUATION) != bool(self._frames)
-
-    def _count_control(self, header: Header, rules: FrameRules) -> None:
-        if header.opcode == CLOSE:
-            self._raw = True
-        elif rules.control.take(trio.current_time()) > 0:
-            self._exceed("flooding", rules)
 
     def _count_fragment(self, header: Header, rules: FrameRules) -> None:
         self._frames += 1
@@ -382,7 +434,7 @@ class FastPathStream(trio.abc.Stream):
             self._skipping = True
             rules.exceeded(close)
 
-    async def run_slow_path(self, connection: WebSocketConnection) -> None:
+    async def _run_slow_path(self, connection: WebSocketConnection) -> None:
         """Handle the messages that trio-websocket assembles, until the connection ends."""
         assert self._rules is not None
         try:
@@ -401,9 +453,7 @@ class FastPathStream(trio.abc.Stream):
             return
         self._protocol_error_read = trio.Event()
         try:
-            self._queue.send_close(
-                encode_frame(CLOSE, reason.code.to_bytes(2, "big") + (reason.reason or "").encode()[:120])
-            )
+            self._queue.send_close(close_frame(reason.code, reason.reason or ""))
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.
                 self._queue.abandon()
@@ -428,6 +478,9 @@ class FastPathStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send data of trio-websocket, in its place among the frames."""
+        if data[:4] == b"HTTP":
+            # Its answer to the handshake.
+            return
         self._close_sent = self._close_sent or data[:1] == CLOSE_BYTE
         await self._queue.send(bytes(data))
 
@@ -444,6 +497,21 @@ class FastPathStream(trio.abc.Stream):
         if discard:
             self._queue.discard()
 
+    def send_close(self, code: int, reason: str) -> None:
+        """Send the close frame now, if trio-websocket is not there to do it."""
+        if self._connection is None and not self._close_sent:
+            self._close_sent = True
+            self._queue.send_close(close_frame(code, reason))
+
+    async def close(self, code: int, reason: str, timeout_s: float) -> None:
+        """Close with a code, and wait at most `timeout_s` for the peer."""
+        with trio.move_on_after(timeout_s), suppress(trio.BrokenResourceError):
+            if self._connection is not None:
+                await self._connection.aclose(code, shortened(reason))
+            else:
+                self.send_close(code, reason)
+                await self.linger()
+
     async def aclose(self) -> None:
         """Write what is queued, for at most FLUSH_TIMEOUT_S, then close the transport."""
         try:
@@ -457,11 +525,14 @@ class FastPathStream(trio.abc.Stream):
 
     async def linger(self) -> None:
         """Flush the queue, then read and drop until the peer has read it and disconnects."""
+        self._raw = True
         await self._queue.drained()
         self._transport.finish()
         with suppress(trio.BrokenResourceError):
             while await self.read_more():
                 self._take_bytes(len(self._data))
+                if self._muted:
+                    await trio.sleep(MUTED_POLL_S)
 
     def statistics(self) -> dict[str, int]:
         return {
@@ -469,6 +540,20 @@ class FastPathStream(trio.abc.Stream):
             "queued_frames": self._queue.queued_frames,
             "buffered_bytes": len(self._data) - self._position,
         }
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    return encode_frame(CLOSE, code.to_bytes(2, "big") + shortened(reason).encode())
+
+
+def shortened(reason: str) -> str:
+    """A reason has at most 123 bytes (RFC 6455, section 5.5)."""
+    return reason.encode()[:120].decode(errors="ignore")
+
+
+async def no_upgrade() -> WebSocketConnection:
+    """Stands in until the handshake is done."""
+    raise AssertionError
 
 
 def is_utf8(payload: bytes) -> bool:

@@ -1,12 +1,13 @@
 """The opening handshake (RFC 6455, section 4.2.1), read and checked before trio-websocket sees it.
 
 trio-websocket accepts invalid requests (keys of any form, HTTP/1.0, bodies, endless headers), and a single byte that is
-not ASCII ends the process. So the head is read here, within bounds and strictly, and trio-websocket gets a new head,
-which has nothing of the peer's but the key.
+not ASCII ends the process. So the head is read and answered here, within bounds and strictly. When trio-websocket is
+needed, it gets a new head, which has nothing of the peer's but the key.
 """
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 # Headers that are ambiguous if sent twice.
 SINGLE = frozenset({"host", "sec-websocket-key", "sec-websocket-version", "origin", "authorization", "content-length"})
 BEARER_PROTOCOL = "bearer."
+# RFC 6455, section 1.3.
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Rejected(Exception):
@@ -93,13 +96,20 @@ class Handshake:
             return token.strip()
         return next((name[len(BEARER_PROTOCOL) :] for name in self._offered if name.startswith(BEARER_PROTOCOL)), None)
 
-    def head_for(self, subprotocol: str | None) -> bytes:
-        """The head for trio-websocket."""
+    def accepted(self, subprotocol: str | None) -> bytes:
+        """The response that opens the WebSocket."""
+        digest = hashlib.sha1(self.headers["sec-websocket-key"].encode("ascii") + GUID, usedforsecurity=False).digest()
         protocol = f"Sec-WebSocket-Protocol: {subprotocol}\r\n" if subprotocol else ""
         return (
-            "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: "
-            "Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\n{protocol}\r\n"
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n{protocol}\r\n"
+        ).encode("ascii")
+
+    def head(self) -> bytes:
+        """The head for trio-websocket."""
+        return (
+            "GET / HTTP/1.1\r\nHost: chatd\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {self.headers['sec-websocket-key']}\r\n\r\n"
         ).encode("ascii")
 
 

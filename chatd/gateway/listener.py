@@ -40,10 +40,8 @@ class Endpoint(Protocol[Peer]):
         """The subprotocol to answer, if any."""
         ...
 
-    async def serve(
-        self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: Peer
-    ) -> None:
-        """Serve until the connection ends."""
+    async def serve(self, stream: FastPathStream, handshake: Handshake, peer: Peer) -> None:
+        """Answer the handshake by `Handshake.accepted`, and serve until the connection ends."""
         ...
 
 
@@ -149,16 +147,16 @@ class Listener(Generic[Peer]):
         """Serve from the first byte to the last. The slot of the connection is held until the end."""
         with ExitStack() as slots:
             with self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)):
-                serve = await self._handshake(nursery, stream, peer, slots)
+                serve = await self._handshake(stream, peer, slots)
             if serve is not None:
+                stream.upgrade = partial(upgrade, nursery, stream, self._settings.max_message_bytes)
                 await serve()
 
     async def _handshake(
-        self, nursery: trio.Nursery, stream: FastPathStream, peer: str, slots: ExitStack
+        self, stream: FastPathStream, peer: str, slots: ExitStack
     ) -> Callable[[], Awaitable[None]] | None:
-        """Do the handshake. Returns the function that serves, or None if the peer disconnected or was too slow.
-
-        The timeout covers only what the peer has to do, not the sign-in.
+        """Read and check the handshake. Returns the function that serves, or None if the peer disconnected or was too
+        slow.
         """
         handshake = await self._read_handshake(stream, peer)
         if handshake is None:
@@ -166,12 +164,8 @@ class Listener(Generic[Peer]):
         slots.enter_context(self._admission.connected(handshake.address))
         async with self._admission.auth_slot():
             authenticated = await self._authenticate(handshake)
-        with trio.move_on_after(self._settings.handshake_timeout):
-            connection = await self._upgrade(nursery, stream, handshake)
-            self._admission.accepted += 1
-            return partial(self._endpoint.serve, connection, stream, handshake, authenticated)
-        self._admission.refused["timeout"] += 1
-        return None
+        self._admission.accepted += 1
+        return partial(self._endpoint.serve, stream, handshake, authenticated)
 
     async def _authenticate(self, handshake: Handshake) -> Peer:
         """Raises Rejected, which is charged to the address."""
@@ -201,7 +195,8 @@ class Listener(Generic[Peer]):
         if not is_allowed_origin(handshake.origin, self._settings.origins, required=self._settings.require_origin):
             self._rejected_origins.log("an origin was rejected; see gateway.origins", handshake.origin or "none")
             raise Rejected(403, "forbidden", "this origin may not connect; see gateway.origins")
-        stream.replace_head(len(head), handshake.head_for(self._endpoint.choose_subprotocol(handshake)))
+        stream.consume(len(head))
+        stream.head = handshake.head()
         return handshake
 
     @contextmanager
@@ -214,13 +209,11 @@ class Listener(Generic[Peer]):
         finally:
             self._reading.discard(scope)
 
-    async def _upgrade(
-        self, nursery: trio.Nursery, stream: FastPathStream, handshake: Handshake
-    ) -> WebSocketConnection:
-        request = await wrap_server_stream(
-            nursery, stream, message_queue_size=1, max_message_size=self._settings.max_message_bytes
-        )
-        return await request.accept(subprotocol=self._endpoint.choose_subprotocol(handshake))
+
+async def upgrade(nursery: trio.Nursery, stream: FastPathStream, max_message_bytes: int) -> WebSocketConnection:
+    """See `FastPathStream.upgrade`."""
+    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=max_message_bytes)
+    return await request.accept()
 
 
 def rejection_of(overloaded: Overloaded) -> Rejected:
@@ -242,12 +235,3 @@ async def reject(stream: FastPathStream, rejected: Rejected) -> None:
     with trio.move_on_after(1):
         stream.send_nowait(rejected.response())
         await stream.linger()
-
-
-async def close_websocket(connection: WebSocketConnection, code: int, reason: str, timeout: float) -> None:
-    """Close with a code, without waiting longer than `timeout` seconds for the answer.
-
-    A reason has at most 123 bytes.
-    """
-    with trio.move_on_after(timeout):
-        await connection.aclose(code, reason.encode()[:120].decode(errors="ignore"))

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import trio
-from trio_websocket import WebSocketConnection
 
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
@@ -24,7 +23,6 @@ from chatd.core.identity import Principal
 from chatd.core.ids import made_at, uuid7
 from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import FastPathStream, FrameRules
-from chatd.gateway.listener import close_websocket
 from chatd.gateway.penalties import Penalties
 from chatd.realtime.feeds import feed_class
 from chatd.realtime.sessions import SessionInfo
@@ -140,14 +138,14 @@ class Session:
     def _behind(self, topic: str, rev: int) -> bytes:
         return self.codec.frame_of(feed_class(topic).gap_event(topic, rev) if topic else SessionBehind())
 
-    async def run(self, connection: WebSocketConnection) -> None:
+    async def run(self) -> None:
         """Serve until the peer disconnects or the session is closed; then send the close frame."""
         with self._scope:
-            await self._stream.run_slow_path(connection)
+            await self._stream.run()
         self._stream.close_output()
         if self.ending is not None:
             close, reason = self.ending
-            await close_websocket(connection, close.code, reason, self._node.config.gateway.close_timeout)
+            await self._stream.close(close.code, reason, self._node.config.gateway.close_timeout)
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -238,21 +236,20 @@ class Session:
         """Send an event to this session alone. It is never dropped."""
         self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_event(event)))
 
-    def send_hello(self, *, maintenance: bool) -> None:
-        """Send `connected`, the first event."""
+    def send_hello(self, response: bytes, *, maintenance: bool) -> None:
+        """Answer the handshake with this response and `connected`, the first event."""
         node = self._node
-        self.send_event(
-            Connected(
-                session=self.id,
-                user=self.user,
-                tenant=self.tenant,
-                server_time=node.clock(),
-                heartbeat=node.config.gateway.heartbeat,
-                expires_at=self._principal.expires_at,
-                limits=connection_limits(node),
-                maintenance=maintenance,
-            )
+        connected = Connected(
+            session=self.id,
+            user=self.user,
+            tenant=self.tenant,
+            server_time=node.clock(),
+            heartbeat=node.config.gateway.heartbeat,
+            expires_at=self._principal.expires_at,
+            limits=connection_limits(node),
+            maintenance=maintenance,
         )
+        self.send_nowait(response + self.codec.frame_of(connected))
 
     def info(self) -> SessionInfo:
         """What operators may see: no content and no address."""
@@ -289,6 +286,7 @@ class Session:
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
                 self._stream.close_output(discard=close == "slow")
+                self._stream.send_close(self.ending[0].code, self.ending[1])
             if not (self._busy and close == "going_away"):
                 self._scope.cancel()
 

@@ -6,7 +6,6 @@ python -m tests.conformance.echo PORT [MAX_MESSAGE_BYTES]
 import sys
 
 import trio
-from trio_websocket import WebSocketConnection
 
 from chatd.app.listening import open_listener
 from chatd.core.config import Gateway, Limits
@@ -37,12 +36,9 @@ class Echo:
     def choose_subprotocol(self, handshake: Handshake) -> None:
         """Choose none."""
 
-    async def serve(
-        self, connection: WebSocketConnection, stream: FastPathStream, handshake: Handshake, peer: None
-    ) -> None:
+    async def serve(self, stream: FastPathStream, handshake: Handshake, peer: None) -> None:
         def echo(opcode: int, payload: bytes) -> None:
-            if connection.closed is None:
-                stream.send_nowait(encode_frame(opcode, payload))
+            stream.send_nowait(encode_frame(opcode, payload))
 
         def exceeded(close: str) -> None:
             raise AssertionError(f"the limit of {close} is lifted here")
@@ -51,7 +47,8 @@ class Echo:
         stream.open(
             FrameRules(echo, exceeded, {TEXT, BINARY}, settings.max_message_bytes, settings.max_frames, control)
         )
-        await stream.run_slow_path(connection)
+        stream.send_nowait(handshake.accepted(None))
+        await stream.run()
 
 
 async def main(port: int, max_message: int = 16 * 2**20) -> None:

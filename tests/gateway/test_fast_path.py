@@ -12,11 +12,13 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import ConnectionClosed, wrap_server_stream
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream, FrameRules
+from chatd.gateway.handshake import handshake_of
+from chatd.gateway.listener import upgrade
 from chatd.gateway.reactor import Reactor
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import ReactorTransport, StreamTransport, Transport
@@ -104,9 +106,9 @@ async def through(nursery: trio.Nursery, transport: Transport, seen: Seen, at_on
     stream = FastPathStream(transport, SendQueue(transport, nursery, 2**20, 2**20))
     while b"\r\n\r\n" not in stream.peek():
         await stream.read_more()
-    stream.replace_head(len(HEAD), HEAD)
-    request = await wrap_server_stream(nursery, stream, message_queue_size=1, max_message_size=MOST)
-    connection: WebSocketConnection = await request.accept()
+    stream.consume(len(HEAD))
+    stream.head, stream.upgrade = HEAD, partial(upgrade, nursery, stream, MOST)
+    stream.send_nowait(handshake_of(HEAD, "127.0.0.1").accepted(None))
 
     def decode(opcode: int, payload: bytes) -> Noted:
         return Noted(seen, payload.decode() if opcode == TEXT else payload, at_once=at_once())
@@ -119,7 +121,7 @@ async def through(nursery: trio.Nursery, transport: Transport, seen: Seen, at_on
 
     unlimited = TokenBucket(float("inf"), float("inf"))
     stream.open(FrameRules(decode, exceeded, {TEXT, BINARY}, MOST, 10**9, unlimited))
-    await stream.run_slow_path(connection)
+    await stream.run()
 
 
 def stream_of(sock: socket.socket) -> trio.SocketStream:
