@@ -78,12 +78,16 @@ class Listener(Generic[Peer]):
 
     async def run(self) -> None:
         """Accept until `stop_accepting`, and return when the last connection has ended."""
-        async with trio.open_nursery() as nursery:
+        try:
+            async with trio.open_nursery() as nursery:
+                if self._reactor is not None:
+                    self._health.start(nursery, "reactor", self._reactor.run)
+                async with trio.open_nursery() as self._connections:
+                    await self._acceptor.run(self._health)
+                nursery.cancel_scope.cancel()
+        finally:
             if self._reactor is not None:
-                nursery.start_soon(self._reactor.run)
-            async with trio.open_nursery() as self._connections:
-                await self._acceptor.run(self._health)
-            nursery.cancel_scope.cancel()
+                self._reactor.close()
 
     def _start(self, sock: socket.socket) -> None:
         assert self._connections is not None

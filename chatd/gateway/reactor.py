@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 class Reactor:
-    """`register` sockets, and `run` until cancelled."""
+    """`register` sockets, and `run` until cancelled; `close` it at the end."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -56,15 +56,17 @@ class Reactor:
             self._epoll.unregister(sock)
 
     async def run(self) -> None:
-        try:
-            while True:
-                if self._unfinished:
-                    await trio.lowlevel.checkpoint()
-                else:
-                    await trio.lowlevel.wait_readable(self._epoll)
-                await self._turn()
-        finally:
-            self._epoll.close()
+        """For ever, also after an error."""
+        while True:
+            if self._unfinished:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._epoll)
+            await self._turn()
+
+    def close(self) -> None:
+        """Call it when nothing is registered any more."""
+        self._epoll.close()
 
     async def _turn(self) -> None:
         ends = perf_counter() + TURN_S
