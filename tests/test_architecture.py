@@ -35,6 +35,7 @@ COVERS = re.compile(r'^@covers\("([^"]+)"((?:, "[^"]+")*)\)', re.MULTILINE)
 LONGEST = 500
 # Longer, with the reason.
 LONGER = {
+    "chatd/gateway/fast_path.py": "one state machine: what happens to each frame of a connection",
     "chatd/client/types.py": "generated, and not read from beginning to end",
     "tests/abuse/test_uploads.py": "the rows F1 to F8 of one suite, which share their harmful files",
     "tests/matching/test_aliases.py": "one promise, asserted of every byte that users get, with the fixture that reads them",

@@ -18,17 +18,16 @@ The stream enforces two limits that trio-websocket does not have, because it see
 control frames per second. A violation is reported once through `exceeded`, and everything after it is dropped.
 """
 
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from time import perf_counter
-from typing import Protocol
 
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
-from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.send_queue import PEER_GONE, SendQueue, ignore, no_frame
+from chatd.gateway.frame_rules import Call, FrameRules
+from chatd.gateway.send_queue import PEER_GONE, SendQueue
 from chatd.gateway.transport import Transport
 from chatd.wire.frames import (
     BINARY,
@@ -39,8 +38,10 @@ from chatd.wire.frames import (
     PONG,
     TEXT,
     Header,
+    encode_close,
     encode_frame,
     read_header,
+    shortened,
     unmask,
 )
 
@@ -56,47 +57,6 @@ MUTED_POLL_S = 0.1
 CLOSE_BYTE = bytes((FINAL | CLOSE,))
 # First bytes of pings and pongs.
 HEARTBEATS = (FINAL | PING, FINAL | PONG)
-
-
-class Call(Protocol):
-    """A message that is decoded, and is still to be handled. `at_once`: nothing in it waits."""
-
-    @property
-    def at_once(self) -> bool: ...
-
-    async def run(self) -> None: ...
-
-
-class FrameRules:
-    """What the peer may send, and what is called for it. Sizes in bytes.
-
-    `decode(opcode, payload)` returns what is to be done for a message, or None if nothing is left to do.
-    `exceeded(close)` handles a violation. `behind(topic, rev)` makes the frame that replaces dropped events, and
-    `dropped(count)` counts them; see `SendQueue`.
-    """
-
-    __slots__ = ("behind", "control", "decode", "dropped", "exceeded", "max_frames", "max_message", "opcodes")
-
-    def __init__(
-        self,
-        decode: Callable[[int, bytes], Call | None],
-        exceeded: Callable[[str], None],
-        opcodes: Container[int],
-        max_message: int,
-        max_frames: int,
-        control: TokenBucket,
-        *,
-        behind: Callable[[str, int], bytes] = no_frame,
-        dropped: Callable[[int], None] = ignore,
-    ) -> None:
-        self.decode = decode
-        self.exceeded = exceeded
-        self.opcodes = opcodes
-        self.max_message = max_message
-        self.max_frames = max_frames
-        self.control = control
-        self.behind = behind
-        self.dropped = dropped
 
 
 Upgrade = Callable[[], Awaitable[WebSocketConnection]]
@@ -453,7 +413,7 @@ class FastPathStream(trio.abc.Stream):
             return
         self._protocol_error_read = trio.Event()
         try:
-            self._queue.send_close(close_frame(reason.code, reason.reason or ""))
+            self._queue.send_close(encode_close(reason.code, reason.reason or ""))
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.
                 self._queue.abandon()
@@ -501,16 +461,35 @@ class FastPathStream(trio.abc.Stream):
         """Send the close frame now, if trio-websocket is not there to do it."""
         if self._connection is None and not self._close_sent:
             self._close_sent = True
-            self._queue.send_close(close_frame(code, reason))
+            self._queue.send_close(encode_close(code, reason))
 
     async def close(self, code: int, reason: str, timeout_s: float) -> None:
-        """Close with a code, and wait at most `timeout_s` for the peer."""
+        """Close with a code, and wait at most `timeout_s` for the close frame of the peer."""
         with trio.move_on_after(timeout_s), suppress(trio.BrokenResourceError):
             if self._connection is not None:
                 await self._connection.aclose(code, shortened(reason))
-            else:
-                self.send_close(code, reason)
-                await self.linger()
+                return
+            self.send_close(code, reason)
+            await self._queue.drained()
+            await self._read_to_close()
+
+    async def _read_to_close(self) -> None:
+        """Read and drop frames up to a close frame, or the end."""
+        self._raw, left = True, 0
+        while True:
+            dropped = min(left, len(self._data) - self._position)
+            self._take_bytes(dropped)
+            left -= dropped
+            header = None if left else read_header(self._data, self._position)
+            if header is not None and header.opcode == CLOSE and not self._muted:
+                return
+            if header is not None:
+                left = header.end - self._position
+            elif not await self.read_more():
+                return
+            elif self._muted:
+                self._take_bytes(len(self._data))
+                await trio.sleep(MUTED_POLL_S)
 
     async def aclose(self) -> None:
         """Write what is queued, for at most FLUSH_TIMEOUT_S, then close the transport."""
@@ -531,8 +510,6 @@ class FastPathStream(trio.abc.Stream):
         with suppress(trio.BrokenResourceError):
             while await self.read_more():
                 self._take_bytes(len(self._data))
-                if self._muted:
-                    await trio.sleep(MUTED_POLL_S)
 
     def statistics(self) -> dict[str, int]:
         return {
@@ -540,15 +517,6 @@ class FastPathStream(trio.abc.Stream):
             "queued_frames": self._queue.queued_frames,
             "buffered_bytes": len(self._data) - self._position,
         }
-
-
-def close_frame(code: int, reason: str) -> bytes:
-    return encode_frame(CLOSE, code.to_bytes(2, "big") + shortened(reason).encode())
-
-
-def shortened(reason: str) -> str:
-    """A reason has at most 123 bytes (RFC 6455, section 5.5)."""
-    return reason.encode()[:120].decode(errors="ignore")
 
 
 async def no_upgrade() -> WebSocketConnection:

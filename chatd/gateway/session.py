@@ -22,7 +22,8 @@ from chatd.core.errors import CLOSES, Close, Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import made_at, uuid7
 from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.fast_path import FastPathStream, FrameRules
+from chatd.gateway.fast_path import FastPathStream
+from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.penalties import Penalties
 from chatd.realtime.feeds import feed_class
 from chatd.realtime.sessions import SessionInfo

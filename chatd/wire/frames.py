@@ -60,6 +60,16 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     return frame_head(opcode, length) + payload
 
 
+def encode_close(code: int, reason: str) -> bytes:
+    """Encode a close frame."""
+    return encode_frame(CLOSE, code.to_bytes(2, "big") + shortened(reason).encode())
+
+
+def shortened(reason: str) -> str:
+    """The reason of a close, which has at most 123 bytes (RFC 6455, section 5.5)."""
+    return reason.encode()[:120].decode(errors="ignore")
+
+
 def frame_head(opcode: int, length: int) -> bytes:
     """The header of a frame of the server, for a payload of this length."""
     if length < 126:

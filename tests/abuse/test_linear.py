@@ -20,7 +20,8 @@ from chatd.core.errors import Refused
 from chatd.core.rate_limit import TokenBucket
 from chatd.core.slices import Sliced
 from chatd.core.turns import TURN_S
-from chatd.gateway.fast_path import FastPathStream, FrameRules
+from chatd.gateway.fast_path import FastPathStream
+from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import Frames, Handle

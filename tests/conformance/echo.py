@@ -11,7 +11,8 @@ from chatd.app.listening import open_listener
 from chatd.core.config import Gateway, Limits
 from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.admission import Admission
-from chatd.gateway.fast_path import FastPathStream, FrameRules
+from chatd.gateway.fast_path import FastPathStream
+from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import Handshake
 from chatd.gateway.listener import Listener
 from chatd.wire.frames import BINARY, TEXT, encode_frame

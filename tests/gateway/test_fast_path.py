@@ -16,7 +16,8 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream, FrameRules
+from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream
+from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import handshake_of
 from chatd.gateway.listener import upgrade
 from chatd.gateway.reactor import Reactor

@@ -9,11 +9,12 @@ from trio.testing import MockClock
 
 from chatd.core.config import Config
 from chatd.core.identity import Principal
-from chatd.gateway.fast_path import FastPathStream, close_frame
+from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.penalties import FIRST_S, MAX_S, RESET_AFTER_S, Penalties
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.session import PING, Session
 from chatd.wire.codec import codecs
+from chatd.wire.frames import encode_close
 
 
 class Written(list[bytes]):
@@ -41,7 +42,7 @@ async def test_nothing_is_sent_after_the_close() -> None:
     session.send_nowait(b"1")
     session.request_close("slow")
     session.send_nowait(b"2")
-    assert written == [b"1", close_frame(4000, "slow")]
+    assert written == [b"1", encode_close(4000, "slow")]
 
 
 async def test_a_drained_session_still_gets_pending_answers() -> None:
