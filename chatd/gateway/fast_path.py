@@ -116,7 +116,7 @@ class FastPathStream(trio.abc.Stream):
         self._frames = 0
         self._connection: WebSocketConnection | None = None
         # What trio-websocket reads first: the head, and after the handshake the bytes for which it was made.
-        self._preface: list[bytes] = []
+        self._preface: tuple[bytes, ...] = ()
         self._upgraded: trio.Event | None = None
         self.head = b""
         self.upgrade: Upgrade = no_upgrade
@@ -150,7 +150,7 @@ class FastPathStream(trio.abc.Stream):
 
     async def _make_connection(self, first: bytes) -> WebSocketConnection:
         """Make trio-websocket, which reads `first` after the handshake."""
-        self._preface, self._upgraded = [self.head, first], trio.Event()
+        self._preface, self._upgraded = (self.head, first), trio.Event()
         with trio.CancelScope(shield=True):
             # It does not wait for the peer.
             connection = self._connection = await self.upgrade()
@@ -237,7 +237,8 @@ class FastPathStream(trio.abc.Stream):
         if self._preface:
             if len(self._preface) == 1 and self._upgraded is not None:
                 await self._upgraded.wait()
-            return self._preface.pop(0)
+            preface, self._preface = self._preface[0], self._preface[1:]
+            return preface
         while True:
             if self._muted:
                 await self._discard_input()
