@@ -63,13 +63,13 @@ async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
     """Run a command within its deadline. Its time in the database is charged to the user."""
     limit = limit_statements(answer_by(ctx))
     try:
+        if row.is_bounded:
+            await run_guarded(row, ctx, command)
+            return
         with trio.CancelScope(
             shield=row.uncancellable, deadline=inf if row.uncancellable else limit.at + GRACE_S
         ) as scope:
-            await check_guard(row, ctx, command)
-            check_times(command)
-            command = await normalized(ctx, command)
-            await deliver(ctx, await row.handler(ctx, command))
+            await run_guarded(row, ctx, command)
         if scope.cancelled_caught:
             raise Refused("timeout")
     finally:
@@ -78,6 +78,13 @@ async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
         if account is not None and account.used_s:
             ctx.node.get(UserLimits).charge_database_time(account.tenant, account.user, account.used_s)
             account.used_s = 0.0
+
+
+async def run_guarded(row: Row, ctx: Ctx, command: Command) -> None:
+    await check_guard(row, ctx, command)
+    check_times(command)
+    command = await normalized(ctx, command)
+    await deliver(ctx, await row.handler(ctx, command))
 
 
 class CommandTimeout:

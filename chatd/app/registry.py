@@ -66,6 +66,7 @@ class Row:
     socket: bool
     uncancellable: bool
     at_once: Condition | None = None
+    is_bounded: bool = False
 
     @property
     def tag(self) -> str:
@@ -100,6 +101,7 @@ def command(
     socket: bool = True,
     uncancellable: bool = False,
     at_once: Condition | None = None,
+    is_bounded: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
@@ -108,6 +110,9 @@ def command(
 
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
     a task and without a deadline. It has no texts that are normalized.
+
+    `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
+    hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
@@ -116,7 +121,11 @@ def command(
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable, at_once))
+        setattr(
+            handler,
+            MARK,
+            Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable, at_once, is_bounded),
+        )
         return handler
 
     return mark

@@ -71,13 +71,21 @@ class MessageRead(Event, tag="message.read"):
     refuses=("not_found",),
     cost=0.2,
     http="POST /v1/conversations/{conversation}/delivered",
+    is_bounded=True,
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
     return advance(ctx, cmd.conversation, delivered=cmd.seq)
 
 
-@command(ReceiptRead, result=Ok, refuses=("not_found",), cost=0.2, http="POST /v1/conversations/{conversation}/read")
+@command(
+    ReceiptRead,
+    result=Ok,
+    refuses=("not_found",),
+    cost=0.2,
+    http="POST /v1/conversations/{conversation}/read",
+    is_bounded=True,
+)
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
     return advance(ctx, cmd.conversation, read=cmd.seq)

@@ -264,6 +264,7 @@ class MessageAck(SentAck, tag="message.ack"):
     result=MessageAck,
     refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="POST /v1/conversations/{conversation}/messages",
+    is_bounded=True,
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
