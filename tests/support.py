@@ -203,6 +203,11 @@ class Person:
         with trio.fail_after(PATIENCE):
             return await self.link.call({"t": command, **fields})
 
+    async def notify(self, command: str, **fields: Any) -> None:
+        """Send a command without an answer, under id 0."""
+        with trio.fail_after(PATIENCE):
+            await self.link.notify({"t": command, **fields})
+
     async def refused(self, command: str, **fields: Any) -> Refused:
         """The refusal of the command, which must be refused."""
         with pytest.raises(Refused) as caught:

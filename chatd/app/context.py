@@ -67,6 +67,8 @@ class Ctx(Struct):
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
     format: Format = JSON
+    # False for a command under id 0: a result is not encoded, and `answer` sends refusals only.
+    wants_answer: bool = True
 
     @property
     def me(self) -> Principal:

@@ -40,12 +40,13 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
 
 
 class Reply(Effect, frozen=True):
-    """Answer the command."""
+    """Answer the command, unless the client wants no answer."""
 
     result: Result
 
     async def deliver(self, ctx: Ctx) -> None:
-        ctx.answer(await encoded_if_long(self.result, ctx.format))
+        if ctx.wants_answer:
+            ctx.answer(await encoded_if_long(self.result, ctx.format))
 
 
 class Refuse(Effect, frozen=True):

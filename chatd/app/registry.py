@@ -67,6 +67,7 @@ class Row:
     uncancellable: bool
     at_once: Condition | None = None
     is_bounded: bool = False
+    unanswered: bool = False
 
     @property
     def tag(self) -> str:
@@ -102,6 +103,7 @@ def command(
     uncancellable: bool = False,
     at_once: Condition | None = None,
     is_bounded: bool = False,
+    unanswered: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
@@ -113,6 +115,8 @@ def command(
 
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
     hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
+
+    `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
@@ -121,11 +125,8 @@ def command(
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        setattr(
-            handler,
-            MARK,
-            Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable, at_once, is_bounded),
-        )
+        limits = (uncancellable, at_once, is_bounded, unanswered)
+        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *limits))
         return handler
 
     return mark

@@ -83,6 +83,13 @@ class Link:
             raise refusal(reply)
         return reply
 
+    async def notify(self, body: Body) -> None:
+        """Send a command without an answer. Raises Refused for one that is too large, or Disconnected."""
+        try:
+            await self._send([0, body])
+        except ConnectionClosed:
+            raise Disconnected from None
+
     async def close(self) -> None:
         """Close this connection; the client then opens another one."""
         await trio.aclose_forcefully(self._connection)

@@ -72,6 +72,18 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     info: Info | None = None
     reset: bool
 
+class CommandRefused(Event, tag="error", kw_only=True, frozen=True):
+    """The refusal of a command that was sent under id 0, with the fields of the result `error`.
+
+    `command`: the `t` of the command, absent if it is unreadable or longer than 64 characters."""
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None = None
+    details: dict[str, Any] | None = None
+    command: str | None = None
+
 class Connected(Event, tag="connected", kw_only=True, frozen=True):
     """The first frame of every connection.
 
@@ -1070,12 +1082,52 @@ class Calls:
 
         Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
-        given = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
-        return await self.request(command, given)
+        return await self.request(command, given(fields))
 
     async def request(self, command: str, fields: dict[str, Any]) -> Any:
         """Send a command and wait for its answer."""
         raise NotImplementedError
+
+    @overload
+    async def notify(self, command: Literal["presence.count"], *, conversation: str) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["presence.query"], *, users: list[str]) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["presence.set"], *, status: Literal['away', 'online']) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["presence.watch"], *, users: list[str]) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["receipt.delivered"], *, conversation: str, seq: int) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["receipt.read"], *, conversation: str, seq: int) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["typing.start"], *, conversation: str) -> None: ...
+
+    @overload
+    async def notify(self, command: Literal["typing.stop"], *, conversation: str) -> None: ...
+
+    async def notify(self, command: str, **fields: Any) -> None:
+        """Send a command that is not answered. Fields that are None are omitted.
+
+        A refusal of the server is an event CommandRefused. Raises Refused for a command that is too large, or
+        Disconnected.
+        """
+        await self.send_unanswered(command, given(fields))
+
+    async def send_unanswered(self, command: str, fields: dict[str, Any]) -> None:
+        """Send a command under id 0."""
+        raise NotImplementedError
+
+
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are not None, by their names on the wire."""
+    return {name.rstrip("_"): value for name, value in fields.items() if value is not None}
 
 
 ANSWERS: tuple[type[Answer], ...] = (
@@ -1126,6 +1178,7 @@ EVENTS: tuple[type[Event], ...] = (
     Connected,
     ConversationGone,
     ConversationUpdate,
+    CommandRefused,
     JoinDeclined,
     JoinRequested,
     MaintenanceMode,

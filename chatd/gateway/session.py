@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import trio
+from msgspec import Raw
 
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
@@ -28,9 +29,9 @@ from chatd.gateway.penalties import Penalties
 from chatd.realtime.feeds import feed_class
 from chatd.realtime.sessions import SessionInfo
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.wire.base import Command, Event
+from chatd.wire.base import Command, Error, Event
 from chatd.wire.codec import BadBody, Codec, NotAFrame
-from chatd.wire.connection_events import Connected, ConnectionLimits, SessionBehind, TokenExpiring
+from chatd.wire.connection_events import Connected, ConnectionLimits, SessionBehind, TokenExpiring, refusal_of
 from chatd.wire.frames import encode_frame, frame_head
 
 LOG = log.get(__name__)
@@ -42,6 +43,9 @@ EXPIRY_WARNING_MS = 60_000
 # Digits of the hash of an address that are shown to operators.
 ADDRESS_DIGITS = 16
 PING = encode_frame(0x9, b"")
+# The body of a message that cannot be read.
+NO_BODY = Raw()
+ALWAYS_ANSWERED = "this command is always answered; choose an id from 1 to 2^32-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +167,14 @@ class Session:
             self.request_close("protocol_error", str(error))
             return None
         except BadBody as refused:
-            self._refuse(self._context(refused.frame_id), refused)
+            self._refuse(self._context(refused.frame_id, NO_BODY), refused)
             return None
-        ctx = self._context(frame_id)
+        ctx = self._context(frame_id, body)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
             row = self._deps.rows[type(command)]
+            if not (frame_id or row.unanswered):
+                raise Refused("bad_request", ALWAYS_ANSWERED)
             check(self._bucket, row.cost, self._stream.last_activity)
         except Refused as refused:
             self._refuse(ctx, refused)
@@ -194,9 +200,11 @@ class Session:
         else:
             refuse(ctx, refused)
 
-    def _context(self, frame_id: int) -> Ctx:
+    def _context(self, frame_id: int, body: Raw) -> Ctx:
         def answer(result: Answer) -> None:
-            if isinstance(result, EncodedResult):
+            if not frame_id:
+                self._report_refusal(body, result)
+            elif isinstance(result, EncodedResult):
                 self.send_nowait(self._long_reply(frame_id, result))
             else:
                 self.send_nowait(encode_frame(self.codec.opcode, self.codec.encode_reply(frame_id, result)))
@@ -211,7 +219,13 @@ class Session:
             self._renew,
             began=self._stream.read_at,
             format=self.codec.format,
+            wants_answer=frame_id != 0,
         )
+
+    def _report_refusal(self, body: Raw, result: Answer) -> None:
+        """Answer a command under id 0: only a refusal is sent."""
+        if isinstance(result, Error):
+            self.send_event(refusal_of(result, self.codec.tag_in(body)))
 
     def _long_reply(self, frame_id: int, result: EncodedResult) -> memoryview:
         """A whole frame, without a copy of the result."""

@@ -39,14 +39,14 @@ class PresenceStates(Result, tag="presence.states"):
     items: list[PresenceState]
 
 
-@command(WatchPresence, result=PresenceStates, cost=2)
+@command(WatchPresence, result=PresenceStates, cost=2, unanswered=True)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
     """An empty list ends the subscription. Refused `bad_request` over REST."""
     targets = await targets_of(ctx, cmd.users)
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 
 
-@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query")
+@command(QueryPresence, result=PresenceStates, cost=2, http="POST /v1/presence/query", unanswered=True)
 async def query(ctx: Ctx, cmd: QueryPresence) -> Effects:
     targets, presence = await targets_of(ctx, cmd.users), ctx.node.get(Presence)
     levels = await presence.levels([target.user for target in targets])
@@ -68,7 +68,7 @@ class SetPresence(Command, tag="presence.set"):
     status: Literal["online", "away"]
 
 
-@command(SetPresence, result=Ok)
+@command(SetPresence, result=Ok, unanswered=True)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
     """New sessions are online."""
     ctx.node.get(Presence).set_away(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
@@ -95,6 +95,7 @@ class PresenceCount(Result, tag="presence.count"):
     cost=5,
     refuses=("not_found",),
     http="GET /v1/conversations/{conversation}/presence",
+    unanswered=True,
 )
 async def count(ctx: Ctx, cmd: CountPresence) -> Effects:
     """In large groups the number may be up to ten seconds old."""

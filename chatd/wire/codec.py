@@ -20,12 +20,14 @@ from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
 from chatd.wire.frames import encode_frame
 from chatd.wire.validation import UntypedFields, untyped_fields
 
-FrameId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+FrameId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Envelope = tuple[FrameId, Raw]
 FindId = Callable[[bytes, Open, Exception], int | None]
 
 TEXT: Final = 1
 BINARY: Final = 2
+# Maximum characters of a tag that are sent back to the client.
+MAX_TAG: Final = 64
 
 # msgspec raises no DecodeError for half of a surrogate pair, and for a nesting past Python's own limit.
 Malformed = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -129,6 +131,14 @@ class Codec:
         form.untyped.check(command, max_depth, nul=self._nul in bytes(body))
         return command
 
+    def tag_in(self, body: Raw) -> str:
+        """The tag of a body that may be unreadable; "" if there is none, or if it is too long to be one."""
+        try:
+            tag = self._tag(body).t
+        except Malformed:
+            return ""
+        return tag if len(tag) <= MAX_TAG else ""
+
     def encode_reply(self, frame_id: int, result: Result) -> bytes:
         return self.encode((frame_id, result))
 
@@ -146,7 +156,7 @@ class Codec:
 
 
 def unknown(tag: str) -> NoReturn:
-    raise Refused("unknown_command", f"no command has the type {tag[:64]!r}")
+    raise Refused("unknown_command", f"no command has the type {tag[:MAX_TAG]!r}")
 
 
 def codecs(commands: Iterable[type[Command]]) -> dict[str, Codec]:

@@ -1,10 +1,10 @@
 """Events about a connection itself."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
 
-from chatd.wire.base import ClientId, Event, Id, Millis, Rev
+from chatd.wire.base import ClientId, Error, Event, Id, Millis, Rev
 from chatd.wire.reference.examples import ALICE, Example
 
 
@@ -34,6 +34,33 @@ class Connected(Event, tag="connected"):
     limits: ConnectionLimits
     maintenance: bool
     EXAMPLE: ClassVar = Example(user=ALICE)
+
+
+class CommandRefused(Event, tag="error"):
+    """The refusal of a command that was sent under id 0, with the fields of the result `error`.
+
+    `command`: the `t` of the command, absent if it is unreadable or longer than 64 characters.
+    """
+
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | UnsetType = UNSET
+    details: dict[str, Any] | UnsetType = UNSET
+    command: str | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(command="typing.start")
+
+
+def refusal_of(error: Error, command: str) -> CommandRefused:
+    """The event for the refusal of a command under id 0. `command`: "" if it is not known."""
+    return CommandRefused(
+        code=error.code,
+        message=error.message,
+        retryable=error.retryable,
+        retry_after=error.retry_after,
+        details=error.details,
+        command=command or UNSET,
+    )
 
 
 class TokenExpiring(Event, tag="token.expiring"):

@@ -64,7 +64,7 @@ CLOSED = [
         frame(b"[", final=False) + b"\x80\xff\x7f" + b"\xff" * 7 + bytes(4), {1009}, id="B9 announced by a fragment"
     ),
     pytest.param(frame(b"{}"), {4400}, id="no array"),
-    pytest.param(frame(b"[0,{}]"), {4400}, id="id 0"),
+    pytest.param(frame(b"[-1,{}]"), {4400}, id="negative id"),
     pytest.param(frame(b"[4294967296,{}]"), {4400}, id="id too large"),
     pytest.param(frame(b"[1,{},2]"), {4400}, id="array of three"),
     pytest.param(frame(b""), {4400}, id="empty"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chatd.core.errors import Refused
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command
-from chatd.wire.codec import Codec, NotAFrame, codecs
+from chatd.wire.codec import BadBody, Codec, NotAFrame, codecs
 from tests.support import NOBODY, Daemon
 from tests.wire_client import Raw
 
@@ -149,7 +149,7 @@ def test_last_value_of_a_repeated_key_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"\xc1", b"\x92\x07", b"\x92\x07\xc0\x00", b"\x93\x07\x80\x80", b"\x92\xa17\x80", b"\x92\x00\x80"]
+    "payload", [b"", b"\xc1", b"\x92\x07", b"\x92\x07\xc0\x00", b"\x93\x07\x80\x80", b"\x92\xa17\x80", b"\x92\xff\x80"]
 )
 def test_invalid_frame_raises_not_a_frame(payload: bytes) -> None:
     """C5."""
@@ -264,9 +264,29 @@ def test_invalid_msgpack_byte_is_bad_content(value: bytes, frame_id: bytes) -> N
     for start in (b"", b"\x81\xa1t", b"\x82\xa1t\xa4ping\xa2ts", b"\x91", b"\x81\xa4meta\x81\xa1\xc1"):
         for array in (b"\x92", b"\xdc\x00\x02", b"\xdd\x00\x00\x00\x02"):
             assert refusal(array + frame_id + start + value) == "bad_request"
-    for head in (b"", b"\x91", b"\x92", b"\x93\x07", b"\x81\x07", b"\x92\xa17", b"\x92\x00", b"\x92\xff", b"\x92\xc0"):
+    for head in (b"", b"\x91", b"\x92", b"\x93\x07", b"\x81\x07", b"\x92\xa17", b"\x92\xff", b"\x92\xc0"):
         with pytest.raises(NotAFrame):
             MSGPACK.open_envelope(head + value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "codec"),
+    [
+        (b"\x92\x00\xc1", MSGPACK),
+        (b"\x92\xcc\x00\xc1", MSGPACK),
+        (b"\xdc\x00\x02\xcd\x00\x00\xc1", MSGPACK),
+        (b"\xdd\x00\x00\x00\x02\xce\x00\x00\x00\x00\x81\xa1t\xc1", MSGPACK),
+        (b"\x92\x00" + b"\x91" * 5000 + b"\xc0", MSGPACK),
+        (rb'[0,{"t":"\ud83d"}]', JSON),
+        (b"[0,NaN]", JSON),
+        (b"[0, " + b"[" * 5000 + b"]" * 5000 + b"]", JSON),
+    ],
+    ids=lambda value: repr(value[:12]) if isinstance(value, bytes) else value.name,
+)
+def test_the_id_0_of_an_unreadable_body_is_found(payload: bytes, codec: Codec) -> None:
+    with pytest.raises(BadBody) as caught:
+        codec.decode_command(codec.open_envelope(payload)[1], DEPTH)
+    assert caught.value.frame_id == 0
 
 
 @pytest.mark.parametrize(
@@ -294,7 +314,8 @@ def test_invalid_msgpack_byte_is_bad_content(value: bytes, frame_id: bytes) -> N
             "[NaN,{}]",
             "[07,{}]",
             "[7.0,{}]",
-            "[0,{}]",
+            "[00,{}]",
+            "[0.0,{}]",
             "[-1,{}]",
             "[4294967296,{}]",
             r'[7,{"a":"\ud83d"}',

@@ -23,7 +23,13 @@ class Act(Command, tag="act"):
     """Something."""
 
 
-async def answers_of(effects: Effects, guard: Guard = Guard.USER) -> Sequence[str]:
+class Items(Result, tag="items"):
+    """A long result."""
+
+    items: list[Any]
+
+
+async def answers_of(effects: Effects, guard: Guard = Guard.USER, *, wants_answer: bool = True) -> Sequence[str]:
     """The answers to a command whose handler returns these effects, on a node without subsystems."""
 
     async def act(ctx: Ctx, cmd: Act) -> Effects:
@@ -34,9 +40,8 @@ async def answers_of(effects: Effects, guard: Guard = Guard.USER) -> Sequence[st
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), services=services, get=services.get, cluster=None)
     who = Principal("t", "u", token_id="", login="", scope="", expires_at=0)
-    await run_command(
-        Row(Act, Ok, act, guard, 1, (), "", True, False), Ctx(node, who, "", "", 0, answers.append), Act()
-    )
+    ctx = Ctx(node, who, "", "", 0, answers.append, wants_answer=wants_answer)
+    await run_command(Row(Act, Ok, act, guard, 1, (), "", True, False), ctx, Act())
     return [one.code if isinstance(one, Error) else "ok" for one in answers]
 
 
@@ -64,3 +69,11 @@ async def test_effects_are_delivered_in_their_order_up_to_a_refusal() -> None:
     notes = [Note(number) for number in range(50)]
     assert await answers_of([*notes, Refuse(Refused("conflict")), Note(50), Reply(Ok())]) == ["conflict"]
     assert delivered == list(range(50))
+
+
+async def test_a_result_without_a_receiver_is_not_encoded() -> None:
+    """Its encoding would fail. A refusal is an answer all the same."""
+    unencodable = Reply(Items([object()] * 20))
+    assert await answers_of([unencodable]) == ["internal"]
+    assert await answers_of([unencodable], wants_answer=False) == []
+    assert await answers_of([unencodable, Refuse(Refused("conflict"))], wants_answer=False) == ["conflict"]

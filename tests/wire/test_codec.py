@@ -12,7 +12,7 @@ from chatd.conversations.messages.sending import SendMessage
 from chatd.core.errors import Refused
 from chatd.operations.commands import Pong
 from chatd.wire.base import Command, Id
-from chatd.wire.codec import Codec, NotAFrame, codecs, tag_of
+from chatd.wire.codec import MAX_TAG, Codec, NotAFrame, codecs, tag_of
 from chatd.wire.connection_events import Behind
 from chatd.wire.reference.examples import example, example_body
 from chatd.wire.validation import MAX_VALUES, UntypedFields
@@ -109,11 +109,26 @@ def test_damaged_frame_raises_declared_errors_only(codec: Codec, kind: type[Comm
 
 
 @BOTH
-@pytest.mark.parametrize("frame_id", [0, -1, 2**32, 2**64 - 1, True, 1.0, "1", None, [1]])
-def test_an_id_is_a_positive_integer_of_32_bits(codec: Codec, frame_id: Any) -> None:
+@pytest.mark.parametrize("frame_id", [-1, 2**32, 2**64 - 1, True, False, 0.0, 1.0, "0", "1", None, [1]])
+def test_an_id_is_an_integer_of_32_bits(codec: Codec, frame_id: Any) -> None:
     with pytest.raises(NotAFrame):
         codec.open_envelope(encode(codec, [frame_id, {"t": "ping", "ts": 1}]))
-    assert codec.open_envelope(encode(codec, [2**32 - 1, {}]))[0] == 2**32 - 1
+    for valid in (0, 1, 2**32 - 1):
+        assert codec.open_envelope(encode(codec, [valid, {}]))[0] == valid
+
+
+@BOTH
+def test_tag_of_an_unreadable_body(codec: Codec) -> None:
+    """It is found whatever else is in the body, and never longer than a tag can be."""
+    bodies: list[tuple[Any, str]] = [
+        ({"t": "ping", "ts": "one"}, "ping"),
+        ({"a": nested(200), "t": "no.such"}, "no.such"),
+        ({"t": "x" * MAX_TAG}, "x" * MAX_TAG),
+        *((body, "") for body in ({"t": "x" * (MAX_TAG + 1)}, {"t": 1}, {"t": None}, {}, [], "ping", 1, None)),
+    ]
+    for body, tag in bodies:
+        assert codec.tag_in(msgspec.Raw(encode(codec, body))) == tag
+    assert codec.tag_in(msgspec.Raw()) == ""
 
 
 @BOTH

@@ -72,6 +72,7 @@ class MessageRead(Event, tag="message.read"):
     cost=0.2,
     http="POST /v1/conversations/{conversation}/delivered",
     is_bounded=True,
+    unanswered=True,
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
@@ -85,6 +86,7 @@ async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     cost=0.2,
     http="POST /v1/conversations/{conversation}/read",
     is_bounded=True,
+    unanswered=True,
 )
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""

@@ -74,6 +74,7 @@ def are_members_known(ctx: Ctx, cmd: TypingStart | TypingStop) -> bool:
     refuses=("not_found",),
     http="POST /v1/conversations/{conversation}/typing",
     at_once=are_members_known,
+    unanswered=True,
 )
 async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     return await typing_effects(ctx, cmd.conversation, typing=True)
@@ -87,6 +88,7 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     refuses=("not_found",),
     http="DELETE /v1/conversations/{conversation}/typing",
     at_once=are_members_known,
+    unanswered=True,
 )
 async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     ctx.node.get(TypingSessions).stop(ctx.session, cmd.conversation)

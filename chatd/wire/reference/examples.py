@@ -86,7 +86,7 @@ SHOWN = (
     "device",
     "limit",
 )
-SHOWN_IN_ANSWERS = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by")
+SHOWN_IN_ANSWERS = ("role", "read_seq", "delivered_seq", "unread", "mentions", "retry_after", "change", "by", "command")
 TIMES = ("ts", "server_time", "at")
 MILLIS = 1_770_000_000_000
 

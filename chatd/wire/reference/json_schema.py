@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, structs
 from chatd.core.errors import REFUSALS
 from chatd.core.ids import PYTHON_END
 from chatd.wire.base import Error, Event, Result
+from chatd.wire.connection_events import CommandRefused
 from chatd.wire.reference.conditions import add_condition, bounded, narrowed
 from chatd.wire.reference.description import Declared, Description, Events
 
@@ -58,7 +59,9 @@ def components(described: Description, template: str, *more: type[Result]) -> Sc
     for schema in schemas.values():
         schema["description"] = inspect.cleandoc(schema.get("description", ""))
         schema["properties"] = portable(schema["properties"])
-    schemas[Error.__name__]["properties"]["code"]["enum"] = list(REFUSALS)
+    for name in (Error.__name__, CommandRefused.__name__):
+        if name in schemas:
+            schemas[name]["properties"]["code"]["enum"] = list(REFUSALS)
     return schemas
 
 
@@ -85,7 +88,7 @@ def json_schema(described: Description) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatd",
-        "description": "Bodies of frames. A frame is an array [id, body].",
+        "description": "Bodies of frames. A frame is an array [id, body]; the id 0 in a command asks for no answer.",
         "$defs": {
             **definitions,
             "AnyCommand": union(commands),

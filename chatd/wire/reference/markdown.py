@@ -127,10 +127,14 @@ def command_text(row: Declared, schemas: Schemas) -> str:
         f"### `{row.tag}`\n",
         f"{doc_of(row.command)}\n",
         f"* over {' and '.join(endpoints)}; requires {needed(row)}{costs}",
-        f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()})",
+        f"* answer: [`{tag_of(row.result)}`](#{row.result.__name__.lower()}){may_be_unanswered(row)}",
         f"* refusals: {refusals}. {summary_of(row.handler)}".rstrip() + "\n",
     ]
     return "\n".join([*about, shown(row), fields_text(schemas[row.command.__name__])])
+
+
+def may_be_unanswered(row: Declared) -> str:
+    return "; [id 0](#frames) is allowed" if row.unanswered else ""
 
 
 def shown(row: Declared) -> str:

@@ -43,12 +43,30 @@ REQUEST = '''\
 
         Raises Refused, or Disconnected if the connection ends before the answer arrives.
         """
-        given = {name.rstrip("_"): value for name, value in fields.items() if value is not None}
-        return await self.request(command, given)
+        return await self.request(command, given(fields))
 
     async def request(self, command: str, fields: dict[str, Any]) -> Any:
         """Send a command and wait for its answer."""
         raise NotImplementedError
+
+'''
+NOTIFY = '''\
+    async def notify(self, command: str, **fields: Any) -> None:
+        """Send a command that is not answered. Fields that are None are omitted.
+
+        A refusal of the server is an event CommandRefused. Raises Refused for a command that is too large, or
+        Disconnected.
+        """
+        await self.send_unanswered(command, given(fields))
+
+    async def send_unanswered(self, command: str, fields: dict[str, Any]) -> None:
+        """Send a command under id 0."""
+        raise NotImplementedError
+
+
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are not None, by their names on the wire."""
+    return {name.rstrip("_"): value for name, value in fields.items() if value is not None}
 
 '''
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
@@ -64,9 +82,10 @@ def python_types(described: Description) -> str:
     bases = dict.fromkeys(reachable([*answers, *event_names], schemas), "Part")
     bases |= dict.fromkeys(answers, "Answer") | dict.fromkeys(event_names, "Event")
     structs = "".join(struct(name, base, schemas[name]) for name, base in sorted(bases.items()))
-    signatures = "".join(signature(row, schemas[row.command.__name__]) for row in rows)
+    calls = "".join(signature("call", row, schemas, row.result.__name__) for row in rows)
+    notifies = "".join(signature("notify", row, schemas, "None") for row in rows if row.unanswered)
     tables = table("ANSWERS", "Answer", answers) + "\n" + table("EVENTS", "Event", event_names)
-    return HEAD + structs + "\n" + CALLS + signatures + REQUEST + "\n" + tables
+    return HEAD + structs + "\n" + CALLS + calls + REQUEST + notifies + NOTIFY + "\n" + tables
 
 
 def with_unions_merged(schemas: Schemas) -> Schemas:
@@ -164,7 +183,8 @@ def python_name(field: str) -> str:
     return f"{field}_" if keyword.iskeyword(field) else field
 
 
-def signature(row: Declared, schema: dict[str, Any]) -> str:
+def signature(method: str, row: Declared, schemas: Schemas, answer: str) -> str:
+    schema = schemas[row.command.__name__]
     fields = {name: kind for name, kind in schema["properties"].items() if name != "t"}
     needed = schema.get("required", [])
     given = [
@@ -174,7 +194,7 @@ def signature(row: Declared, schema: dict[str, Any]) -> str:
         for name, kind in fields.items()
     ]
     parameters = ", ".join(["self", f'command: Literal["{row.tag}"]', *(["*", *given] if given else [])])
-    return f"    @overload\n    async def call({parameters}) -> {row.result.__name__}: ...\n\n"
+    return f"    @overload\n    async def {method}({parameters}) -> {answer}: ...\n\n"
 
 
 def table(name: str, base: str, kinds: Iterable[str]) -> str:

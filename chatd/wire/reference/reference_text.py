@@ -109,6 +109,9 @@ Every frame is an array `[id, body]`; `body` is a map, and its `t` names its typ
   2^32-1.
 * Answer: the same `id`, with the result of the command or an [`error`](#error).
 * Event: `id` 0.
+* A command may have `id` 0 if its description says so: `[0, {"t": "typing.start", ...}]`. It has the same effects and
+  costs, but no answer. If it is refused, the event [`error`](#commandrefused) has the refusal, and its type as
+  `command`. Any other command under `id` 0 is refused `bad_request` in the same way.
 * The commands of one connection are executed one after the other, in the order in which they were sent. Clients need
   not wait for an answer before they send the next command.
 * Unknown fields in a command are refused by name. Clients must ignore unknown fields, unknown events and unknown codes.

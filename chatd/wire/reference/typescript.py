@@ -11,6 +11,7 @@ from chatd.wire.reference.schema_text import in_typescript
 HEAD = """\
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
 // A frame is [id, body]: the client chooses the id of a command, its answer has the same id, an event has 0.
+// An UnansweredCommand may have the id 0: it gets no answer, and its refusal is the event "error".
 
 """
 
@@ -22,13 +23,16 @@ def typescript(described: Description) -> str:
     interfaces = "".join(interface(name, schema) for name, schema in sorted(schemas.items()))
     unions = {
         "Command": [row.command.__name__ for row in rows if row.socket],
+        "UnansweredCommand": [row.command.__name__ for row in rows if row.unanswered],
         "Answer": [row.result.__name__ for row in rows if row.socket] + [Error.__name__],
         "ServerEvent": [kind.__name__ for kind in all_events(described.events)],
         "RefusalCode": [f'"{code}"' for code in REFUSALS],
         "CloseCode": [str(row.code) for row in CLOSES.values()],
     }
     results = "".join(f'  "{row.tag}": {row.result.__name__};\n' for row in rows if row.socket)
-    tail = "".join(f"export type {name} = {' | '.join(dict.fromkeys(parts))};\n" for name, parts in unions.items())
+    tail = "".join(
+        f"export type {name} = {' | '.join(dict.fromkeys(parts)) or 'never'};\n" for name, parts in unions.items()
+    )
     return (
         HEAD
         + interfaces
