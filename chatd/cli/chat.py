@@ -278,7 +278,7 @@ class Terminal:
             self._last = event.message.id
         self._show_message(event.message, event.conversation)
         with suppress(Refused, Disconnected):
-            await client.read(event.conversation, event.message.seq)
+            await client.notify("receipt.read", conversation=event.conversation, seq=event.message.seq)
 
     def _show_message(self, message: Message, conversation: str) -> None:
         line = printable(message_line(message, self._who))

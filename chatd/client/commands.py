@@ -56,6 +56,11 @@ class Commands(Messenger):
         assert self.link is not None
         return typed(await self.link.call({"t": command, **fields}), KINDS)
 
+    async def send_unanswered(self, command: str, fields: dict[str, Any]) -> None:
+        await self.wait_connected()
+        assert self.link is not None
+        await self.link.notify({"t": command, **fields})
+
     async def ping(self, ts: int = 0) -> Pong:
         return await self.call("ping", ts=ts)
 
@@ -78,15 +83,19 @@ class Commands(Messenger):
         return await self.call("message.history", conversation=conversation, before=before, after=after, limit=limit)
 
     async def delivered(self, conversation: str, seq: int) -> Ok:
+        """Wait for the answer. Use `notify("receipt.delivered", ...)` to send the receipt only."""
         return await self.call("receipt.delivered", conversation=conversation, seq=seq)
 
     async def read(self, conversation: str, seq: int) -> Ok:
+        """Wait for the answer. Use `notify("receipt.read", ...)` to send the receipt only."""
         return await self.call("receipt.read", conversation=conversation, seq=seq)
 
-    async def typing(self, conversation: str, *, on: bool = True) -> Ok:
+    async def typing(self, conversation: str, *, on: bool = True) -> None:
+        """Show or stop showing that the user is typing. It is not answered; a refusal is an event CommandRefused."""
         if on:
-            return await self.call("typing.start", conversation=conversation)
-        return await self.call("typing.stop", conversation=conversation)
+            await self.notify("typing.start", conversation=conversation)
+        else:
+            await self.notify("typing.stop", conversation=conversation)
 
     async def logout(self, *, everywhere: bool = False) -> Ok:
         return await self.call("auth.logout", everywhere=everywhere)

@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from chatd.client import Account, Client, connect, sign_up
-from chatd.client.types import ReceiptCounts
+from chatd.client.types import CommandRefused, ReceiptCounts
 from tests.reply import Reply
 from tests.support import PATIENCE, Daemon, shared
 
@@ -127,6 +127,23 @@ async def test_settings_are_emitted_on_the_other_device(daemon: Daemon) -> None:
         await phone.read(one, 1)
         assert (await told(tablet, "conversation.update"))[0].conversation.unread == 0
         assert (await a.receipts(one, said)).counts == ReceiptCounts(members=1, read=1, delivered=0)
+
+
+async def test_commands_without_an_answer(daemon: Daemon) -> None:
+    alice, bob = await two(daemon)
+    async with client_of(daemon, alice) as a, client_of(daemon, bob, codec="json") as b:
+        one = (await a.open(bob.user)).conversation.id
+        await a.send(one, "hi")
+        await b.typing(one)
+        await b.typing(one, on=False)
+        await b.notify("receipt.read", conversation=one, seq=1)
+        await b.notify("receipt.read", conversation=one, seq=2)
+        events = await told(a, "typing.start", "typing.stop", "message.read")
+        assert [event.user for event in events] == [bob.user] * 3
+        [refused] = await told(b, "error")
+        assert isinstance(refused, CommandRefused)
+        assert (refused.code, refused.command, refused.retryable) == ("not_found", "receipt.read", False)
+        assert (await b.ping(1)).ts == 1
 
 
 async def test_own_forwarded_message_is_not_emitted(daemon: Daemon) -> None:
