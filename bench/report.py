@@ -36,6 +36,8 @@ class Bench:
     steps: Callable[[argparse.Namespace], int]
     goals: list[Goal]
     options: dict[str, int] = field(default_factory=dict)
+    # Options without a value, with their help.
+    flags: dict[str, str] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
 
@@ -48,6 +50,8 @@ def main(bench: Bench) -> None:
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     for name, default in bench.options.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    for name, text in bench.flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
     options = parser.parse_args()
     raise_file_limit()
     results = rounds(bench, options)

@@ -110,8 +110,8 @@ class Chatd:
         body = {"t": "message.send", "conversation": room, "client_id": client_id, "text": TEXT}
         return msgspec.msgpack.encode([1, body])
 
-    def type_in(self, room: str) -> bytes:
-        return msgspec.msgpack.encode([1, {"t": "typing.start", "conversation": room}])
+    def type_in(self, room: str, *, unanswered: bool) -> bytes:
+        return msgspec.msgpack.encode([0 if unanswered else 1, {"t": "typing.start", "conversation": room}])
 
     def cpu(self) -> Cpu:
         return cpu_of([self.pid])
@@ -166,7 +166,8 @@ class SocketIO:
         body = {"room": room, "client_id": client_id, "text": TEXT}
         return b"421" + json.dumps(["message" if stored else "broadcast", body], separators=(",", ":")).encode()
 
-    def type_in(self, room: str) -> bytes:
+    def type_in(self, room: str, *, unanswered: bool) -> bytes:
+        """The events of Socket.IO have no answer."""
         return f'42["typing","{room}"]'.encode()
 
     def cpu(self) -> Cpu:

@@ -1,6 +1,7 @@
 """Typing events, forwarded to a partner; no database.
 
 python -m bench.typing --peer
+python -m bench.typing --peer --unanswered
 """
 
 import argparse
@@ -15,9 +16,9 @@ from bench.wire import Load, Peer
 class Typist:
     """A client that sends the next typing event when the partner has received the last."""
 
-    def __init__(self, server: Server, peer: Peer, partner: Peer, room: str) -> None:
+    def __init__(self, server: Server, peer: Peer, partner: Peer, payload: bytes) -> None:
         self.server, self.peer = server, peer
-        self.payload = server.type_in(room)
+        self.payload = payload
         self.told = self.left = 0
         partner.on_message = self.on_message
 
@@ -43,7 +44,8 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
         people = [(user, server.connect(user)) for user in (str(uuid4()), str(uuid4()))]
         peers += [peer for _, peer in people]
         room = server.room(people)
-        typists.append(Typist(server, people[0][1], people[1][1], room))
+        payload = server.type_in(room, unanswered=options.unanswered)
+        typists.append(Typist(server, people[0][1], people[1][1], payload))
     load = Load(peers)
     exchange(load, typists, 10)
     before = server.cpu()
@@ -65,4 +67,5 @@ def exchange(load: Load, typists: list[Typist], count: int) -> None:
 
 if __name__ == "__main__":
     goals = [Goal("server us per event", ratio=1.0)]
-    main(Bench("typing", run, lambda options: 10, goals, {"pairs": 50, "events": 500}))
+    flags = {"unanswered": "chatd does not answer the commands (id 0); Socket.IO never does"}
+    main(Bench("typing", run, lambda options: 10, goals, {"pairs": 50, "events": 500}, flags))
