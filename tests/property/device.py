@@ -35,6 +35,8 @@ class Device:
         self.proposals: list[str] = []
         # The number of events about matches.
         self.heard: Counter[str] = Counter()
+        # The number of refusals under id 0, by command and code.
+        self.refused: Counter[str] = Counter()
         self._link: Link | None = None
         self._scope = trio.CancelScope()
         self._held: list[Reply] | None = None
@@ -85,6 +87,8 @@ class Device:
     def _heard(self, event: Reply) -> None:
         self.wire.heard(event)
         self._note_match(event)
+        if event["t"] == "error":
+            self.refused[f"{event['command']} {event['code']}"] += 1
         if self._held is not None:
             self._held.append(event)
         else:
@@ -110,6 +114,13 @@ class Device:
             raise Disconnected
         with trio.fail_after(3 * PATIENCE):
             return await self._link.call({"t": command, **fields})
+
+    async def notify(self, command: str, **fields: Any) -> None:
+        """Send a command under id 0. Raises Disconnected."""
+        if self._link is None:
+            raise Disconnected
+        await self._link.notify({"t": command, **fields})
+        self.mirror.sent_unanswered(command)
 
     async def catch_up(self, limit: int = 100, pages: int = 10**6) -> None:
         """Sync as the mirror needs, in pages of this size, and stop after a number of pages. Events wait until then."""

@@ -30,6 +30,7 @@ from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge
 from tests.property.deeds import BLOCKING, DEEDS, MATCHING, Command, Deed, World, draw
 from tests.property.device import Device
+from tests.property.mirror import RECEIPTS
 from tests.support import Daemon
 
 
@@ -61,6 +62,10 @@ QUEUES = {"trio": QueueSettings(size=3), "asking": QueueSettings(confirm=2.0)}
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
 # The probability that a device catches up, and that it stops after the first page.
 CATCH_UP, FIRST_PAGE = 0.35, 0.1
+# Refusals that no command of a history may get.
+BUGS = ("internal", "timeout")
+# The probability that a receipt is sent under id 0.
+UNANSWERED = 0.3
 
 
 @dataclass
@@ -142,11 +147,15 @@ class History:
 
     async def _do(self, device: Device, command: Command) -> None:
         name, fields = command
+        if name in RECEIPTS and self.world.rng.random() < UNANSWERED:
+            await device.notify(name, **fields)
+            self._note(device, command, "unanswered")
+            return
         try:
             result = await device.call(name, **fields)
         except Refused as refused:
             self._note(device, command, refused.code)
-            if refused.code in ("internal", "timeout"):
+            if refused.code in BUGS:
                 self.report.wrong.append(f"{name}: {refused}")
             return
         self._note(device, command, "ok")
@@ -158,7 +167,7 @@ class History:
     def _note(self, device: Device, command: Command, outcome: str) -> None:
         name, fields = command
         self.report.done[f"{name} {outcome}"] += 1
-        if outcome == "ok":
+        if outcome in ("ok", "unanswered"):
             self._tail = [*self._tail[-60:], f"{device.name} {name} {fields}"]
 
     # --- checks -----------------------------------------------------------------------------------------------------
@@ -175,8 +184,9 @@ class History:
             while wrong and trio.current_time() < deadline:
                 await trio.sleep(0.1)
                 wrong = await self._difference(device)
+            bugs = [f"unanswered {refusal}" for refusal in device.refused if refusal.endswith(BUGS)]
             self.report.wrong += [
-                f"{device.name} {device.user} {line}" for line in [*wrong, *device.wrong, *device.wire.wrong]
+                f"{device.name} {device.user} {line}" for line in [*wrong, *bugs, *device.wrong, *device.wire.wrong]
             ]
 
     async def _difference(self, device: Device) -> list[str]:
@@ -207,6 +217,9 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
         await history.run(steps)
         for device in history.devices:
             history.report.done.update({f"event {kind}": number for kind, number in device.heard.items()})
+            history.report.done.update(
+                {f"{refusal} (unanswered)": number for refusal, number in device.refused.items()}
+            )
         nursery.cancel_scope.cancel()
     if history.report.wrong:
         print(history.tail)

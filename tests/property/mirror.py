@@ -31,7 +31,8 @@ The rules:
 9. Unread messages are those of others after the user's `read_seq`, without system, deleted and hidden messages.
 10. The user's own positions come from four sources, and the highest one counts: events with a rev,
     `conversation.update` without one, session.sync, and the answer `ok` to the user's own receipt. In a direct
-    conversation with a block, and in large groups, there is no event with a rev.
+    conversation with a block, and in large groups, there is no event with a rev. After a receipt under id 0, which gets
+    no `ok`, session.sync has them.
 11. The members of a match have aliases in the place of user ids, also for themselves: as `sender`, `by` and `user`, in
     mentions, members and departures. The user's own is `alias` of `match.found` and of the state in session.sync;
     elsewhere it is the user id. So compare with `alias ?? user`, and mention the partners by the ids of the members.
@@ -287,6 +288,11 @@ class Mirror:
                 room.move(self._own_id(room), command["seq"], read)
             case "user.settings" | "message.scheduled" | "schedule.edit":
                 self.own = True
+
+    def sent_unanswered(self, command: str) -> None:
+        """Note a command under id 0. Nothing says whether a receipt moved the user's own positions."""
+        if command in RECEIPTS:
+            self._need_session_sync()
 
     def _acked(self, command: Given, ack: Given) -> None:
         """The ack has the message's position. What it lacks (its expiry) is requested."""

@@ -211,6 +211,8 @@ SYNC = """\
   read. Positions that a member sends at the same time are one change. `message.receipts` lists who has read a message.
 * In a group of more than `messages.receipts_up_to` members (500), the positions of other members are not sent and take
   no `rev`; they can be queried. `conversation.sync` may return older positions of members there.
+* The sender of a receipt gets `message.read` or `message.delivered` like the other members. In a large group, and in a
+  direct conversation with a block, the answer `ok` is all that it gets, and nothing after a receipt under `id` 0.
 * `unread` and `mentions` are part of every conversation in `session.sync` and `conversation.list`, and of
   `conversation.update` after another device of the user has read messages. That event has no `rev` of its own: it
   describes the state at `conversation.rev`, so count events with a higher `rev` on top of it.
