@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import trio
 from trio.testing import MockClock
-from trio_websocket import ConnectionRejected
+from trio_websocket import CloseReason, ConnectionClosed, ConnectionRejected
 
 from chatd.client import Account, Client, Ended, Refused, connect
+from chatd.client.link import Disconnected
 from chatd.client.own_events import ConversationReset
 from chatd.client.types import ConversationGone
 from tests.client.scripted import SETTINGS, Server, ack, changes, error, news, state
@@ -152,6 +153,30 @@ async def test_message_keeps_its_client_id_across_connections(autojump_clock: Mo
         assert (await first.ack()).client_id == first.client_id
         assert (await second.ack()).client_id == second.client_id
         assert [body["text"] for body in server.asked_for("message.send")] == ["one", "one", "two"]
+
+
+async def test_unanswered_command_waits_for_a_connection_only(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server()
+    async with client_of(server) as client:
+        await client.typing("c")
+        assert server.asked_for("typing.start") == [{"t": "typing.start", "conversation": "c"}]
+        server.wires[0].end(1006)
+        while client.link is not None:
+            await trio.sleep(0.1)
+        await client.notify("receipt.read", conversation="c", seq=1)
+        assert len(server.wires) == 2
+        assert server.asked_for("receipt.read") == [{"t": "receipt.read", "conversation": "c", "seq": 1}]
+        with pytest.raises(Refused, match="too_large"):
+            await client.notify("presence.watch", users=["x" * 1001])
+
+        async def send_message(data: str) -> None:
+            raise ConnectionClosed(CloseReason(1006, ""))
+
+        monkeypatch.setattr(server.wires[1], "send_message", send_message)
+        with pytest.raises(Disconnected):
+            await client.typing("c", on=False)
 
 
 async def test_too_long_message_fails_without_affecting_others(autojump_clock: MockClock) -> None:
