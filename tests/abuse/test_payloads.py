@@ -18,6 +18,7 @@ from tests.wire_client import Raw
 CODECS = codecs(load_registry().on_socket)
 MSGPACK, JSON = CODECS["chatd.v1.msgpack"], CODECS["chatd.v1.json"]
 DEPTH = 16
+TYPING = {"t": "typing.start", "conversation": NOBODY}
 SEND = {"t": "message.send", "conversation": NOBODY, "client_id": "x", "text": "hi"}
 
 
@@ -346,11 +347,14 @@ json_text = st.recursive(
 ).filter(lambda text: "@" in text)
 
 
-@given(json_text, st.sampled_from([r"\ud83d", "\x01", r"\x"]))
-def test_where_an_array_ends_is_known_whatever_is_in_it(body: str, bad: str) -> None:
-    broken = body.replace("@", bad)
-    assert refusal(f"[7,{broken}]".encode(), JSON) == "bad_request"
-    for text in (f"[7,{broken}", f"[7,{broken}],", f"[7,{broken},1]", f"[7,[{broken}]", f"[7,{broken}]]"):
+@given(json_text, st.sampled_from([r"\ud83d", "\x01", r"\x"]), st.integers(0, 2**32 - 1))
+def test_where_an_array_ends_is_known_whatever_is_in_it(body: str, bad: str, frame_id: int) -> None:
+    start = f"[{frame_id},"
+    broken = start + body.replace("@", bad)
+    with pytest.raises(BadBody) as caught:
+        JSON.open_envelope(f"{broken}]".encode())
+    assert caught.value.frame_id == frame_id
+    for text in (broken, f"{broken}],", f"{broken},1]", f"{start}[{broken.removeprefix(start)}]", f"{broken}]]"):
         with pytest.raises(NotAFrame):
             JSON.open_envelope(text.encode())
 
@@ -360,6 +364,8 @@ def test_truncation_at_every_offset_and_every_flipped_bit() -> None:
     for codec, whole in (
         (MSGPACK, packed({**SEND, "meta": {"a": [1, "é"]}})),
         (JSON, msgspec.json.encode([7, {**SEND, "meta": {"a": [1, "é"]}}])),
+        (MSGPACK, msgpack.packb([0, TYPING])),
+        (JSON, msgspec.json.encode([0, TYPING])),
     ):
         for end in range(len(whole)):
             attempt(codec, whole[:end])
