@@ -162,8 +162,9 @@ async def test_unanswered_command_waits_for_a_connection_only(
     async with client_of(server) as client:
         await client.typing("c")
         assert server.asked_for("typing.start") == [{"t": "typing.start", "conversation": "c"}]
+        broken = client.link
         server.wires[0].end(1006)
-        while client.link is not None:
+        while client.link is broken:
             await trio.sleep(0.1)
         await client.notify("receipt.read", conversation="c", seq=1)
         assert len(server.wires) == 2

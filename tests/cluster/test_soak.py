@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from chatd.matching.event_log import Entry, LoggedEvent
+from chatd.matching.pool_events import Ended, Paired, PoolEvent, Reset
 from tests.cluster.soak import checker
 from tests.cluster.soak.checker_known import judge_known
-from tests.cluster.soak.checker_matches import calm_seconds
+from tests.cluster.soak.checker_matches import calm_seconds, judge_entries
 from tests.cluster.soak.checker_sync import judge_seen
 from tests.cluster.soak.faults import Weather
 from tests.cluster.soak.outcasts import Party, judge_outcasts
@@ -180,3 +182,26 @@ def test_a_missed_message_is_found(frames: list[Frame], wrong: int) -> None:
     assert len(judge_known([Group("c", people)], Weather(random.Random()))) == wrong
     sleeping = Weather(random.Random(), spells=[("stop_node", 0.0, 9.0)])
     assert judge_known([Group("c", people)], sleeping) == [] or frames[-1].body.get("rev") == 2
+
+
+def entry(fence: int, number: int, *events: PoolEvent) -> Entry:
+    return Entry(fence, number, [LoggedEvent(0, fence, event) for event in events])
+
+
+PAIR, END = Paired("m", [], 0, [], {}), Ended("m", "left")
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        ([entry(1, 1, PAIR), entry(1, 2, END)], 0),
+        ([entry(1, 1, PAIR), entry(2, 1, Reset(), PAIR), entry(2, 2, END)], 0),
+        # The owner before the snapshot is outdated.
+        ([entry(2, 1, Reset()), entry(1, 9, PAIR), entry(2, 2, PAIR), entry(1, 10, END), entry(2, 3, END)], 0),
+        ([entry(1, 1, PAIR), entry(1, 2, PAIR)], 1),
+        ([entry(1, 1, PAIR), entry(2, 1, Reset(), PAIR), entry(2, 2, PAIR)], 1),
+        ([entry(1, 1, PAIR, PAIR), entry(1, 2, END, END)], 2),
+    ],
+)
+def test_events_that_count_twice_are_found(entries: list[Entry], wrong: int) -> None:
+    assert len(judge_entries(entries)) == wrong
