@@ -62,7 +62,8 @@ async def targets_of(ctx: Ctx, ids: list[str]) -> list[Target]:
 class SetPresence(Command, tag="presence.set"):
     """Set whether the user is active on this device.
 
-    A user is online if any of their sessions is, else away if they have a session.
+    A user is online if any of their sessions is, else away if they have a session. The status that the session has
+    already changes nothing.
     """
 
     status: Literal["online", "away"]

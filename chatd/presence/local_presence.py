@@ -46,12 +46,14 @@ class LocalPresence:
         return AWAY if len(self._away.get(user, ())) >= sessions else ONLINE
 
     def set_away(self, user: UserKey, session: str, away: bool) -> None:
-        """Set whether a session is away."""
+        """Set whether a session is away. If the user's level stays as it is, there is nothing to publish."""
+        before = self._session_level(user)
         if away:
             self._away.setdefault(user, set()).add(session)
         else:
             self._clear_away(user, session)
-        self.changed[user] = None
+        if self._session_level(user) != before:
+            self.changed[user] = None
 
     def _clear_away(self, user: UserKey, session: str) -> bool:
         """Returns whether the session was away."""

@@ -1,5 +1,10 @@
 """Levels of users and subscriptions to them, without a clock or a network."""
 
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from chatd.presence.local_presence import AWAY, OFFLINE, ONLINE, LocalPresence
 from chatd.presence.subscriptions import MAX_MISSES, PresenceSubscriptions, Target
 from chatd.realtime.hub import Hub
@@ -48,6 +53,55 @@ async def test_a_level_outlives_a_session_by_the_grace_period() -> None:
     node.hub.unregister(node.hub.connections.by_id["2"])
     assert node.local.end_grace_periods(110) == [ANN]
     assert (node.changed(), node.local.level(ANN), node.local.users()) == ([ANN], OFFLINE, [])
+
+
+async def test_a_status_that_does_not_change_the_level_is_not_published() -> None:
+    """It is neither written to Redis nor published: only users in `changed` are."""
+    node = Node()
+    node.connect("1")
+    assert node.changed() == [ANN]
+    for away, changes in ((False, False), (True, True), (True, False), (False, True), (False, False)):
+        node.local.set_away(ANN, "1", away)
+        assert bool(node.changed()) is changes
+    node.connect("2")
+    assert node.changed() == []
+    for session, away, changes in (("1", True, False), ("1", False, False), ("2", True, False), ("1", True, True)):
+        node.local.set_away(ANN, session, away)
+        assert bool(node.changed()) is changes, (session, away)
+    assert node.local.level(ANN) == AWAY
+
+
+STATUSES = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.sampled_from("123"), st.booleans()),
+        st.tuples(st.sampled_from(("connect", "disconnect")), st.sampled_from("123"), st.just(False)),
+        st.tuples(st.just("wait"), st.sampled_from((0.1, 1.9, 2.0, 2.1, 9.0, 10.0)), st.just(False)),
+        st.tuples(st.just("publish"), st.just("1"), st.just(False)),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(STATUSES)
+def test_what_is_published_is_always_the_level(steps: list[tuple[str, Any, bool]]) -> None:
+    """With repeated statuses, reconnections and grace periods: what is not published changes nothing."""
+    node, published = Node(), OFFLINE
+    for what, value, away in steps:
+        match what:
+            case "set" if value in node.hub.connections.by_id:
+                node.local.set_away(ANN, value, away)
+            case "connect" if value not in node.hub.connections.by_id:
+                node.connect(value)
+            case "disconnect" if value in node.hub.connections.by_id:
+                node.hub.unregister(node.hub.connections.by_id[value])
+            case "wait":
+                node.now += value
+        if what == "publish":
+            node.local.end_grace_periods(node.now)
+            for user in node.changed():
+                published = node.local.level(user)
+            assert published == node.local.level(ANN)
 
 
 async def test_grace_periods_end_in_their_order() -> None:
