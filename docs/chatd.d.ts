@@ -1561,7 +1561,7 @@ export interface TransferConversation {
   user: string;
 }
 
-/** Show the other members that the requester is typing. Repeat it every few seconds. In large groups it has no */
+/** Show the other members that the requester is typing. Repeat it every 3 to 4 seconds. */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;

@@ -111,6 +111,11 @@ class Memberships:
         for pending in self._connections.pending:
             pending.suppressed[name] = on
 
+    def suppresses_ephemeral(self, tenant: str, name: str) -> bool:
+        """Whether ephemeral events of a topic are not delivered here."""
+        feed = self._subscriptions.feed(tenant, name)
+        return feed is not None and feed.suppresses_ephemeral
+
     def members_of(self, tenant: str, conversation: str) -> Members | None:
         """Members of a conversation, as noted here; None if unknown."""
         feed = self._subscriptions.feed(tenant, conversation)

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import trio
 
 from chatd.realtime.feeds import Members
@@ -23,6 +24,11 @@ EVENT = Behind(conversation="c", rev=1)
 
 def news(rev: int = 0, **fields: Any) -> Delivery:
     return Delivery(EncodedEvent(EVENT), rev, **fields)
+
+
+def body_of(frame: bytes) -> Any:
+    """The body of a short frame in JSON."""
+    return msgspec.json.decode(frame[4 if frame[1] == 126 else 2 :])[1]
 
 
 def attach(hub: Hub, session: "Session", *places: tuple[str, int]) -> None:
