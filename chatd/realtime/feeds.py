@@ -188,13 +188,20 @@ class Members(Struct, frozen=True):
     aliases: Mapping[str, str]
 
 
+class Positions(NamedTuple):
+    """The last received and the last read message of a user, by `seq`, as far as they are committed."""
+
+    delivered: int
+    read: int
+
+
 class ConversationFeed(Feed, kind=""):
     """The feed of a conversation.
 
     Members get no events from before they joined, and no ephemeral ones while they leave.
     """
 
-    __slots__ = ("_new_members", "leaving", "members")
+    __slots__ = ("_new_members", "_positions", "leaving", "members")
 
     def __init__(self, topic: str, rev: int, broadcaster: Broadcaster, traces: Traces) -> None:
         super().__init__(topic, rev, broadcaster, traces)
@@ -205,6 +212,8 @@ class ConversationFeed(Feed, kind=""):
         self.leaving: Mapping[str, int] = NO_USERS
         # None if unknown.
         self.members: Members | None = None
+        # By session that has sent a receipt, those of its user.
+        self._positions: dict[Session, Positions] = {}
 
     @staticmethod
     def gap_event(topic: str, rev: int) -> Event:
@@ -221,6 +230,19 @@ class ConversationFeed(Feed, kind=""):
     def remove(self, session: Session) -> None:
         self.sessions.pop(session, None)
         self._new_members.pop(session, None)
+        self._positions.pop(session, None)
+
+    def note_positions(self, session: Session, positions: Positions) -> None:
+        """Note committed positions. They are forgotten with the subscription of the session.
+
+        Those of an earlier membership do no harm: a new one begins at the last message.
+        """
+        if session in self.sessions:
+            self._positions[session] = positions
+
+    def positions_of(self, session: Session) -> Positions | None:
+        """Positions that the user of the session has reached at least; None if unknown."""
+        return self._positions.get(session)
 
     def add_users(self, users: Collection[str], rev: int) -> None:
         """Note that users join after `rev`.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from math import inf
 
 from chatd.realtime.connections import Connections
-from chatd.realtime.feeds import ConversationFeed, Members, gap_delivery
+from chatd.realtime.feeds import ConversationFeed, Members, Positions, gap_delivery
 from chatd.realtime.sessions import Session
 from chatd.realtime.subscriptions import Subscriptions
 
@@ -126,3 +126,21 @@ class Memberships:
         feed = self._subscriptions.feed(tenant, conversation)
         if isinstance(feed, ConversationFeed):
             feed.members = members
+
+    def positions_of(self, session_id: str, conversation: str) -> Positions | None:
+        """Receipt positions that the user of a session has reached at least in a conversation.
+
+        None if they are unknown, or if the session is not known to be one of a member.
+        """
+        if not self._subscriptions.is_subscribed(session_id, conversation):
+            return None
+        session = self._connections.by_id[session_id]
+        feed = self._subscriptions.feed(session.tenant, conversation)
+        return feed.positions_of(session) if isinstance(feed, ConversationFeed) else None
+
+    def note_positions(self, session_id: str, conversation: str, positions: Positions) -> None:
+        """Remember committed positions of the user of a session, as long as the session is subscribed."""
+        session = self._connections.by_id.get(session_id)
+        feed = self._subscriptions.feed(session.tenant, conversation) if session is not None else None
+        if session is not None and isinstance(feed, ConversationFeed):
+            feed.note_positions(session, positions)

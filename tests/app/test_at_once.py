@@ -24,7 +24,7 @@ rows = pytest.mark.parametrize("row", AT_ONCE, ids=lambda row: row.tag)
 
 
 def test_there_are_some() -> None:
-    assert {"ping", "typing.start", "typing.stop"} <= {row.tag for row in AT_ONCE}
+    assert {"ping", "typing.start", "typing.stop", "receipt.read"} <= {row.tag for row in AT_ONCE}
 
 
 @rows

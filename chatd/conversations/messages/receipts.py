@@ -1,4 +1,7 @@
-"""Delivery and read receipts: two positions per member, which only move forward."""
+"""Delivery and read receipts: two positions per member, which only move forward.
+
+A receipt that moves nothing, as far as the session has had an answer, is answered without the database.
+"""
 
 from functools import partial
 from typing import ClassVar
@@ -14,6 +17,7 @@ from chatd.conversations.read_model import page_of, visible_message
 from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
+from chatd.realtime.feeds import Positions
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
 from chatd.wire.reference.examples import Example
 
@@ -21,14 +25,20 @@ SQL = queries.load("conversations/receipts")
 
 
 class ReceiptDelivered(Command, tag="receipt.delivered"):
-    """Report that the requester's devices have all messages up to `seq`."""
+    """Report that the requester's devices have all messages up to `seq`.
+
+    A `seq` at or below an earlier one changes nothing.
+    """
 
     conversation: Id
     seq: Seq
 
 
 class ReceiptRead(Command, tag="receipt.read"):
-    """Report that the requester has read all messages up to `seq`. It counts as delivered, too."""
+    """Report that the requester has read all messages up to `seq`. It counts as delivered, too.
+
+    A `seq` at or below an earlier one changes nothing.
+    """
 
     conversation: Id
     seq: Seq
@@ -65,6 +75,14 @@ class MessageRead(Event, tag="message.read"):
     EXAMPLE: ClassVar = Example(absent_if_missed=("unread", "mentions"))
 
 
+def moves_nothing(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> bool:
+    """Whether it is known here that the requester is a member and has reached this position."""
+    reached = ctx.node.hub.memberships.positions_of(ctx.session, cmd.conversation)
+    if reached is None:
+        return False
+    return cmd.seq <= (reached.read if isinstance(cmd, ReceiptRead) else reached.delivered)
+
+
 @command(
     ReceiptDelivered,
     result=Ok,
@@ -73,10 +91,11 @@ class MessageRead(Event, tag="message.read"):
     http="POST /v1/conversations/{conversation}/delivered",
     is_bounded=True,
     unanswered=True,
+    at_once=moves_nothing,
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
-    return advance(ctx, cmd.conversation, delivered=cmd.seq)
+    return [Reply(Ok())] if moves_nothing(ctx, cmd) else advance(ctx, cmd.conversation, delivered=cmd.seq)
 
 
 @command(
@@ -87,10 +106,21 @@ async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     http="POST /v1/conversations/{conversation}/read",
     is_bounded=True,
     unanswered=True,
+    at_once=moves_nothing,
 )
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
-    return advance(ctx, cmd.conversation, read=cmd.seq)
+    return [Reply(Ok())] if moves_nothing(ctx, cmd) else advance(ctx, cmd.conversation, read=cmd.seq)
+
+
+class NotePositions(Effect, frozen=True):
+    """Remember the positions of the requester, for `moves_nothing`."""
+
+    conversation: str
+    positions: Positions
+
+    async def deliver(self, ctx: Ctx) -> None:
+        ctx.node.hub.memberships.note_positions(ctx.session, self.conversation, self.positions)
 
 
 def advance(ctx: Ctx, conversation: str, *, delivered: int = 0, read: int = 0) -> Effects:
@@ -106,7 +136,7 @@ def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
         effects.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
     if done.unread is not None or done.uncertain:
         effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
-    return effects
+    return [*effects, NotePositions(conversation, Positions(done.delivered_seq, done.read_seq))]
 
 
 def event_of(user: str, conversation: str, done: Advanced, rev: int) -> Event:
