@@ -87,7 +87,8 @@ async def edit(person: Person, room: str, text: str) -> None:
 
 
 async def type_(person: Person, room: str, text: str) -> None:
-    await person.call("typing.start", conversation=room)
+    for command in ("typing.start", "typing.stop"):
+        await person.call(command, conversation=room)
 
 
 async def read(person: Person, room: str, text: str) -> None:

@@ -158,8 +158,9 @@ async def everything_is_said(alice: Person, bob: Person, bobs: str, talk: str, m
     assert (await alice.event("message.new"))["message"]["forwarded"]["sender"] == bobs
     await bob.call("message.delete", conversation=talk, message=answer["message"])
     assert (await alice.event("message.update"))["message"]["sender"] == bobs
-    await bob.call("typing.stop", conversation=talk)
-    assert (await alice.event("typing.stop"))["user"] == bobs
+    for command in ("typing.start", "typing.stop"):
+        await bob.call(command, conversation=talk)
+        assert (await alice.event(command))["user"] == bobs
 
 
 async def everything_is_asked(me: Person, mine: str, other: str, talk: str, message: str) -> None:
