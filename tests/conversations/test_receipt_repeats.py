@@ -207,6 +207,7 @@ async def test_a_former_member_is_refused() -> None:
             world.leave(ROOM, "ann")
         assert await world.send("ann 1", ROOM, "read", 4) == "not_found"
         world.join(ROOM, "ann")
+        assert is_late or world.hub.memberships.positions_of("ann 1", ROOM) is None
 
 
 async def test_positions_go_with_the_session_and_with_the_database() -> None:
