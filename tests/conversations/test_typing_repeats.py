@@ -1,7 +1,5 @@
 """Repeated `typing.start` and needless `typing.stop` are dropped, and the recipients see the same."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -84,24 +82,17 @@ class World:
     def __init__(self, kind: type[TypingSessions] = TypingSessions) -> None:
         self.hub = Hub()
         services = Services()
-        node: Any = SimpleNamespace(hub=self.hub, services=services, get=services.get, signals=self.hub.signals)
+        node: Any = SimpleNamespace(hub=self.hub, get=services.get, signals=self.hub.signals)
+        # What `open_typing` adds is of this kind.
+        node.services = SimpleNamespace(add=lambda _: services.add(kind(self.hub), TypingSessions))
         bus: Any = SimpleNamespace(is_single_node=True)
         database: Any = None
         node.config, node.clock, node.cluster = Config(), lambda: 0, Cluster(self.hub, bus, database)
         self.node = node
         self.sessions = dict[str, Watcher]()
         self.eve = self.connect("eve", "eve")
-        with self.opened(kind):
-            typing.open_typing(node)
+        typing.open_typing(node)
         self.enter()
-
-    @contextmanager
-    def opened(self, kind: type[TypingSessions]) -> Iterator[None]:
-        """Make `open_typing` find what this world is made with."""
-        add = self.node.services.add
-        self.node.services.add = lambda service: add(kind(self.hub), TypingSessions)
-        yield
-        self.node.services.add = add
 
     def enter(self) -> None:
         """Note the members, as after a look-up in the database."""
