@@ -27,7 +27,7 @@ ROOM, MATCH = "room", "match"
 ALIASES = {MATCH: {"ann": "alias of ann", "ben": "alias of ben"}}
 EPSILON_S = 0.001
 # An indicator that a client repeats at least this often is always shown.
-SURE_S = 4.0
+SURE_S = 6.0
 
 
 @dataclass(eq=False)

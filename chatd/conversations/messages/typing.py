@@ -25,7 +25,7 @@ from chatd.wire.base import Command, Event, Id, Ok
 from chatd.wire.reference.examples import Example
 
 # Clients drop the indicator after this time, unless it is repeated.
-EXPIRES_IN_S = 6
+EXPIRES_IN_S = 8
 # A repetition within this time after the last one that was sent is dropped. So an indicator of a client that repeats it
 # at least every EXPIRES_IN_S - REPEAT_AFTER_S seconds never expires in between.
 REPEAT_AFTER_S = 2
@@ -59,7 +59,7 @@ class TypingStarted(Event, tag="typing.start"):
     conversation: Id
     user: Id
     expires_in: int
-    EXAMPLE: ClassVar = Example(expires_in=6)
+    EXAMPLE: ClassVar = Example(expires_in=8)
 
 
 class TypingStopped(Event, tag="typing.stop"):
