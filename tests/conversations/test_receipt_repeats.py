@@ -21,7 +21,7 @@ from chatd.conversations.messages.receipts import (
     receipt_read,
 )
 from chatd.conversations.unread_counters import RefreshUnread, UnreadCounters
-from chatd.core.config import Config
+from chatd.core.config import ClusterTimes, Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.services import Services
@@ -76,7 +76,7 @@ class World:
         self.hub, self.db, self.refreshed, services = Hub(), Database(), list[RefreshUnread](), Services()
         services.by_class[MessageLog] = self.db
         services.by_class[UnreadCounters] = self
-        bus: Any = SimpleNamespace(is_single_node=True)
+        bus: Any = SimpleNamespace(is_single_node=True, times=ClusterTimes())
         database: Any = None
         cluster = Cluster(self.hub, bus, database, services=services)
         self.node: Any = SimpleNamespace(

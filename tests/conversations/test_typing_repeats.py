@@ -16,7 +16,7 @@ from chatd.conversations.entities import Message
 from chatd.conversations.events import MessageNew
 from chatd.conversations.messages import typing
 from chatd.conversations.messages.typing import EXPIRES_IN_S, MAX_CONVERSATIONS, REPEAT_AFTER_S, TypingSessions
-from chatd.core.config import Config
+from chatd.core.config import ClusterTimes, Config
 from chatd.core.identity import Principal
 from chatd.core.services import Services
 from chatd.realtime.feeds import Members
@@ -85,7 +85,7 @@ class World:
         node: Any = SimpleNamespace(hub=self.hub, get=services.get, signals=self.hub.signals)
         # What `open_typing` adds is of this kind.
         node.services = SimpleNamespace(add=lambda _: services.add(kind(self.hub), TypingSessions))
-        bus: Any = SimpleNamespace(is_single_node=True)
+        bus: Any = SimpleNamespace(is_single_node=True, times=ClusterTimes())
         database: Any = None
         node.config, node.clock, node.cluster = Config(), lambda: 0, Cluster(self.hub, bus, database)
         self.node = node
