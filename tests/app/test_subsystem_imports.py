@@ -12,8 +12,8 @@ from chatd.subsystems import SUBSYSTEMS
 ROOT = Path(__file__).parents[2]
 CHATD = ROOT / "chatd"
 NAMES = [subsystem.name for subsystem in SUBSYSTEMS]
-# They import whatever they need, and no folder imports them; the client is independent of the server.
-TOP = {"cli", "daemon", "subsystems", "__main__", "client"}
+# They import whatever they need, and no folder imports them; the client and the load generator are independent of the server.
+TOP = {"cli", "daemon", "subsystems", "__main__", "client", "bench"}
 
 
 def layers() -> set[str]:
