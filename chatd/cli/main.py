@@ -28,6 +28,7 @@ COMMANDS = {
     "nodes": "nodes:nodes",
     "top": "top:top",
     "trace": "trace:trace",
+    "bench": "bench:app",
     "doctor": "doctor:doctor",
     "users": "users:app",
     "sessions": "sessions:app",

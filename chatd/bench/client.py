@@ -1,0 +1,229 @@
+"""A client of the load generator: one user, one connection at a time, and the log for the verdict.
+
+It syncs a conversation after `behind`, as an app has to.
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from chatd.bench.client_log import (
+    Acked,
+    Behind,
+    ClientLog,
+    Connected,
+    Disconnected,
+    Fetched,
+    Received,
+    Refused,
+    Sent,
+    Synced,
+)
+from chatd.bench.connection import Connection, Loop
+from chatd.bench.target import Target
+
+MAX_FRAME_ID = 2**32 - 1
+
+
+class Message(Struct):
+    seq: int
+    rev: int
+    sender: str
+    client_id: str = ""
+    system: Any = None
+
+
+class Conversation(Struct):
+    id: str
+    rev: int = 0
+
+
+class Body(Struct):
+    """The fields of all frames that the load generator looks at."""
+
+    t: str
+    conversation: str | Conversation = ""
+    user: str = ""
+    rev: int = 0
+    seq: int = 0
+    client_id: str = ""
+    duplicate: bool = False
+    message: str | Message = ""
+    messages: list[Message] = []
+    more: bool = False
+    code: str = ""
+    retryable: bool = False
+    limits: dict[str, float] = {}
+
+
+DECODER = msgspec.msgpack.Decoder(tuple[int, Body])
+ENCODER = msgspec.msgpack.Encoder()
+
+
+class Decoded:
+    """Decode frames. Members of a group get the same bytes one after the other: decode them once."""
+
+    def __init__(self) -> None:
+        self._payload = b""
+        self._frame: tuple[int, Body] = (0, Body(""))
+
+    def __call__(self, payload: bytes) -> tuple[int, Body]:
+        if payload != self._payload:
+            self._frame = DECODER.decode(payload)
+            self._payload = payload
+        return self._frame
+
+
+class Handler(Protocol):
+    """What a scenario does when something happens to a client. Messages arrive in events and in syncs."""
+
+    def on_connected(self, client: "Client", now: float) -> None: ...
+
+    def on_ended(self, client: "Client", reason: str, now: float) -> None: ...
+
+    def on_answer(self, client: "Client", frame_id: int, body: Body, now: float) -> None: ...
+
+    def on_event(self, client: "Client", body: Body, now: float) -> None: ...
+
+    def on_message(self, client: "Client", message: Message, now: float) -> None: ...
+
+
+class Client:
+    """`is_connected` from the event `connected` on. `conversations` are the ids that it is a member of."""
+
+    def __init__(self, loop: Loop, target: Target, user: str, handler: Handler, decode: Decoded) -> None:
+        self.user = user
+        self.log = ClientLog(user)
+        self.is_connected = False
+        self.limits: dict[str, float] = {}
+        self._loop, self._target, self._handler, self._decode = loop, target, handler, decode
+        self._connection: Connection | None = None
+        self._last_id = 0
+        self._syncs: dict[int, str] = {}
+        self._sends: dict[int, str] = {}
+        # The rev up to which everything is known, and for incomplete conversations the rev that a sync has to reach.
+        self._known: dict[str, int] = {}
+        self._missing: dict[str, int] = {}
+
+    def connect(self, source: str = "") -> None:
+        """Raises OSError."""
+        self._connection = Connection(self._loop, self._target, self.user, self, source)
+
+    def abandon(self, now: float) -> None:
+        """End the connection without a close frame."""
+        if self._connection is not None:
+            self._connection.abandon()
+            self._note_end(now)
+
+    def command(self, body: Any) -> int:
+        """Send a command; returns the id of its frame."""
+        assert self._connection is not None
+        frame_id = self._last_id = self._last_id % MAX_FRAME_ID + 1
+        self._connection.send(ENCODER.encode((frame_id, body)))
+        return frame_id
+
+    def send(self, conversation: str, client_id: str, text: str, now: float) -> int:
+        """Send a message."""
+        self.log.entries.append(Sent(now, conversation, client_id))
+        body = {"t": "message.send", "conversation": conversation, "client_id": client_id, "text": text}
+        frame_id = self.command(body)
+        self._sends[frame_id] = client_id
+        return frame_id
+
+    def join(self, conversation: str, rev: int, now: float) -> None:
+        """Take part in a conversation whose changes up to `rev` do not matter."""
+        self.log.conversations.add(conversation)
+        self._known[conversation] = rev
+        self.log.entries.append(Synced(now, conversation, rev))
+
+    def sync_all(self) -> None:
+        """Catch up after a reconnect."""
+        for conversation in self.log.conversations:
+            self._sync(conversation)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the client waits for neither a sync nor the answer to a message."""
+        return not (self._missing or self._syncs or self._sends)
+
+    def on_open(self, now: float) -> None:
+        """The handshake is done; the event `connected` follows."""
+
+    def on_payload(self, payload: bytes, now: float) -> None:
+        frame_id, body = self._decode(payload)
+        if frame_id:
+            self._on_answer(frame_id, body, now)
+        else:
+            self._on_event(body, now)
+
+    def on_end(self, reason: str, now: float) -> None:
+        self._note_end(now)
+        self._handler.on_ended(self, reason, now)
+
+    def _note_end(self, now: float) -> None:
+        self._connection = None
+        if self.is_connected:
+            self.is_connected = False
+            self.log.entries.append(Disconnected(now))
+        self._syncs.clear()
+        self._sends.clear()
+        for conversation in self.log.conversations:
+            self._missing.setdefault(conversation, 0)
+
+    def _on_answer(self, frame_id: int, body: Body, now: float) -> None:
+        if body.t == "message.ack":
+            self._sends.pop(frame_id, None)
+            self.log.entries.append(Acked(now, body.client_id, body.seq, body.rev, body.duplicate))
+        elif client_id := self._sends.pop(frame_id, ""):
+            self.log.entries.append(Refused(now, client_id, body.retryable))
+        elif conversation := self._syncs.pop(frame_id, ""):
+            self._on_changes(conversation, body, now)
+            return
+        self._handler.on_answer(self, frame_id, body, now)
+
+    def _on_event(self, body: Body, now: float) -> None:
+        if body.t == "connected":
+            self.is_connected, self.limits = True, body.limits
+            self.log.entries.append(Connected(now))
+            self._handler.on_connected(self, now)
+            return
+        if isinstance(body.conversation, str) and body.conversation in self.log.conversations:
+            self._on_change(body.conversation, body, now)
+        self._handler.on_event(self, body, now)
+
+    def _on_change(self, conversation: str, body: Body, now: float) -> None:
+        """Log a change of a conversation that this client is a member of."""
+        if body.t == "behind":
+            self.log.entries.append(Behind(now, conversation, body.rev))
+            self._missing[conversation] = max(self._missing.get(conversation, 0), body.rev)
+            self._sync(conversation)
+            return
+        if body.t == "message.new" and isinstance(body.message, Message):
+            new = body.message
+            client_id = "" if new.system else new.client_id
+            self.log.entries.append(Received(now, conversation, new.sender, client_id, new.seq, body.rev))
+            self._handler.on_message(self, new, now)
+        if body.rev and conversation not in self._missing:
+            self._known[conversation] = max(self._known.get(conversation, 0), body.rev)
+
+    def _sync(self, conversation: str) -> None:
+        if conversation not in self._syncs.values():
+            known = self._known.get(conversation, 0)
+            frame_id = self.command({"t": "conversation.sync", "conversation": conversation, "rev": known})
+            self._syncs[frame_id] = conversation
+
+    def _on_changes(self, conversation: str, body: Body, now: float) -> None:
+        if body.t != "changes":
+            # Refused: the next event or the end of the run shows that the client is not complete.
+            return
+        for message in body.messages:
+            client_id = "" if message.system else message.client_id
+            self.log.entries.append(Fetched(now, conversation, message.sender, client_id, message.seq))
+            self._handler.on_message(self, message, now)
+        self._known[conversation] = max(self._known.get(conversation, 0), body.rev)
+        if body.more or body.rev < self._missing.get(conversation, 0):
+            self._sync(conversation)
+            return
+        self._missing.pop(conversation, None)
+        self.log.entries.append(Synced(now, conversation, body.rev))

@@ -1,0 +1,45 @@
+"""CPU time and memory of processes on this machine."""
+
+import os
+import resource
+from collections.abc import Iterable
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """CPU seconds of these processes and their threads, without child processes. Processes that are gone count 0."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS_PER_S
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children: a postmaster and its backends."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *map(int, children)]
+
+
+def resident_bytes(pid: int) -> int:
+    """RSS; 0 if the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as possible; returns the limit. Each connection needs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
