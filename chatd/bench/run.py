@@ -231,6 +231,17 @@ class Run:
             member.join(made.id, made.rev, now)
         return made.id
 
+    def pairs(self) -> list[str]:
+        """Connect pairs of users, partners in adjacent places, and return the conversation of each pair."""
+        pairs = max(1, self.options.connections // 2)
+        clients = [self.new_client() for _ in range(2 * pairs)]
+        self.connect_all(clients)
+        made = []
+        for number in range(0, len(clients), 2):
+            made.append(self.conversation(clients[number : number + 2]))
+            self.show("creating conversations", number / len(clients))
+        return made
+
     def show(self, what: str, share: float) -> None:
         now = time.perf_counter()
         if now - self._shown_at >= PROGRESS_S:

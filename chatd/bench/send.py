@@ -61,16 +61,9 @@ class Send(Sending):
         self._conversations: list[str] = []
 
     def prepare(self) -> None:
-        """Connect pairs of users, each with its conversation."""
-        pairs = max(1, self.run.options.connections // 2)
-        clients = [self.run.new_client() for _ in range(2 * pairs)]
-        self.run.connect_all(clients)
-        for number in range(0, len(clients), 2):
-            self._conversations.append(self.run.conversation(clients[number : number + 2]))
-            self.run.show("creating conversations", number / len(clients))
+        self._conversations = self.run.pairs()
 
     def fire(self, number: int, now: float) -> None:
         clients = self.run.clients
         place = number % len(clients)
-        # Partners have adjacent places: 0 and 1, 2 and 3.
         self.send(clients[place], self._conversations[place // 2], [clients[place ^ 1]], number, now)

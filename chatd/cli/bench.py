@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -11,12 +12,16 @@ from rich.table import Table
 
 from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AuthSettings
+from chatd.bench.fanout import Fanout
+from chatd.bench.mixed import Mixed
 from chatd.bench.own_server import NoServer, own_server
 from chatd.bench.processes import raise_file_limit
 from chatd.bench.result import MAX_FAULTS_SHOWN, Result, percentiles
 from chatd.bench.run import Options, Run, RunFailed, Scenario
 from chatd.bench.send import Send
+from chatd.bench.sessions import Connect, Idle
 from chatd.bench.target import BadTarget, Target
+from chatd.bench.typing import Typing
 from chatd.cli.common import FAILED, AsJson, ConfigFile, TenantOption, exit_failed, failures, load_or_exit, print_json
 from chatd.cli.printing import err, out, plain, say, styled, table_of, warn
 from chatd.core.clock import now_ms
@@ -42,30 +47,74 @@ WarmUp = Annotated[float, typer.Option(min=0.0, help="Seconds before the measure
 TextBytes = Annotated[int, typer.Option(min=1, help="Length of the text of a message.")]
 
 
-@app.command()
-def send(
-    url: Url = "",
-    rate: Rate = 100.0,
-    connections: Connections = 100,
-    seconds: Seconds = 10.0,
-    warm_up: WarmUp = 2.0,
-    text_bytes: TextBytes = 100,
-    tenant: TenantOption = "default",
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Messages in direct conversations: latency of the ack, and of the delivery to the other user.
+# Scenarios, their default load, and their help.
+COMMANDS: tuple[tuple[type[Scenario], Options, str], ...] = (
+    (
+        Send,
+        Options(connections=100, rate=100.0),
+        """Messages in direct conversations: latency of the ack, and of the delivery to the other user.
 
-    [bold]Examples[/]
+        [bold]Examples[/]
 
-      chatd bench send
+          chatd bench send
 
-      chatd bench send --rate 1000 --connections 200 --seconds 60
+          chatd bench send --rate 1000 --connections 200 --seconds 60
 
-      chatd bench send --url ws://127.0.0.1:8080/v1/ws --config /etc/chatd.toml
-    """
-    options = Options(connections, rate, seconds, warm_up, text_bytes)
-    finish(measure(Send, options, url, config, tenant), as_json)
+          chatd bench send --url ws://127.0.0.1:8080/v1/ws --config /etc/chatd.toml
+        """,
+    ),
+    (
+        Fanout,
+        Options(connections=500, rate=5.0),
+        "Messages in one group of all connections: latency of the ack, of each delivery, and of the last one.",
+    ),
+    (
+        Typing,
+        Options(connections=100, rate=500.0),
+        "Typing events in direct conversations: latency of the answer and of the delivery. They may be dropped.",
+    ),
+    (
+        Connect,
+        Options(connections=200, rate=50.0),
+        "New users connect at this rate: time from the TCP connection to the event `connected`. At most --connections "
+        "stay connected.",
+    ),
+    (
+        Idle,
+        Options(connections=1000, rate=50.0),
+        "Connections that only send a ping now and then: memory of a session, and the latency of the ping.",
+    ),
+    (
+        Mixed,
+        Options(connections=100, rate=200.0),
+        "What users of a messenger do: of ten operations four messages, three typing events, two read receipts, one "
+        "page of history.",
+    ),
+)
+
+
+def add_command(kind: type[Scenario], default: Options, text: str) -> None:
+    """Add the command of a scenario."""
+
+    def command(
+        url: Url = "",
+        rate: Rate = default.rate,
+        connections: Connections = default.connections,
+        seconds: Seconds = default.seconds,
+        warm_up: WarmUp = default.warm_up_s,
+        text_bytes: TextBytes = default.text_bytes,
+        tenant: TenantOption = "default",
+        config: ConfigFile = None,
+        as_json: AsJson = False,
+    ) -> None:
+        options = Options(connections, rate, seconds, warm_up, text_bytes)
+        finish(measure(kind, options, url, config, tenant), as_json)
+
+    app.command(kind.name, help=cleandoc(text))(command)
+
+
+for row in COMMANDS:
+    add_command(*row)
 
 
 def measure(kind: type[Scenario], options: Options, url: str, config: ConfigFile, tenant: str) -> Result:

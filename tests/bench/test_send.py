@@ -11,14 +11,13 @@ import trio
 
 from chatd.bench.client import Client
 from chatd.bench.client_log import Received
-from chatd.bench.run import Options, Run, RunFailed, Scenario
+from chatd.bench.run import Options, Run, RunFailed
 from chatd.bench.send import Send
 from chatd.bench.target import BadTarget, Target
+from tests.bench.runs import counts, result_of, run_of
 from tests.conftest import Servers
 from tests.forked import run_chatd
 from tests.support import Daemon
-
-SHORT = Options(connections=6, rate=60, seconds=1, warm_up_s=0.2)
 
 
 @pytest.fixture
@@ -26,20 +25,12 @@ def daemon(shared_daemon: Daemon) -> Daemon:
     return shared_daemon
 
 
-def run_of(daemon: Daemon, options: Options = SHORT) -> Run:
-    return Run(Target.parse(daemon.addresses.socket, daemon.token), options, lambda what, share: None)
-
-
-async def result_of(run: Run, kind: type[Scenario]) -> Any:
-    return await trio.to_thread.run_sync(run.execute, kind)
-
-
 async def test_every_message_is_acknowledged_and_delivered(daemon: Daemon) -> None:
     result = await result_of(run_of(daemon), Send)
     assert result.is_good
     assert (result.verdict.sent, result.verdict.acked, result.verdict.received) == (72, 72, 72)
     # Those of the warm-up are judged, and not measured.
-    assert {name: len(times) for name, times in result.latencies.items()} == {"ack": 60, "delivery": 60}
+    assert counts(result) == {"ack": 60, "delivery": 60}
 
 
 async def test_latencies_count_from_the_planned_time(daemon: Daemon) -> None:
