@@ -3,7 +3,7 @@
 It syncs a conversation after `behind`, as an app has to.
 """
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -91,7 +91,11 @@ def decode(payload: bytes) -> tuple[int, Body]:
 
 
 class Handler(Protocol):
-    """What a scenario does when something happens to a client. Messages arrive in events and in syncs."""
+    """What a scenario does when something happens to a client.
+
+    `on_outcome`: a message is acknowledged or refused. `on_answer`: any other command is answered, except syncs.
+    `on_synced`: the client is complete again. `on_message`: a message has arrived in an event or in a sync.
+    """
 
     def on_connected(self, client: "Client", now: float) -> None: ...
 
@@ -99,9 +103,21 @@ class Handler(Protocol):
 
     def on_answer(self, client: "Client", frame_id: int, body: Body, now: float) -> None: ...
 
+    def on_outcome(self, client: "Client", client_id: str, body: Body, now: float) -> None: ...
+
+    def on_synced(self, client: "Client", now: float) -> None: ...
+
     def on_event(self, client: "Client", body: Body, now: float) -> None: ...
 
     def on_message(self, client: "Client", message: Message, now: float) -> None: ...
+
+
+class Unsettled(NamedTuple):
+    """A message without an outcome."""
+
+    conversation: str
+    client_id: str
+    text: str
 
 
 class Client:
@@ -114,12 +130,20 @@ class Client:
         self.limits: dict[str, float] = {}
         self._loop, self._target, self._handler, self._decode = loop, target, handler, decode
         self._connection: Connection | None = None
+        self._retry_after_s: float | None = None
         self._last_id = 0
         self._syncs: dict[int, str] = {}
-        self._sends: dict[int, str] = {}
+        self._sends: dict[int, Unsettled] = {}
+        # Sent on a connection that has ended.
+        self._interrupted: list[Unsettled] = []
         # The rev up to which everything is known, and for incomplete conversations the rev that a sync has to reach.
         self._known: dict[str, int] = {}
         self._missing: dict[str, int] = {}
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """When the server that refused the last connection expects the next one."""
+        return self._retry_after_s
 
     def connect(self, source: str = "") -> None:
         """Raises OSError."""
@@ -138,13 +162,11 @@ class Client:
         self._connection.send(ENCODER.encode((frame_id, body)))
         return frame_id
 
-    def send(self, conversation: str, client_id: str, text: str, now: float) -> int:
+    def send(self, conversation: str, client_id: str, text: str, now: float) -> None:
         """Send a message."""
         self.log.entries.append(Sent(now, conversation, client_id))
         body = {"t": "message.send", "conversation": conversation, "client_id": client_id, "text": text}
-        frame_id = self.command(body)
-        self._sends[frame_id] = client_id
-        return frame_id
+        self._sends[self.command(body)] = Unsettled(conversation, client_id, text)
 
     def join(self, conversation: str, rev: int, now: float) -> None:
         """Take part in a conversation whose changes up to `rev` do not matter."""
@@ -152,10 +174,13 @@ class Client:
         self._known[conversation] = rev
         self.log.entries.append(Synced(now, conversation, rev))
 
-    def sync_all(self) -> None:
-        """Catch up after a reconnect."""
+    def resume(self, now: float) -> None:
+        """Catch up after a reconnect, and send again what has no outcome."""
         for conversation in self.log.conversations:
             self._sync(conversation)
+        interrupted, self._interrupted = self._interrupted, []
+        for message in interrupted:
+            self.send(*message, now)
 
     @property
     def is_complete(self) -> bool:
@@ -173,6 +198,7 @@ class Client:
             self._on_event(body, now)
 
     def on_end(self, reason: str, now: float) -> None:
+        self._retry_after_s = self._connection.retry_after_s if self._connection else None
         self._note_end(now)
         self._handler.on_ended(self, reason, now)
 
@@ -182,20 +208,22 @@ class Client:
             self.is_connected = False
             self.log.entries.append(Disconnected(now))
         self._syncs.clear()
+        self._interrupted += self._sends.values()
         self._sends.clear()
         for conversation in self.log.conversations:
             self._missing.setdefault(conversation, 0)
 
     def _on_answer(self, frame_id: int, body: Body, now: float) -> None:
-        if body.t == "message.ack":
-            self._sends.pop(frame_id, None)
-            self.log.entries.append(Acked(now, body.client_id, body.seq, body.rev, body.duplicate))
-        elif client_id := self._sends.pop(frame_id, ""):
-            self.log.entries.append(Refused(now, client_id, body.retryable))
+        if sent := self._sends.pop(frame_id, None):
+            if body.t == "message.ack":
+                self.log.entries.append(Acked(now, body.client_id, body.seq, body.rev, body.duplicate))
+            else:
+                self.log.entries.append(Refused(now, sent.client_id, body.retryable))
+            self._handler.on_outcome(self, sent.client_id, body, now)
         elif conversation := self._syncs.pop(frame_id, ""):
             self._on_changes(conversation, body, now)
-            return
-        self._handler.on_answer(self, frame_id, body, now)
+        else:
+            self._handler.on_answer(self, frame_id, body, now)
 
     def _on_event(self, body: Body, now: float) -> None:
         if body.t == "connected":
@@ -242,3 +270,5 @@ class Client:
             return
         self._missing.pop(conversation, None)
         self.log.entries.append(Synced(now, conversation, body.rev))
+        if not self._missing:
+            self._handler.on_synced(self, now)

@@ -4,6 +4,7 @@ It uses less CPU than the server: frames are masked with zeros, and one `recv` r
 """
 
 import errno
+import re
 import select
 import socket
 import time
@@ -14,6 +15,7 @@ from chatd.bench.target import Target
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 READ_BYTES = 262_144
 NO_STATUS = 1005
+RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 
 
 class Owner(Protocol):
@@ -93,7 +95,7 @@ class Loop:
 class Connection:
     """One connection, from the start of the TCP handshake on."""
 
-    __slots__ = ("_buffer", "_loop", "_out", "_owner", "_state", "sock")
+    __slots__ = ("_buffer", "_loop", "_out", "_owner", "_state", "retry_after_s", "sock")
 
     def __init__(self, loop: Loop, target: Target, user: str, owner: Owner, source: str = "") -> None:
         """`source`: the local address to connect from. Raises OSError."""
@@ -102,6 +104,7 @@ class Connection:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop, self._owner = loop, owner
         self._buffer = b""
+        self.retry_after_s: float | None = None
         self._out = bytearray(target.handshake(user))
         self._state = "connecting"
         try:
@@ -183,6 +186,8 @@ class Connection:
             return False
         status = head[9:12].decode(errors="replace")
         if status != "101":
+            found = RETRY_AFTER.search(head)
+            self.retry_after_s = float(found[1]) if found else None
             self._end(f"refused with {status}")
             return False
         self._state, self._buffer = "open", rest

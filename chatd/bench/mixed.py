@@ -51,7 +51,6 @@ class Mixed(Sending):
         return super().open + len(self._typing.unanswered) + len(self._reads)
 
     def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
-        super().on_answer(client, frame_id, body, now)
         self._typing.on_answer(client, frame_id, body, now)
         if asked := self._reads.pop((client.user, frame_id), None):
             if body.t == "error":

@@ -78,8 +78,8 @@ class Scenario:
     def fire(self, number: int, now: float) -> None:
         """Start the operation with this number."""
 
-    def figures(self, seconds: float) -> dict[str, float]:
-        """Further figures of the measured part, which took this long."""
+    def figures(self) -> dict[str, float]:
+        """Further figures, at the end of the run."""
         return {}
 
     def on_connected(self, client: Client, now: float) -> None:
@@ -89,7 +89,16 @@ class Scenario:
         self.run.result.ended[reason] += 1
 
     def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
-        """A command other than a sync is answered."""
+        """A command other than a message or a sync is answered."""
+
+    def on_outcome(self, client: Client, client_id: str, body: Body, now: float) -> None:
+        """A message is acknowledged or refused."""
+
+    def on_synced(self, client: Client, now: float) -> None:
+        """A client that missed something is complete again."""
+
+    def on_turn(self, now: float) -> None:
+        """Called at least every TURN_S."""
 
     def on_event(self, client: Client, body: Body, now: float) -> None:
         """An event has arrived."""
@@ -115,6 +124,12 @@ class Preparation:
 
     def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
         self.answers[client.user, frame_id] = body
+
+    def on_outcome(self, client: Client, client_id: str, body: Body, now: float) -> None:
+        """No messages are sent."""
+
+    def on_synced(self, client: Client, now: float) -> None:
+        """No client is behind."""
 
     def on_event(self, client: Client, body: Body, now: float) -> None:
         """Events of new conversations."""
@@ -148,6 +163,12 @@ class Run:
     def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
         self._handler.on_answer(client, frame_id, body, now)
 
+    def on_outcome(self, client: Client, client_id: str, body: Body, now: float) -> None:
+        self._handler.on_outcome(client, client_id, body, now)
+
+    def on_synced(self, client: Client, now: float) -> None:
+        self._handler.on_synced(client, now)
+
     def on_event(self, client: Client, body: Body, now: float) -> None:
         self._handler.on_event(client, body, now)
 
@@ -177,6 +198,7 @@ class Run:
             self._handler = scenario
             self._fire_all(scenario)
             self._drain(scenario)
+            self.result.figures |= scenario.figures()
             self.result.verdict = judge([client.log for client in self.clients])
         finally:
             self.loop.close()
@@ -276,16 +298,17 @@ class Run:
             self.show("warm-up" if number < measured else "measuring", number / total)
             wait = self.planned(number) - time.perf_counter() if number < total else 0.0
             self.loop.turn(max(0.0, min(wait, TURN_S)))
+            scenario.on_turn(time.perf_counter())
         # The last operation has its share of the time too.
         self._wait(self.planned(number) - time.perf_counter())
-        self._measure(scenario, time.perf_counter() - began, cpu)
+        self._measure(time.perf_counter() - began, cpu)
 
     def _cpu(self) -> tuple[float, float, float]:
         """CPU seconds of the load generator, of the server, and of Postgres."""
         server = [self.target.pid] if self.target.pid else []
         return time.process_time(), cpu_s(server), cpu_s(family(self._database) if self._database else [])
 
-    def _measure(self, scenario: Scenario, seconds: float, before: tuple[float, float, float]) -> None:
+    def _measure(self, seconds: float, before: tuple[float, float, float]) -> None:
         own, server, database = (after - earlier for after, earlier in zip(self._cpu(), before, strict=True))
         count = self.options.operations - self.options.unmeasured
         figures = {"operations per second": count / seconds, "load generator CPU %": own / seconds * 100}
@@ -293,7 +316,7 @@ class Run:
             figures |= {"server CPU %": server / seconds * 100, "server us per operation": server / count * 1e6}
         if self._database:
             figures |= {"Postgres us per operation": database / count * 1e6}
-        self.result.figures = figures | scenario.figures(seconds)
+        self.result.figures = figures
         self._warn(own / seconds)
 
     def _warn(self, own_cpu: float) -> None:
@@ -318,6 +341,7 @@ class Run:
                 self.result.unfinished = scenario.open
                 return
             self.loop.turn(TURN_S)
+            scenario.on_turn(time.perf_counter())
             self.show("waiting for the last answers", 1.0)
 
 

@@ -5,30 +5,36 @@ from chatd.bench.run import Run, Scenario
 
 
 class Sending(Scenario):
-    """Messages whose number is their `client_id`, each awaited by its sender and by the other members."""
+    """Messages whose number is their `client_id`, each awaited by its sender and by the other members.
+
+    `returns`: clients whose connection ends come back, and get what they missed.
+    """
+
+    returns = False
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self._text = "x" * run.options.text_bytes
-        self._unanswered: dict[tuple[str, int], int] = {}
+        # The sender of each message without an outcome.
+        self._unanswered: dict[int, str] = {}
         self._awaited: set[tuple[int, str]] = set()
         self._recipients: dict[int, list[str]] = {}
 
     def send(self, client: Client, conversation: str, recipients: list[Client], number: int, now: float) -> None:
         if client.is_connected:
-            frame_id = client.send(conversation, str(number), self._text, now)
-            self._unanswered[client.user, frame_id] = number
-            self._recipients[number] = users = [other.user for other in recipients if other.is_connected]
+            client.send(conversation, str(number), self._text, now)
+            self._unanswered[number] = client.user
+            users = [other.user for other in recipients if other.is_connected or self.returns]
+            self._recipients[number] = users
             self._awaited.update((number, user) for user in users)
 
     @property
     def open(self) -> int:
         return len(self._unanswered) + len(self._awaited)
 
-    def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
-        number = self._unanswered.pop((client.user, frame_id), None)
-        if number is None:
-            return
+    def on_outcome(self, client: Client, client_id: str, body: Body, now: float) -> None:
+        number = int(client_id)
+        self._unanswered.pop(number, None)
         if body.t == "message.ack":
             self.run.record("ack", number, now)
         else:
@@ -43,8 +49,9 @@ class Sending(Scenario):
     def on_ended(self, client: Client, reason: str, now: float) -> None:
         super().on_ended(client, reason, now)
         self._awaited = {awaited for awaited in self._awaited if awaited[1] != client.user}
-        for key in [key for key in self._unanswered if key[0] == client.user]:
-            self._give_up(self._unanswered.pop(key))
+        for number in [number for number, user in self._unanswered.items() if user == client.user]:
+            del self._unanswered[number]
+            self._give_up(number)
 
     def _give_up(self, number: int) -> None:
         """No member has to receive this message."""

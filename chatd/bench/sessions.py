@@ -73,7 +73,7 @@ class Idle(Scenario):
     def open(self) -> int:
         return len(self._pings)
 
-    def figures(self, seconds: float) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         count = len(self.run.clients) - len(self.run.clients) // 10
         if not self._before:
             return {}

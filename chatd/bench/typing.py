@@ -77,8 +77,8 @@ class Typing(Scenario):
     def open(self) -> int:
         return len(self._events.unanswered)
 
-    def figures(self, seconds: float) -> dict[str, float]:
-        return {"not yet delivered": self._events.undelivered}
+    def figures(self) -> dict[str, float]:
+        return {"events not delivered": self._events.undelivered}
 
     def on_answer(self, client: Client, frame_id: int, body: Body, now: float) -> None:
         self._events.on_answer(client, frame_id, body, now)

@@ -13,10 +13,12 @@ from rich.table import Table
 from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AuthSettings
 from chatd.bench.fanout import Fanout
+from chatd.bench.match import Match
 from chatd.bench.mixed import Mixed
 from chatd.bench.own_server import NoServer, own_server
 from chatd.bench.processes import raise_file_limit
 from chatd.bench.result import MAX_FAULTS_SHOWN, Result, percentiles
+from chatd.bench.resume import Resume
 from chatd.bench.run import Options, Run, RunFailed, Scenario
 from chatd.bench.send import Send
 from chatd.bench.sessions import Connect, Idle
@@ -85,10 +87,21 @@ COMMANDS: tuple[tuple[type[Scenario], Options, str], ...] = (
         "Connections that only send a ping now and then: memory of a session, and the latency of the ping.",
     ),
     (
+        Resume,
+        Options(connections=100, rate=50.0),
+        "Half of the operations are messages. In the others a client loses its connection, reconnects at once, and "
+        "syncs: time until it is complete again.",
+    ),
+    (
+        Match,
+        Options(connections=200, rate=50.0),
+        "Users search for partners at this rate, and leave the match at once: time until both are told of it.",
+    ),
+    (
         Mixed,
         Options(connections=100, rate=200.0),
-        "What users of a messenger do: of ten operations four messages, three typing events, two read receipts, one "
-        "page of history.",
+        "What users of a messenger do. Of ten operations four are messages, three are typing events, two are read "
+        "receipts, and one reads a page of history.",
     ),
 )
 

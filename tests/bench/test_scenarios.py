@@ -3,7 +3,9 @@
 import pytest
 
 from chatd.bench.fanout import Fanout
+from chatd.bench.match import Match
 from chatd.bench.mixed import Mixed
+from chatd.bench.resume import Resume
 from chatd.bench.run import Options
 from chatd.bench.sessions import Connect, Idle
 from chatd.bench.typing import Typing
@@ -52,3 +54,19 @@ async def test_a_mix_of_operations_is_answered(daemon: Daemon) -> None:
     found = counts(result)
     assert (found["ack"], found["delivery"], found["answer to typing"]) == (40, 40, 30)
     assert found["read receipt"] + found["history"] == 30
+
+
+async def test_clients_that_lose_their_connections_lose_no_message(daemon: Daemon) -> None:
+    result = await result_of(run_of(daemon, Options(connections=20, rate=100, seconds=1.5, warm_up_s=0)), Resume)
+    assert result.is_good
+    found = counts(result)
+    assert found["ack"] == found["delivery"] == result.verdict.sent
+    assert found["connected"] == found["complete again"] == 75 - result.figures["skipped, still reconnecting"]
+
+
+async def test_users_who_search_are_matched(daemon: Daemon) -> None:
+    result = await result_of(run_of(daemon, Options(connections=20, rate=20, seconds=1, warm_up_s=0)), Match)
+    assert result.is_good
+    assert not result.refusals
+    left = result.figures["still searching"] + result.figures["skipped, no user was free"]
+    assert counts(result)["match found"] + left == 20
