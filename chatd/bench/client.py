@@ -54,7 +54,6 @@ class Body(Struct):
     more: bool = False
     code: str = ""
     retryable: bool = False
-    limits: dict[str, float] = {}
 
 
 class OtherBody(Struct):
@@ -123,12 +122,13 @@ class Unsettled(NamedTuple):
 class Client:
     """`is_connected` from the event `connected` on. `conversations` are the ids that it is a member of."""
 
-    def __init__(self, loop: Loop, target: Target, user: str, handler: Handler, decode: Decoded) -> None:
+    def __init__(self, loop: Loop, target: Target, user: str, handler: Handler, decode: Decoded, source: str) -> None:
+        """`source`: the local address to connect from, or ""."""
         self.user = user
         self.log = ClientLog(user)
         self.is_connected = False
-        self.limits: dict[str, float] = {}
         self._loop, self._target, self._handler, self._decode = loop, target, handler, decode
+        self._source = source
         self._connection: Connection | None = None
         self._retry_after_s: float | None = None
         self._last_id = 0
@@ -136,7 +136,9 @@ class Client:
         self._sends: dict[int, Unsettled] = {}
         # Sent on a connection that has ended.
         self._interrupted: list[Unsettled] = []
-        # The rev up to which everything is known, and for incomplete conversations the rev that a sync has to reach.
+        # By conversation: the rev after which events matter, the rev up to which everything is known, and, while the
+        # client is incomplete, the rev that a sync has to reach.
+        self._joined: dict[str, int] = {}
         self._known: dict[str, int] = {}
         self._missing: dict[str, int] = {}
 
@@ -145,9 +147,9 @@ class Client:
         """When the server that refused the last connection expects the next one."""
         return self._retry_after_s
 
-    def connect(self, source: str = "") -> None:
+    def connect(self) -> None:
         """Raises OSError."""
-        self._connection = Connection(self._loop, self._target, self.user, self, source)
+        self._connection = Connection(self._loop, self._target, self.user, self, self._source)
 
     def abandon(self, now: float) -> None:
         """End the connection without a close frame."""
@@ -171,7 +173,7 @@ class Client:
     def join(self, conversation: str, rev: int, now: float) -> None:
         """Take part in a conversation whose changes up to `rev` do not matter."""
         self.log.conversations.add(conversation)
-        self._known[conversation] = rev
+        self._joined[conversation] = self._known[conversation] = rev
         self.log.entries.append(Synced(now, conversation, rev))
 
     def resume(self, now: float) -> None:
@@ -227,7 +229,7 @@ class Client:
 
     def _on_event(self, body: Body, now: float) -> None:
         if body.t == "connected":
-            self.is_connected, self.limits = True, body.limits
+            self.is_connected = True
             self.log.entries.append(Connected(now))
             self._handler.on_connected(self, now)
             return
@@ -237,6 +239,9 @@ class Client:
 
     def _on_change(self, conversation: str, body: Body, now: float) -> None:
         """Log a change of a conversation that this client is a member of."""
+        if body.rev and body.rev <= self._joined[conversation]:
+            # It was on its way when the conversation was created; other members may have got it before.
+            return
         if body.t == "behind":
             self.log.entries.append(Behind(now, conversation, body.rev))
             self._missing[conversation] = max(self._missing.get(conversation, 0), body.rev)

@@ -37,20 +37,27 @@ class OwnServer:
 
 
 @contextmanager
-def own_server(secret: str) -> Iterator[OwnServer]:
+def own_server(secret: str, *, raises_limits: bool) -> Iterator[OwnServer]:
     """Run a server whose tokens are signed with `secret`. Raises NoServer."""
     folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CHATD_")}
-    environment |= {f"CHATD_LIMITS__{name}": str(value) for name, value in RAISED_LIMITS.items()}
+    if raises_limits:
+        environment |= {f"CHATD_LIMITS__{name}": str(value) for name, value in RAISED_LIMITS.items()}
     environment |= {"CHATD_AUTH__SECRET": secret, "CHATD_DATA__SECRET": secret, "CHATD_DATA__DIR": str(folder / "data")}
     environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
     try:
         with (folder / "log").open("wb") as log:
-            # A new session: ^C reaches only the load generator, which then stops the server.
+            # A new session: ^C reaches only the load generator, which then stops the server. If the load generator is
+            # killed, its end of standard input is closed, and the server stops by itself.
             process = subprocess.Popen(
-                [sys.executable, "-m", "chatd", "serve"],
-                stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-m", "chatd", "serve", "--supervised"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
         try:
             yield started(process, folder)
         finally:
@@ -76,5 +83,6 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()

@@ -35,12 +35,17 @@ def percentiles(seconds: Sequence[float]) -> Percentiles | None:
 
 @dataclass
 class Result:
-    """`latencies` in seconds by name. `ended`: connections that the server refused or closed, by reason."""
+    """`latencies` in seconds by name; `planned`, if known, are the times of the operations since the warm-up.
+
+    `ended`: connections that the server refused or closed, by reason. `unfinished`: answers and deliveries that did
+    not arrive in time.
+    """
 
     name: str
     options: dict[str, Any]
     verdict: Verdict = field(default_factory=Verdict)
     latencies: dict[str, "array[float]"] = field(default_factory=dict)
+    planned: dict[str, "array[float]"] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)

@@ -56,13 +56,18 @@ class Options:
 
     @property
     def operations(self) -> int:
-        return max(1, self.unmeasured + int(self.rate * self.seconds))
+        return self.unmeasured + max(1, int(self.rate * self.seconds))
 
 
 class Scenario:
-    """A kind of load: a subclass fires operations."""
+    """A kind of load: a subclass fires operations.
+
+    `raises_limits`: a server that is started for this load has raised limits, because one address makes all of it.
+    """
 
     name = ""
+    raises_limits = True
+    turn_s = TURN_S
 
     def __init__(self, run: "Run") -> None:
         self.run = run
@@ -98,7 +103,7 @@ class Scenario:
         """A client that missed something is complete again."""
 
     def on_turn(self, now: float) -> None:
-        """Called at least every TURN_S."""
+        """Called at least every `turn_s`."""
 
     def on_event(self, client: Client, body: Body, now: float) -> None:
         """An event has arrived."""
@@ -175,8 +180,9 @@ class Run:
     def on_message(self, client: Client, message: Message, now: float) -> None:
         self._handler.on_message(client, message, now)
 
-    def new_client(self) -> Client:
-        client = Client(self.loop, self.target, str(uuid4()), self, self._decode)
+    def new_client(self, source: str = "") -> Client:
+        """A client that is not connected yet. `source`: the local address to connect from."""
+        client = Client(self.loop, self.target, str(uuid4()), self, self._decode, source)
         self.clients.append(client)
         return client
 
@@ -187,7 +193,9 @@ class Run:
     def record(self, name: str, number: int, now: float) -> None:
         """The operation `number` has come to this end."""
         if number >= self.options.unmeasured:
-            self.result.latencies.setdefault(name, array("d")).append(now - self.planned(number))
+            planned = self.planned(number)
+            self.result.latencies.setdefault(name, array("d")).append(now - planned)
+            self.result.planned.setdefault(name, array("d")).append(planned - self._start - self.options.warm_up_s)
 
     def execute(self, kind: type[Scenario]) -> Result:
         """Raises RunFailed."""
@@ -253,9 +261,12 @@ class Run:
             member.join(made.id, made.rev, now)
         return made.id
 
-    def pairs(self) -> list[str]:
-        """Connect pairs of users, partners in adjacent places, and return the conversation of each pair."""
-        pairs = max(1, self.options.connections // 2)
+    def pairs(self, count: int = 0) -> list[str]:
+        """Connect pairs of users, partners in adjacent places, and return the conversation of each pair.
+
+        `count`: the number of users; by default that of the options.
+        """
+        pairs = max(1, (count or self.options.connections) // 2)
         clients = [self.new_client() for _ in range(2 * pairs)]
         self.connect_all(clients)
         made = []
@@ -297,7 +308,7 @@ class Run:
                 number, burst = number + 1, burst + 1
             self.show("warm-up" if number < measured else "measuring", number / total)
             wait = self.planned(number) - time.perf_counter() if number < total else 0.0
-            self.loop.turn(max(0.0, min(wait, TURN_S)))
+            self.loop.turn(max(0.0, min(wait, scenario.turn_s)))
             scenario.on_turn(time.perf_counter())
         # The last operation has its share of the time too.
         self._wait(self.planned(number) - time.perf_counter())
@@ -340,7 +351,7 @@ class Run:
             if time.perf_counter() > deadline:
                 self.result.unfinished = scenario.open
                 return
-            self.loop.turn(TURN_S)
+            self.loop.turn(scenario.turn_s)
             scenario.on_turn(time.perf_counter())
             self.show("waiting for the last answers", 1.0)
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import cleandoc
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,12 +17,14 @@ from chatd.bench.fanout import Fanout
 from chatd.bench.match import Match
 from chatd.bench.mixed import Mixed
 from chatd.bench.own_server import NoServer, own_server
+from chatd.bench.plot import NoPlots, new_figure, write_plot
 from chatd.bench.processes import raise_file_limit
 from chatd.bench.result import MAX_FAULTS_SHOWN, Result, percentiles
 from chatd.bench.resume import Resume
 from chatd.bench.run import Options, Run, RunFailed, Scenario
 from chatd.bench.send import Send
 from chatd.bench.sessions import Connect, Idle
+from chatd.bench.storm import Storm
 from chatd.bench.target import BadTarget, Target
 from chatd.bench.typing import Typing
 from chatd.cli.common import FAILED, AsJson, ConfigFile, TenantOption, exit_failed, failures, load_or_exit, print_json
@@ -31,11 +34,12 @@ from chatd.core.config import Config
 
 # A token must be valid throughout the run.
 TOKEN_TTL_S = 86_400.0
-HELP = """Load test a server: how many messages, events and connections a machine can hold, and how fast.
-
-Without --url each test starts a server of its own with embedded Postgres and Redis in a temporary folder, and removes
-it afterwards. Every test logs what each client sent and received, and judges the logs: exit code 1 if a message was
-lost, repeated or reordered, or if a connection ended. See docs/load-testing.md."""
+HELP = (
+    "Load test a server: how many messages, events and connections a machine can hold, and how fast.\n\n"
+    "Without --url each test starts a server of its own with embedded Postgres and Redis in a temporary folder, and "
+    "removes it afterwards. Every client logs what it sends and receives, and the logs are judged at the end: the exit "
+    "code is 1 if a message was lost, repeated or reordered, or if a connection ended. See docs/load-testing.md."
+)
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Url = Annotated[
@@ -46,6 +50,9 @@ Rate = Annotated[float, typer.Option(min=0.1, help="Operations per second, over 
 Connections = Annotated[int, typer.Option(min=1, help="Number of connections, each of its own user.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help="Duration of the measured part.")]
 WarmUp = Annotated[float, typer.Option(min=0.0, help="Seconds before the measured part, with the same load.")]
+Plot = Annotated[
+    Path | None, typer.Option(help="Write a picture of the latencies to this file, such as send.png. Needs matplotlib.")
+]
 TextBytes = Annotated[int, typer.Option(min=1, help="Length of the text of a message.")]
 
 
@@ -98,6 +105,12 @@ COMMANDS: tuple[tuple[type[Scenario], Options, str], ...] = (
         "Users search for partners at this rate, and leave the match at once: time until both are told of it.",
     ),
     (
+        Storm,
+        Options(connections=1000, rate=10.0, seconds=30.0),
+        "All connections but four end at once and come back, as after a network failure: time until they are synced, "
+        "and latency of messages between the four. A new server has its default limits.",
+    ),
+    (
         Mixed,
         Options(connections=100, rate=200.0),
         "What users of a messenger do. Of ten operations four are messages, three are typing events, two are read "
@@ -119,9 +132,11 @@ def add_command(kind: type[Scenario], default: Options, text: str) -> None:
         tenant: TenantOption = "default",
         config: ConfigFile = None,
         as_json: AsJson = False,
+        plot: Plot = None,
     ) -> None:
+        check_plot(plot)
         options = Options(connections, rate, seconds, warm_up, text_bytes)
-        finish(measure(kind, options, url, config, tenant), as_json)
+        finish(measure(kind, options, url, config, tenant), as_json, plot)
 
     app.command(kind.name, help=cleandoc(text))(command)
 
@@ -141,7 +156,7 @@ def measure(kind: type[Scenario], options: Options, url: str, config: ConfigFile
             secret = secrets.token_hex(32)
             sign = signer(Config().using(AuthSettings(secret=secret)), "default")
             show("starting a server", 0.0)
-            with own_server(secret) as server:
+            with own_server(secret, raises_limits=kind.raises_limits) as server:
                 return Run(Target.parse(server.url, sign, server.pid), options, show, server.postmaster).execute(kind)
         except (BadTarget, NoServer, RunFailed) as error:
             raise exit_failed(str(error)) from None
@@ -163,8 +178,25 @@ def progress() -> Iterator[Callable[[str, float], None]]:
         yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
-def finish(result: Result, as_json: bool) -> None:
+def check_plot(path: Path | None) -> None:
+    """Refuse a plot that could not be written after a long run."""
+    with failures():
+        try:
+            if path is not None:
+                new_figure()
+                path.touch()
+        except NoPlots as error:
+            raise exit_failed(str(error)) from None
+
+
+def finish(result: Result, as_json: bool, plot: Path | None) -> None:
     """Print the result. Exit code 1 if the server did not keep its guarantees."""
+    if plot is not None:
+        with failures():
+            try:
+                write_plot(result, plot)
+            except ValueError as error:
+                raise exit_failed(f"the plot cannot be written: {error}") from None
     if as_json:
         print_json(result.as_json())
     else:

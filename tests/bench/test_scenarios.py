@@ -8,6 +8,7 @@ from chatd.bench.mixed import Mixed
 from chatd.bench.resume import Resume
 from chatd.bench.run import Options
 from chatd.bench.sessions import Connect, Idle
+from chatd.bench.storm import Storm
 from chatd.bench.typing import Typing
 from tests.bench.runs import counts, result_of, run_of
 from tests.support import Daemon
@@ -70,3 +71,13 @@ async def test_users_who_search_are_matched(daemon: Daemon) -> None:
     assert not result.refusals
     left = result.figures["still searching"] + result.figures["skipped, no user was free"]
     assert counts(result)["match found"] + left == 20
+
+
+async def test_all_clients_come_back_after_a_storm(daemon: Daemon) -> None:
+    run = run_of(daemon, Options(connections=40, rate=20, seconds=2, warm_up_s=0.2))
+    result = await result_of(run, Storm)
+    assert result.is_good
+    found = counts(result)
+    assert found["synced, since the disconnect"] == 40
+    assert found["ack"] == found["delivery"] == 40
+    assert all(client.is_connected for client in run.clients)

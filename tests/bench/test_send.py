@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
 from chatd.bench.client import Client
-from chatd.bench.client_log import Received
+from chatd.bench.client_log import Behind, Fetched, Received, Synced
 from chatd.bench.run import Options, Run, RunFailed
 from chatd.bench.send import Send
 from chatd.bench.target import BadTarget, Target
@@ -74,6 +75,29 @@ async def test_a_loss_is_found(daemon: Daemon) -> None:
     result = await result_of(run_of(daemon), Forgetful)
     assert [(fault.kind, fault.client_id) for fault in result.verdict.faults] == [("lost", "20")]
     assert not result.is_good
+
+
+async def test_a_client_that_is_behind_syncs(daemon: Daemon) -> None:
+    """It counts what it gets from the sync: a message that is in no event is no loss."""
+
+    class Slow(Send):
+        def fire(self, number: int, now: float) -> None:
+            super().fire(number, now)
+            client, conversation = self.run.clients[1], self._conversations[0]
+            if number == 30:
+                # What a slow reader gets: from here on nothing, and then `behind`.
+                client.on_payload = lambda payload, now: None  # type: ignore[method-assign]
+            elif number == 50:
+                del client.on_payload
+                behind = {"t": "behind", "conversation": conversation, "rev": client._known[conversation] + 1}
+                client.on_payload(msgspec.msgpack.encode([0, behind]), now)
+
+    run = run_of(daemon, Options(connections=4, rate=60, seconds=1, warm_up_s=0, drain_timeout_s=1))
+    result = await result_of(run, Slow)
+    kinds = [type(entry) for entry in run.clients[1].log.entries]
+    assert kinds.index(Behind) < kinds.index(Fetched) < len(kinds) - 1 - kinds[::-1].index(Synced)
+    # Its own acks were dropped as well.
+    assert {str(fault.kind) for fault in result.verdict.faults} == {"delivered without an ack"}
 
 
 def is_message(entry: Any, client_id: str) -> bool:
