@@ -296,12 +296,12 @@ class Run:
         """Start every operation at its planned time, and measure from the end of the warm-up."""
         total, number, measured = self.options.operations, 0, self.options.unmeasured
         self._start = time.perf_counter() + TURN_S
-        began, cpu = 0.0, (0.0, 0.0, 0.0)
+        cpu = (0.0, 0.0, 0.0)
         while number < total:
             burst = 0
             while number < total and burst < MAX_BURST and (now := time.perf_counter()) >= self.planned(number):
                 if number == measured:
-                    began, cpu = now, self._cpu()
+                    cpu = self._cpu()
                 if number >= measured:
                     self._late.append(now - self.planned(number))
                 scenario.fire(number, now)
@@ -312,7 +312,7 @@ class Run:
             scenario.on_turn(time.perf_counter())
         # The last operation has its share of the time too.
         self._wait(self.planned(number) - time.perf_counter())
-        self._measure(time.perf_counter() - began, cpu)
+        self._measure(time.perf_counter() - self.planned(measured), cpu)
 
     def _cpu(self) -> tuple[float, float, float]:
         """CPU seconds of the load generator, of the server, and of Postgres."""
