@@ -50,7 +50,7 @@ OWNERS: dict[str, tuple[Most | Setting, ...]] = {
 }
 # Subclasses of classes of libraries (asyncpg, Quart), which own their attributes.
 OF_LIBRARIES = {"chatd.db.postgres.Session", "chatd.http.app.Route"}
-# Objects that live as long as a frame, a command, a request or a connection.
+# Objects that live as long as a frame, a command, a request, a connection, or one look at the event log.
 BRIEF = {
     "chatd.conversations.log.entries.Entry", "chatd.conversations.log.publisher.InFlight",
     "chatd.conversations.messages.sending.SendMessage", "chatd.conversations.messages.sending.Content",
@@ -58,7 +58,7 @@ BRIEF = {
     "chatd.http.hypercorn_patches.SteadyServer",
     "chatd.operations.health.Service", "chatd.realtime.pending_session.PendingSession", "chatd.uploads.multipart.Request",
     "chatd.matching.control_messages.TicketsClosed", "chatd.matching.criteria.Accept", "chatd.matching.criteria.Ticket",
-    "chatd.matching.pool_events.Paired",
+    "chatd.matching.event_log_audit.LoggedMatches", "chatd.matching.pool_events.Paired",
     "chatd.realtime.feeds.ConversationFeed", "chatd.db.fair_share.Slots",
 }  # fmt: skip
 # The contents of these modules are declared in the code or the configuration.
