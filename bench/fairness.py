@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from bench.report import Bench, Figures, main, percentiles
 from bench.send import Writer
-from bench.servers import LIMITS, Chatd, Server
+from bench.servers import Chatd, Server
 from bench.wire import Load, Peer, frame
+from chatd.bench.own_server import RAISED_LIMITS
 
 # The default limits per user; all other limits are raised.
 COMMANDS = {
@@ -88,7 +89,7 @@ def paced(load: Load, writers: list[Writer], count: int, step: Callable[[], None
 
 
 if __name__ == "__main__":
-    limits, options = {**LIMITS, **COMMANDS}, {"pairs": 10, "messages": 100}
+    limits, options = {**RAISED_LIMITS, **COMMANDS}, {"pairs": 10, "messages": 100}
     main(
         Bench("fairness: others beside a flooder", run, lambda options: 2 * options.messages + 10, [], options, limits)
     )

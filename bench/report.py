@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench.processes import pin, raise_file_limit
-from bench.servers import LIMITS, Chatd, Server, SocketIO, settle
+from bench.servers import Chatd, Server, SocketIO, settle
+from chatd.bench.own_server import RAISED_LIMITS
 
 Figures = dict[str, float]
 err = Console(stderr=True)
@@ -38,7 +39,7 @@ class Bench:
     options: dict[str, int] = field(default_factory=dict)
     # Options without a value, with their help.
     flags: dict[str, str] = field(default_factory=dict)
-    limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
+    limits: Mapping[str, float] = field(default_factory=lambda: RAISED_LIMITS)
 
 
 def main(bench: Bench) -> None:

@@ -18,21 +18,11 @@ import msgspec
 
 from bench.processes import Cpu, cpu_of, end, family, pin, resident
 from bench.wire import KEY, Peer
+from chatd.bench.own_server import RAISED_LIMITS
 
 HERE = Path(__file__).parent
 SECRET = "0123456789abcdef0123456789abcdef"
 TEXT = "x" * 100
-LIMITS = {
-    "COMMANDS_PER_SECOND": 1e9,
-    "COMMANDS_BURST": 10**9,
-    "USER_COMMANDS_PER_SECOND": 1e9,
-    "USER_COMMANDS_BURST": 10**9,
-    "CONNECTIONS_PER_ADDRESS": 10**6,
-    "PENDING_PER_ADDRESS": 10**6,
-    "PENDING_HANDSHAKES": 10**6,
-    "ACCEPTS_PER_SECOND": 10**6,
-    "ACCEPTS_PER_ADDRESS": 10**6,
-}
 
 
 def token(user: str) -> str:
@@ -63,7 +53,7 @@ class Chatd:
     name = "chatd"
     ack, new, typing = b"message.ack", b"message.new", b"typing.start"
 
-    def __init__(self, limits: Mapping[str, float] = LIMITS) -> None:
+    def __init__(self, limits: Mapping[str, float] = RAISED_LIMITS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
         environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET}

@@ -59,7 +59,7 @@ class SessionDeps:
 
 
 class Call:
-    """A command of a session, with its context. See `fast_path.Call`."""
+    """A command of a session, with its context. See `frame_rules.Call`."""
 
     __slots__ = ("_session", "at_once", "command", "ctx", "row")
 
