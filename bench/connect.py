@@ -36,7 +36,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     count = len(users)
     return {
         "server us per connect": used.total / count * 1e6,
-        "kernel share %": used.kernel / used.total * 100,
+        "kernel share %": used.kernel_percent,
         "KB per idle session": kept / count / 1024,
         **percentiles(times),
     }

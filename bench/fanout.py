@@ -47,7 +47,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     count = options.messages * len(others)
     return {
         "server us per delivery": used.total / count * 1e6,
-        "kernel share %": used.kernel / used.total * 100,
+        "kernel share %": used.kernel_percent,
         **percentiles(times),
     }
 

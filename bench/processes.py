@@ -22,6 +22,11 @@ class Cpu:
     def since(self, earlier: "Cpu") -> "Cpu":
         return Cpu(self.total - earlier.total, self.kernel - earlier.kernel)
 
+    @property
+    def kernel_percent(self) -> float:
+        """0 where less than a tick of the clock was used."""
+        return self.kernel / self.total * 100 if self.total else 0.0
+
 
 def cpu_of(pids: Iterable[int]) -> Cpu:
     """CPU time of these processes and their threads, without child processes."""

@@ -66,7 +66,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
         "server us": used.total / count * 1e6,
         "Postgres us": stored.total / count * 1e6,
         "server + Postgres us": both / count * 1e6,
-        "kernel share %": used.kernel / used.total * 100,
+        "kernel share %": used.kernel_percent,
         **percentiles(times),
     }
 

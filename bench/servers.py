@@ -51,7 +51,7 @@ class Chatd:
     """
 
     name = "chatd"
-    ack, new, typing = b"message.ack", b"message.new", b"typing.start"
+    ack, new, typing = b"message.ack", b"message.new", b"typing.st"
 
     def __init__(self, limits: Mapping[str, float] = RAISED_LIMITS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
@@ -100,8 +100,10 @@ class Chatd:
         body = {"t": "message.send", "conversation": room, "client_id": client_id, "text": TEXT}
         return msgspec.msgpack.encode([1, body])
 
-    def type_in(self, room: str, *, unanswered: bool) -> bytes:
-        return msgspec.msgpack.encode([0 if unanswered else 1, {"t": "typing.start", "conversation": room}])
+    def type_in(self, room: str, *, on: bool = True, unanswered: bool = False) -> bytes:
+        """Start or stop typing: a repetition of either would not be sent on."""
+        kind = "typing.start" if on else "typing.stop"
+        return msgspec.msgpack.encode([0 if unanswered else 1, {"t": kind, "conversation": room}])
 
     def cpu(self) -> Cpu:
         return cpu_of([self.pid])
@@ -156,7 +158,7 @@ class SocketIO:
         body = {"room": room, "client_id": client_id, "text": TEXT}
         return b"421" + json.dumps(["message" if stored else "broadcast", body], separators=(",", ":")).encode()
 
-    def type_in(self, room: str, *, unanswered: bool) -> bytes:
+    def type_in(self, room: str, *, on: bool = True, unanswered: bool = False) -> bytes:
         """The events of Socket.IO have no answer."""
         return f'42["typing","{room}"]'.encode()
 

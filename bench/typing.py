@@ -7,6 +7,7 @@ python -m bench.typing --members 50    # one typist who repeats `typing.start` i
 
 import argparse
 from collections.abc import Callable
+from itertools import cycle
 from uuid import uuid4
 
 from bench.report import Bench, Figures, Goal, main
@@ -18,11 +19,11 @@ ANSWER = b"\x92\x01"
 
 
 class Typist:
-    """A client that sends the next typing event when the partner has received the last."""
+    """A client that starts and stops typing in turns, each time when the partner has received the last event."""
 
-    def __init__(self, server: Server, peer: Peer, partner: Peer, payload: bytes) -> None:
+    def __init__(self, server: Server, peer: Peer, partner: Peer, room: str, *, unanswered: bool) -> None:
         self.server, self.peer = server, peer
-        self.payload = payload
+        self.payloads = cycle([server.type_in(room, on=on, unanswered=unanswered) for on in (True, False)])
         self.told = self.left = 0
         partner.on_message = self.on_message
 
@@ -32,7 +33,7 @@ class Typist:
 
     def send(self) -> None:
         self.left -= 1
-        self.peer.send(self.payload)
+        self.peer.send(next(self.payloads))
 
     def on_message(self, payload: bytes) -> None:
         if self.server.typing in payload:
@@ -88,7 +89,7 @@ def run_group(server: Server, options: argparse.Namespace, step: Callable[[], No
         peer.close()
     return {
         "server us per repetition": used.total / count * 1e6,
-        "kernel share %": used.kernel / used.total * 100,
+        "kernel share %": used.kernel_percent,
         "deliveries per repetition": delivered / count,
     }
 
@@ -107,8 +108,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
         people = [(user, server.connect(user)) for user in (str(uuid4()), str(uuid4()))]
         peers += [peer for _, peer in people]
         room = server.room(people)
-        payload = server.type_in(room, unanswered=options.unanswered)
-        typists.append(Typist(server, people[0][1], people[1][1], payload))
+        typists.append(Typist(server, people[0][1], people[1][1], room, unanswered=options.unanswered))
     load = Load(peers)
     exchange(load, typists, 10)
     before = server.cpu()
@@ -119,7 +119,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     for peer in peers:
         peer.close()
     count = len(typists) * (options.events // 10) * 10
-    return {"server us per event": used.total / count * 1e6, "kernel share %": used.kernel / used.total * 100}
+    return {"server us per event": used.total / count * 1e6, "kernel share %": used.kernel_percent}
 
 
 def exchange(load: Load, typists: list[Typist], count: int) -> None:
