@@ -1561,7 +1561,7 @@ export interface TransferConversation {
   user: string;
 }
 
-/** Show the other members that the requester is typing. Repeat it every 3 to 4 seconds. */
+/** Show the other members that the requester is typing. Repeat it every 3 to 5 seconds. */
 export interface TypingStart {
   t: "typing.start";
   conversation: string;

@@ -36,7 +36,7 @@ SQL = queries.load("conversations/typing")
 
 
 class TypingStart(Command, tag="typing.start"):
-    """Show the other members that the requester is typing. Repeat it every 3 to 4 seconds.
+    """Show the other members that the requester is typing. Repeat it every 3 to 5 seconds.
 
     In large groups it has no effect, nor within 2 seconds after the last one of the same session that was sent.
     """
