@@ -201,9 +201,13 @@ class TypingSessions:
         conversations = self._typing.get(session)
         if conversations is not None:
             conversations.pop(conversation, None)
+            if not conversations:
+                del self._typing[session]
 
     def on_sent(self, signal: EventSent) -> None:
         """Forget a user whose indicator ends by this event, with all sessions."""
+        if not self._typing:
+            return
         tenant, conversation, event = signal.tenant, signal.conversation, signal.event
         if isinstance(event, MessageNew):
             self._end_shown(tenant, conversation, event.message.sender)
