@@ -17,9 +17,9 @@ from itertools import islice
 
 from msgspec import Struct
 
-from chatd.conversations.messages.text_folding import APOSTROPHES
 from chatd.core.emoji import SHORT
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
+from chatd.filters.text_folding import APOSTROPHES
 
 MAX_TOKENS = 4000
 MAX_TOKEN_LENGTH = 64

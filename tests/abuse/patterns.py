@@ -20,8 +20,8 @@ from re import _parser as sre  # type: ignore[attr-defined]
 from typing import Any
 
 import chatd
-from chatd.conversations.messages.link_filter import pattern_like
-from chatd.conversations.messages.word_filter import pattern_of
+from chatd.filters.link_filter import pattern_like
+from chatd.filters.word_filter import pattern_of
 
 CALLS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 # Expressions for patterns that are known only at run time, and samples of them.

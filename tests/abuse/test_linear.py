@@ -11,15 +11,15 @@ import pytest
 import trio
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from chatd.conversations.messages import link_filter, text_folding
-from chatd.conversations.messages.link_filter import LinkFilter
-from chatd.conversations.messages.word_filter import WordFilter
 from chatd.core.addresses import bucket, can_be_encoded, client_address, name_of, parse_networks
 from chatd.core.emoji import is_emoji
 from chatd.core.errors import Refused
 from chatd.core.rate_limit import TokenBucket
 from chatd.core.slices import Sliced
 from chatd.core.turns import TURN_S
+from chatd.filters import link_filter, text_folding
+from chatd.filters.link_filter import LinkFilter
+from chatd.filters.word_filter import WordFilter
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head

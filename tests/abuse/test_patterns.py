@@ -58,6 +58,6 @@ def test_every_pattern_is_collected() -> None:
         "chatd.gateway.handshake",
         "chatd.core.settings",
         "chatd.wire.base",
-        "chatd.conversations.messages.word_filter",
+        "chatd.filters.word_filter",
         "chatd.moderation.settings",
     }

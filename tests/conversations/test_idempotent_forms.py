@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from chatd.app.command_texts import FORMS
 from chatd.cli import printing
-from chatd.conversations.messages import link_filter, text_folding
 from chatd.core import emoji, log, settings, text_forms
+from chatd.filters import link_filter, text_folding
 from chatd.search import tokenizer
 from chatd.uploads import file_names
 

@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatd.app.command_texts import key_form
-from chatd.conversations.messages.text_folding import APOSTROPHES, fold
-from chatd.conversations.messages.word_filter import WordFilter
 from chatd.core.emoji import canonical, is_emoji
 from chatd.core.text_forms import name_form, prose_form
+from chatd.filters.text_folding import APOSTROPHES, fold
+from chatd.filters.word_filter import WordFilter
 from chatd.search.tokenizer import highlights, term_of, tokens
 
 VS16 = "\ufe0f"

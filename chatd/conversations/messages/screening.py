@@ -16,9 +16,7 @@ from msgspec.structs import replace
 
 from chatd.app.context import Ctx
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.link_filter import LinkFilter
 from chatd.conversations.messages.moderation_hook import Hook, Question, check_settings, open_hook
-from chatd.conversations.messages.word_filter import WordFilter
 from chatd.conversations.settings import FilterSettings, HookSettings
 from chatd.core.config import Config
 from chatd.core.errors import OperatorError, Refused
@@ -26,6 +24,8 @@ from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
+from chatd.filters.link_filter import LinkFilter
+from chatd.filters.word_filter import WordFilter
 
 SQL = queries.load("conversations/screening")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.conversations.messages.link_filter import MAX_HOSTS, READABLE, LinkFilter, canonical_host, hosts, hosts_in
+from chatd.filters.link_filter import MAX_HOSTS, READABLE, LinkFilter, canonical_host, hosts, hosts_in
 
 NONE, GOOD, NOT_EVIL = (
     LinkFilter([]),

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from chatd.conversations.messages.text_folding import UNSPACED, Folded, fold, fold_loosely
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
+from chatd.filters.text_folding import UNSPACED, Folded, fold, fold_loosely
 
 MAX_WORD_LENGTH = 100
 # Characters within a word of a spaced script: letters, digits, and the vowel signs of India, which Python does not

@@ -12,9 +12,9 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote
 
-from chatd.conversations.messages.text_folding import UNSPACED, Table
-from chatd.conversations.messages.word_filter import as_pattern
 from chatd.core.slices import Sliced, finish
+from chatd.filters.text_folding import UNSPACED, Table
+from chatd.filters.word_filter import as_pattern
 
 # Without a scheme, only a name with a known ending is a link: a country, or one of these. Clients that show links do
 # the same.

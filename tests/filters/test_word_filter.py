@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.conversations.messages.text_folding import LOOSE, MAX_KNOWN
-from chatd.conversations.messages.word_filter import MAX_WORD_LENGTH, WordFilter
+from chatd.filters.text_folding import LOOSE, MAX_KNOWN
+from chatd.filters.word_filter import MAX_WORD_LENGTH, WordFilter
 
 WORDS = [
     "ass",
