@@ -219,7 +219,7 @@ async def run(
 ) -> None:
     """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain.
 
-    Raises BadSecret, CannotServe, CannotScreen, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a
+    Raises BadSecret, CannotServe, InvalidFilters, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a
     text for the operator.
     """
     config = with_installation_secret(config, make=True)

@@ -11,6 +11,7 @@ from chatd.conversations.subsystem import CONVERSATIONS
 from chatd.core.setting_names import SettingNames
 from chatd.db import queries
 from chatd.db.migrations import Schema
+from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
@@ -20,7 +21,18 @@ from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
 from chatd.uploads.subsystem import UPLOADS
 
-SUBSYSTEMS = (ACCOUNTS, UPLOADS, CONVERSATIONS, MODERATION, PRESENCE, SEARCH, MATCHING, OPERATIONS, PRIVACY)
+SUBSYSTEMS = (
+    ACCOUNTS,
+    UPLOADS,
+    FILTERS,
+    CONVERSATIONS,
+    MODERATION,
+    PRESENCE,
+    SEARCH,
+    MATCHING,
+    OPERATIONS,
+    PRIVACY,
+)
 
 # Folders of the kernel that have tables.
 KERNEL = ("db", "app")

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.app.command_texts import TextFilters
 from chatd.app.context import Node
 from chatd.app.dispatch import CommandTimeout
 from chatd.app.jobs import Job
 from chatd.app.registry import Guard, GuardChecks
 from chatd.app.subsystem import Subsystem, background
-from chatd.conversations import checks, openapi
+from chatd.conversations import openapi
 from chatd.conversations.commands import (
     blocking,
     conversations,
@@ -35,34 +34,30 @@ from chatd.conversations.messages import (
     stars,
     typing,
 )
-from chatd.conversations.messages.screening import open_screening
 from chatd.conversations.metrics import METRICS
 from chatd.conversations.personal_data import PERSONAL_DATA
 from chatd.conversations.reconciliation import ConversationChecks
-from chatd.conversations.settings import SETTINGS, HookSettings, MessageLogSettings
+from chatd.conversations.settings import SETTINGS, MessageLogSettings
 from chatd.conversations.tables import TABLES
 from chatd.conversations.unread_counters import UnreadCounters
+from chatd.filters.settings import HookSettings
 from chatd.realtime.drain import NodeLeft
 
 
 @asynccontextmanager
 async def open_conversations(node: Node) -> AsyncIterator[None]:
-    """The log of messages, the filters and the moderation hook. Raises CannotScreen."""
+    """The log of messages, and what other services ask of conversations."""
     log_settings, hook = node.config.get(MessageLogSettings), node.config.get(HookSettings)
     screening_s = hook.timeout if hook.url else 0.0
     node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, log_settings.deadline) + screening_s)
     async with (
         open_message_log(node.db, log_settings, node.cluster.deliver_behind, node.health) as message_log,
-        open_screening(node.config, node.db, node.clock) as screening,
         background(node) as start,
     ):
         node.services.add(message_log)
         node.hub.subscriptions.gaps.use_commits(message_log.began)
         typing.open_typing(node)
         node.signals.on(NodeLeft, lambda _: message_log.flush())
-        if screening is not None:
-            node.services.add(screening)
-            node.services.add(TextFilters(screening.filter_of))
         checks = ConversationChecks(node.hub, node.db)
         node.cluster.reconciler.register(checks.check)
         node.cluster.reconciler.use_topics(checks)
@@ -77,7 +72,6 @@ CONVERSATIONS = Subsystem(
     about="conversations, members, messages, and the log that commits them (`conversations/log`)",
     settings=SETTINGS,
     tables=TABLES,
-    check_settings=checks.check_settings,
     commands=(
         *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
         *(sending, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),

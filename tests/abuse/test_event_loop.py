@@ -10,8 +10,8 @@ import trio
 from msgspec import inspect
 from msgspec.structs import replace
 
-from chatd.conversations.settings import FilterSettings
 from chatd.core.config import Config
+from chatd.filters.settings import FilterSettings
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command
 from chatd.wire.codec import tag_of

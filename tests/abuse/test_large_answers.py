@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from chatd.client import Refused
-from chatd.conversations.settings import FilterSettings
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.filters.settings import FilterSettings
 from chatd.wire.frames import BINARY, TEXT
 from tests.abuse.lag import Probe, probed
 from tests.abuse.test_event_loop import LIMIT_S, no_collections

@@ -71,7 +71,7 @@ def test_the_example_works_and_changes_what_the_checklist_says(tmp_path: Path) -
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         (copy / path).write_text(text)
     listed = copy / "chatd/subsystems.py"
-    text = re.sub(r"^(SUBSYSTEMS = \(.*)\)$", r"\1, NOTES)", listed.read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^(SUBSYSTEMS = \([^)]*)\)$", r"\1    NOTES,\n)", listed.read_text(), flags=re.MULTILINE)
     listed.write_text(
         text.replace("\nfrom chatd.operations", "\nfrom chatd.notes.subsystem import NOTES\nfrom chatd.operations")
     )

@@ -11,12 +11,12 @@ import pytest
 import trio
 import trio.testing
 
-from chatd.conversations.messages.moderation_hook import Question, open_hook
-from chatd.conversations.messages.screening import CannotScreen, check_screening
-from chatd.conversations.settings import FilterSettings, HookSettings
 from chatd.core.circuit_breaker import MAX_FAILURES, Circuit
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
+from chatd.filters.moderation_hook import Question, open_hook
+from chatd.filters.service import InvalidFilters, check_filters
+from chatd.filters.settings import FilterSettings, HookSettings
 from tests.outside import Answers, Asked, Outside, answer, outside
 from tests.support import NOBODY, Daemon, Person, covers, eventually, running
 
@@ -369,5 +369,5 @@ async def test_hook_on_a_private_address_requires_allow_private(config: Config) 
     Config().using_named(FilterSettings, {"acme": FilterSettings(links="listed", link_hosts=["a b"])}),
 ])  # fmt: skip
 async def test_invalid_filter_settings_are_rejected(settings: Config) -> None:
-    with pytest.raises(CannotScreen):
-        check_screening(settings)
+    with pytest.raises(InvalidFilters):
+        check_filters(settings)

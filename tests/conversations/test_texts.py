@@ -7,10 +7,10 @@ import pytest
 import trio
 
 from chatd.client import Refused, sign_up
-from chatd.conversations.settings import FilterSettings
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.text_forms import is_seen
+from chatd.filters.settings import FilterSettings
 from chatd.matching.settings import MatchSettings
 from tests.conversations.test_groups import group
 from tests.files import PDF, stored, upload

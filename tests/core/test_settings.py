@@ -9,13 +9,13 @@ import pytest
 from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.cli.check import faults
 from chatd.cli.common import ensure_secrets
-from chatd.conversations.settings import FilterSettings
 from chatd.core.config import Config, Limits, NamedSettings, Settings
 from chatd.core.errors import OperatorError
 from chatd.core.setting_names import SettingNames, variable_of
 from chatd.core.settings import ConfigError, Loaded, effective
 from chatd.core.settings import load as load_settings
 from chatd.core.template import template, toml
+from chatd.filters.settings import FilterSettings
 from chatd.subsystems import setting_names
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -16,7 +16,7 @@ from chatd.conversations.events import MessageNew
 from chatd.conversations.log.effects import Append
 from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
-from chatd.conversations.messages.screening import Screening, screen
+from chatd.conversations.messages.screening import screen
 from chatd.conversations.read_model import message_of, page_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
@@ -25,6 +25,7 @@ from chatd.core.ids import NIL, uuid7
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.jsonb import to_jsonb
+from chatd.filters.service import Filters
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq
 from chatd.wire.reference import examples
 from chatd.wire.texts import MESSAGE
@@ -113,7 +114,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         if not await is_known(ctx, out.client_id):
             raise
         content = Content(out.text, [], out.meta, everybody=out.everybody)
-    if ctx.node.services.find(Screening) is not None:
+    if ctx.node.services.find(Filters) is not None:
         screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
         )

@@ -16,12 +16,12 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from chatd.conversations.settings import HookSettings
 from chatd.core.circuit_breaker import Circuit
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.core.secrets import MIN_SECRET_BYTES
 from chatd.db.http_client import Outbound, OutboundError, check_url, open_outbound
+from chatd.filters.settings import HookSettings
 
 MAX_REASON_LENGTH = 200
 
