@@ -29,6 +29,7 @@ from chatd.conversations.messages import (
     pins,
     reactions,
     receipts,
+    scheduler,
     scheduling,
     sending,
     stars,
@@ -79,7 +80,7 @@ CONVERSATIONS = Subsystem(
     shapes=SHAPES,
     conditions=openapi.CONDITIONS,
     jobs=(
-        Job("scheduled messages", scheduling.send_due, 1),
+        Job("scheduled messages", scheduler.send_due, 1),
         Job("disappearing messages", deletion.delete_expired, 2),
         Job("retention", deletion.delete_aged, 60),
     ),

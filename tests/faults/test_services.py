@@ -215,7 +215,7 @@ UNGUARDED = {
     "chatd/operations/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
     "chatd/matching/disconnects.py": {"self._try"},
-    "chatd/conversations/messages/scheduling.py": {"send_one"},
+    "chatd/conversations/messages/scheduler.py": {"send_one"},
     "chatd/matching/pool_owner.py": {"self._remove_unclaimed"},
     "chatd/matching/pairing.py": {"self._carry_out_all"},
     "chatd/presence/service.py": {"self._remove_expired"},

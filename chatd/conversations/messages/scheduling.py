@@ -1,35 +1,26 @@
-"""Scheduled messages: planning them, and sending them at their time.
+"""Scheduled messages: planning them, and changing and cancelling them. `scheduler.py` sends them at their time."""
 
-A node takes a few due messages for 20 seconds, sends them as any other message, and removes them. If the node dies in
-between, another node takes them afterwards and sends them with the same client_id: a committed message is recognized by
-it and not sent twice.
-"""
-
-from contextlib import suppress
 from typing import Annotated, Any
 
-import trio
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from msgspec.structs import replace
 
-from chatd.app.context import Ctx, Node, system_context
-from chatd.app.effects import Effects, Reply, ToUser, deliver
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
-from chatd.conversations.messages.sending import MessageInput, MessageText, check, prepare
+from chatd.conversations.messages.sending import MessageInput, MessageText, check
 from chatd.conversations.read_model import page_of
 from chatd.conversations.settings import MessageSettings
-from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
-from chatd.wire.connection_events import ScheduleFailed, SessionBehind
+from chatd.wire.connection_events import SessionBehind
 from chatd.wire.times import TIME
 
-LOG = log.get(__name__)
 SQL = queries.load("conversations/scheduling")
 MAX_AHEAD_MS = 366 * 86_400_000
 At = Annotated[
@@ -120,6 +111,25 @@ async def insert_scheduled(tx: Tx, ctx: Ctx, cmd: ScheduleMessage) -> Row:
 def uploads_of(out: MessageInput) -> list[str]:
     """The uploads it names: they are in use until it is sent."""
     return [one.upload for one in out.attachments if one.upload is not None]
+
+
+def to_body(out: MessageInput) -> Json:
+    """The stored form of a message."""
+    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody")
+    return {name: getattr(out, name) for name in names}
+
+
+def to_input(conversation: str, client_id: str, body: Json) -> MessageInput:
+    """The message of a stored form. Raises ValidationError."""
+    return convert({"conversation": conversation, "client_id": client_id, **body}, MessageInput)
+
+
+def to_input_or_empty(conversation: str, client_id: str, body: Any) -> MessageInput:
+    """As `to_input`; a form that other programs have stored and that cannot be read gives an empty message."""
+    try:
+        return to_input(conversation, client_id, body)
+    except (ValidationError, TypeError):
+        return MessageInput(conversation=conversation, client_id=client_id)
 
 
 class ScheduledMessage(Struct, kw_only=True, frozen=True):
@@ -237,68 +247,3 @@ async def update_scheduled(tx: Tx, ctx: Ctx, id_: str, body: Json, at: int) -> R
     await lock_scheduled(tx, ctx, id_)
     await tx.run(SQL.edit, ctx.tenant, ctx.user, id_, body, at)
     return await lock_scheduled(tx, ctx, id_)
-
-
-# --- sending due messages
-ROUND_SIZE = 50
-# How long a node has for the messages it has taken, and when a message is retried whose outcome is unknown.
-LEASE_MS, RETRY_MS = 20_000, 5_000
-
-
-def to_body(out: MessageInput) -> Json:
-    """The stored form of a message."""
-    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody")
-    return {name: getattr(out, name) for name in names}
-
-
-def to_input(conversation: str, client_id: str, body: Json) -> MessageInput:
-    """The message of a stored form. Raises ValidationError."""
-    return convert({"conversation": conversation, "client_id": client_id, **body}, MessageInput)
-
-
-def to_input_or_empty(conversation: str, client_id: str, body: Any) -> MessageInput:
-    """As `to_input`; a form that other programs have stored and that cannot be read gives an empty message."""
-    try:
-        return to_input(conversation, client_id, body)
-    except (ValidationError, TypeError):
-        return MessageInput(conversation=conversation, client_id=client_id)
-
-
-async def send_due(node: Node) -> bool:
-    """Send due messages, all at once. Whether there may be more."""
-    rows = await node.db.all(SQL.claim_due, LEASE_MS, ROUND_SIZE)
-    async with trio.open_nursery() as nursery:
-        for row in rows:
-            nursery.start_soon(send_one, node, row)
-    return len(rows) == ROUND_SIZE
-
-
-async def send_one(node: Node, row: Row) -> None:
-    """If the database is unavailable, the message is taken again after the lease."""
-    with suppress(Refused):
-        await send_scheduled(node, row)
-
-
-async def send_scheduled(node: Node, row: Row) -> None:
-    ctx = system_context(node, row["tenant"], row["sender"])
-    try:
-        if row["banned"]:
-            raise Refused("banned")
-        await deliver(ctx, [await prepare(ctx, to_input(row["conversation"], row["client_id"], row["body"]))])
-    except Refused as refused:
-        if refused.row.retryable:
-            await node.db.run(SQL.retry_later, row["tenant"], row["id"], RETRY_MS)
-        else:
-            await mark_failed(node, row, refused.code)
-    except Exception:
-        LOG.exception("a scheduled message could not be sent", extra={"scheduled": row["id"]})
-        await mark_failed(node, row, "internal")
-    else:
-        await node.db.run(SQL.delete_sent, row["tenant"], row["id"])
-
-
-async def mark_failed(node: Node, row: Row, code: str) -> None:
-    """Store the refusal for the list of the author, and send it to them."""
-    if await node.db.value(SQL.mark_failed, row["tenant"], row["id"], code) is not None:
-        event = ScheduleFailed(id=row["id"], conversation=row["conversation"], client_id=row["client_id"], code=code)
-        await deliver(system_context(node, row["tenant"], row["sender"]), [ToUser(row["sender"], event)])
