@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -55,6 +57,52 @@ def test_subsystems_are_opened_from_the_lowest_layer_up() -> None:
     height = {name.strip(): -at for at, layer in enumerate(layers) for name in layer.split("|")}
     heights = [height[subsystem.name] for subsystem in SUBSYSTEMS if subsystem.name in height]
     assert heights == sorted(heights)
+
+
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+# Per cent of the lines of chatd. A larger folder has parts that are a subsystem of their own.
+MAX_FOLDER_PERCENT = 18
+
+
+def imported_modules(text: str) -> set[str]:
+    """The modules of chatd that a module imports, anywhere and for any reason: also below `if TYPE_CHECKING`."""
+    found = set()
+    for node in ast.walk(parsed(text)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(MODULES)
+
+
+def circle_in(imports: Mapping[str, set[str]]) -> list[str]:
+    """Modules each of which imports the one before it, from one module back to it; empty if there are none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle_in({name: imported_modules(path.read_text()) for name, path in MODULES.items()}) == []
+
+
+def test_circles_are_found() -> None:
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+    text = "if TYPE_CHECKING:\n    from chatd.core import log\n    from chatd.core.errors import Refused\n"
+    assert imported_modules(text) == {"chatd.core", "chatd.core.log", "chatd.core.errors"}
+    assert imported_modules("def late():\n    import chatd.daemon\n") == {"chatd.daemon"}
+
+
+def test_no_folder_has_too_much_of_the_code() -> None:
+    written = [path for path in SOURCES if path != ROOT / "chatd" / "client" / "types.py"]
+    lines = Counter[str]()
+    for path in written:
+        lines[path.relative_to(ROOT / "chatd").parts[0]] += path.read_text().count("\n")
+    (folder, largest), *_ = lines.most_common(1)
+    assert largest / lines.total() * 100 <= MAX_FOLDER_PERCENT, folder
 
 
 def test_no_file_is_long_without_a_reason() -> None:

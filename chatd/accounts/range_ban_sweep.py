@@ -9,8 +9,7 @@ from contextlib import suppress
 import trio
 
 from chatd.accounts.bans import address_hashes
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -33,8 +32,8 @@ class CloseRange(ControlMessage, array_like=True, tag="close-range"):
     hash: bytes
     at: int
 
-    async def apply(self, cluster: Cluster) -> None:
-        await cluster.services.get(RangeBans).close(self.tenant, self.hash, self.at)
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.services.get(RangeBans).close(self.tenant, self.hash, self.at)
 
 
 class RangeBans:

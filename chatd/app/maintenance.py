@@ -7,8 +7,7 @@ from msgspec import UNSET, Struct
 
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.cluster.signals import Resync
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -30,8 +29,8 @@ class MaintenanceSwitched(Struct, frozen=True):
 class MaintenanceChanged(ControlMessage, array_like=True, tag="maintenance"):
     """Read from Postgres whether the cluster is under maintenance."""
 
-    async def apply(self, cluster: Cluster) -> None:
-        await cluster.services.get(Maintenance).refresh()
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.services.get(Maintenance).refresh()
 
 
 class Maintenance:

@@ -47,7 +47,7 @@ class Cluster:
         self._bus = bus
         self._decode = control_messages.decoder(packages).decode
         self.services = services or Services()
-        self.lookup = ClusterLookup(self)
+        self.lookup = self.services.add(ClusterLookup(hub, bus))
         self.reconciler = Reconciler(hub, db, bus.times)
         self.resync = self.reconciler.resync
 
@@ -135,8 +135,7 @@ class Cluster:
 
     def publish(self, message: ControlMessage) -> None:
         """Send a control message to all other nodes."""
-        if not self._bus.is_single_node:
-            self._bus.publish(control_messages.encode(message))
+        control_messages.publish(self._bus, message)
 
     async def broadcast(self, message: ControlMessage) -> None:
         """Apply a control message on all nodes, this one included."""

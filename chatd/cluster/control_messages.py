@@ -4,20 +4,36 @@ Encoded as arrays, because most are not for any user of the receiving node.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Union
+from typing import Protocol, Union
 
 from msgspec import Raw, Struct, msgpack
 
+from chatd.cluster.bus import Bus
+from chatd.cluster.reconciler import Reconciler
 from chatd.cluster.signals import UserBanned
 from chatd.core import log
+from chatd.core.services import Services
 from chatd.realtime.drain import Drain
+from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, ForwardedEvent
 from chatd.wire.base import declared_below
 
-if TYPE_CHECKING:
-    from chatd.cluster.cluster import Cluster
-
 LOG = log.get(__name__)
+
+
+class Receiver(Protocol):
+    """What a control message may change on the node that receives it: `Cluster`."""
+
+    hub: Hub
+    reconciler: Reconciler
+    services: Services
+
+    @property
+    def name(self) -> str:
+        """The name of the node."""
+
+    def publish(self, message: "ControlMessage") -> None:
+        """Send a control message to all other nodes."""
 
 
 class ControlMessage(Struct, tag_field="t"):
@@ -25,7 +41,7 @@ class ControlMessage(Struct, tag_field="t"):
     changes.
     """
 
-    async def apply(self, cluster: "Cluster") -> None:
+    async def apply(self, receiver: Receiver) -> None:
         """Carry it out on this node. Raises NotOpen if a service that it needs is not open."""
         raise NotImplementedError
 
@@ -44,8 +60,8 @@ class DeliverToConversation(ControlMessage, array_like=True, tag="event"):
     event: Raw
     leaving: Sequence[str] = ()
 
-    async def apply(self, cluster: "Cluster") -> None:
-        hub = cluster.hub
+    async def apply(self, receiver: Receiver) -> None:
+        hub = receiver.hub
         on_delivered = (
             hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev)
             if self.leaving
@@ -62,8 +78,8 @@ class DeliverBehind(ControlMessage, array_like=True, tag="behind"):
     conversation: str
     rev: int
 
-    async def apply(self, cluster: "Cluster") -> None:
-        await cluster.hub.subscriptions.report_gap(self.tenant, self.conversation, self.rev)
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.hub.subscriptions.report_gap(self.tenant, self.conversation, self.rev)
 
 
 class DeliverToUser(ControlMessage, array_like=True, tag="user"):
@@ -74,8 +90,8 @@ class DeliverToUser(ControlMessage, array_like=True, tag="user"):
     exclude_session: str | None
     event: Raw
 
-    async def apply(self, cluster: "Cluster") -> None:
-        await cluster.hub.deliver_to_user(
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.hub.deliver_to_user(
             self.tenant, self.user, Delivery(ForwardedEvent(self.event), exclude_session=self.exclude_session)
         )
 
@@ -89,11 +105,11 @@ class SubscribeUsers(ControlMessage, array_like=True, tag="join"):
     rev: int
     is_new_member: bool = False
 
-    async def apply(self, cluster: "Cluster") -> None:
+    async def apply(self, receiver: Receiver) -> None:
         """Look up a membership that is older than the last delivered event: it may have ended since."""
-        hub = cluster.hub
+        hub = receiver.hub
         if self.is_new_member and (hub.subscriptions.rev_of(self.tenant, self.conversation) or 0) > self.rev:
-            cluster.reconciler.mark_suspect(self.tenant, self.conversation)
+            receiver.reconciler.mark_suspect(self.tenant, self.conversation)
         hub.memberships.add(self.tenant, self.conversation, self.users, self.rev, is_new_member=self.is_new_member)
 
 
@@ -104,8 +120,8 @@ class UnsubscribeUsers(ControlMessage, array_like=True, tag="part"):
     conversation: str
     users: list[str]
 
-    async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.memberships.remove(self.tenant, self.conversation, self.users)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.hub.memberships.remove(self.tenant, self.conversation, self.users)
 
 
 class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
@@ -115,8 +131,8 @@ class SuppressTyping(ControlMessage, array_like=True, tag="hush"):
     conversation: str
     on: bool
 
-    async def apply(self, cluster: "Cluster") -> None:
-        cluster.hub.memberships.suppress_ephemeral(self.tenant, self.conversation, self.on)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.hub.memberships.suppress_ephemeral(self.tenant, self.conversation, self.on)
 
 
 class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):
@@ -125,8 +141,8 @@ class RecheckConversation(ControlMessage, array_like=True, tag="doubt"):
     tenant: str
     conversation: str
 
-    async def apply(self, cluster: "Cluster") -> None:
-        cluster.reconciler.mark_suspect(self.tenant, self.conversation)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.reconciler.mark_suspect(self.tenant, self.conversation)
 
 
 class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
@@ -140,12 +156,12 @@ class CloseUserSessions(ControlMessage, array_like=True, tag="close"):
     credential: str | None
     at: int = 0
 
-    async def apply(self, cluster: "Cluster") -> None:
+    async def apply(self, receiver: Receiver) -> None:
         names = {"close": self.close, "tenant": self.tenant, "user": self.user, "credential": self.credential}
         LOG.info("sessions of a user are closed", extra=names)
         if self.close == "banned":
-            cluster.hub.signals.send_sync(UserBanned(self.tenant, self.user))
-        cluster.hub.close_sessions(self.tenant, self.user, self.close, credential=self.credential, at=self.at)
+            receiver.hub.signals.send_sync(UserBanned(self.tenant, self.user))
+        receiver.hub.close_sessions(self.tenant, self.user, self.close, credential=self.credential, at=self.at)
 
 
 class StartDrain(ControlMessage, array_like=True, tag="drain"):
@@ -158,12 +174,18 @@ class StartDrain(ControlMessage, array_like=True, tag="drain"):
     over: float
     by: str = ""
 
-    async def apply(self, cluster: "Cluster") -> None:
-        if self.node in ("", cluster.name):
-            cluster.services.get(Drain).ask(self.over, self.by or "an operator")
+    async def apply(self, receiver: Receiver) -> None:
+        if self.node in ("", receiver.name):
+            receiver.services.get(Drain).ask(self.over, self.by or "an operator")
 
 
 encode = msgpack.Encoder().encode
+
+
+def publish(bus: Bus, message: ControlMessage) -> None:
+    """Send a control message to all other nodes, if there are any."""
+    if not bus.is_single_node:
+        bus.publish(encode(message))
 
 
 def declared(packages: Iterable[str] = ("chatd",)) -> list[type[ControlMessage]]:

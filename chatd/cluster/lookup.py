@@ -1,16 +1,14 @@
 """Asks all nodes where users are connected."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import trio
 
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.bus import Bus
+from chatd.cluster.control_messages import ControlMessage, Receiver, publish
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
-
-if TYPE_CHECKING:
-    from chatd.cluster.cluster import Cluster
+from chatd.realtime.hub import Hub
 
 # Time that the other nodes have to answer.
 FIND_TIMEOUT_S = 1.5
@@ -24,9 +22,9 @@ class FindUser(ControlMessage, array_like=True, tag="seek"):
     user: str
     asker: str
 
-    async def apply(self, cluster: "Cluster") -> None:
-        if cluster.hub.connections.count(self.tenant, self.user):
-            cluster.publish(UserFound(self.tenant, self.user, self.asker))
+    async def apply(self, receiver: Receiver) -> None:
+        if receiver.hub.connections.count(self.tenant, self.user):
+            receiver.publish(UserFound(self.tenant, self.user, self.asker))
 
 
 class UserFound(ControlMessage, array_like=True, tag="seen"):
@@ -36,9 +34,9 @@ class UserFound(ControlMessage, array_like=True, tag="seen"):
     user: str
     asker: str
 
-    async def apply(self, cluster: "Cluster") -> None:
-        if self.asker == cluster.name:
-            cluster.lookup.note_found((self.tenant, self.user))
+    async def apply(self, receiver: Receiver) -> None:
+        if self.asker == receiver.name:
+            receiver.services.get(ClusterLookup).note_found((self.tenant, self.user))
 
 
 class LocateUsers(ControlMessage, array_like=True, tag="who"):
@@ -48,9 +46,9 @@ class LocateUsers(ControlMessage, array_like=True, tag="who"):
     number: int
     users: list[tuple[str, str]]
 
-    async def apply(self, cluster: "Cluster") -> None:
-        here = [user for user in self.users if cluster.hub.connections.count(*user)]
-        cluster.publish(UsersLocated(self.asker, self.number, cluster.name, here))
+    async def apply(self, receiver: Receiver) -> None:
+        here = [user for user in self.users if receiver.hub.connections.count(*user)]
+        receiver.publish(UsersLocated(self.asker, self.number, receiver.name, here))
 
 
 class UsersLocated(ControlMessage, array_like=True, tag="these"):
@@ -61,9 +59,9 @@ class UsersLocated(ControlMessage, array_like=True, tag="these"):
     node: str
     users: list[tuple[str, str]]
 
-    async def apply(self, cluster: "Cluster") -> None:
-        if self.asker == cluster.name:
-            cluster.lookup.note_located(self)
+    async def apply(self, receiver: Receiver) -> None:
+        if self.asker == receiver.name:
+            receiver.services.get(ClusterLookup).note_located(self)
 
 
 class Inquiry:
@@ -80,22 +78,22 @@ class ClusterLookup:
     not.
     """
 
-    def __init__(self, cluster: "Cluster") -> None:
-        self._cluster = cluster
+    def __init__(self, hub: Hub, bus: Bus) -> None:
+        self._hub = hub
+        self._bus = bus
         self._sought: dict[UserKey, set[trio.Event]] = {}
         self._inquiries: dict[int, Inquiry] = {}
         self._number = 0
 
     async def is_connected(self, tenant: str, user: str) -> bool:
         """Whether the user is connected to this node or to one that answers in time."""
-        cluster = self._cluster
-        if cluster.hub.connections.count(tenant, user):
+        if self._hub.connections.count(tenant, user):
             return True
-        if cluster.is_single_node:
+        if self._bus.is_single_node:
             return False
         found, waiting = trio.Event(), self._sought.setdefault((tenant, user), set())
         waiting.add(found)
-        cluster.publish(FindUser(tenant, user, cluster.name))
+        publish(self._bus, FindUser(tenant, user, self._bus.name))
         try:
             with trio.move_on_after(FIND_TIMEOUT_S):
                 await found.wait()
@@ -115,12 +113,11 @@ class ClusterLookup:
         Raises Refused: `unavailable` if a node has not answered, or if the bus fails or has just recovered: then a
         silent node may still be alive.
         """
-        cluster = self._cluster
-        nodes = set(cluster.peers(cluster.times.silence_s))
-        inquiry = Inquiry(nodes, {user for user in users if not cluster.hub.connections.count(*user)})
+        nodes = set(self._bus.peers(self._bus.times.silence_s))
+        inquiry = Inquiry(nodes, {user for user in users if not self._hub.connections.count(*user)})
         if inquiry.users and inquiry.nodes:
             await self._ask(inquiry)
-        if inquiry.users and (inquiry.nodes or not cluster.bus.is_settled):
+        if inquiry.users and (inquiry.nodes or not self._bus.is_settled):
             raise Refused("unavailable", "some nodes did not answer")
         return [user for user in users if user in inquiry.users]
 
@@ -128,7 +125,7 @@ class ClusterLookup:
         self._number += 1
         number = self._number
         self._inquiries[number] = inquiry
-        self._cluster.publish(LocateUsers(self._cluster.name, number, list(inquiry.users)))
+        publish(self._bus, LocateUsers(self._bus.name, number, list(inquiry.users)))
         with trio.move_on_after(LOCATE_TIMEOUT_S):
             await inquiry.answered.wait()
         del self._inquiries[number]

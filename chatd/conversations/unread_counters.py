@@ -9,8 +9,7 @@ import trio
 from msgspec import UNSET, Struct
 from msgspec.structs import astuple, replace
 
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_of
 from chatd.core.errors import Refused
@@ -43,8 +42,8 @@ class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
     conversation: str
     but: str | None
 
-    async def apply(self, cluster: Cluster) -> None:
-        await cluster.services.get(UnreadCounters).add(self)
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.services.get(UnreadCounters).add(self)
 
 
 class UnreadCounters:

@@ -14,12 +14,12 @@ import trio
 from msgspec import Raw, msgpack
 
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Postgres
-from chatd.matching.control_messages import MatchAnnounced
 from chatd.realtime.hub import Hub
 from chatd.realtime.sessions import Delivery, ForwardedEvent
 from chatd.wire.base import Event
@@ -37,6 +37,23 @@ PREVIOUS_END_S = 0.5
 # Time after which the database is read for a user whose ticket led to a match that was not announced.
 ANNOUNCED_WITHIN_S = 1.0
 ENCODE = msgpack.Encoder().encode
+
+
+class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
+    """To all sessions of a user except `but`: this match has begun, or has ended. `event` is its body in msgpack.
+
+    A node whose user was sent it before does not send it again.
+    """
+
+    tenant: str
+    user: str
+    match: str
+    began: bool
+    but: str | None
+    event: Raw
+
+    async def apply(self, receiver: Receiver) -> None:
+        await receiver.services.get(Announcements).deliver(self)
 
 
 class Announcements:

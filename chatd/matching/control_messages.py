@@ -1,28 +1,66 @@
 """Control messages of matching. Each applies itself to the matching service of the node that receives it."""
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
-from msgspec import Raw
-
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
+from chatd.core.identity import UserKey
 from chatd.matching.criteria import Ticket, rebase_clock
-
-if TYPE_CHECKING:
-    from chatd.matching.service import MatchingService
+from chatd.matching.local_tickets import LocalTickets
 
 
-class Matching:
-    """The base of the matching service: the class by which control messages find it."""
+class Pool(Protocol):
+    """What control messages ask of `PoolOwner`."""
+
+    @property
+    def held(self) -> bool: ...
+
+    def submit(self, ticket: Ticket) -> None: ...
+
+    def remove(self, user: UserKey, reason: str) -> None: ...
+
+    def confirm(self, user: UserKey, match: str) -> bool | None: ...
+
+    def on_heartbeat(self, node: str, fence: int, queues: Sequence[tuple[str, str, int, int | None]]) -> None: ...
+
+    def log_end(self, match: str, reason: str) -> None: ...
+
+    def forget(self, users: Collection[UserKey]) -> None: ...
+
+
+class Matching(Protocol):
+    """What control messages ask of `MatchingService`, which is found by this class."""
+
+    clock: Callable[[], int]
+    tickets: LocalTickets
+
+    @property
+    def pool(self) -> Pool: ...
+
+    def ticket_of(self, user: UserKey) -> Ticket | None: ...
+
+    def adopt(self, ticket: Ticket) -> bool: ...
+
+    def park(self, ticket: Ticket) -> None: ...
+
+    def send_parked(self, ticket: Ticket) -> None: ...
+
+    def drop(self, user: UserKey, reason: str) -> bool: ...
+
+    def add_to_avoid(self, user: UserKey, other: str) -> None: ...
+
+    def close_tickets(self, closed: "TicketsClosed") -> None: ...
+
+    def resubmit_all(self) -> None: ...
 
 
 class MatchingMessage(ControlMessage):
     """A control message for the matching service."""
 
-    async def apply(self, cluster: Cluster) -> None:
-        await self.apply_to(cast("MatchingService", cluster.services.get(Matching)))
+    async def apply(self, receiver: Receiver) -> None:
+        self.apply_to(receiver.services.get(Matching))
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         raise NotImplementedError
 
 
@@ -34,7 +72,7 @@ class SubmitTicket(MatchingMessage, array_like=True, tag="find"):
     ticket: Ticket
     now: int = 0
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.tickets.remove_before(self.ticket)
         if matching.pool.held:
             matching.pool.submit(rebase_clock(self.ticket, self.now, matching.clock()))
@@ -47,7 +85,7 @@ class WithdrawTicket(MatchingMessage, array_like=True, tag="leave"):
     user: str
     reason: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.pool.remove((self.tenant, self.user), self.reason)
 
 
@@ -58,7 +96,7 @@ class DropTicket(MatchingMessage, array_like=True, tag="drop"):
     user: str
     reason: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.drop((self.tenant, self.user), self.reason)
 
 
@@ -69,7 +107,7 @@ class AvoidUser(MatchingMessage, array_like=True, tag="avoid"):
     user: str
     other: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.add_to_avoid((self.tenant, self.user), self.other)
 
 
@@ -79,7 +117,7 @@ class UserArrived(MatchingMessage, array_like=True, tag="here"):
     tenant: str
     user: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         ticket = matching.ticket_of((self.tenant, self.user))
         if ticket is not None:
             matching.send_parked(ticket)
@@ -91,7 +129,7 @@ class TicketParked(MatchingMessage, array_like=True, tag="held"):
     ticket: Ticket
     now: int = 0
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.adopt(rebase_clock(self.ticket, self.now, matching.clock()))
 
 
@@ -101,7 +139,7 @@ class TicketTransferred(MatchingMessage, array_like=True, tag="hand over"):
     ticket: Ticket
     now: int = 0
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         ticket = rebase_clock(self.ticket, self.now, matching.clock())
         if not matching.adopt(ticket):
             matching.park(ticket)
@@ -114,7 +152,7 @@ class ConfirmPair(MatchingMessage, array_like=True, tag="confirm"):
     user: str
     match: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         if matching.pool.held:
             matching.pool.confirm((self.tenant, self.user), self.match)
 
@@ -129,7 +167,7 @@ class PoolOwnerHeartbeat(MatchingMessage, array_like=True, tag="owner"):
     fence: int
     lines: list[tuple[str, str, int, int | None]]
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.pool.on_heartbeat(self.node, self.fence, self.lines)
 
 
@@ -144,32 +182,15 @@ class TicketsClosed(MatchingMessage, array_like=True, tag="tickets-closed"):
     tickets: list[str]
     match: str = ""
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.close_tickets(self)
 
 
 class TicketsWanted(MatchingMessage, array_like=True, tag="tickets-wanted"):
     """From the owner of the pool, after it dropped work: submit all tickets again."""
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.resubmit_all()
-
-
-class MatchAnnounced(MatchingMessage, array_like=True, tag="match-news"):
-    """To all sessions of a user except `but`: this match has begun, or has ended. `event` is its body in msgpack.
-
-    A node whose user was sent it before does not send it again.
-    """
-
-    tenant: str
-    user: str
-    match: str
-    began: bool
-    but: str | None
-    event: Raw
-
-    async def apply_to(self, matching: "MatchingService") -> None:
-        await matching.announcements.deliver(self)
 
 
 class MatchOver(MatchingMessage, array_like=True, tag="match-closed"):
@@ -178,7 +199,7 @@ class MatchOver(MatchingMessage, array_like=True, tag="match-closed"):
     match: str
     reason: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.pool.log_end(self.match, self.reason)
 
 
@@ -190,6 +211,6 @@ class ForgetUser(MatchingMessage, array_like=True, tag="match-forget"):
     tenant: str
     user: str
 
-    async def apply_to(self, matching: "MatchingService") -> None:
+    def apply_to(self, matching: Matching) -> None:
         matching.drop((self.tenant, self.user), "cancelled")
         matching.pool.forget([(self.tenant, self.user)])

@@ -59,7 +59,7 @@ LOOK_UP_BEATS, SECOND_LOOK_UP_BEATS = 10, 2
 RETRY_S = 1.0
 
 
-class MatchingService(Matching):
+class MatchingService:
     """`run` it; the other methods may be called at any time. `clock` is the clock of tickets, which does not jump."""
 
     def __init__(
@@ -98,6 +98,7 @@ class MatchingService(Matching):
         signals.on(NodeLeaving, self._on_stop)
         signals.on(UserBlocked, self._on_block)
         self._cluster.services.add(self, Matching)
+        self._cluster.services.add(self.announcements)
 
     # --- requests of users ----------------------------------------------------------------------------------------
 

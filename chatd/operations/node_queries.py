@@ -18,8 +18,7 @@ from chatd import __version__
 from chatd.accounts.keys import token_keys
 from chatd.app.context import Node
 from chatd.app.maintenance import Maintenance
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.conversations.log.writer import MessageLog
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -52,8 +51,8 @@ class NodeQuery(ControlMessage):
 
     reply: str
 
-    async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(NodeQueries).add(self)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.services.get(NodeQueries).add(self)
 
     def answer(self, node: Node) -> Struct:
         """The answer of this node."""

@@ -15,7 +15,7 @@ from itertools import islice
 import trio
 
 from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.cluster.signals import Resync
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core import log
@@ -53,15 +53,15 @@ class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
     node: str
     changes: list[tuple[str, str, int]]
 
-    async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).apply_changes(self.node, self.changes)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.services.get(Presence).apply_changes(self.node, self.changes)
 
 
 class PresenceRegistered(ControlMessage, array_like=True, tag="presences"):
     """A node has written the levels of all of its users to Redis."""
 
-    async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).reload_soon()
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.services.get(Presence).reload_soon()
 
 
 class PresenceVisibilityChanged(ControlMessage, array_like=True, tag="shown"):
@@ -70,8 +70,8 @@ class PresenceVisibilityChanged(ControlMessage, array_like=True, tag="shown"):
     tenant: str
     users: list[str]
 
-    async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Presence).mark_changed(self.tenant, self.users)
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.services.get(Presence).mark_changed(self.tenant, self.users)
 
 
 class Presence:

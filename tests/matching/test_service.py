@@ -246,7 +246,7 @@ async def test_a_late_close_keeps_the_next_ticket_of_the_user(started: Started) 
     first, second = ticket_of(ann), ticket_of(ann)
     for ticket in (first, second):
         matching.find(ticket)
-    await TicketsClosed("default", [ann.user], [first.id]).apply_to(matching)
+    TicketsClosed("default", [ann.user], [first.id]).apply_to(matching)
     assert matching.ticket_of(("default", ann.user)) == second
-    await TicketsClosed("default", [ann.user], [second.id]).apply_to(matching)
+    TicketsClosed("default", [ann.user], [second.id]).apply_to(matching)
     assert not matching.tickets.active

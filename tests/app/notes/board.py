@@ -4,8 +4,7 @@ from pathlib import Path
 
 from chatd.app.context import Node
 from chatd.app.personal_data import Part, PersonalData, Remains
-from chatd.cluster.cluster import Cluster
-from chatd.cluster.control_messages import ControlMessage
+from chatd.cluster.control_messages import ControlMessage, Receiver
 from chatd.db import queries
 
 SQL = queries.load("notes", Path(__file__).parent)
@@ -21,8 +20,8 @@ class NoteCounted(ControlMessage, array_like=True, tag="note-counted"):
 
     tenant: str
 
-    async def apply(self, cluster: Cluster) -> None:
-        cluster.services.get(Board).counted += 1
+    async def apply(self, receiver: Receiver) -> None:
+        receiver.services.get(Board).counted += 1
 
 
 class Board:
