@@ -1,6 +1,5 @@
 """Authentication: from a credential to a Principal. The gateway and HTTP use it; nothing else identifies users."""
 
-import hashlib
 import re
 from typing import Any
 
@@ -11,6 +10,7 @@ from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
+from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.realtime.pending_session import PendingSession
@@ -95,11 +95,6 @@ class SignIn:
         if not self._create:
             raise Refused("unauthenticated", "no such user")
         await self._db.run(SQL.create_user, principal.tenant, principal.user, now)
-
-
-def digest(secret: str) -> bytes:
-    """The form in which tickets, refresh tokens and links are stored and compared: all of one length."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta, Struct
 
 from chatd.accounts import bans
-from chatd.accounts.authentication import SignIn, digest
+from chatd.accounts.authentication import SignIn
 from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
@@ -21,6 +21,7 @@ from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
 from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.db.batches import BATCH_SIZE, delete_all
 from chatd.db.postgres import Postgres, Row, Tx

@@ -8,21 +8,12 @@ from chatd.db import queries
 from chatd.db.postgres import Tx
 
 SQL = queries.load("conversations/block_rules")
-MAX_BLOCK_LIST = 5000
 
 
 async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
     """Raises Refused: `blocked` if one of these users has blocked the requester."""
     if await ctx.node.db.one(SQL.is_blocked_by_any, ctx.tenant, ctx.user, users) is not None:
         raise Refused("blocked")
-
-
-async def block_list(ctx: Ctx) -> tuple[str, ...]:
-    """The users that the requester must not be matched with: those they have blocked, and those that have blocked
-    them.
-    """
-    rows = await ctx.node.db.all(SQL.blocks_both_ways, ctx.tenant, ctx.user, MAX_BLOCK_LIST)
-    return tuple(row["user"] for row in rows)
 
 
 async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:

@@ -4,6 +4,7 @@ key.
 A stolen database without the secret does not reveal what was hashed with it.
 """
 
+import hashlib
 import hmac
 from functools import lru_cache
 
@@ -32,3 +33,8 @@ def fingerprint(secret: str, keys: bytes = b"") -> str:
     """
     key = derived_key(secret, "fingerprint")
     return (hmac.digest(key, keys, "sha256") if keys else key).hex()[:16]
+
+
+def digest(secret: str) -> bytes:
+    """The form in which random secrets (tickets, refresh tokens, links) are stored and compared: all of one length."""
+    return hashlib.sha256(secret.encode()).digest()

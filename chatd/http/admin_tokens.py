@@ -3,7 +3,6 @@
 import hmac
 import re
 
-from chatd.accounts.authentication import digest
 from chatd.accounts.keys import WeakKey
 from chatd.accounts.settings import AccountLimits, TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
@@ -11,7 +10,7 @@ from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
 from chatd.core.identity import AdminScope
-from chatd.core.secrets import MIN_SECRET_BYTES
+from chatd.core.secrets import MIN_SECRET_BYTES, digest
 
 # Characters that a header carries unchanged.
 TOKEN = re.compile(r"[\x21-\x7e]+")

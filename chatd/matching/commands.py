@@ -9,7 +9,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effect, Effects, Reply, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
-from chatd.conversations.block_rules import block_list, lock_pair
+from chatd.conversations.block_rules import lock_pair
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
@@ -20,7 +20,6 @@ from chatd.matching.matches import Matches
 from chatd.matching.pool_owner import PoolOwner
 from chatd.matching.service import MatchingService
 from chatd.matching.settings import MatchSettings
-from chatd.moderation import actions
 from chatd.wire.base import Command, Id, Ok, Result
 from chatd.wire.connection_events import Behind
 from chatd.wire.texts import KEY, LOOKUP
@@ -28,6 +27,7 @@ from chatd.wire.texts import KEY, LOOKUP
 SQL = queries.load("matching/matches")
 MAX_CONDITIONS = 20
 MAX_TEXT = 64
+MAX_AVOIDED = 5000
 
 Tag = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
 Attribute = Annotated[str, Meta(min_length=1, max_length=32, extra=KEY)]
@@ -114,7 +114,9 @@ def user_key(ctx: Ctx) -> UserKey:
 
 async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
     """Make a ticket with the current blocks, recent partners and shadow ban of the user."""
-    recent = await ctx.node.db.all(SQL.recent_partners, ctx.tenant, ctx.user, ctx.node.config.get(MatchSettings).recent)
+    matches = ctx.node.config.get(MatchSettings).recent
+    row = await ctx.node.db.one(SQL.user_for_ticket, ctx.tenant, ctx.user, matches, MAX_AVOIDED)
+    assert row is not None
     return Ticket(
         id=uuid7(ctx.now),
         tenant=ctx.tenant,
@@ -124,9 +126,9 @@ async def new_ticket(ctx: Ctx, queue: str, criteria: Criteria) -> Ticket:
         tags=criteria.tags,
         attributes=criteria.attributes,
         accept=criteria.accept,
-        avoid=frozenset(await block_list(ctx)),
-        recent=tuple(row["user"] for row in recent),
-        shadow=await actions.is_shadowed(ctx.node.db, ctx.tenant, ctx.user),
+        avoid=frozenset(row["avoid"]),
+        recent=tuple(row["recent"]),
+        shadow=row["is_shadowed"],
     )
 
 

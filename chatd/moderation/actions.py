@@ -19,11 +19,6 @@ async def set_shadow(tx: Tx, actor: AuditActor, user: str, on: bool) -> None:
     await audit_log.write(tx, actor, "user.shadow" if on else "user.unshadow", user)
 
 
-async def is_shadowed(db: Postgres, tenant: str, user: str) -> bool:
-    """Whether the user is matched with shadow-banned users only."""
-    return bool(await db.value(SQL.is_shadowed, tenant, user))
-
-
 async def revoke_logins(tx: Tx, actor: AuditActor, user: str) -> None:
     """End all logins. The caller closes the sessions. Raises Refused: `not_found`."""
     await check_user(tx, actor.tenant, user)

@@ -6,11 +6,9 @@ refuses a body if what it must buffer (headers of a part, bytes before the first
 """
 
 from collections.abc import AsyncIterable, Callable
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import NamedTuple
 
 from quart import request
-from quart_trio import QuartTrio
-from quart_trio.wrappers import TrioRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
@@ -31,25 +29,6 @@ class Received(NamedTuple):
 
     data: bytes
     name: str | None
-
-
-class RoomyRequest(TrioRequest):
-    """A request that may have a larger body if it is a POST to one of these paths.
-
-    Quart creates the body before it selects the route, so a view could not set this limit in time.
-    """
-
-    most: ClassVar[dict[str, int]] = {}
-
-    def __init__(self, method: str, scheme: str, path: str, *args: Any, **options: Any) -> None:
-        if method == "POST" and path in self.most:
-            options["max_content_length"] = self.most[path]
-        super().__init__(method, scheme, path, *args, **options)
-
-
-def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
-    """Allow POST requests to this path to have bodies of `most` bytes."""
-    app.request_class = cast(type[TrioRequest], type("Request", (RoomyRequest,), {"most": {path: most}}))
 
 
 async def read_file(most: int, hold: Callable[[int], None]) -> Received:

@@ -20,6 +20,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
 from chatd.core.turns import in_turns
+from chatd.http.large_bodies import allow_large_bodies
 from chatd.http.responses import HEADERS, json_response, refused_answer
 from chatd.http.rest import identify, request_address
 from chatd.http.slots import Owner, Owners
@@ -29,7 +30,7 @@ from chatd.uploads.blobs import BlobMissing, Blobs
 from chatd.uploads.events import PATH, Upload
 from chatd.uploads.file_names import disposition, label
 from chatd.uploads.file_types import INLINE
-from chatd.uploads.multipart import MAX_FORM_OVERHEAD_BYTES, allow_large_bodies, read_file
+from chatd.uploads.multipart import MAX_FORM_OVERHEAD_BYTES, read_file
 from chatd.uploads.ranges import Unsatisfiable, matches, wanted
 from chatd.uploads.service import Stored
 from chatd.uploads.settings import UploadSettings

@@ -2,13 +2,6 @@
 -- Whether one of these users has blocked the requester by user id: tenant, requester, users.
 select 1 from blocks b where b.tenant = $1 and b.blocker = any($3::uuid[]) and b.blocked_as = $2 limit 1
 
--- name: blocks_both_ways
--- The users whom a user has blocked by any id, and those who have blocked the user: tenant, user, limit.
-select b.blocked::text as user from blocks b where b.tenant = $1 and b.blocker = $2
-union
-select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
-limit $3
-
 -- name: lock_pair
 -- Lock a pair of users until the end of the transaction: tenant, two users.
 select pg_advisory_xact_lock(hashtextextended(

@@ -36,15 +36,27 @@ join matches m on m.tenant = b.tenant and m.id = b.match
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 where b.tenant = $1 and b.user_id = $2 and b.ended_at is null
 
--- name: recent_partners
--- Partners of the last matches of a user: tenant, user, number of matches.
-select distinct o.user_id::text as user
-from (
-    select b.tenant, b.match from match_members b
-    where b.tenant = $1 and b.user_id = $2 order by b.created_at desc limit $3
-) as l
-join match_members o on o.tenant = l.tenant and o.match = l.match
-where o.user_id <> $2
+-- name: user_for_ticket
+-- What a ticket has to say of its user: tenant, user, number of recent matches, limit of `avoid`.
+-- `is_shadowed`: the user is matched with shadow-banned users only. `avoid`: users whom the user has blocked by any id, and
+-- those who have blocked the user. `recent`: the partners of the last matches.
+select
+    coalesce((select u.shadow_banned from users u where u.tenant = $1 and u.id = $2), false) as is_shadowed,
+    array(
+        select b.blocked::text from blocks b where b.tenant = $1 and b.blocker = $2
+        union
+        select b.blocker::text from blocks b where b.tenant = $1 and b.blocked = $2
+        limit $4
+    ) as avoid,
+    array(
+        select distinct o.user_id::text
+        from (
+            select b.tenant, b.match from match_members b
+            where b.tenant = $1 and b.user_id = $2 order by b.created_at desc limit $3
+        ) as l
+        join match_members o on o.tenant = l.tenant and o.match = l.match
+        where o.user_id <> $2
+    ) as recent
 
 -- name: end_match
 -- End a match: tenant, match, reason, now. No row if it has ended already, or was kept.

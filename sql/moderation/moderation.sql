@@ -2,10 +2,6 @@
 -- Tenant, user, on. No row for an unknown user.
 update users u set shadow_banned = $3 where u.tenant = $1 and u.id = $2 returning 1
 
--- name: is_shadowed
--- Whether the user is matched with shadow-banned users only: tenant, user.
-select coalesce((select u.shadow_banned from users u where u.tenant = $1 and u.id = $2), false)
-
 -- name: exists
 -- Tenant, user.
 select exists (select 1 from users u where u.tenant = $1 and u.id = $2)

@@ -2,7 +2,6 @@
 
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
-from chatd.moderation import actions
 from chatd.moderation.settings import ModerationSettings
 from tests.admins import NOBODY, acts, administered, daemon, db, done, refused, status_of
 from tests.support import Daemon, covers, running
@@ -77,12 +76,10 @@ async def test_a_strike_counts_for_a_while(daemon: Daemon, db: Postgres) -> None
 
 @covers("admin.shadow")
 @covers("admin.user")
-async def test_user_summary_is_complete(daemon: Daemon, db: Postgres) -> None:
+async def test_user_summary_is_complete(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, _):
         await done(daemon, "shadow", user=bob.user)
-        assert await actions.is_shadowed(db, "default", bob.user)
-        assert not await actions.is_shadowed(db, "default", alice.user)
-        assert not await actions.is_shadowed(db, "default", NOBODY)
+        assert (await done(daemon, "user", user=alice.user))["shadow"] is False
         known = await done(daemon, "user", user=bob.user)
         assert {name: known[name] for name in ("user", "name", "anonymous", "shadow", "conversations", "logins")} == {
             "user": bob.user,
@@ -97,3 +94,14 @@ async def test_user_summary_is_complete(daemon: Daemon, db: Postgres) -> None:
         assert await acts(daemon) == [("ann", "user.unshadow", bob.user), ("ann", "user.shadow", bob.user)]
         assert await bob.is_served()
         assert not [event for event in bob.events if event["t"] != "conversation.update"], "nobody is told"
+
+
+@covers("admin.shadow")
+async def test_shadow_banned_users_are_matched_with_each_other_only(daemon: Daemon) -> None:
+    async with daemon.people(4) as (alice, bob, eve, ann):
+        for person in (bob, eve):
+            await done(daemon, "shadow", user=person.user)
+        for person in (alice, bob, eve, ann):
+            await person.call("match.find")
+        for one, other in ((bob, eve), (alice, ann)):
+            assert await one.found(other)

@@ -8,12 +8,12 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts import commands
-from chatd.accounts.authentication import digest
 from chatd.accounts.bans import hash_of
 from chatd.app.documents import stored_by
 from chatd.core.addresses import bucket
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
+from chatd.core.secrets import digest
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.matching.event_log import EventLogReader

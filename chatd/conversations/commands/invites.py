@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
@@ -19,6 +18,7 @@ from chatd.conversations.log.transaction import ConversationTx, change_conversat
 from chatd.conversations.permissions import Right
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.texts import PRIVATE

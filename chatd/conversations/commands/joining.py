@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from chatd.accounts.authentication import digest
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
@@ -16,6 +15,7 @@ from chatd.conversations.membership import MembersAdded, add_members
 from chatd.conversations.permissions import Right
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
+from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
 from chatd.wire.reference.examples import Example
