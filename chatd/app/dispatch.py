@@ -4,16 +4,19 @@ Commands from WebSocket and REST both pass through here, so their behaviour is t
 """
 
 import uuid
+from collections.abc import Callable
 from logging import DEBUG
 from math import inf
 from time import perf_counter
+from typing import Any
 
+import outcome
 import trio
 
 from chatd.app.command_metrics import CommandMetrics
 from chatd.app.command_texts import normalized
 from chatd.app.context import Ctx
-from chatd.app.effects import deliver
+from chatd.app.effects import Reply, SettledEffect, deliver
 from chatd.app.rate_limits import UserLimits
 from chatd.app.registry import Guard, GuardChecks, Row
 from chatd.core import log
@@ -37,6 +40,13 @@ def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
     )
 
 
+def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
+    """The pipeline of a command whose guard is met, and that waits for its first effect only, as things are now."""
+    if row.pipeline is None or not ctx.node.get(GuardChecks).is_met[row.guard](ctx, command):
+        return None
+    return row.pipeline(ctx, command)
+
+
 async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = False) -> None:
     """Run a command and answer through `ctx.answer`: with a result, or with the error for what went wrong.
 
@@ -50,13 +60,33 @@ async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = F
             await deliver(ctx, await row.handler(ctx, command))
         else:
             await run_waiting(row, ctx, command)
-    except Refused as refused:
-        refuse(ctx, refused)
-    except trio.TooSlowError:
-        refuse(ctx, Refused("timeout"))
-    except Exception:
-        refuse(ctx, internal_error(row, ctx))
+    except Exception as error:
+        refuse(ctx, refusal_of(error, row, ctx))
     ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
+
+
+async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[], None]) -> None:
+    """Begin a command that has a pipeline, without a wait; call `done` once it is answered, as by `run_command`."""
+    began = perf_counter()
+    replies: list[Reply] = []
+
+    def settled(result: outcome.Outcome[Any]) -> None:
+        if isinstance(result, outcome.Error):
+            refuse(ctx, refusal_of(result.error, row, ctx))
+        elif ctx.wants_answer:
+            for reply in replies:
+                ctx.answer(reply.result)
+        ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
+        done()
+
+    try:
+        ctx.charge(row.cost)
+        check_times(command)
+        effect, *replies = await row.handler(ctx, command)  # type: ignore[assignment]
+        assert isinstance(effect, SettledEffect)
+        effect.begin(ctx, settled)
+    except Exception as error:
+        settled(outcome.Error(error))
 
 
 async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
@@ -129,11 +159,19 @@ def check_admin(ctx: Ctx) -> None:
         raise Refused("unauthenticated")
 
 
-def internal_error(row: Row, ctx: Ctx) -> Refused:
+def refusal_of(error: BaseException, row: Row, ctx: Ctx) -> Refused:
+    """The refusal of a command that ended with this error."""
+    if isinstance(error, Refused):
+        return error
+    return Refused("timeout") if isinstance(error, trio.TooSlowError) else internal_error(error, row, ctx)
+
+
+def internal_error(error: BaseException, row: Row, ctx: Ctx) -> Refused:
     """Log a bug once, with what is needed to find it and without any content of users."""
     incident = str(uuid.uuid4())
-    LOG.exception(
+    LOG.error(
         "a handler failed",
+        exc_info=error,
         extra={"incident": incident, "command": row.tag, "session": ctx.session, "user": ctx.user_or_empty},
     )
     return Refused("internal", details={"incident": incident})

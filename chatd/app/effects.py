@@ -5,6 +5,7 @@ their own as subclasses of `Effect`. Handlers never deliver: a test checks it.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import trio
 from msgspec import Struct
@@ -14,6 +15,7 @@ from chatd.app.encoding import encoded_if_long
 from chatd.cluster.control_messages import CloseUserSessions, ControlMessage
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
+from chatd.core.settlement import Settled, settlement
 from chatd.wire.base import Event, Result
 
 # About a millisecond, with events for a few sessions each.
@@ -37,6 +39,17 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
         if turn and turn % EFFECTS_PER_TURN == 0:
             await trio.lowlevel.cancel_shielded_checkpoint()
         await effect.deliver(ctx)
+
+
+class SettledEffect(Effect, frozen=True):
+    """An effect that waits, and needs no task for it."""
+
+    def begin(self, ctx: Ctx, settled: Settled) -> None:
+        """Begin it; at its end call `settled`, whose error is the answer. Raises Refused instead."""
+        raise NotImplementedError
+
+    async def deliver(self, ctx: Ctx) -> None:
+        await settlement(partial(self.begin, ctx))
 
 
 class Reply(Effect, frozen=True):

@@ -20,6 +20,7 @@ from chatd.wire.reference.description import Description, Events, Routes
 
 Handler = Callable[[Ctx, Any], Awaitable[Effects]]
 Condition = Callable[[Ctx, Any], bool]
+PipelineKey = Callable[[Ctx, Any], str | None]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
 
@@ -68,6 +69,7 @@ class Row:
     at_once: Condition | None = None
     is_bounded: bool = False
     unanswered: bool = False
+    pipeline: PipelineKey | None = None
 
     @property
     def tag(self) -> str:
@@ -104,6 +106,7 @@ def command(
     at_once: Condition | None = None,
     is_bounded: bool = False,
     unanswered: bool = False,
+    pipeline: PipelineKey | None = None,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
@@ -116,16 +119,20 @@ def command(
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
     hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
 
+    `pipeline`: a key if this command waits for nothing but its first effect, a SettledEffect, which only replies
+    follow; otherwise None. It is then begun where it was received, without a task, and so are the next commands of this
+    type with the same key, before it is settled. They are answered in their order.
+
     `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
-    if at_once is not None and guard is Guard.NOTHING:
+    if (at_once is not None or pipeline is not None) and guard is Guard.NOTHING:
         raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        limits = (uncancellable, at_once, is_bounded, unanswered)
+        limits = (uncancellable, at_once, is_bounded, unanswered, pipeline)
         setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *limits))
         return handler
 

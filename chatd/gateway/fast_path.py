@@ -55,6 +55,8 @@ TURN_S = 0.001
 # Interval at which data of a muted peer is read and dropped, up to READ_SIZE bytes of it.
 MUTED_POLL_S = 0.1
 CLOSE_BYTE = bytes((FINAL | CLOSE,))
+# Commands of a connection that are begun and not settled.
+MAX_PIPELINED = 8
 # First bytes of pings and pongs.
 HEARTBEATS = (FINAL | PING, FINAL | PONG)
 
@@ -70,6 +72,7 @@ class FastPathStream(trio.abc.Stream):
     """
 
     __slots__ = (
+        "_begun",
         "_close_sent",
         "_connection",
         "_data",
@@ -78,12 +81,14 @@ class FastPathStream(trio.abc.Stream):
         "_muted",
         "_passthrough",
         "_pending",
+        "_pipeline",
         "_position",
         "_preface",
         "_protocol_error_read",
         "_queue",
         "_raw",
         "_rules",
+        "_settled",
         "_skipping",
         "_slow_path_busy",
         "_transport",
@@ -122,6 +127,10 @@ class FastPathStream(trio.abc.Stream):
         self.upgrade: Upgrade = no_upgrade
         # What the reactor has left to the task of the connection.
         self._pending: Call | None = None
+        # Commands that are begun and not settled, all of one pipeline.
+        self._begun = 0
+        self._pipeline: object | None = None
+        self._settled: trio.Event | None = None
         self._slow_path_busy: trio.Event | None = None
         self.last_activity = trio.current_time()
         # When the messages being handled were read, or when the peer made room for their answers.
@@ -205,12 +214,10 @@ class FastPathStream(trio.abc.Stream):
             if header.first & 0x0F == TEXT and not is_utf8(payload):
                 return False
             self._position = header.end
-            self._pending = rules.decode(header.opcode, payload)
-            if self._pending is not None:
-                if not self._pending.at_once:
-                    return False
-                call, self._pending = self._pending, None
-                await call.run()
+            call = rules.decode(header.opcode, payload)
+            if call is not None and not await self._start(call):
+                self._pending = call
+                return False
             if self._position < len(self._data):
                 now = perf_counter()
                 ends = ends or now + TURN_S
@@ -243,19 +250,21 @@ class FastPathStream(trio.abc.Stream):
             if self._muted:
                 await self._discard_input()
             taken = await self._take()
-            if taken:
-                return taken
-            if not await self.read_more():
+            if not taken and await self.read_more():
+                continue
+            # What trio-websocket gets may end the connection.
+            await self._wait_until_settled()
+            if not taken:
                 self._raw = True
-                rest = self._take_bytes(len(self._data))
-                if rest or self._eof:
-                    return rest
+                taken = self._take_bytes(len(self._data))
+            if taken or self._eof:
+                return taken
 
     async def _take(self) -> bytes:
         """Return bytes for trio-websocket, or b"" if more must arrive first."""
         if self._pending is not None:
             call, self._pending = self._pending, None
-            await call.run()
+            await self._run(call)
         while self._position < len(self._data):
             if self._raw:
                 return self._take_bytes(len(self._data))
@@ -363,7 +372,43 @@ class FastPathStream(trio.abc.Stream):
             self.read_at = trio.current_time()
         call = rules.decode(opcode, payload)
         if call is not None:
+            await self._run(call)
+
+    async def _run(self, call: Call) -> None:
+        """Handle a message after those before it, except those of its pipeline."""
+        started = await self._start(call)
+        if not started and self._begun:
+            await self._wait_until_settled()
+            started = await self._start(call)
+        if not started:
             await call.run()
+
+    async def _start(self, call: Call) -> bool:
+        """Handle or begin a message, if that needs no wait. Returns whether it is done."""
+        if call.pipeline is None:
+            if self._begun or not call.at_once:
+                return False
+            await call.run()
+            return True
+        if self._begun and (self._begun >= MAX_PIPELINED or self._pipeline != call.pipeline):
+            return False
+        self._begun += 1
+        self._pipeline = call.pipeline
+        await call.begin(self._settle)
+        return True
+
+    def _settle(self) -> None:
+        """A command that was begun is settled."""
+        self._begun -= 1
+        if not self._begun and self._settled is not None:
+            self._settled.set()
+            self._settled = None
+
+    async def _wait_until_settled(self) -> None:
+        while self._begun:
+            if self._settled is None:
+                self._settled = trio.Event()
+            await self._settled.wait()
 
     async def _classify(self, header: Header, rules: FrameRules) -> None:
         """Pass through this frame, which is not plain, or everything from here on."""
@@ -411,9 +456,11 @@ class FastPathStream(trio.abc.Stream):
     async def _send_protocol_error(self, reason: CloseReason | None) -> None:
         """Send the close frame for a violation, which trio-websocket does not send (RFC 6455, section 7.1.7)."""
         if reason is None or self._close_sent or reason.code not in PROTOCOL_ERRORS:
+            await self._wait_until_settled()
             return
         self._protocol_error_read = trio.Event()
         try:
+            await self._wait_until_settled()
             self._queue.send_close(encode_close(reason.code, reason.reason or ""))
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.

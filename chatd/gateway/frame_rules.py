@@ -8,12 +8,22 @@ from chatd.gateway.send_queue import ignore, no_frame
 
 
 class Call(Protocol):
-    """A message that is decoded, and is still to be handled. `at_once`: nothing in it waits."""
+    """A message that is decoded, and is still to be handled.
+
+    `at_once`: nothing in it waits. `pipeline`: it can be begun without a wait, also while others of the same pipeline
+    are not settled yet.
+    """
 
     @property
     def at_once(self) -> bool: ...
+    @property
+    def pipeline(self) -> object | None: ...
 
-    async def run(self) -> None: ...
+    async def run(self) -> None:
+        """Handle it."""
+
+    async def begin(self, done: Callable[[], None]) -> None:
+        """Begin it, without a wait, and call `done` when it is settled. Only with a `pipeline`."""
 
 
 class FrameRules:

@@ -4,9 +4,10 @@ The stream calls `decode` for each message, and runs what it returns; everything
 task can end the session by `request_close`; the task of the session then sends the close frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 from msgspec import Raw
@@ -14,7 +15,7 @@ from msgspec import Raw
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
-from chatd.app.dispatch import is_at_once, refuse, run_command
+from chatd.app.dispatch import begin_command, is_at_once, pipeline_of, refuse, run_command
 from chatd.app.encoding import Answer, EncodedResult
 from chatd.app.rate_limits import check
 from chatd.app.registry import Row
@@ -61,7 +62,7 @@ class SessionDeps:
 class Call:
     """A command of a session, with its context. See `frame_rules.Call`."""
 
-    __slots__ = ("_session", "at_once", "command", "ctx", "row")
+    __slots__ = ("_session", "at_once", "command", "ctx", "pipeline", "row")
 
     def __init__(self, session: "Session", row: Row, ctx: Ctx, command: Command) -> None:
         self._session = session
@@ -69,9 +70,31 @@ class Call:
         self.ctx = ctx
         self.command = command
         self.at_once = is_at_once(row, ctx, command)
+        key = None if self.at_once else pipeline_of(row, ctx, command)
+        self.pipeline = None if key is None else (row.command, key)
 
     async def run(self) -> None:
         await self._session.run_call(self)
+
+    async def begin(self, done: Callable[[], None]) -> None:
+        await self._session.begin_call(self, done)
+
+
+class Refusal:
+    """The refusal of a message that is not a command, in its place among the answers. See `frame_rules.Call`."""
+
+    __slots__ = ("_refuse",)
+    at_once = True
+    pipeline = None
+
+    def __init__(self, refuse: Callable[[], None]) -> None:
+        self._refuse = refuse
+
+    async def run(self) -> None:
+        self._refuse()
+
+    async def begin(self, done: Callable[[], None]) -> None:
+        raise NotImplementedError
 
 
 class Session:
@@ -80,11 +103,11 @@ class Session:
     __slots__ = (
         "_attended_at",
         "_bucket",
-        "_busy",
         "_deps",
         "_flood",
         "_node",
         "_principal",
+        "_running",
         "_scope",
         "_stream",
         "_warned",
@@ -116,7 +139,8 @@ class Session:
         self._principal = principal
         self.address = address
         self._scope = trio.CancelScope()
-        self._busy = False
+        # Commands that have no answer yet.
+        self._running = 0
         # When the peer was last seen waiting for this session, and not the reverse.
         self._attended_at = float("-inf")
         self._warned = False
@@ -154,21 +178,19 @@ class Session:
 
     # --- in -------------------------------------------------------------------------------------------------------
 
-    def decode(self, opcode: int, payload: bytes) -> "Call | None":
-        """Decode a message of the peer. Returns the command to run, or None if the message was refused.
+    def decode(self, opcode: int, payload: bytes) -> "Call | Refusal | None":
+        """Decode a message of the peer. Returns what to do with it; None after the end of the session.
 
-        Commands of one connection run one after another, in the order of sending.
+        Commands of one connection are answered one after another, in the order of sending.
         """
         if self.ending is not None:
             return None
         try:
             frame_id, body = self.codec.open_envelope(payload)
         except NotAFrame as error:
-            self.request_close("protocol_error", str(error))
-            return None
+            return Refusal(partial(self.request_close, "protocol_error", str(error)))
         except BadBody as refused:
-            self._refuse(self._context(refused.frame_id, NO_BODY), refused)
-            return None
+            return Refusal(partial(self._refuse, self._context(refused.frame_id, NO_BODY), refused))
         ctx = self._context(frame_id, body)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
@@ -177,21 +199,36 @@ class Session:
                 raise Refused("bad_request", ALWAYS_ANSWERED)
             check(self._bucket, row.cost, self._stream.last_activity)
         except Refused as refused:
-            self._refuse(ctx, refused)
-            return None
+            return Refusal(partial(self._refuse, ctx, refused))
         return Call(self, row, ctx, command)
 
     async def run_call(self, call: "Call") -> None:
         """Run a command. The session ends only when it is finished, if the node drains."""
         if self.ending is not None:
             return
-        self._busy = True
+        self._running += 1
         try:
             await run_command(call.row, call.ctx, call.command, at_once=call.at_once)
         finally:
-            self._busy = False
-            if self.ending is not None:
-                self._scope.cancel()
+            self._note_answered()
+
+    async def begin_call(self, call: "Call", done: Callable[[], None]) -> None:
+        """Begin a command with a pipeline, and call `done` when it is answered. As `run_call` otherwise."""
+        if self.ending is not None:
+            done()
+            return
+
+        def answered() -> None:
+            self._note_answered()
+            done()
+
+        self._running += 1
+        await begin_command(call.row, call.ctx, call.command, answered)
+
+    def _note_answered(self) -> None:
+        self._running -= 1
+        if self.ending is not None and not self._running:
+            self._scope.cancel()
 
     def _refuse(self, ctx: Ctx, refused: Refused) -> None:
         """Answer with a refusal, or close a session that floods."""
@@ -302,7 +339,7 @@ class Session:
             if close != "going_away":
                 self._stream.close_output(discard=close == "slow")
                 self._stream.send_close(self.ending[0].code, self.ending[1])
-            if not (self._busy and close == "going_away"):
+            if not (self._running and close == "going_away"):
                 self._scope.cancel()
 
     def abort(self) -> None:
@@ -315,7 +352,7 @@ class Session:
         Called by the timer wheel; returns seconds until the next check.
         """
         now, heartbeat = trio.current_time(), self._node.config.gateway.heartbeat
-        if not self._stream.is_reading:
+        if self._running or not self._stream.is_reading:
             self._attended_at = now
         silence = now - max(self._stream.last_activity, self._attended_at)
         if silence >= 2 * heartbeat:

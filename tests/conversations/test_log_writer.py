@@ -1,19 +1,25 @@
 """The group commit if an answer of Postgres is lost."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import trio
 
-from chatd.conversations.log.entries import NewMessage, Receipt
-from chatd.conversations.log.writer import open_message_log
+from chatd.conversations.log.entries import Item, NewMessage, Publish, Receipt
+from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.settlement import settlement
 from chatd.db import queries
 from chatd.db.postgres import Connection, Postgres, Row
 
 ALICE, BOB, GROUP, QUIET = uuid7(1), uuid7(2), uuid7(3), uuid7(4)
+
+
+async def append(message_log: MessageLog, item: Item, publish: Publish) -> Any:
+    return await settlement(partial(message_log.append, item, publish, trio.current_time()))
 
 
 class LosesAnAnswer:
@@ -48,11 +54,9 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
     async with open_message_log(db, MessageLogSettings(flushers=1), on_gap) as message_log:
         shard: Any = message_log._shards[0]
         shard._connection = LosesAnAnswer(shard._connection)
-        done = await message_log.append(Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell, trio.current_time())
+        done = await append(message_log, Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell)
         assert (done.read_seq, done.rev, done.unread, done.uncertain) == (4, None, None, True)
-        again = await message_log.append(
-            Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell, trio.current_time()
-        )
+        again = await append(message_log, Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell)
         assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
     assert told == [done, again]
     assert gaps == [("default", GROUP)]
@@ -74,7 +78,7 @@ async def test_batch_entries_get_separate_results(db: Postgres) -> None:
 
         item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
         try:
-            done = await message_log.append(item, tell, trio.current_time())
+            done = await append(message_log, item, tell)
             assert outcomes[name] is done
         except Refused as refused:
             outcomes[name] = (refused.code, refused.message)

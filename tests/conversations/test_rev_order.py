@@ -125,7 +125,10 @@ class OneConversation:
         while True:
             await self._pause()
             senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
-            entries = [Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf) for sender in senders]
+            entries = [
+                Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf, lambda _: None)
+                for sender in senders
+            ]
             with self._publisher.flight(entries) as flight:
                 await self._pause()
                 results = [Appended("m", 1, self._number(), 0, False, 0, 1) for _ in entries]

@@ -4,14 +4,15 @@ from collections.abc import Callable
 from functools import partial
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effect, Effects, Reply, ToConversation, deliver
+from chatd.app.effects import Effects, Reply, SettledEffect, ToConversation, deliver
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt
 from chatd.conversations.log.writer import MessageLog
+from chatd.core.settlement import Settled
 from chatd.wire.base import Result
 
 
-class Append(Effect, frozen=True):
+class Append(SettledEffect, frozen=True):
     """Commit a message, send `event` of it to the other sessions of the members, and answer the sender with `ack`.
 
     Both are pure functions that the log calls after the commit. A duplicate is acknowledged and not sent again. Raises
@@ -22,8 +23,8 @@ class Append(Effect, frozen=True):
     event: Callable[[Appended], MessageNew]
     ack: Callable[[Appended], Result] | None = None
 
-    async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began)
+    def begin(self, ctx: Ctx, settled: Settled) -> None:
+        ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began, settled)
 
     async def publish(self, ctx: Ctx, done: Appended) -> None:
         """Publish in the order of the log, in the place of the message."""
@@ -35,7 +36,7 @@ class Append(Effect, frozen=True):
             await Reply(ack).deliver(ctx)
 
 
-class Advance(Effect, frozen=True):
+class Advance(SettledEffect, frozen=True):
     """Move the positions of a member forward, and carry out `effects` of it.
 
     Raises Refused: `not_found`, `unavailable`.
@@ -44,8 +45,8 @@ class Advance(Effect, frozen=True):
     receipt: Receipt
     effects: Callable[[Advanced], Effects]
 
-    async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began)
+    def begin(self, ctx: Ctx, settled: Settled) -> None:
+        ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began, settled)
 
     async def publish(self, ctx: Ctx, done: Advanced) -> None:
         """Publish in the order of the log, in the place of the receipt."""

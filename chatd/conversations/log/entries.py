@@ -1,11 +1,12 @@
-"""What the log commits: messages and receipts, each with the tasks that wait for it."""
+"""What the log commits: messages and receipts, each with what waits for it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import outcome
-import trio
 from msgspec import Struct
+
+from chatd.core.settlement import Settled
 
 
 class NewMessage(Struct, frozen=True):
@@ -84,27 +85,16 @@ Publish = Callable[[Any], Awaitable[None]]
 
 
 class Entry(Struct, eq=False):
-    """One item and the tasks that wait for it. `deadline` in trio's time. `decided`: it is committed or refused, and
-    the deadline is over.
+    """One item, and what is called when it is published or refused. `deadline` in trio's time. `decided`: it is
+    committed or refused, and the deadline is over.
     """
 
     item: Item
     publish: Publish
     deadline: float
+    settled: Settled
     decided: bool = False
     result: outcome.Outcome[Any] | None = None
-    waiters: list[trio.lowlevel.Task] = []
-
-    async def wait(self) -> Any:
-        """Wait until it is committed and published, or refused. Cancelling the wait does not remove the entry."""
-        task = trio.lowlevel.current_task()
-        self.waiters.append(task)
-
-        def give_up(_: object) -> trio.lowlevel.Abort:
-            self.waiters.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        return await trio.lowlevel.wait_task_rescheduled(give_up)
 
     @property
     def key(self) -> Key:
@@ -112,6 +102,4 @@ class Entry(Struct, eq=False):
 
     def settle(self, result: outcome.Outcome[Any]) -> None:
         self.result = result
-        for task in self.waiters:
-            trio.lowlevel.reschedule(task, result)
-        self.waiters = []
+        self.settled(result)

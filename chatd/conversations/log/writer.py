@@ -8,7 +8,7 @@ Five promises, and how they are kept:
 
 * Acknowledged means committed: `publish` runs only after the statement has committed.
 * One order: one task per shard publishes what was committed, in the order of `rev`. The ack of the sender is a part of
-  it, and is therefore not written by the task that waits in `append`.
+  it, and is therefore not written by what waits for the entry.
 * No silent gap: when the outcome of a commit is unknown (its sender got `unavailable`), the members get `behind` in the
   place of what may have been committed.
 * Visible exactly once: a batch whose connection broke is sent again. The message table knows the `client_id`: what had
@@ -17,20 +17,20 @@ Five promises, and how they are kept:
   aside (see `conversations/log/deferred.py`) and does not delay the others of its shard.
 
 Publishing continues while the next batch commits, at most one batch ahead: a huge audience slows its shard down instead
-of filling the memory. An entry outlives the task that waits for it: a sender that disconnects does not remove it.
+of filling the memory. An entry outlives what waits for it: a sender that disconnects does not remove it.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, overload
+from typing import Any
 from zlib import crc32
 
 import outcome
 import trio
 
 from chatd.conversations.log.deferred import DeferredConversations
-from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Publish, Receipt
+from chatd.conversations.log.entries import Entry, Item, Publish
 from chatd.conversations.log.publisher import OnGap, Publisher
 from chatd.conversations.log.statements import NESTED, Result, Statement, by_statement
 from chatd.conversations.settings import MessageLogSettings
@@ -38,6 +38,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.core.health import Health
 from chatd.core.histogram import Histogram, total
+from chatd.core.settlement import Settled
 from chatd.db.postgres import Connection, Postgres
 from chatd.db.postgres_faults import Locked
 
@@ -55,23 +56,20 @@ class MessageLog:
         self._shards = shards
         self._settings = settings
 
-    @overload
-    async def append(self, item: NewMessage, publish: Publish, began: float) -> Appended: ...
-    @overload
-    async def append(self, item: Receipt, publish: Publish, began: float) -> Advanced: ...
-    async def append(self, item: Item, publish: Publish, began: float) -> Any:
-        """Commit one item and publish it in its order; returns after both. `began`: since when its sender waits, in
-        trio's time.
+    def append(self, item: Item, publish: Publish, began: float, settled: Settled) -> None:
+        """Commit one item, and publish it in its order; then call `settled` with Appended or Advanced. `began`: since
+        when its sender waits, in trio's time.
 
-        Raises Refused: `not_found`, `conflict`, `blocked`, `forbidden`, `rate_limited`; or `unavailable` at the
-        deadline: then it is unknown whether the item is committed, and it is not published.
+        Raises Refused: `unavailable`. `settled` may get Refused instead: `not_found`, `conflict`, `blocked`,
+        `forbidden`, `rate_limited`; or `unavailable` at the deadline: then it is unknown whether the item is committed,
+        and it is not published.
         """
         if self.waiting >= self._settings.waiting:
             raise Refused("unavailable", "too many messages are waiting for the database", retry_after=1)
         ends_at = began + self._settings.deadline
         if ends_at <= trio.current_time():
             raise Refused("unavailable", TOO_LATE, retry_after=1)
-        return await self._shard(item.conversation).put(item, publish, ends_at).wait()
+        self._shard(item.conversation).put(item, publish, ends_at, settled)
 
     def _shard(self, conversation: str) -> "Shard":
         return self._shards[crc32(conversation.encode()) % len(self._shards)]
@@ -123,13 +121,11 @@ class Shard:
         """Messages that were committed."""
         return self._publisher.messages
 
-    def put(self, item: Item, publish: Publish, deadline: float) -> Entry:
+    def put(self, item: Item, publish: Publish, deadline: float, settled: Settled) -> None:
         """Add an entry to the open batch."""
-        entry = Entry(item, publish, deadline)
-        self._open.append(entry)
+        self._open.append(Entry(item, publish, deadline, settled))
         self.waiting += 1
         self._work.set()
-        return entry
 
     async def wait_until_settled(self) -> None:
         if self.waiting:
@@ -209,8 +205,11 @@ class Shard:
 
     def _settle(self, entry: Entry, result: outcome.Outcome[Any]) -> None:
         entry.decided = True
-        entry.settle(result)
         self.waiting -= 1
+        try:
+            entry.settle(result)
+        except Exception:
+            LOG.exception("the sender of an entry could not be informed")
         if not self.waiting:
             self._all_settled.unpark_all()
 

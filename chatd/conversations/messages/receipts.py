@@ -83,6 +83,11 @@ def moves_nothing(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> bool:
     return cmd.seq <= (reached.read if isinstance(cmd, ReceiptRead) else reached.delivered)
 
 
+def pipeline(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> str:
+    """The conversation: nothing has to be read before the commit."""
+    return cmd.conversation
+
+
 @command(
     ReceiptDelivered,
     result=Ok,
@@ -92,6 +97,7 @@ def moves_nothing(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> bool:
     is_bounded=True,
     unanswered=True,
     at_once=moves_nothing,
+    pipeline=pipeline,
 )
 async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""
@@ -107,6 +113,7 @@ async def receipt_delivered(ctx: Ctx, cmd: ReceiptDelivered) -> Effects:
     is_bounded=True,
     unanswered=True,
     at_once=moves_nothing,
+    pipeline=pipeline,
 )
 async def receipt_read(ctx: Ctx, cmd: ReceiptRead) -> Effects:
     """`not_found`: the requester is not a member, or there is no message with this `seq`."""

@@ -260,12 +260,22 @@ class MessageAck(SentAck, tag="message.ack"):
     EXAMPLE: ClassVar = examples.Example(message=examples.MESSAGE)
 
 
+def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
+    """The conversation, if nothing has to be read or asked before the commit."""
+    if cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.meta is not None or not cmd.text:
+        return None
+    is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
+    is_screened = ctx.node.services.find(Screening) is not None
+    return None if not is_short or is_screened or is_blank(cmd.text) else cmd.conversation
+
+
 @command(
     SendMessage,
     result=MessageAck,
     refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="POST /v1/conversations/{conversation}/messages",
     is_bounded=True,
+    pipeline=pipeline,
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the

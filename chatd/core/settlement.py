@@ -1,0 +1,33 @@
+"""Operations that call a function at their end, and tasks that wait for one.
+
+A waiting task costs a wake-up, which for a small operation is as much as the operation. Who has nothing else to do at
+the end than to call a function needs no task.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import outcome
+import trio
+
+# Called once, with the result or the error.
+Settled = Callable[[outcome.Outcome[Any]], None]
+
+
+async def settlement(begin: Callable[[Settled], None]) -> Any:
+    """Begin an operation and wait for its end; it goes on if the wait is cancelled. `begin` does not settle it itself.
+
+    Raises what `begin` raises, and the error with which it is settled.
+    """
+    waiting = [trio.lowlevel.current_task()]
+
+    def settled(result: outcome.Outcome[Any]) -> None:
+        for task in waiting:
+            trio.lowlevel.reschedule(task, result)
+
+    def give_up(_: object) -> trio.lowlevel.Abort:
+        waiting.clear()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    begin(settled)
+    return await trio.lowlevel.wait_task_rescheduled(give_up)
