@@ -205,7 +205,7 @@ def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 
 def is_effect(kind: ast.ClassDef) -> bool:
-    return any(isinstance(base, ast.Name) and base.id == "Effect" for base in kind.bases)
+    return any(isinstance(base, ast.Name) and base.id in ("Effect", "SettledEffect") for base in kind.bases)
 
 
 def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:

@@ -41,7 +41,11 @@ def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
 
 
 def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
-    """The pipeline of a command whose guard is met, and that waits for its first effect only, as things are now."""
+    """A key if the guard of a command is met, and it waits for its first effect only, as things are now; or None.
+
+    Such a command is begun where it was received, without a task. So are the next ones of its type with the same key
+    before it is settled; they are answered in their order.
+    """
     if row.pipeline is None or not ctx.node.get(GuardChecks).is_met[row.guard](ctx, command):
         return None
     return row.pipeline(ctx, command)

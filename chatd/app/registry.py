@@ -119,21 +119,19 @@ def command(
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
     hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
 
-    `pipeline`: a key if this command waits for nothing but its first effect, a SettledEffect, which only replies
-    follow; otherwise None. It is then begun where it was received, without a task, and so are the next commands of this
-    type with the same key, before it is settled. They are answered in their order.
+    `pipeline`: see `pipeline_of`. The first effect is a SettledEffect, and only replies follow.
 
     `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
-    if (at_once is not None or pipeline is not None) and guard is Guard.NOTHING:
+    if guard is Guard.NOTHING and (at_once or pipeline):
         raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        limits = (uncancellable, at_once, is_bounded, unanswered, pipeline)
-        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *limits))
+        how = (uncancellable, at_once, is_bounded, unanswered, pipeline)
+        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *how))
         return handler
 
     return mark
