@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
+from weakref import WeakSet
 
 import asyncpg
 import trio
@@ -121,6 +122,8 @@ class Postgres(Database):
         self._node = node
         self._free = trio.Semaphore(settings.pool)
         self._idle: list[Connection] = []
+        # Those of the pool, and dedicated ones that are in use.
+        self._connections = WeakSet[Connection]()
         self._shares = FairShare(settings)
         self.faults = Faults()
 
@@ -171,10 +174,14 @@ class Postgres(Database):
     def connection(self, name: str, prelude: str = "", timeout_s: float | None = None) -> "Connection":
         """A dedicated connection, which runs the statements of the prelude first. `timeout_s`: of its statements."""
         timeout_s = self._settings.timeout if timeout_s is None else timeout_s
-        return Connection(self._dsn, self._settings, self.faults, f"{name} {self._node}".rstrip(), prelude, timeout_s)
+        application = f"{name} {self._node}".rstrip()
+        connection = Connection(self._dsn, self._settings, self.faults, application, prelude, timeout_s)
+        self._connections.add(connection)
+        return connection
 
     def close(self) -> None:
-        for connection in self._idle:
+        """Terminate all connections, dedicated ones too."""
+        for connection in self._connections:
             connection.close()
 
     def statistics(self) -> dict[str, int]:

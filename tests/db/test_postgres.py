@@ -3,6 +3,7 @@
 import random
 import re
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -11,11 +12,16 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from chatd.core.config import PostgresSection
+from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres, UniqueViolation, open_postgres
+from tests.support import poll_until, running
 
 SECTION = PostgresSection(pool=4)
+OTHERS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
+"""
 
 
 async def test_many_cancellations_mix_up_no_answers(dsn: str) -> None:
@@ -152,3 +158,23 @@ async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_
                 connection.close()
                 assert "typeinfo_tree" not in queries[0]
                 assert len([query for query in queries if "typeinfo_tree" in query]) == 1
+
+
+async def test_no_connection_outlives_the_pool(store: Postgres, dsn: str) -> None:
+    async with open_postgres(dsn, SECTION) as db:
+        dedicated = db.connection("dedicated")
+        assert [await one.value("select 1") for one in (db, dedicated)] == [1, 1]
+        assert await others(store) == 2
+    await poll_until(partial(others, store), lambda count: count == 0)
+
+
+async def test_no_connection_outlives_the_daemon(config: Config, store: Postgres) -> None:
+    async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation)
+        assert await others(store) > 2
+    await poll_until(partial(others, store), lambda count: count == 0)
+
+
+async def others(db: Postgres) -> int:
+    """Other connections to the same database."""
+    return int(await db.value(OTHERS))
