@@ -13,6 +13,7 @@ from contextlib import suppress
 from itertools import islice
 
 import trio
+from msgspec import Struct
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.control_messages import ControlMessage, Receiver
@@ -36,15 +37,24 @@ from chatd.realtime.signals import SessionRemoved
 
 LOG = log.get(__name__)
 SQL = queries.load("presence/last_seen")
-POLL_S = 0.1
 # A lease is as long as the grace period, but not shorter than this number of heartbeats.
 MIN_LEASE_BEATS = 3
-# Between two updates of one user.
-UPDATE_INTERVAL_S = 1.0
 BATCH_SIZE = 500
 MAX_UNSAVED = 50_000
 # After a failure of the database.
 RETRY_S = 2.0
+
+
+class PresenceTunables(Struct, frozen=True, kw_only=True):
+    """`poll_s`: how often changes are collected, and updates sent. `update_interval_s`: the time between two updates of
+    one user.
+    """
+
+    poll_s: float = 0.1
+    update_interval_s: float = 1.0
+
+
+TUNABLES = PresenceTunables()
 
 
 class PresenceChanged(ControlMessage, array_like=True, tag="presence"):
@@ -86,7 +96,9 @@ class Presence:
         hub: Hub,
         cluster: Cluster,
         clock: Callable[[], int],
+        tunables: PresenceTunables = TUNABLES,
     ) -> None:
+        self._tunables = tunables
         self._grace = grace
         self._db = db
         self._hub = hub
@@ -176,7 +188,7 @@ class Presence:
                 if trio.current_time() >= heartbeat_at:
                     heartbeat_at = trio.current_time() + self._heartbeat_s
                     await self._heartbeat(nursery)
-                await trio.sleep(POLL_S)
+                await trio.sleep(self._tunables.poll_s)
 
     async def _publish_changes(self) -> None:
         """Write what has changed to Postgres and Redis, and publish it to the other nodes."""
@@ -287,8 +299,8 @@ class Presence:
     async def _run_updates(self) -> None:
         """Send updates. Runs until it is cancelled."""
         while True:
-            await trio.sleep(POLL_S)
-            due = self._subscriptions.take_due(trio.current_time(), UPDATE_INTERVAL_S)
+            await trio.sleep(self._tunables.poll_s)
+            due = self._subscriptions.take_due(trio.current_time(), self._tunables.update_interval_s)
             try:
                 await self.visibility.send_updates(due)
             except Exception as error:

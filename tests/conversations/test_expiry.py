@@ -1,7 +1,10 @@
 """Disappearing messages, and retention."""
 
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
+
+import pytest
 
 from chatd.accounts.settings import TenantSettings
 from chatd.app.jobs import Job, is_due
@@ -13,7 +16,15 @@ from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.files import picture, stored
 from tests.support import Daemon, Person, only_jobs, poll_until, running, with_frequent_jobs
 
+SOON = only_jobs(Job("disappearing messages", deletion.delete_expired, 0.1))
 SWEPT = ("message_edits", "reactions", "mentions", "upload_uses")
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon that deletes expired messages soon."""
+    async with running(config, SOON) as started:
+        yield started
 
 
 async def expired(person: Person) -> Any:
@@ -125,7 +136,7 @@ async def test_file_of_expired_message_is_not_readable_before_the_sweep(config: 
 
 
 async def test_two_nodes_delete_each_expired_message_once(config: Config, store: Postgres) -> None:
-    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+    async with nodes(config, subsystems=SOON) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(40):
             last = await alice.send(conversation, str(number))
         await store.run("update messages set expires_at = 1")

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
+import pytest
 import trio
 
 from chatd.accounts import bans
+from chatd.app.jobs import Job
 from chatd.client import Refused
+from chatd.conversations.messages import scheduling
 from chatd.conversations.settings import MessageSettings
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -16,9 +19,18 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, operator, poll_until, running
+from tests.support import NOBODY, Daemon, Person, covers, only_jobs, operator, poll_until, running
 
 HOUR = 3_600_000
+EVERY_S = 0.1
+SOON = only_jobs(Job("scheduled messages", scheduling.send_due, EVERY_S))
+
+
+@pytest.fixture
+async def daemon(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon that sends due messages soon."""
+    async with running(config, SOON) as started:
+        yield started
 
 
 def later(milliseconds: int = HOUR) -> int:
@@ -203,13 +215,12 @@ async def test_failed_scheduled_message_can_be_scheduled_again(daemon: Daemon, s
 
 async def test_message_leased_by_a_dead_node_is_sent_once(config: Config, store: Postgres) -> None:
     """The node died after it had leased one message, and after it had sent another one without noting it."""
-    async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
+    async with running(config, SOON) as daemon, daemon.pair() as (alice, bob, conversation):
         await plan(alice, conversation, "taken", client_id="taken")
         await plan(alice, conversation, "sent", client_id="sent")
         await store.run("update scheduled_messages set claimed_until = 9000000000000000, due_at = 1")
         await alice.send(conversation, "sent", client_id="sent")
-        # Longer than the interval of the job.
-        await trio.sleep(1.2)
+        await trio.sleep(3 * EVERY_S)
         assert len(await planned(alice)) == 2
         await hasten(store)
         await until_none(alice)
@@ -218,7 +229,7 @@ async def test_message_leased_by_a_dead_node_is_sent_once(config: Config, store:
 
 
 async def test_two_nodes_send_each_scheduled_message_once(config: Config, store: Postgres) -> None:
-    async with nodes(config) as (one, two), pair_on(one, two) as (alice, bob, conversation):
+    async with nodes(config, subsystems=SOON) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(30):
             await plan(alice, conversation, str(number))
         await hasten(store)
@@ -233,7 +244,7 @@ async def test_restart_sends_messages_that_became_due(config: Config, store: Pos
         account = alice.account
         await plan(alice, conversation, "overnight")
     await hasten(store)
-    async with running(config) as daemon, daemon.connected(account) as alice:
+    async with running(config, SOON) as daemon, daemon.connected(account) as alice:
         await until_none(alice)
         (item,) = (await alice.call("message.history", conversation=conversation))["items"]
         assert item["text"] == "overnight"

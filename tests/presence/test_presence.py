@@ -14,7 +14,7 @@ from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.conversations.settings import PresenceDefaults
 from chatd.core.config import Config
 from chatd.presence.online_count import CountTunables
-from chatd.presence.service import UPDATE_INTERVAL_S
+from chatd.presence.service import PresenceTunables
 from chatd.presence.settings import PresenceSettings
 from chatd.presence.subsystem import PRESENCE, open_presence
 from tests.conversations.test_groups import group
@@ -22,12 +22,16 @@ from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, altered, covers, poll_until, running
 
 GRACE = 0.6
+# Longer than a round trip on a busy machine.
+UPDATE_INTERVAL_S = 0.3
+TUNABLES = PresenceTunables(poll_s=0.02, update_interval_s=UPDATE_INTERVAL_S)
+QUICK = altered(replace(PRESENCE, open=partial(open_presence, tunables=TUNABLES)))
 
 
 @pytest.fixture
 async def daemon(config: Config) -> AsyncIterator[Daemon]:
-    """A daemon with a short grace period."""
-    async with running(config.using(PresenceSettings(grace=GRACE))) as started:
+    """A daemon with a short grace period, which sends updates soon."""
+    async with running(config.using(PresenceSettings(grace=GRACE)), QUICK) as started:
         yield started
 
 
@@ -46,7 +50,7 @@ async def told(person: Person) -> tuple[str, str]:
     return update["user"], update["status"]
 
 
-async def nothing_is_told(person: Person, seconds: float = 2.5) -> None:
+async def nothing_is_told(person: Person, seconds: float = 2 * GRACE) -> None:
     """Wait longer than the grace period and the interval between updates."""
     await trio.sleep(seconds)
     assert await person.is_served()
@@ -168,7 +172,7 @@ MATRIX = [
 async def test_who_may_see_presence(config: Config, shown: Any, expected: list[bool], by_config: bool) -> None:
     usual = PresenceDefaults(shown_to=shown if by_config else "nobody")
     async with (
-        running(config.using(PresenceSettings(grace=GRACE), usual)) as daemon,
+        running(config.using(PresenceSettings(grace=GRACE), usual), QUICK) as daemon,
         daemon.people(4) as (ben, stranger, writer, friend),
     ):
         if not by_config:
@@ -232,7 +236,7 @@ async def test_another_tenant_sees_nothing(config: Config) -> None:
     two = config.using(PresenceSettings(grace=GRACE)).using_named(
         TenantSettings, {"other": TenantSettings(secret=config.get(AuthSettings).secret[::-1])}
     )
-    async with running(two) as daemon, daemon.person() as ann, daemon.person(tenant="other") as eve:
+    async with running(two, QUICK) as daemon, daemon.person() as ann, daemon.person(tenant="other") as eve:
         assert await look(eve, ann) == ["offline"]
         await ann.call("presence.set", status="away")
         await nothing_is_told(eve)
@@ -257,7 +261,7 @@ async def test_the_count_reveals_no_hidden_presence(daemon: Daemon) -> None:
 @pytest.mark.parametrize("cache_s", [0.0, 600.0])
 async def test_a_large_group_counts_members_who_are_visible_to_everybody(config: Config, cache_s: float) -> None:
     tunables = CountTunables(max_small_members=2, page_size=2, cache_s=cache_s)
-    presence = altered(replace(PRESENCE, open=partial(open_presence, count_tunables=tunables)))
+    presence = altered(replace(PRESENCE, open=partial(open_presence, tunables=TUNABLES, count_tunables=tunables)))
     async with (
         running(config.using(PresenceSettings(grace=GRACE)), presence) as daemon,
         group(daemon, 5) as (id_, (ann, ben, eve, *_)),

@@ -9,6 +9,7 @@ import jwt
 import outcome
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chatd.accounts.settings import TenantSettings
 from chatd.app import effects
@@ -20,7 +21,7 @@ from chatd.conversations import erasure as conversations_erasure
 from chatd.conversations.log.entries import NewMessage
 from chatd.conversations.log.writer import MessageLog
 from chatd.core.clock import now_ms
-from chatd.core.config import Config
+from chatd.core.config import ClusterTimes, Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
@@ -39,7 +40,7 @@ ROWS_OF = {
 
 # Do not wait for sessions that no control message could close.
 SETTLED = ErasureTunables(settled_ms=0)
-ERASURE = Job("erasure", partial(erasure.erase_next, tunables=SETTLED), 2)
+ERASURE = Job("erasure", partial(erasure.erase_next, tunables=SETTLED), 0.1)
 
 
 @pytest.fixture
@@ -349,9 +350,10 @@ async def test_two_nodes_erase_at_the_same_time(config: Config, store: Postgres)
         assert (await bob.call("conversation.get", conversation=group)).conversation.member_count == 1
 
 
-async def test_sessions_close_although_the_control_message_was_lost(daemon: Daemon, store: Postgres) -> None:
+async def test_sessions_close_although_the_control_message_was_lost(config: Config, store: Postgres) -> None:
     """What an operator has begun, on a machine that reaches no node."""
-    async with daemon.person("al") as alice:
+    sweeping = replace(config, cluster=ClusterTimes(heartbeat=0.1))
+    async with running(sweeping, altered(ERASURE)) as daemon, daemon.person("al") as alice:
         assert await store.in_transaction(
             erasure.begin, all_personal_data(), "default", alice.user, "operator", now_ms()
         )
