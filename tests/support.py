@@ -12,6 +12,7 @@ from uuid import uuid4
 import jwt
 import pytest
 import trio
+from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd import daemon as daemon_module
@@ -317,6 +318,11 @@ async def running(config: Config, subsystems: Subsystems = SUBSYSTEMS) -> AsyncI
             addresses = await receive.receive()
         yield Daemon(config, addresses)
         nursery.cancel_scope.cancel()
+
+
+def restarted(config: Config) -> Config:
+    """The same for a daemon after another one, which was cancelled: without its node, which no longer answers."""
+    return replace(config, redis=replace(config.redis, prefix=f"{config.redis.prefix}-restarted"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
-from tests.support import NOBODY, Daemon, covers, running
+from tests.support import NOBODY, Daemon, covers, restarted, running
 from tests.wire_client import Raw, upgrade
 
 
@@ -70,7 +70,7 @@ async def test_tenants_are_isolated_and_sign_up_can_be_disabled(config: Config) 
         assert (opened.status, opened.body["code"]) == (404, "not_found")
         nobody = await daemon.rest("POST", "/v1/auth/anonymous", {"tenant": "nobody"})
         assert (nobody.status, nobody.body["code"]) == (404, "not_found")
-    async with running(config.using(replace(config.get(AuthSettings), anonymous=False))) as daemon:
+    async with running(restarted(config).using(replace(config.get(AuthSettings), anonymous=False))) as daemon:
         assert (await daemon.rest("POST", "/v1/auth/anonymous", {})).body["code"] == "forbidden"
 
 
@@ -163,7 +163,7 @@ async def test_valid_token_of_an_unknown_user_creates_the_user_if_configured(con
         assert (await alice.refused("conversation.open", user=NOBODY)).code == "not_found"
         assert (await daemon.rest("GET", "/v1/conversations", token=token)).status == 200
         assert (await alice.call("conversation.open", user=NOBODY))["created"]
-    strict = config.using(replace(config.get(AuthSettings), create_users=False))
+    strict = restarted(config).using(replace(config.get(AuthSettings), create_users=False))
     async with running(strict) as daemon:
         other = daemon.token(NOBODY.replace("8000", "9000"))
         assert (await daemon.rest("GET", "/v1/conversations", token=other)).status == 401

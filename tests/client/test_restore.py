@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chatd.cli.restored import renew
 from chatd.client import Client, connect
-from chatd.core.config import Config, PostgresSection
+from chatd.core.config import ClusterTimes, Config, PostgresSection
 from chatd.db.embedded import postgres
 from chatd.db.postgres import open_postgres
 from tests.conftest import Servers, drop_database
@@ -84,6 +85,8 @@ async def test_messages_lost_by_a_restore_are_dropped_and_new_ones_emitted(
     config: Config, servers: Servers, tmp_path: Path, restore: Restore
 ) -> None:
     """The numbers of the lost message are given to another one: only the epoch differs."""
+    # The second node waits for no answer of the first one, which is silent soon.
+    config = replace(config, cluster=ClusterTimes(heartbeat=0.2))
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "kept")
         await dump(config, folder := tmp_path / "backup")

@@ -19,7 +19,7 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, only_jobs, operator, poll_until, running
+from tests.support import NOBODY, Daemon, Person, covers, only_jobs, operator, poll_until, restarted, running
 
 HOUR = 3_600_000
 EVERY_S = 0.1
@@ -244,7 +244,7 @@ async def test_restart_sends_messages_that_became_due(config: Config, store: Pos
         account = alice.account
         await plan(alice, conversation, "overnight")
     await hasten(store)
-    async with running(config, SOON) as daemon, daemon.connected(account) as alice:
+    async with running(restarted(config), SOON) as daemon, daemon.connected(account) as alice:
         await until_none(alice)
         (item,) = (await alice.call("message.history", conversation=conversation))["items"]
         assert item["text"] == "overnight"

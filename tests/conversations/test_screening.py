@@ -18,7 +18,7 @@ from chatd.filters.moderation_hook import Question, open_hook
 from chatd.filters.service import InvalidFilters, check_filters
 from chatd.filters.settings import FilterSettings, HookSettings
 from tests.outside import Answers, Asked, Outside, answer, outside
-from tests.support import NOBODY, Daemon, Person, covers, eventually, running
+from tests.support import NOBODY, Daemon, Person, covers, eventually, restarted, running
 
 SECRET = "a secret of more than thirty-two bytes"
 ALLOW = {"allow": True}
@@ -84,7 +84,8 @@ async def test_stored_message_is_acked_again_after_a_filter_was_added(config: Co
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         first = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         account = alice.account
-    async with running(config.using(FilterSettings(words=["darn"]))) as daemon, daemon.connected(account) as alice:
+    filtering = restarted(config).using(FilterSettings(words=["darn"]))
+    async with running(filtering) as daemon, daemon.connected(account) as alice:
         again = await alice.call("message.send", conversation=conversation, client_id="c", text="darn")
         assert (again["duplicate"], again["message"], again["seq"]) == (True, first["message"], first["seq"])
         assert (

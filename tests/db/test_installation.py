@@ -8,7 +8,7 @@ from chatd.app.installation import adopt_secret, check_secret
 from chatd.core.config import Config
 from chatd.core.secrets import BadSecret, derived_key, fingerprint
 from chatd.db.postgres import Postgres
-from tests.support import running
+from tests.support import restarted, running
 
 ONE, OTHER = "1" * 32, "2" * 32
 
@@ -48,6 +48,6 @@ async def test_a_daemon_does_not_serve_with_another_secret(config: Config) -> No
 
 async def test_without_a_configured_secret_a_daemon_makes_one_and_keeps_it(config: Config) -> None:
     bare = replace(config, data=replace(config.data, secret=""))
-    for _ in range(2):
-        async with running(bare) as daemon, daemon.person() as person:
+    for once in (bare, restarted(bare)):
+        async with running(once) as daemon, daemon.person() as person:
             assert await person.is_served()
