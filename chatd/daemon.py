@@ -62,8 +62,8 @@ from chatd.wire.codec import codecs
 LOG = log.get(__name__)
 # Time that HTTP requests have after everything else has ended.
 LAST_REQUESTS_S = 2.0
-# Time to join the cluster at the start, and to write the last messages at the end.
-JOIN_TIMEOUT_S, LEAVE_TIMEOUT_S = 3.0, 2.0
+# Time to write the last messages at the end.
+LEAVE_TIMEOUT_S = 2.0
 
 
 class CannotServe(OperatorError):
@@ -111,7 +111,8 @@ async def open_kernel(
         await prepare(db, config, schemas_of(subsystems))
         services, signals = Services(), Signals()
         hub = Hub(signals=signals)
-        join_timeout_s = 0 if uses_embedded_redis(config) else JOIN_TIMEOUT_S
+        # A node that has not answered by then is silent: it may be dead.
+        join_timeout_s = 0 if uses_embedded_redis(config) else config.cluster.silence_s
         cluster = Cluster(hub, Bus(redis, name, times=config.cluster), db, packages_of(subsystems), services)
         async with open_cluster(cluster, db, health, join_timeout_s), trio.open_nursery() as nursery:
             wheel = services.add(TimerWheel())
