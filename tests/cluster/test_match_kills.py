@@ -23,6 +23,7 @@ from chatd.db.redis import open_redis
 from chatd.matching.event_log import EventLogReader
 from chatd.matching.pool_events import Ended, Paired
 from chatd.matching.settings import PoolLogSettings
+from tests.cluster.conftest import QUICK
 from tests.conftest import Servers
 from tests.faults.process import Process
 from tests.reply import Link, Reply
@@ -42,6 +43,7 @@ async def fleet(dsn: str, servers: Servers, tmp_path: Path) -> AsyncIterator[lis
         "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
         "CHATD_REDIS__URL": servers.redis,
         "CHATD_REDIS__PREFIX": PREFIX,
+        "CHATD_CLUSTER__HEARTBEAT": str(QUICK.heartbeat),
         "CHATD_MATCH__RECENT": "0",
         "CHATD_MATCH__RELAX": "0.2",
         "CHATD_MATCH__GRACE": "3",
@@ -95,7 +97,7 @@ class Stranger:
             nursery.start_soon(self._listen, link, nursery.cancel_scope)
             await self._come_back(link)
             while not stop.is_set():
-                await self._meet(link, rng)
+                await self._meet(link, rng, stop)
         nursery.cancel_scope.cancel()
 
     async def _listen(self, link: Link, scope: trio.CancelScope) -> None:
@@ -135,13 +137,20 @@ class Stranger:
             return False
         return True
 
-    async def _meet(self, link: Link, rng: random.Random) -> None:
+    async def _find(self, link: Link, stop: trio.Event) -> None:
+        """Wait for a match. After the stop there may be no partner, but a match that was made must be announced."""
+        await self._asks(link)
+        await self._comes(lambda: self.match is not None or stop.is_set())
+        if self.match is None and not await self._asks(link):
+            patience = PATIENCE if stop.is_set() else 0.0
+            if not await self._comes(lambda: self.match is not None, patience):
+                self.wrong.append("in a match, and told of none")
+
+    async def _meet(self, link: Link, rng: random.Random, stop: trio.Event) -> None:
         """Find a partner, and end the match or wait for its end. After a conflict, its event must arrive."""
         if self.match is None:
-            await self._asks(link)
-            if not await self._comes(lambda: self.match is not None):
-                if not await self._asks(link):
-                    self.wrong.append("in a match, and told of none")
+            await self._find(link, stop)
+            if self.match is None:
                 return
         match = self.match
         await trio.sleep(rng.random() * 0.1)
