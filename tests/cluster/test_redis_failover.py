@@ -42,10 +42,12 @@ class Replicas:
 
 @asynccontextmanager
 async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
+    """A replica need not wait for others that could share its first copy, as it does for five seconds by default."""
     old, new = (redis.Server(folder / name, "+@all") for name in ("old", "new"))
     async with AsyncExitStack() as stack:
         for server in (old, new):
             await server.start()
+            assert tell(server, "CONFIG SET repl-diskless-sync-delay 0").startswith(b"+OK")
             stack.push_async_callback(server.stop)
         to_old, to_new, *ways = [await stack.enter_async_context(proxy_to(one.socket)) for one in (old, new, old, old)]
         replicas = Replicas(old, new, to_old, to_new, ways)
