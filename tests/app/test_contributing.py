@@ -5,6 +5,7 @@ What its checklist says is all that changes.
 
 import filecmp
 import json
+import os
 import re
 import shlex
 import shutil
@@ -24,6 +25,7 @@ RECIPE = re.compile(r"^schema:.*\n((?:\t.*\n)+)", re.MULTILINE)
 VECTORS = "tests/golden/vectors.json"
 GENERATED = {VECTORS, "chatd.toml", "chatd/client/types.py", "docs/architecture.md", "docs/chatd.d.ts"}
 GENERATED |= {"docs/openapi.json", "docs/privacy.md", "docs/protocol.md"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 # The whole test of foreign ids takes a minute.
 IDS = """
 from tests.abuse import test_ids
@@ -52,7 +54,8 @@ def written() -> dict[str, str]:
 
 
 def run(folder: Path, command: str) -> None:
-    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+    """The options of the surrounding run of pytest, such as `--basetemp`, are not for the copy."""
+    done = subprocess.run(command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout[-5000:]}{done.stderr[-2000:]}"
 
 
