@@ -21,6 +21,7 @@ from tests.cluster.test_bans import ban, moderator
 from tests.cluster.test_maintenance import order
 from tests.cluster.test_strangers import meet, mortal, own_the_pool
 from tests.cluster.test_two_nodes import nodes, own_redis
+from tests.examples import examples
 from tests.support import PATIENCE, Daemon, Person, altered, running
 
 __all__ = ["moderator", "own_redis"]
@@ -113,7 +114,7 @@ async def test_a_ban_without_a_control_message_ends_the_match(patient: Config, m
 @pytest.mark.parametrize("owner_dies", [True, False])
 async def test_a_node_that_is_never_replaced_leaves_no_match(config: Config, owner_dies: bool) -> None:
     """The node is killed, and no other node knew which users were connected to it."""
-    quick = config.using(MatchSettings(relax=0.3, grace=1.0))
+    quick = config.using(MatchSettings(relax=0.3, grace=0.5))
     async with trio.open_nursery() as nursery:
         if owner_dies:
             dying, scope = await nursery.start(killable, quick)
@@ -126,7 +127,7 @@ async def test_a_node_that_is_never_replaced_leaves_no_match(config: Config, own
                 conversation = await meet(ann, ben)
                 await meet(sam, tom)
                 scope.cancel()
-                assert (await ben.event("match.ended", 1.0 + PATIENCE))["reason"] == "disconnected"
+                assert (await ben.event("match.ended", 0.5 + PATIENCE))["reason"] == "disconnected"
                 assert (await ben.refused("typing.start", conversation=conversation)).code == "not_found"
                 assert (await sam.refused("match.find")).code == "conflict"
 
@@ -172,7 +173,7 @@ async def test_leaving_node_transfers_its_tickets(config: Config, monkeypatch: p
         async with staying.person("sam") as sam, leaving.person("eve") as eve:
             await eve.call("match.find", tags=["waiting"])
             started = trio.current_time()
-            await trio.sleep(1.5)
+            await trio.sleep(0.5)
             name = matchers[drains]._cluster.name
             await order(config, control_messages.StartDrain(name, 1.0), "leave")
             assert (await eve.ended()).reason == "retry_in_ms=0"
@@ -181,8 +182,7 @@ async def test_leaving_node_transfers_its_tickets(config: Config, monkeypatch: p
                 await sam.call("match.find", tags=["waiting"])
                 waited = (trio.current_time() - started) * 1000
                 found = await back.found(sam)
-                assert waited - 500 <= found["waited_ms"]
-                assert found["waited_ms"] > 1500
+                assert waited - 200 <= found["waited_ms"]
 
 
 async def gone(daemon: Daemon) -> None:
@@ -242,11 +242,11 @@ async def test_a_skip_on_another_node_searches_for_the_same(config: Config) -> N
             assert (await small.event("match.found"))["partner"]["attributes"] == {"size": 1}
 
 
-ROUNDS = 40
+ROUNDS = examples(15)
 
 
 async def test_a_user_who_searches_on_two_nodes_is_in_one_pair(config: Config, moderator: Postgres) -> None:
-    """E6: 240 times, with two possible partners at any moment."""
+    """E6: six times in each round, with two possible partners at any moment."""
     quick = config.using(MatchSettings(relax=0.01))
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))

@@ -45,7 +45,7 @@ async def test_parked_ticket_can_be_cancelled(lost: Config) -> None:
 
 async def test_a_user_who_disconnects_again_is_not_matched(lost: Config) -> None:
     async with starts_again(lost) as (again, eve), again.person("sam") as sam, again.person("tom") as tom:
-        await trio.sleep(LOST.grace + 1)
+        await trio.sleep(LOST.grace + 0.3)
         await trio.aclose_forcefully(eve.connection)
         await trio.sleep(0.3)
         await sam.call("match.find", queue="lounge")
