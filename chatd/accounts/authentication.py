@@ -46,7 +46,7 @@ class SignIn:
             raise
 
     def check_failures(self, address: str) -> None:
-        """To call before a look-up in the database.
+        """Call this before a look-up in the database.
 
         Raises Refused: `rate_limited` for an address with too many failures.
         """
@@ -64,7 +64,7 @@ class SignIn:
         raise Refused("unauthenticated", "no credential" if ticket is None else "malformed ticket")
 
     async def _redeem(self, ticket: str, now: int) -> Principal:
-        """A ticket works once: the statement that reads it deletes it."""
+        """Redeem a connection ticket, which works once: the statement that reads it deletes it."""
         row = await self._db.one(SQL.redeem_ticket, digest(ticket), now)
         if row is None:
             raise Refused("unauthenticated", "the ticket is unknown, expired or used")

@@ -25,7 +25,7 @@ LENGTHS = {4: (32, 24, 16, 8), 6: (128, 64, 56, 48, 32)}
 
 
 class BadRange(Exception):
-    """Not an address, or not a range that can be banned."""
+    """The text is neither an IP address nor a range that can be banned."""
 
 
 def address_hashes(config: Config, address: str) -> list[bytes]:

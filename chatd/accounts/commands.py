@@ -109,7 +109,7 @@ class LoginAdded(Struct, frozen=True):
 
 
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
-    """A login of the user of the device."""
+    """Add a login for the user of the device, and end the oldest logins beyond the limit."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
     rows = await tx.all(SQL.limit_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
     return LoginAdded(user, [row["id"] for row in rows])
@@ -160,7 +160,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
 
 
 async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
-    """One row of `rotate_refresh_token`. A malformed token costs no statement."""
+    """Rotate a refresh token. Returns the row of `rotate_refresh_token`; a malformed token costs no statement."""
     if REFRESH_TOKEN.fullmatch(token) is None:
         return None
     limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
@@ -232,9 +232,9 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
 
 
 async def sweep(db: Postgres, now: int, leeway: float, *, batch_size: int = BATCH_SIZE) -> None:
-    """Delete all that has expired.
+    """Delete everything that has expired.
 
-    Revoked tokens are kept for `leeway` seconds more, in which they would be accepted.
+    Revoked tokens are kept for `leeway` seconds after their expiry, because they would be accepted until then.
     """
     await delete_all(db, SQL.sweep_refresh_tokens, now, batch_size=batch_size)
     await delete_all(db, SQL.sweep_revoked_tokens, now - round(leeway * 1000), batch_size=batch_size)

@@ -114,7 +114,7 @@ class Keyring:
             raise
         except (jwt.PyJWTError, ValueError, RecursionError, TypeError):
             raise refused("wrong signature") from None
-        # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: of ECDSA, (r, s)
+        # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: in ECDSA, (r, s)
         # and (r, n - s) are both valid.
         signing_input = token.rpartition(".")[0]
         return principal_of(claims, tenant.expected, now_ms, hashlib.sha256(signing_input.encode()).hexdigest()[:32])

@@ -17,7 +17,7 @@ from chatd.db.postgres import Postgres
 from chatd.realtime.hub import Hub
 
 SQL = queries.load("accounts/bans")
-# How long the sweep looks for a ban. Later sign-ins are refused.
+# How long the sweep closes sessions of a new ban. Later sign-ins are refused.
 RECENT_MS = 300_000
 # Sessions between two checkpoints.
 SESSIONS_PER_TURN = 100

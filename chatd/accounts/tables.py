@@ -13,7 +13,7 @@ TABLES = (
         (Deleted(IDLE_ACCOUNTS, "delete_accounts"), Limited("retention.anonymous_days")),
         UserData(
             what="`id`, `name`",
-            kept="forever; an anonymous account that never came back for `retention.anonymous_days`",
+            kept="forever; an unused anonymous account for `retention.anonymous_days`",
             exported=("profile",),
             erased="the name becomes null",
             id_stays=("id",),

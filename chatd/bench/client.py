@@ -40,7 +40,7 @@ class Conversation(Struct):
 
 
 class Body(Struct):
-    """The fields of all frames that the load generator looks at."""
+    """The fields of all frames that the load generator reads."""
 
     t: str
     conversation: str | Conversation = ""
@@ -57,7 +57,7 @@ class Body(Struct):
 
 
 class OtherBody(Struct):
-    """A frame whose fields have other types; the load generator does not look at them."""
+    """A frame whose fields have other types; the load generator ignores them."""
 
     t: str
 
@@ -240,7 +240,7 @@ class Client:
     def _on_change(self, conversation: str, body: Body, now: float) -> None:
         """Log a change of a conversation that this client is a member of."""
         if body.rev and body.rev <= self._joined[conversation]:
-            # It was on its way when the conversation was created; other members may have got it before.
+            # It was sent before the conversation was known here; other members may have received it earlier.
             return
         if body.t == "behind":
             self.log.entries.append(Behind(now, conversation, body.rev))

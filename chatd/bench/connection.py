@@ -123,7 +123,7 @@ class Connection:
         self._write(frame(payload, BINARY))
 
     def abandon(self) -> None:
-        """Close the socket without telling the owner."""
+        """Close the socket without calling the owner."""
         if self._state != "closed":
             self._state = "closed"
             self._loop.forget(self)

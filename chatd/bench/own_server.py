@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_TIMEOUT_S = 20.0
-# One address and few users make all the load. The limits of the gateway's queues stay as they are.
+# One address and few users cause all the load. The limits of the gateway's queues are not changed.
 RAISED_LIMITS = {
     "COMMANDS_PER_SECOND": 1e9,
     "COMMANDS_BURST": 10**9,
@@ -26,7 +26,7 @@ RAISED_LIMITS = {
 
 
 class NoServer(Exception):
-    """The server did not start; the text has what it printed."""
+    """The server did not start; the text contains its output."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`resume`: connections end without notice, and the clients come back and catch up, while messages go on."""
+"""`resume`: connections end without notice, and the clients reconnect and catch up, while messages are sent."""
 
 from chatd.bench.client import Client
 from chatd.bench.run import Run
@@ -33,7 +33,7 @@ class Resume(Sending):
             self.send(clients[place], self._conversations[place // 2], [clients[place ^ 1]], number, now)
 
     def _cut(self, client: Client, number: int, now: float) -> None:
-        """End the connection of a client, unless it is still on its way back from the last time."""
+        """End the connection of a client, unless it is still reconnecting."""
         if not client.is_connected or client.user in self._resuming:
             self._skipped += 1
             return

@@ -1,4 +1,4 @@
-"""One run: connect, warm up, fire operations at their planned times, wait for the rest, judge.
+"""One run: connect, warm up, fire operations at their planned times, wait for the rest, check the logs.
 
 The load is open: an operation starts at its planned time, whether or not earlier ones are answered, and its latency
 counts from the planned time. So a server that stalls is charged for every operation that it delays (Tene, "How NOT to
@@ -25,7 +25,7 @@ RETRY_S = 1.0
 PREPARE_TIMEOUT_S = 60.0
 DRAIN_TIMEOUT_S = 10.0
 TURN_S = 0.1
-# Operations between two looks at the sockets.
+# Operations between two polls of the sockets.
 MAX_BURST = 64
 PROGRESS_S = 0.2
 # Beyond these the figures are those of the load generator.
@@ -35,7 +35,7 @@ Progress = Callable[[str, float], None]
 
 
 class RunFailed(Exception):
-    """The run cannot go on; the text says why."""
+    """The run cannot continue; the text names the reason."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Preparation:
         self.reasons: Counter[str] = Counter()
 
     def on_connected(self, client: Client, now: float) -> None:
-        """Nothing: `Client.is_connected` says it."""
+        """Do nothing: `Client.is_connected` is set."""
 
     def on_ended(self, client: Client, reason: str, now: float) -> None:
         self.refused.append(client)
@@ -191,7 +191,7 @@ class Run:
         return self._start + number / self.options.rate
 
     def record(self, name: str, number: int, now: float) -> None:
-        """The operation `number` has come to this end."""
+        """Record the latency `name` of the operation `number`, which ends now."""
         if number >= self.options.unmeasured:
             planned = self.planned(number)
             self.result.latencies.setdefault(name, array("d")).append(now - planned)
@@ -310,7 +310,7 @@ class Run:
             wait = self.planned(number) - time.perf_counter() if number < total else 0.0
             self.loop.turn(max(0.0, min(wait, scenario.turn_s)))
             scenario.on_turn(time.perf_counter())
-        # The last operation has its share of the time too.
+        # The time after the last operation counts too.
         self._wait(self.planned(number) - time.perf_counter())
         self._measure(time.perf_counter() - self.planned(measured), cpu)
 
@@ -331,7 +331,7 @@ class Run:
         self._warn(own / seconds)
 
     def _warn(self, own_cpu: float) -> None:
-        """Say whether the load generator was the bottleneck."""
+        """Warn if the load generator was the bottleneck."""
         late = percentiles(self._late)
         if own_cpu > MAX_OWN_CPU:
             self.result.warnings.append(
@@ -345,7 +345,7 @@ class Run:
             )
 
     def _drain(self, scenario: Scenario) -> None:
-        """Wait for what is still on its way."""
+        """Wait for outstanding answers and deliveries."""
         deadline = time.perf_counter() + self.options.drain_timeout_s
         while scenario.open > 0 or not all(client.is_complete for client in self.clients if client.is_connected):
             if time.perf_counter() > deadline:

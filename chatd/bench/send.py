@@ -7,7 +7,7 @@ from chatd.bench.run import Run, Scenario
 class Sending(Scenario):
     """Messages whose number is their `client_id`, each awaited by its sender and by the other members.
 
-    `returns`: clients whose connection ends come back, and get what they missed.
+    `returns`: whether clients reconnect after their connection has ended, and sync.
     """
 
     returns = False
@@ -54,7 +54,7 @@ class Sending(Scenario):
             self._give_up(number)
 
     def _give_up(self, number: int) -> None:
-        """No member has to receive this message."""
+        """Stop waiting for members to receive this message."""
         self._awaited.difference_update((number, user) for user in self._recipients[number])
 
 

@@ -1,7 +1,7 @@
-"""`storm`: all clients lose their connections at once and come back, while a few others exchange messages.
+"""`storm`: all clients lose their connections at once and reconnect, while a few others exchange messages.
 
-The clients back off as `chatd.client` does, honour Retry-After, and are back when they have synced. A server on the
-loopback network sees many addresses.
+The clients back off as `chatd.client` does, honour Retry-After, and count as reconnected when they have synced. A
+server on the loopback network sees many addresses.
 """
 
 import heapq
@@ -31,7 +31,7 @@ class Visitor:
     __slots__ = ("backoff", "began", "is_back", "is_waiting", "step", "sync_id")
 
     def __init__(self) -> None:
-        # Not for secrets.
+        # Not used for secrets.
         self.backoff = Backoff(random.random)
         self.began = 0.0
         self.step = 0
@@ -153,6 +153,6 @@ class Storm(Sending):
 
 
 def address(number: int) -> str:
-    """The local address of a client: of one address come at most CLIENTS_PER_ADDRESS."""
+    """The local address of a client, which at most CLIENTS_PER_ADDRESS clients share."""
     group = number // CLIENTS_PER_ADDRESS
     return f"127.{1 + group // 250}.1.{1 + group % 250}"

@@ -11,7 +11,7 @@ SUBPROTOCOL = "chatd.v1.msgpack"
 
 
 class BadTarget(Exception):
-    """The URL cannot be used; the text says why."""
+    """The URL cannot be used; the text names the reason."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Judge the logs of all clients of a run: lost, repeated, reordered and unacknowledged messages.
+"""Check the logs of all clients of a run for lost, repeated, reordered and unacknowledged messages.
 
 Pure: the logs are the only input. The rules are the guarantees of docs/protocol.md.
 """
@@ -299,7 +299,7 @@ class LogReader:
         elif message is not None and message.conversation != entry.conversation:
             detail = f"it was sent to {message.conversation}"
         elif message is None and entry.client_id and self._judge.is_client(entry.sender):
-            detail = "nobody sent it"
+            detail = "no client sent it"
         else:
             return True
         self._judge.fault(Kind.UNEXPECTED, self._user, entry.conversation, key, detail, entry.seq)

@@ -9,7 +9,7 @@ It calls `receive_some`, which reads each frame header and does one of three thi
   it.
 * Valid, but not plain (fragments): exactly its bytes are returned to trio-websocket.
 * Invalid (reserved bits or opcodes, no mask, a length that is not minimal, a stray continuation), a close frame, or
-  anything after it: all bytes from there on are returned, so that trio-websocket judges them.
+  anything after it: all bytes from there on are returned to trio-websocket, which handles the error or the close.
 
 Order of the two paths: `_run_slow_path` handles the messages of trio-websocket. After the final frame of such a
 message, the stream gives no later message to the session until the earlier one is handled.
@@ -125,7 +125,7 @@ class FastPathStream(trio.abc.Stream):
         self._upgraded: trio.Event | None = None
         self.head = b""
         self.upgrade: Upgrade = no_upgrade
-        # What the reactor has left to the task of the connection.
+        # Bytes that the reactor has left to the task of the connection.
         self._pending: Call | None = None
         # Commands that are begun and not settled, all of one pipeline.
         self._begun = 0
@@ -169,7 +169,7 @@ class FastPathStream(trio.abc.Stream):
     async def read_more(self) -> bool:
         """Wait for bytes from the peer and buffer them. Returns False at the end. Raises trio.BrokenResourceError.
 
-        Plain frames that are complete and wait for nothing are handled meanwhile.
+        Complete plain frames whose commands wait for nothing are handled in between.
         """
         if self._eof:
             return False
@@ -351,7 +351,7 @@ class FastPathStream(trio.abc.Stream):
         if self._slow_path_busy is not None:
             await self._slow_path_busy.wait()
             if self._raw:
-                # The message before was a violation: nothing after it counts.
+                # The previous message was a violation: everything after it is ignored.
                 return False
         self._take_bytes(header.end - self._position)
         await self._dispatch(rules, header.opcode, payload)
@@ -487,7 +487,7 @@ class FastPathStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send data of trio-websocket, in its place among the frames."""
         if data[:4] == b"HTTP":
-            # Its answer to the handshake.
+            # The answer of trio-websocket to the handshake.
             return
         self._close_sent = self._close_sent or data[:1] == CLOSE_BYTE
         await self._queue.send(bytes(data))
@@ -568,7 +568,7 @@ class FastPathStream(trio.abc.Stream):
 
 
 async def no_upgrade() -> WebSocketConnection:
-    """Stands in until the handshake is done."""
+    """Placeholder for `upgrade` until the handshake is done."""
     raise AssertionError
 
 

@@ -1,4 +1,4 @@
-"""What the peer of a connection may send, and what is called for it."""
+"""What the peer of a connection may send, and the functions that handle it."""
 
 from collections.abc import Callable, Container
 from typing import Protocol
@@ -27,7 +27,7 @@ class Call(Protocol):
 
 
 class FrameRules:
-    """What the peer may send, and what is called for it. Sizes in bytes.
+    """What the peer may send, and the functions that handle it. Sizes are in bytes.
 
     `decode(opcode, payload)` returns what is to be done for a message, or None if nothing is left to do.
     `exceeded(close)` handles a violation. `behind(topic, rev)` makes the frame that replaces dropped events, and

@@ -2,7 +2,7 @@
 
 trio-websocket accepts invalid requests (keys of any form, HTTP/1.0, bodies, endless headers), and a single byte that is
 not ASCII ends the process. So the head is read and answered here, within bounds and strictly. When trio-websocket is
-needed, it gets a new head, which has nothing of the peer's but the key.
+needed, it gets a new head, which contains only the key of the peer.
 """
 
 import base64

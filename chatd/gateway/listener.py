@@ -172,7 +172,7 @@ class Listener(Generic[Peer]):
         return partial(self._endpoint.serve, stream, handshake, authenticated)
 
     async def _authenticate(self, handshake: Handshake) -> Peer:
-        """Raises Rejected, which is charged to the address."""
+        """Authenticate the peer. Raises Rejected, which is charged to the address."""
         try:
             return await self._endpoint.authenticate(handshake)
         except Rejected:

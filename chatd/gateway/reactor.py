@@ -19,7 +19,7 @@ from typing import Protocol
 
 import trio
 
-# Sockets that are served between two looks at which ones are ready.
+# Sockets that are served between two calls of epoll_wait.
 MAX_READY = 64
 POLLS_PER_TURN = 8
 TURN_S = 0.002
@@ -56,7 +56,7 @@ class Reactor:
             self._epoll.unregister(sock)
 
     async def run(self) -> None:
-        """For ever, also after an error."""
+        """Run forever, also after an error."""
         while True:
             if self._unfinished:
                 await trio.lowlevel.checkpoint()

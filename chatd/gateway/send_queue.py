@@ -96,7 +96,7 @@ class SendQueue:
         # Entries at the head that cannot be dropped: those being written, and one that is written in part.
         self._in_flight = 0
         self._is_partial = False
-        # The last dropped rev of each topic until its `behind` is queued; "" stands for events of the user.
+        # The last dropped rev of each topic until its `behind` is queued; "" is the topic of the user's own events.
         self._dropped_revs: dict[str, int] = {}
         self._changed: trio.Event | None = None
         self.queued_bytes = 0
@@ -300,5 +300,5 @@ def ignore(count: int) -> None:
 
 
 def no_frame(topic: str, rev: int) -> bytes:
-    """Stands in until the session begins: there are no events before."""
+    """Placeholder until the session begins; there are no events before."""
     raise AssertionError(topic)

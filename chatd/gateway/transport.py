@@ -21,7 +21,7 @@ Handle = Callable[[bytes], Awaitable[bool]]
 
 
 class Transport(Protocol):
-    """Reads, and writes that may take less than given.
+    """Reads and writes bytes. A write may accept only some of them.
 
     Raises OSError or trio.BrokenResourceError if the peer is gone.
     """
@@ -88,14 +88,14 @@ class SocketTransport:
 
 
 class ReactorTransport(SocketTransport):
-    """The same, received from by the reactor. `read` is called by one task at a time."""
+    """A socket that the reactor receives from. `read` is called by one task at a time."""
 
     __slots__ = ("_handle", "_has_ended", "_is_readable", "_reactor", "_reader")
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock)
         self._reactor = reactor
-        # The task that waits in `read`, and what it gave.
+        # The task that waits in `read`, and the handler that it passed.
         self._reader: trio.lowlevel.Task | None = None
         self._handle: Handle | None = None
         # Events are edge-triggered: whether there may be data since the last one; and whether it was the last one.

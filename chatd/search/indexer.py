@@ -39,9 +39,9 @@ from chatd.wire.connection_events import Behind
 
 LOG = log.get(__name__)
 SQL = queries.load("search/search_index")
-# What is lost together with its positions is made again: no need to wait for the disk. Where it does not sort, Postgres
-# reads a conversation in the order of its index and stops at the limit; it would read all of a huge one, because the
-# usual one is small.
+# Entries that are lost together with their positions are written again: no need to wait for the disk. Without sorts,
+# Postgres reads a conversation in the order of its index and stops at the limit; otherwise it would read all of a huge
+# one, because most are small.
 PRELUDE = f"{NESTED}; set enable_sort = off; set synchronous_commit = off; set statement_timeout = '60s'"
 TIMEOUT_S = 60.0
 MAX_NOTED = 50_000
@@ -54,7 +54,7 @@ class IndexerTunables(Struct, frozen=True, kw_only=True):
     """`batch_conversations`: conversations of a batch; at most `batch_fresh` of them are noted ones. `batch_messages`:
     messages of a batch. `rest_ratio`: how long the indexer rests after a batch, in relation to its duration.
 
-    `sweep_conversations`: conversations that the round looks at in one step; `sweep_pause_s`: the time between two
+    `sweep_conversations`: conversations that the sweep examines in one step; `sweep_pause_s`: the time between two
     steps. `gather_s`: the time after an event until its message is indexed, together with those that follow in between.
     `retry_s`: the time until a conversation that could not be indexed is tried again.
     """

@@ -32,15 +32,15 @@ from chatd.search.tokenizer import highlights_in_slices
 from chatd.wire.times import LATEST_MS
 
 SQL = queries.load("search/search")
-# Days of each look; the last one has no end.
+# Days of each window; the last one has no end.
 SPANS_DAYS = (1, 8, 2 * SPAN, 16 * SPAN, None)
-# Milliseconds for all looks of a page, and how long a single one has at least.
+# Milliseconds for all queries of a page, and the minimum for a single one.
 PAGE_TIMEOUT_MS, MIN_SPAN_TIMEOUT_MS = 1000.0, 100.0
 # Characters of texts that are read for a page.
 MAX_CHARS_READ = 200_000
 # Rows of one statement.
 MAX_ROWS = 400
-# Of more conversations than these the index is not asked by name: who is in so many may see most of what is found. (A
+# With more conversations than this, the query does not name them: the user may see most of what is found. (A
 # query names far fewer than that.)
 MAX_CONVERSATIONS = 500
 
@@ -62,7 +62,7 @@ class Hit(Struct, frozen=True):
 
 
 class Search:
-    """One page. `hits` so far; `spot` is the position up to which the search has looked."""
+    """One page. `hits` so far; `spot` is the position up to which the search has read."""
 
     def __init__(self, ctx: Ctx, query: Query, limit: int) -> None:
         self.hits: list[Hit] = []
@@ -133,7 +133,7 @@ class Search:
             if refused.code != "timeout":
                 raise
         if self._prefix:
-            # The beginning of too many words: whole words only.
+            # The prefix matches too many words: search whole words only.
             self._prefix = False
             return await self._ask(low, times, size)
         if moved:

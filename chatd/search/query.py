@@ -21,9 +21,9 @@ FILTER = re.compile(r"(in|from|before|after|has):(\S+)", re.IGNORECASE)
 DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 MILLIS = re.compile(r"[0-9]{1,15}")
 MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-# Lexemes that the index is asked for; what is beyond them is still looked for in the text.
+# Lexemes in the query of the index; further ones are checked in the text only.
 MAX_LEXEMES = 64
-# Of those that are not wanted: to find what has none of many frequent words is hard work for it, and easy in a text.
+# The same for excluded lexemes: the index is slow at excluding many frequent words, and the check of a text is fast.
 MAX_UNWANTED = 4
 
 

@@ -26,7 +26,7 @@ MAX_TOKEN_LENGTH = 64
 # Characters of all tokens of a text together.
 MAX_SIZE = 60_000
 MAX_HIGHLIGHTS = 50
-# A shorter beginning of a word stands for too many words.
+# A shorter prefix matches too many words.
 SHORTEST_PREFIX = 3
 MAX_KNOWN = 50_000
 Spans = list[tuple[int, int]]
@@ -44,12 +44,12 @@ RUN = (
     "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff"
     "\U0001f000-\U0001faff\U00020000-\U0003ffff"
 )
-# Emoji elsewhere: signs that are no letters, such as arrows, and the frame of a keycap.
+# Emoji in other blocks: symbols that are not letters, such as arrows, and the frame of a keycap.
 PICTURES = "".join(char for char in SHORT if not unicodedata.normalize("NFKD", char).isalnum()) + "\u20e3"
 RUN += re.escape(PICTURES)
 IN_RUN = re.compile(f"[{RUN}]")
 PIECE = re.compile(f"[{RUN}]+|[^ {RUN}]+")
-# Marks of alphabets (Latin, Greek, Cyrillic, Hebrew, Arabic), and what is not seen at all.
+# Marks of alphabets (Latin, Greek, Cyrillic, Hebrew, Arabic), and invisible characters.
 DROPPED = re.compile(
     "[\u00ad\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff"
     "\u200b-\u200f\u202a-\u202e\u2060-\u2064\u20d0-\u20e2\u20e4-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\U000e0100-\U000e01ef]"
@@ -63,7 +63,7 @@ HAS_COMBINED = re.compile(COMBINED)
 UNIT = re.compile(f"{COMBINED}|.", re.DOTALL)
 SLICE = re.compile(f"(?:{COMBINED}|.){{1,{SLICE_UNITS}}}+", re.DOTALL)
 COMPOSED = re.compile("[\u1100-\u11ff\u3041-\u30ff]")
-# Letters that Unicode does not take apart.
+# Letters that Unicode does not decompose.
 PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
 
 
@@ -122,7 +122,7 @@ def slices_of(text: str) -> Iterator[str]:
 
 
 def fold_slice(text: str) -> str:
-    # What is removed may stand between characters that are one.
+    # A removed character may be between characters that form one.
     return composed(composed(text).translate(FOLDS))
 
 
@@ -248,7 +248,7 @@ def highlights_in_slices(text: str, wanted: Sequence[Term], unwanted: Iterable[T
                 return None
     if not wanted:
         return []
-    # Places cost several times as much as the comparison, and most texts need none.
+    # Positions cost several times as much as the comparison, and most texts need none.
     place = yield from spaced_in_slices(folded, compared)
     offsets = yield from Offsets.in_slices(text)
     found: Spans = []

@@ -1,9 +1,9 @@
 """Conversations of a shard that cannot be committed together with the others. Each is tried alone while the others go
 on.
 
-A conversation is deferred when its row stays locked, when one of its entries fails by a bug, and when it is unknown
-whether an entry was committed. Its later entries follow it, so that nothing overtakes; it returns when all of them are
-settled and nothing is uncertain.
+A conversation is deferred when its row stays locked, when one of its entries fails because of a bug, and when it is
+unknown whether an entry was committed. Its later entries follow it, so that nothing overtakes; it returns when all of
+them are settled and nothing is uncertain.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class DeferredConversation(Struct, eq=False):
 
 
 class DeferredConversations:
-    """See the module. `run` tries them."""
+    """Retries the deferred conversations of a shard, see the module. `run` it in the background."""
 
     def __init__(self, connection: Connection, publisher: Publisher) -> None:
         self._connection = connection
@@ -60,14 +60,14 @@ class DeferredConversations:
             self._work.set()
 
     def defer_uncertain(self, entries: list[Entry], began: float) -> list[Entry]:
-        """Defer the conversations of expired entries, which may have been committed. The remaining entries."""
+        """Defer the conversations of expired entries, which may have been committed. Returns the remaining entries."""
         uncertain = {entry.key for entry in entries if entry.decided}
         self.put((entry for entry in entries if entry.key in uncertain), began)
         return [entry for entry in entries if entry.key not in uncertain]
 
     def mark_uncertain(self, results: list[Result]) -> list[Result]:
-        """In a second attempt, a receipt that moves nothing may have moved something in the first one, which was not
-        published.
+        """In a second attempt, a receipt that advances no position may have advanced one in the first attempt, which
+        was not published.
         """
         for entry, result in results:
             if isinstance(result, Advanced) and result.rev is None:
@@ -76,7 +76,7 @@ class DeferredConversations:
         return [(entry, replace(one, uncertain=True) if isinstance(one, Advanced) else one) for entry, one in results]
 
     def began(self, key: Key) -> float:
-        """As `MessageLog.began`."""
+        """See `MessageLog.began`."""
         conversation = self.keys.get(key)
         return conversation.began if conversation is not None else inf
 

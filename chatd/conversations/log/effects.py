@@ -27,7 +27,7 @@ class Append(SettledEffect, frozen=True):
         ctx.node.get(MessageLog).append(self.message, partial(self.publish, ctx), ctx.began, settled)
 
     async def publish(self, ctx: Ctx, done: Appended) -> None:
-        """Publish in the order of the log, in the place of the message."""
+        """Publish in the order of the log, at the position of the message."""
         ack = self.ack(done) if self.ack is not None else None
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
@@ -49,7 +49,7 @@ class Advance(SettledEffect, frozen=True):
         ctx.node.get(MessageLog).append(self.receipt, partial(self.publish, ctx), ctx.began, settled)
 
     async def publish(self, ctx: Ctx, done: Advanced) -> None:
-        """Publish in the order of the log, in the place of the receipt."""
+        """Publish in the order of the log, at the position of the receipt."""
         if done.rev is not None or done.unread is not None:
             conversation, now = self.receipt.conversation, ctx.node.clock()
             ctx.node.hub.traces.receipts((conversation, self.receipt.user, done.delivered_seq, done.read_seq, now))

@@ -86,7 +86,7 @@ Publish = Callable[[Any], Awaitable[None]]
 
 class Entry(Struct, eq=False):
     """One item, and what is called when it is published or refused. `deadline` in trio's time. `decided`: it is
-    committed or refused, and the deadline is over.
+    committed or refused, and the deadline no longer applies.
     """
 
     item: Item

@@ -1,8 +1,8 @@
 """Changes of a conversation other than messages and receipts: edits, roles, members, titles, pins.
 
 `change_conversation` locks the row of the conversation first, as the log does, so that all numbers of a conversation
-are given one after the other. Then `change` reads, decides and writes, taking a `rev` for each row it changes; then the
-counters are written and everything is committed. The effects that `change` returns are delivered afterwards.
+are assigned one after the other. Then `change` reads, decides and writes, taking a `rev` for each row it changes; then
+the counters are written and everything is committed. The effects that `change` returns are delivered afterwards.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ from chatd.db.postgres import Row, Tx
 from chatd.uploads.settings import RemovalSettings
 
 SQL = queries.load("conversations/transaction")
-# The actor of changes that no user has asked for.
+# The actor of changes that no user has requested.
 SYSTEM_USER = NIL
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -69,7 +69,7 @@ class ConversationTx:
 
     @property
     def rev(self) -> int:
-        """The last number that was given."""
+        """The last number that was assigned."""
         return self._rev
 
     def next_rev(self, *, info: bool = False) -> int:

@@ -13,8 +13,8 @@ Five promises, and how they are kept:
   place of what may have been committed.
 * Visible exactly once: a batch whose connection broke is sent again. The message table knows the `client_id`: what had
   been committed comes back under the id that this node made, and is published as new.
-* One deadline: a sender waits `deadline` seconds, whatever the database does. A conversation whose row is locked is set
-  aside (see `conversations/log/deferred.py`) and does not delay the others of its shard.
+* One deadline: a sender waits `deadline` seconds, whatever the database does. A conversation whose row is locked is
+  deferred (see `conversations/log/deferred.py`) and does not delay the others of its shard.
 
 Publishing continues while the next batch commits, at most one batch ahead: a huge audience slows its shard down instead
 of filling the memory. An entry outlives what waits for it: a sender that disconnects does not remove it.
@@ -132,7 +132,7 @@ class Shard:
             await self._all_settled.park()
 
     def began(self, tenant: str, conversation: str) -> float:
-        """As `MessageLog.began`."""
+        """See `MessageLog.began`."""
         key = (tenant, conversation)
         return min(self._publisher.began(key), self._deferred.began(key))
 
@@ -162,7 +162,7 @@ class Shard:
         return [entry for entry in batch if entry.result is None]
 
     async def _commit(self, statement: Statement, entries: list[Entry]) -> None:
-        """Until each entry is committed, refused, deferred or expired."""
+        """Retry until each entry is committed, refused, deferred or expired."""
         began = perf_counter()
         with self._publisher.flight(entries) as flight:
             results = await self._attempt(statement, entries)
