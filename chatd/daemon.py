@@ -60,7 +60,7 @@ from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schem
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
-# Time that HTTP requests have after everything else has ended.
+# Time for HTTP requests to finish after everything else has ended.
 LAST_REQUESTS_S = 2.0
 # Time to write the last messages at the end.
 LEAVE_TIMEOUT_S = 2.0

@@ -37,7 +37,7 @@ export interface AddBan {
   tenant?: string;
 }
 
-/** Add users to a group. Users who are members already stay as they are. */
+/** Add users to a group. Users who are members already are not changed. */
 export interface AddMembers {
   t: "member.add";
   conversation: string;
@@ -61,7 +61,7 @@ export interface AskReceipts {
   limit?: number;
 }
 
-/** Get the number for the badge of an app. */
+/** Get the number of unread messages, for the badge of an app. */
 export interface AskUnread {
   t: "unread.total";
 }
@@ -73,7 +73,7 @@ export interface AttachmentInput {
   url?: string | null;
 }
 
-/** A sound file. */
+/** An audio file. */
 export interface AudioAttachment {
   type: "audio";
   upload: string;
@@ -946,7 +946,7 @@ export interface MessageNew {
   message: Message;
 }
 
-/** A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions` */
+/** A member has read all messages up to `seq`. `unread` counts the unread messages of that member, up to 1000; */
 export interface MessageRead {
   t: "message.read";
   conversation: string;
@@ -989,7 +989,7 @@ export interface Ok {
   ticket?: string;
 }
 
-/** Open the direct conversation with another user. Two users share one, for ever. */
+/** Open the direct conversation with another user. Two users have only one. */
 export interface OpenConversation {
   t: "conversation.open";
   user: string;
@@ -1151,7 +1151,7 @@ export interface RefreshAuth {
   token: string;
 }
 
-/** Remove a member from a group. They lose access to all of it. */
+/** Remove a member from a group. The user loses access to the whole group. */
 export interface RemoveMember {
   t: "member.remove";
   conversation: string;
@@ -1554,7 +1554,7 @@ export interface Tokens {
   expires_in: number;
 }
 
-/** Hand a group over to another member. The requester becomes an admin. */
+/** Transfer a group to another member. The requester becomes an admin. */
 export interface TransferConversation {
   t: "conversation.transfer";
   conversation: string;

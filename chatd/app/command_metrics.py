@@ -18,8 +18,8 @@ class LatencyByCommand(dict[type[Command], Histogram]):
 
 
 class CommandMetrics:
-    """`commands`: those that were run. `refusals` by code, also of frames that hold no command. `closes` of connections
-    by name.
+    """`commands`: the latencies of all commands that were run. `refusals`: by code, including those of frames without a
+    command. `closes`: of connections, by name.
     """
 
     __slots__ = ("closes", "commands", "refusals")

@@ -114,6 +114,6 @@ class Ctx(Struct):
 
 
 def system_context(node: Node, tenant: str, user: str) -> Ctx:
-    """The context of what the server does in the name of a user without a command. No answer is sent."""
+    """Make the context of an act of the server on behalf of a user, without a command. No answer is sent."""
     principal = Principal(tenant, user, token_id="", login="", scope="", expires_at=0)
     return Ctx(node, principal, "", "", node.clock(), lambda _: None)

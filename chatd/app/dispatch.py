@@ -32,7 +32,7 @@ GRACE_S = 0.5
 
 
 def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
-    """Whether the guard of a command is met, and it waits for nothing, as things are now."""
+    """Whether the guard of the command is met, and the command can run now without waiting."""
     return (
         row.at_once is not None
         and ctx.node.get(GuardChecks).is_met[row.guard](ctx, command)
@@ -54,7 +54,7 @@ def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
 async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = False) -> None:
     """Run a command and answer through `ctx.answer`: with a result, or with the error for what went wrong.
 
-    `at_once`: `is_at_once` holds.
+    `at_once`: `is_at_once` returned True.
     """
     began = perf_counter()
     try:
@@ -122,7 +122,7 @@ async def run_guarded(row: Row, ctx: Ctx, command: Command) -> None:
 
 
 class CommandTimeout:
-    """Seconds that a command may take. A subsystem whose commands wait for more than one statement raises it."""
+    """Seconds that a command may take. A subsystem whose commands wait for more than one statement increases it."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s

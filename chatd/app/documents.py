@@ -1,6 +1,6 @@
 """The tables of docs/privacy.md, docs/metrics.md and docs/architecture.md, made of what subsystems declare.
 
-Each stands in its document between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. `make schema` replaces them;
+Each is in its document between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. `make schema` replaces them;
 `tests/app/test_documents.py` fails if one is stale.
 """
 
@@ -30,7 +30,7 @@ class Stored:
 
 
 def stored_by(subsystems: Iterable[Subsystem]) -> Stored:
-    """Raises ValueError if a table is declared twice."""
+    """Collect what the kernel and these subsystems store. Raises ValueError if a table is declared twice."""
     subsystems = tuple(subsystems)
     personal_data = [subsystem.personal_data for subsystem in subsystems]
     tables = (*kernel_storage.TABLES, *(table for one in subsystems for table in one.tables))
@@ -99,12 +99,12 @@ def type_of(metric: Metric) -> str:
 
 
 def unit_of(metric: Metric) -> str:
-    """As Prometheus has it, the name ends with the unit."""
+    """The unit of a metric, with which its name ends, as Prometheus recommends."""
     return UNITS.get(metric.name.removesuffix("_total").rpartition("_")[2], "")
 
 
 def with_sections(text: str, found: Mapping[str, str]) -> str:
-    """The document with these tables. Raises ValueError if its marks are not those of these tables."""
+    """Replace the generated tables of a document. Raises ValueError if its marks do not match these tables."""
     names = re.findall(r"^<!-- generated: (.*) -->$", text, re.MULTILINE)
     if sorted(names) != sorted(found):
         raise ValueError(f"expected marks of {sorted(found)}, found {sorted(names)}")

@@ -74,7 +74,7 @@ class Refuse(Effect, frozen=True):
 class ToConversation(Effect, frozen=True):
     """Send an event to every session of every member, except the session `exclude_session`.
 
-    `ephemeral`: slow readers do not get it. `ack` answers the command at the same place of the order, so that the acks
+    `ephemeral`: slow readers do not get it. `ack` answers the command at the same place in the order, so that the acks
     and events of one connection never overtake each other. `leaving`: users whose membership this event ends; it is the
     last event of the conversation that they get.
     """
@@ -154,9 +154,9 @@ class CloseSessions(Effect, frozen=True):
 
 
 def deferred_reply(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
-    """What answers the command when its place in the order is reached.
+    """Return the function that answers the command when its place in the order is reached.
 
-    Over REST, which gets no events, it answers at once.
+    Over REST, which gets no events, answer at once and return None.
     """
     if ctx.session:
         return lambda: ctx.answer(ack)

@@ -15,14 +15,14 @@ from chatd.core.turns import in_turns
 from chatd.wire.base import Result
 from chatd.wire.codec import GAP, Format
 
-# A list of so many items is encoded with the rest of the answer.
+# A list of at most this many items is encoded with the rest of the answer.
 FEW = 8
 # Free bytes before the result, for the head of a WebSocket frame and the beginning of a reply.
 HEADROOM_BYTES = 32
 
 
 class EncodedResult:
-    """A result that is encoded already."""
+    """A result that is already encoded."""
 
     __slots__ = ("_buffer",)
 

@@ -27,7 +27,7 @@ class Job:
 
 
 async def run_job(node: Node, job: Job) -> None:
-    """Run one job for ever. After a refusal it is retried at its next turn; any other error ends the run."""
+    """Run one job forever. After a refusal it is retried at its next turn; any other error ends the run."""
     await trio.sleep(uniform(0, min(job.every_s, MAX_FIRST_WAIT_S)))  # noqa: S311
     while True:
         more = False

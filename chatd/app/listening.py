@@ -20,7 +20,7 @@ from chatd.core.health import Condition, Health
 # Errors of accept(2) that are not about the listening socket.
 PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH}
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-# Pause of accepting without descriptors or memory.
+# Pause before the next accept when descriptors or memory run out.
 RETRY_S = 0.1
 ACCEPTS_PER_TURN = 16
 # Time for connections that are half established when accepting stops.
@@ -89,7 +89,7 @@ class Acceptor:
         self._scope.deadline = min(self._scope.deadline, trio.current_time() + ESTABLISHING_S)
 
     async def accept(self) -> None:
-        """Accept several at a time: in a storm the queue of the kernel must move before its clients give up."""
+        """Accept several at a time: in a storm the queue of the kernel must drain before its clients time out."""
         while True:
             await trio.lowlevel.wait_readable(self._listener)
             try:
@@ -101,7 +101,7 @@ class Acceptor:
                 await trio.sleep(RETRY_S)
 
     def _accept_established(self, at_most: int) -> None:
-        """Raises OSError without descriptors or memory."""
+        """Accept the established connections. Raises OSError if descriptors or memory run out."""
         for _ in range(at_most):
             try:
                 connection, _ = self._listener.accept()
@@ -116,7 +116,9 @@ class Acceptor:
 
 
 def drop_connection_requests(listener: socket.socket) -> None:
-    """If the system supports it. Otherwise, connections between the last accept and the close are reset."""
+    """Make the kernel drop new connection requests, if the system supports it. Otherwise, connections between the last
+    accept and the close are reset.
+    """
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
     with suppress(OSError):
         filters = struct.pack("HP", len(DROP_SYN), ctypes.addressof(program))

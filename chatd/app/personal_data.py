@@ -65,12 +65,14 @@ class AllPersonalData(tuple[PersonalData, ...]):
 
     @property
     def forget(self) -> Iterable[str]:
-        """From the last subsystem to the first, so that none erases what a later one still refers to."""
+        """The statements of all subsystems, from the last to the first, so that none erases what a later one still
+        refers to.
+        """
         return (statement for one in reversed(self) for statement in one.forget)
 
     @property
     def erase(self) -> "Iterable[Callable[[Erasing], Awaitable[None]]]":
-        """In the order of `forget`."""
+        """The erasures of all subsystems, in the order of `forget`."""
         return (one.erase for one in reversed(self) if one.erase is not None)
 
 
@@ -90,7 +92,7 @@ class Erasing(ABC):
 
     @property
     def ctx(self) -> Ctx:
-        """For commands on behalf of the user."""
+        """The context for commands on behalf of the user."""
         return system_context(self.node, *self.key)
 
     @abstractmethod

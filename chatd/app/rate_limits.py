@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 class Recent(Generic[Key, Value]):
-    """A value for each key, made on first use. Bounded: the least recently used ones are dropped."""
+    """A value for each key, made on first use. Bounded: the least recently used values are dropped."""
 
     def __init__(self, make: Callable[[], Value], max_keys: int) -> None:
         self._make = make
@@ -57,7 +57,7 @@ class UserLimits:
 
     @classmethod
     def of_commands(cls, limits: Limits) -> "UserLimits":
-        """As configured."""
+        """The limits on commands, as configured."""
         return cls(limits.user_commands_per_second, limits.user_commands_burst)
 
     def charge(self, tenant: str, user: str, cost: float) -> None:

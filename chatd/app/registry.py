@@ -24,7 +24,7 @@ PipelineKey = Callable[[Ctx, Any], str | None]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
 
-# Any command may be refused with these; a row declares the others.
+# Any command may be refused with these; a row declares further ones.
 COMMON_REFUSALS = ("bad_request", "rate_limited", "unavailable", "timeout", "maintenance", "banned", "internal")
 
 
@@ -85,7 +85,7 @@ class Registry:
 
     @property
     def events(self) -> Events:
-        """By tag."""
+        """All events by tag."""
         return self.description.events
 
     @property
@@ -110,8 +110,8 @@ def command(
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
-    `uncancellable`: once begun it is completed and its effects are delivered, even if the client disconnects. It waits
-    only for the databases, whose statements end at the deadline of the command.
+    `uncancellable`: once started, the command is completed and its effects are delivered, even if the client
+    disconnects. It waits only for the databases, whose statements end at the deadline of the command.
 
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
     a task and without a deadline. It has no texts that are normalized.

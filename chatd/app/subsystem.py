@@ -22,7 +22,7 @@ from chatd.core.config import Declaration
 from chatd.wire.base import Result
 from chatd.wire.reference.description import Condition, Routes, Shape
 
-# Takes the Quart application, which this layer does not know.
+# The argument is the Quart application, which this layer does not import.
 AddRoutes = Callable[[Any, Node], None]
 
 

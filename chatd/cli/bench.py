@@ -37,8 +37,8 @@ TOKEN_TTL_S = 86_400.0
 HELP = (
     "Load test a server: how many messages, events and connections a machine can hold, and how fast.\n\n"
     "Without --url each test starts a server of its own with embedded Postgres and Redis in a temporary folder, and "
-    "removes it afterwards. Every client logs what it sends and receives, and the logs are judged at the end: the exit "
-    "code is 1 if a message was lost, repeated or reordered, or if a connection ended. See docs/load-testing.md."
+    "removes it afterwards. Every client logs what it sends and receives, and the logs are checked at the end: the "
+    "exit code is 1 if a message was lost, repeated or reordered, or if a connection ended. See docs/load-testing.md."
 )
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
@@ -102,12 +102,12 @@ COMMANDS: tuple[tuple[type[Scenario], Options, str], ...] = (
     (
         Match,
         Options(connections=200, rate=50.0),
-        "Users search for partners at this rate, and leave the match at once: time until both are told of it.",
+        "Users search for partners at this rate, and leave the match at once: time until both are notified.",
     ),
     (
         Storm,
         Options(connections=1000, rate=10.0, seconds=30.0),
-        "All connections but four end at once and come back, as after a network failure: time until they are synced, "
+        "All connections but four end at once and reconnect, as after a network failure: time until they are synced, "
         "and latency of messages between the four. A new server has its default limits.",
     ),
     (

@@ -86,7 +86,7 @@ class Terminal:
         self._current: str | None = None
         self._names: dict[str, str] = {}
         self._titles: dict[str, str] = {}
-        # The last message, and the last one of one's own.
+        # The last message, and the last one that the user sent.
         self._last: str | None = None
         self._own: str | None = None
         self._editor: LineEditor | None = None

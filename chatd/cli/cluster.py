@@ -23,7 +23,7 @@ from chatd.operations.node_queries import NodeQuery
 from chatd.operations.node_query_types import Answer
 
 T = TypeVar("T")
-# Seconds that nodes have to answer, and between two looks.
+# Seconds that nodes have to answer, and between two polls of the list.
 ANSWER_TIMEOUT_S, POLL_S = 2.0, 0.02
 NO_ANSWER = "no answer within 2 seconds"
 

@@ -29,7 +29,7 @@ from chatd.uploads.settings import UploadSettings
 
 # A node that ran this many seconds ago and did not leave must answer; a node that hangs writes nothing any more.
 RECENT_S = 20
-# Free space of the data folder: so many bytes, and such a share of the disk.
+# Minimum free space of the data folder: bytes, and share of the disk.
 MIN_FREE_BYTES, MIN_FREE_SHARE = 1_073_741_824, 0.05
 
 

@@ -9,10 +9,10 @@ from chatd.cli.check import RAISE_FILES, SPARE_DESCRIPTORS
 from chatd.cli.cluster import Answers
 from chatd.operations.node_query_types import Health
 
-# Milliseconds that clocks may differ, and within which a gap of the bus is news.
+# Milliseconds that clocks may differ, and within which a gap of the bus is reported.
 MAX_SKEW_MS = 1000
 RECENT_MS = 300_000
-# Orders that may wait for the bus, and messages for the database.
+# Control messages that may wait for the bus, and messages that may wait for the database.
 MAX_WAITING = 2_000
 MAX_USED_SHARE = 0.9
 THIS = "this configuration"
@@ -27,7 +27,7 @@ class Clock(Struct):
 
     @property
     def offset(self) -> int:
-        """The least difference between this clock and that of this machine."""
+        """The smallest possible difference between this clock and that of this machine, in milliseconds."""
         return min(0, self.at - self.earliest) + max(0, self.at - self.latest)
 
 

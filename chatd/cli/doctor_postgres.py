@@ -19,14 +19,14 @@ SQL = queries.load("cli/doctor")
 CREATED = re.compile(r"^create (unique )?index (?:concurrently )?(?:if not exists )?(\w+) (on [^;]+);", re.MULTILINE)
 DROPPED = re.compile(r"^drop index (?:concurrently )?(?:if exists )?(\w+)", re.MULTILINE)
 
-# Seconds that a transaction may take, and be idle. Ours end after `postgres.timeout`.
+# Seconds that a transaction may take, and be idle. Those of chatd end after `postgres.timeout`.
 MAX_TRANSACTION_S, MAX_IDLE_S = 60.0, 30.0
 MAX_SHOWN = 10
 # Dead rows from which on a table is reported, if they outnumber the live rows.
 MAX_DEAD_ROWS = 50_000
 # Bytes of changes that a replica may lack.
 MAX_LAG_BYTES = 67_108_864
-# Of the connections there may be.
+# Share of `max_connections`.
 MAX_USED_SHARE = 0.9
 
 

@@ -1,8 +1,8 @@
 """A line editor for a terminal. The edited line stays below the lines that are printed.
 
 The terminal is in cbreak mode while the editor runs: it echoes nothing, and still turns Ctrl-C and Ctrl-Z into signals.
-While the program is stopped the terminal has its own mode. The line takes one row: of a longer text the part around the
-cursor is shown.
+While the program is stopped, the terminal is in its original mode. The line takes one row: of a longer text the part
+around the cursor is shown.
 """
 
 import codecs
@@ -25,7 +25,7 @@ from chatd.cli.printing import draw_line, encodable, erase_line, has_rows, say
 PROMPT = "> "
 READ_BYTES = 4096
 MAX_LINE_CHARACTERS = 100_000
-# A key: an escape sequence (ECMA-48, section 5.4), or one character. The beginning of a sequence is none until the rest
+# A key: an escape sequence (ECMA-48, section 5.4), or one character. An incomplete sequence is not a key until the rest
 # arrives.
 SEQUENCE_START = r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|O)?\Z"
 KEY = re.compile(rf"\x1b\[[0-?]{{0,32}}[ -/]{{0,8}}[@-~]|\x1bO[@-~]|\x1b[^\[O\x1b]|(?!{SEQUENCE_START}).", re.DOTALL)
@@ -58,7 +58,7 @@ class LineEditor:
             try:
                 data = os.read(self._descriptor, READ_BYTES)
             except OSError:
-                # Linux says so of a terminal whose other side is closed.
+                # Linux reports this for a terminal whose other side is closed.
                 return
             if not data:
                 return
@@ -131,7 +131,7 @@ class LineEditor:
             self._before += key
 
     def _enter(self) -> str:
-        """The entered line stays on the screen."""
+        """Leave the entered line on the screen."""
         line, self._before, self._after = self._before + self._after, "", ""
         erase_line()
         say(PROMPT + line)

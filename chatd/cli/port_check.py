@@ -6,7 +6,7 @@ import socket
 from chatd.app.checks import Finding
 from chatd.app.listening import open_listener
 
-# Of the answer of a peer on a port, and seconds within which it must arrive.
+# Bytes of the answer of a peer on a port, and seconds within which it must arrive.
 MAX_ANSWER_BYTES, ANSWER_TIMEOUT_S = 65_536, 1.0
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 

@@ -20,7 +20,7 @@ def schema(
     json: AsJson = False,
     write: Annotated[
         Path | None,
-        typer.Option(help="Write all generated files to this folder, and renew the tables in documents there."),
+        typer.Option(help="Write all generated files to this folder, and update the tables in the documents there."),
     ] = None,
     client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
 ) -> None:
@@ -53,7 +53,7 @@ def schema(
 
 
 def renewed(folder: Path) -> dict[str, str]:
-    """The documents in this folder that have generated tables, with the tables of today."""
+    """The documents in this folder that have generated tables, with the tables replaced."""
     return {
         name: with_sections((folder / name).read_text(encoding="utf8"), tables)
         for name, tables in sections(SUBSYSTEMS).items()

@@ -25,7 +25,7 @@ from chatd.db.redis import Redis
 from chatd.operations import node_registry
 
 INTERVAL_S = 1.0
-# Rates are over the last looks. Nodes write once a second, so that two looks may find the same.
+# Rates are over the last samples. Nodes write once a second, so two samples may be equal.
 SAMPLES = 4
 MAX_COMMANDS = 10
 

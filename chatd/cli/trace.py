@@ -158,7 +158,7 @@ def stages_of(message: str, row: Row, found: Answers[Trace]) -> list[Stage]:
                 Stage("behind" if delivered.behind else "written", delivered.at, node, {"sessions": delivered.sessions})
             )
     if not any(stage.stage == "accepted" for stage in stages):
-        # No node remembers it: the id says when it came, and the row when its commit began.
+        # No node remembers it: the id has the time of arrival, and the row the time when its commit began.
         stages.append(Stage("accepted", made_at(message)))
         stages.append(Stage("committed", row["created_at"], "", {"seq": row["seq"], "rev": row["rev"]}))
     order = ("accepted", "committed")

@@ -112,7 +112,7 @@ def token(
     ttl: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1, max=MAX_DURATION_S)] = 900,
     config: ConfigFile = None,
 ) -> None:
-    """Print an access token of a user, to try something with any client.
+    """Print an access token for a user, for tests with any client.
 
     [bold]Example[/]
 

@@ -178,7 +178,9 @@ class Client(Commands):
         self._fresh = self._token() if self._token() != old else self._fresh
 
     async def _refresh(self) -> None:
-        """Fetch a fresh access token; nothing happens if the server is unreachable. Raises Refused without one."""
+        """Fetch a fresh access token; nothing happens if the server is unreachable. Raises Refused if the server issues
+        none.
+        """
         if not isinstance(self._who, Account):
             raise Refused("unauthenticated", "the access token is invalid or has expired")
         try:

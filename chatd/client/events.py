@@ -1,7 +1,7 @@
 """The queue of events for the app: an async iterator of bounded size.
 
 The connection continues while the app is busy, so nothing waits here. Events that do not fit are returned to the
-timeline as lost, and synced from the server after the app has read the queue: they arrive late, but they arrive.
+timeline as lost, and synced from the server after the app has read the queue: they arrive late, but none is lost.
 """
 
 from collections import deque

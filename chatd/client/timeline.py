@@ -91,7 +91,7 @@ class Timeline:
             if event["t"] == "session.changed" and known:
                 cursor, known = event["since"], False
             elif event["t"] == "conversation.gone":
-                # A later sync of it reports that it is gone.
+                # A later sync reports that the user is no longer a member.
                 kept.setdefault(event["conversation"], [0, 0, True])
             elif is_durable(event) and conversation_of(event) in kept:
                 seq, rev, _ = kept[conversation_of(event)]
@@ -213,7 +213,7 @@ class Timeline:
         if event["t"] == "member.left" and self.is_own(event["conversation"], event["departure"]["user"]):
             return self._leave(event)
         if is_durable(event) and conversation_of(event) not in self.places:
-            # Where it begins for us, only session.sync knows.
+            # Only session.sync knows where it begins for this user.
             self.own_behind = True
             return []
         if event["t"] == "behind":

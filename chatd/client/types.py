@@ -87,8 +87,8 @@ class CommandRefused(Event, tag="error", kw_only=True, frozen=True):
 class Connected(Event, tag="connected", kw_only=True, frozen=True):
     """The first frame of every connection.
 
-    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is
-    lost."""
+    `heartbeat`: after this many seconds without traffic the server sends a ping; after twice that time it closes the
+    connection."""
 
     session: str
     user: str
@@ -430,9 +430,9 @@ class Members(Answer, tag="members", kw_only=True, frozen=True):
 class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what
-    `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the
-    star of the requester. Events for all members have neither of the two."""
+    A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system` says
+    what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`:
+    the star of the requester. Events for all members contain neither."""
 
     id: str
     seq: int
@@ -492,8 +492,8 @@ class MessageNew(Event, tag="message.new", kw_only=True, frozen=True):
     message: Message
 
 class MessageRead(Event, tag="message.read", kw_only=True, frozen=True):
-    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions`
-    is a part of it.
+    """A member has read all messages up to `seq`. `unread` counts the unread messages of that member, up to 1000;
+    `mentions` is a part of it.
 
     `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
     `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get
@@ -747,7 +747,8 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     scheduled messages of the requester may have changed: call user.settings.get, block.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
-    its rev: messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone."""
+    its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
+    longer exist."""
 
     conversations: list[Counters]
     gone: list[str]
@@ -760,8 +761,8 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
 class Settings(Part, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
-    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting
-    for all conversations."""
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
+    all conversations."""
 
     muted_until: int | None
     archived: bool

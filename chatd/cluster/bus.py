@@ -1,14 +1,14 @@
 """The bus: one Redis stream that every node writes to and reads, in batches.
 
-Messages that are published while a write is under way become the next entry. Each node reads all entries, its own too,
-on a connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
+Messages that are published while a write is under way become the next entry. Each node reads all entries, including its
+own, on a connection of its own, and remembers its position, so that a short outage of Redis loses nothing.
 
 Entries can still be lost: the stream is trimmed or flushed, or Redis restarts empty. So every node numbers its entries,
 and writes one per heartbeat even if it has no message. A missing number, or a stream that has gone back, means that
 messages may be lost: `on_gap` is called, and the state is read from Postgres. Two failures do not end by themselves;
-`cluster/peer_watch.py` detects them: a node does not read its own entries back (`is_healthy`), or another node writes
-no more (`silent`). Entries of other nodes prove nothing about the own writes: after a failover of Redis, a node may
-read from one server and write to another.
+`cluster/peer_watch.py` detects them: a node does not read its own entries back (`is_healthy`), or another node has
+stopped writing (`silent`). Entries of other nodes prove nothing about the writes of this node: after a failover of
+Redis, a node may read from one server and write to another.
 
 A node that knows of no other publishes nothing. A node is known from its first entry until its last one, or until
 `forget` is called because it is dead. A new node writes an entry and waits until each other node has acknowledged it
@@ -108,7 +108,7 @@ class Bus:
 
     @property
     def is_single_node(self) -> bool:
-        """Whether no other node can be there."""
+        """Whether no other node can be running."""
         return self.is_healthy and not self._seen
 
     @property
@@ -124,7 +124,7 @@ class Bus:
         )
 
     def peers(self, within: float | None = None) -> list[str]:
-        """The other nodes that have written within these seconds; by default `peer_timeout_s`."""
+        """The other nodes that have written within the last `within` seconds; by default `peer_timeout_s`."""
         now, within = trio.current_time(), self.times.peer_timeout_s if within is None else within
         return [name for name, at in self._seen.items() if now - at < within]
 
@@ -249,7 +249,7 @@ class Bus:
     # --- in -------------------------------------------------------------------------------------------------------
 
     async def read(self, handle: Handle, on_gap: OnGap) -> None:
-        """Read for ever. Calls `handle` for each message of other nodes, and `on_gap` if some may be lost."""
+        """Read forever. Calls `handle` for each message of other nodes, and `on_gap` if some may be lost."""
         while True:
             try:
                 if self._last is None:
@@ -335,7 +335,7 @@ class Bus:
         return pairs(rows)[0][0] if rows else START
 
     async def _has_gone_back(self) -> bool:
-        """Whether the stream ends before the read position: it is a new one."""
+        """Whether the stream ends before the read position, because it is a new one."""
         assert self._last is not None
         return order_of(await self._newest()) < order_of(self._last)
 

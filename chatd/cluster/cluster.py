@@ -62,7 +62,7 @@ class Cluster:
 
     @property
     def is_single_node(self) -> bool:
-        """Whether no other node can be there."""
+        """Whether no other node can be running."""
         return self._bus.is_single_node
 
     def statistics(self) -> dict[str, int]:
@@ -80,7 +80,7 @@ class Cluster:
         return self._bus.is_healthy
 
     def peers(self, within: float) -> list[str]:
-        """The other nodes that have written within these seconds; each writes once per heartbeat."""
+        """The other nodes that have written within the last `within` seconds; each writes once per heartbeat."""
         return self._bus.peers(within)
 
     async def deliver_to_conversation(
@@ -128,7 +128,7 @@ class Cluster:
     async def deliver_behind(self, tenant: str, conversation: str, rev: int) -> None:
         """Deliver `behind` on all nodes: events up to `rev` may be missing.
 
-        Nothing below it is being committed here.
+        This node must not be committing anything below `rev`.
         """
         self.publish(control_messages.DeliverBehind(tenant, conversation, rev))
         await self.hub.subscriptions.advance_past_gap(tenant, conversation, rev)

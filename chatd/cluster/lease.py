@@ -1,7 +1,7 @@
 """A lease in Redis that one node holds, with a number that grows with every holder (Gray and Cheriton, "Leases", 1989).
 
 A holder that cannot reach Redis stays the holder: no other node can take the lease over either. A node that never
-reached Redis takes itself for the holder. Two holders are possible for a moment (a stopped process that continues), so
+reached Redis considers itself the holder. Two holders are possible for a moment (a stopped process that continues), so
 the decisions of a holder must also be guarded by the database.
 """
 
@@ -47,7 +47,7 @@ class Lease:
             await trio.sleep(self._ttl_s / 4)
 
     async def _take(self) -> int:
-        """Returns the last number that was given; 0 for none."""
+        """Take the lease if it is free. Returns the last number that was assigned; 0 for none."""
         async with self._renewal:
             return await self._ask() if self._wanted else 0
 
@@ -67,7 +67,7 @@ class Lease:
     def _renew_or_take(
         self, found: Sequence[bytes | None], time: tuple[int, int]
     ) -> tuple[tuple[int, int], list[Command]]:
-        """Our fencing number, and the last one that was given out; 0 for none.
+        """The fencing number of this node, and the last one that was assigned; 0 for none.
 
         The number is at least the time: it grows even if Redis has forgotten the last one.
         """

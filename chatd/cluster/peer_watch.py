@@ -40,7 +40,7 @@ class PeerWatch:
         self.condition = Condition("cluster bus")
 
     async def run(self) -> None:
-        """Run for ever."""
+        """Run forever."""
         check_at = trio.current_time()
         while True:
             await trio.sleep(self._tick_s)

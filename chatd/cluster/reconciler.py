@@ -25,7 +25,7 @@ from chatd.realtime.hub import Hub
 
 SQL = queries.load("cluster/reconciler")
 
-# Time that an event may be late before Postgres is asked what is missing.
+# Time that an event may be late before Postgres is queried for what is missing.
 GAP_TIMEOUT_S = 0.3
 USERS_PER_QUERY = 500
 # Conversations that are checked one by one; of more, a resync checks all that have changed.
@@ -71,7 +71,7 @@ class Reconciler:
         (self._sweep_checks if always else self._checks).append(check)
 
     def use_topics(self, topics: Topics) -> None:
-        """Set what checks conversations."""
+        """Set the object that checks conversations."""
         self._topics = topics
 
     def mark_suspect(self, tenant: str, conversation: str) -> None:
@@ -82,7 +82,7 @@ class Reconciler:
         self._suspects.add((tenant, conversation))
 
     async def repair_gaps(self) -> None:
-        """Run for ever: deliver `behind` in conversations in which events are missing for too long."""
+        """Run forever: deliver `behind` in conversations in which events are missing for too long."""
         while True:
             await trio.sleep(GAP_TIMEOUT_S / 3)
             await self._hub.subscriptions.deliver_deferred_gaps()
@@ -144,7 +144,7 @@ class Reconciler:
                 await check(users[at : at + USERS_PER_QUERY], horizon)
 
     async def sweep(self) -> None:
-        """Run for ever: the checks that always run, and a resync that has failed. A lost ban must not go unnoticed."""
+        """Run forever: the checks that always run, and a resync that has failed. A lost ban must not go unnoticed."""
         while True:
             sweep_at = trio.current_time() + self._times.sweep_s
             while trio.current_time() < sweep_at:

@@ -27,7 +27,7 @@ class Alias(Struct, frozen=True):
 
 
 async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
-    """Those of these ids that are aliases which the requester may use. Raises Refused."""
+    """Resolve the ids that are aliases which the requester may use, by alias. Raises Refused."""
     candidates = [id_ for id_ in ids if id_[VERSION_AT] == RANDOM]
     if not candidates:
         return {}
@@ -36,5 +36,5 @@ async def resolve(ctx: Ctx, ids: Iterable[str]) -> dict[str, Alias]:
 
 
 async def is_valid(tx: Tx, tenant: str, alias: str) -> bool:
-    """Within a transaction: whether an alias is still that of a user. It is, until its match is kept."""
+    """Within a transaction: whether the alias is valid. It is valid until its match is kept."""
     return await tx.value(SQL.is_valid_alias, tenant, alias) is not None

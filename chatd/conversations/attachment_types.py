@@ -1,6 +1,6 @@
 """Attachments of messages: uploads and links.
 
-A client names an attachment, the server describes it: all facts about an upload come from the upload itself.
+The client names an attachment, and the server describes it: all facts about an upload come from the upload itself.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -52,7 +52,7 @@ class VideoAttachment(UploadAttachment, kw_only=True, frozen=True, tag="video"):
 
 
 class AudioAttachment(UploadAttachment, kw_only=True, frozen=True, tag="audio"):
-    """A sound file."""
+    """An audio file."""
 
 
 class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):

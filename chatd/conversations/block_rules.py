@@ -19,7 +19,7 @@ async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
 async def lock_pair(tx: Tx, tenant: str, one: str, other: str) -> frozenset[str]:
     """Lock decisions about these two users until the end of the transaction.
 
-    The ids by which one has blocked the other.
+    Returns the ids by which either has blocked the other.
     """
     await tx.run(SQL.lock_pair, tenant, one, other)
     return frozenset(row["blocked_as"] for row in await tx.all(SQL.ids_of_blocks_between, tenant, one, other))

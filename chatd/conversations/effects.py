@@ -46,7 +46,7 @@ class AnnounceMembers(Effect, frozen=True):
     """Subscribe new members, send them the conversation, and announce them to all members.
 
     They are subscribed before anything is read: a removal that follows must find them subscribed, and an unavailable
-    database must not keep them from events. Some or all of them may have left again when the conversation is read.
+    database must not keep them from events. Some or all of them may have left again before the conversation is read.
     """
 
     conversation: str

@@ -14,7 +14,7 @@ from chatd.wire.reference.examples import MESSAGE, Example
 
 Json = dict[str, Any]
 SlowSeconds = Annotated[
-    int, Meta(ge=0, le=3600, description="A member may send one message in so many seconds; 0: no limit")
+    int, Meta(ge=0, le=3600, description="A member may send one message in this many seconds; 0: no limit")
 ]
 Role = Literal["owner", "admin", "moderator", "member"]
 Notify = Literal["all", "mentions", "none"]
@@ -39,9 +39,9 @@ class Quote(Struct, kw_only=True, frozen=True):
 class Message(Struct, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    A message with `deleted_at` is a tombstone: its place stays, its content is gone. A message with `system` says what
-    `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`: the
-    star of the requester. Events for all members have neither of the two.
+    A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system` says
+    what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`:
+    the star of the requester. Events for all members contain neither.
     """
 
     id: Id
@@ -113,8 +113,8 @@ class Info(Struct, kw_only=True, frozen=True):
 class Settings(Struct, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
-    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: for ever. `notify` null: the setting
-    for all conversations.
+    `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
+    all conversations.
     """
 
     muted_until: Millis | None

@@ -37,7 +37,7 @@ async def erase(erasing: Erasing) -> None:
 
 
 async def leave_all(erasing: Erasing) -> None:
-    """Groups are left. In a direct conversation the user stays a member, without a name and without settings."""
+    """Leave all groups. In a direct conversation the user stays a member, without a name and without settings."""
     after = NIL
     while rows := await erasing.node.db.all(SQL.memberships, *erasing.key, after, PAGE):
         for row in rows:
@@ -48,7 +48,7 @@ async def leave_all(erasing: Erasing) -> None:
 
 
 async def leave(erasing: Erasing, row: Row) -> None:
-    """Raises Refused: `not_found` when another node was faster."""
+    """Leave one group. Raises Refused: `not_found` if another node did it first."""
     ctx, conversation = erasing.ctx, row["id"]
     if row["kind"] == "direct":
         await deliver(
@@ -102,7 +102,7 @@ async def take_back_all(tx: ConversationTx, rows: Sequence[Row]) -> Effects:
 
 
 async def strip(tx: ConversationTx) -> Member:
-    """Remove the settings of a member; the member as the others see it."""
+    """Remove the settings of a member. Returns the member as the others see them."""
     await tx.run(SQL.clear_own_settings, tx.user, tx.next_rev())
     return await member_in(tx, tx.user)
 
@@ -117,7 +117,7 @@ async def take_back(tx: ConversationTx, seq: int, emoji: str) -> Effects:
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """By conversation."""
+    """Group the rows by conversation."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row["conversation"], []).append(row)

@@ -23,7 +23,9 @@ def too_many_conversations(limits: ConversationLimits) -> Refused:
 
 
 async def check_conversation_limit(ctx: Ctx, conversation: str, users: Sequence[str]) -> None:
-    """For a new conversation. Raises Refused: `too_large` if one of these users is in too many conversations."""
+    """Check the members of a new conversation. Raises Refused: `too_large` if one of these users is in too many
+    conversations.
+    """
     limits = ctx.node.config.get(ConversationLimits)
     if (
         await ctx.node.db.one(SQL.user_in_too_many, ctx.tenant, conversation, users, limits.conversations_per_user - 1)
@@ -41,8 +43,8 @@ async def member_in(tx: ConversationTx, user: str) -> Member:
 
 
 async def insert_members(tx: ConversationTx, users: Sequence[str], limits: ConversationLimits) -> list[Member]:
-    """Make these users members, each with a rev of its own; users who are members already stay as they are. The new
-    members.
+    """Make these users members, each with a rev of its own; users who are members already are not changed. Returns the
+    new members.
 
     Raises Refused: `not_found` if a user does not exist, `too_large` for too many members, or too many conversations of
     a user.
@@ -84,7 +86,7 @@ async def close_joining(tx: ConversationTx) -> None:
 
 
 async def give_role(tx: ConversationTx, user: str, role: str) -> Member:
-    """The member with the new role."""
+    """Change the role of a member. Returns the member."""
     await tx.run(SQL.set_role, user, role, tx.next_rev())
     return await member_in(tx, user)
 
@@ -110,8 +112,8 @@ class MemberGone(Struct, frozen=True):
 async def add_members(
     tx: ConversationTx, users: Sequence[str], limits: ConversationLimits, act: Act
 ) -> MembersAdded | None:
-    """Make these users members, with a system message; None if all of them are members already. Raises Refused as
-    `insert_members`.
+    """Make these users members, with a system message. Returns None if all of them are members already. Raises Refused
+    as `insert_members`.
     """
     members = await insert_members(tx, users, limits)
     if not members:

@@ -1,8 +1,8 @@
 """Unread counters for the other devices of a reader, after one device has read further.
 
-This is kept off the path of receipts, where it costs an entry in a dict, and only if the reader has another session.
-What has gathered while the database answered is looked up in one query, once for each reader and conversation, however
-often they have read in between.
+It does not delay receipts: it costs them one entry in a dict, and only if the reader has another session. What has
+gathered while the database answered is looked up in one query, once for each reader and conversation, however often
+they have read in between.
 """
 
 import trio
@@ -57,7 +57,7 @@ class UnreadCounters:
         self._work = trio.Event()
 
     async def add(self, order: RefreshUnread) -> None:
-        """For the sessions on this node, if there are any."""
+        """Queue an update for the sessions on this node, if there are any."""
         if not self._hub.connections.has_other(order.tenant, order.user, order.but):
             return
         reader = Reader(order.tenant, order.user, order.conversation)

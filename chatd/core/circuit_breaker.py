@@ -7,7 +7,7 @@ PAUSE_S = 10.0
 class Circuit:
     """Opens after `max_failures` failures in a row.
 
-    After `pause_s` one caller tries, and its result decides for all.
+    After `pause_s` one trial call is allowed; its result closes or reopens the circuit.
     """
 
     def __init__(self, *, max_failures: int = MAX_FAILURES, pause_s: float = PAUSE_S) -> None:
@@ -22,7 +22,9 @@ class Circuit:
         return self._failures >= self._max_failures
 
     def may_ask(self, now: float) -> bool:
-        """Whether to call now. While the circuit is open, only the caller that tries gets True."""
+        """Whether to call the server now. While the circuit is open, only the caller that makes the trial call gets
+        True.
+        """
         if not self.is_open:
             return True
         if now < self._until:

@@ -238,9 +238,7 @@ class Drain(Section, frozen=True):
         doc("Seconds after SIGTERM during which both ports still accept clients: longer than a health check interval."),
     ] = 2.0
     timeout: Annotated[Seconds, doc("Maximum seconds after that notice until the process exits.")] = 10.0
-    spread: Annotated[Seconds, doc("Seconds over which clients are told to reconnect, each at a different moment.")] = (
-        5.0
-    )
+    spread: Annotated[Seconds, doc("Seconds over which clients reconnect, each at a different moment.")] = 5.0
 
 
 class Log(Section, frozen=True):

@@ -19,7 +19,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """One row of the table of closes. `may_return`: the client is welcome to connect again."""
+    """One row of the table of closes. `may_return`: whether the client may reconnect."""
 
     code: int
     name: str

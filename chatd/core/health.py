@@ -52,7 +52,7 @@ class Condition:
         self.name = name
         self.cause = ""
         self.failures = 0
-        # Seconds on Trio's clock since which it fails; None while it is well.
+        # When it began to fail, in seconds of Trio's clock; None while it works.
         self.since: float | None = None
         self._failed_at = self._logged_at = float("-inf")
         self._quiet_s = quiet_s

@@ -19,7 +19,7 @@ class TokenBucket:
         return wait
 
     def tokens(self, now: float) -> float:
-        """The number of tokens."""
+        """The number of tokens at `now`."""
         self.lacks(now)
         return self._tokens
 

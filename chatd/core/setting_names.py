@@ -12,12 +12,12 @@ from chatd.core.config import KERNEL, Declaration, NamedSettings, Section
 
 PREFIX = "CHATD_"
 FILE_VARIABLE = "CHATD_CONFIG"
-# What Kubernetes and Docker give a container beside a service called chatd: CHATD_HTTP_PORT=tcp://10.0.0.1:8081.
+# Variables that Kubernetes and Docker set next to a service named chatd: CHATD_HTTP_PORT=tcp://10.0.0.1:8081.
 LINK = re.compile("(tcp|udp|sctp)://")
 OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
 # Minimum similarity of a misspelt name. A variable that begins with a section, such as CHATD_POSTGRES_URL, needs none.
 CLOSE = 0.85
-# What other programs call the address of a server, or a part of it.
+# Names that other programs use for the address of a server, or a part of it.
 OTHER_NAMES = {
     **{
         f"postgres{name}": "postgres.dsn"

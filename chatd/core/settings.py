@@ -53,7 +53,7 @@ class Loaded:
     names: SettingNames
     sources: Mapping[str, str]
     path: Path | None
-    # What is well enough to go on with, and should be mended.
+    # Problems that do not prevent a start.
     warnings: Sequence[str] = ()
 
 

@@ -13,7 +13,7 @@ Sliced = Generator[None, None, Result]
 
 
 def finish(work: Sliced[Result]) -> Result:
-    """Run all slices in a row."""
+    """Run all slices one after the other."""
     while True:
         try:
             next(work)

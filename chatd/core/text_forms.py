@@ -19,21 +19,21 @@ NEVER = (
 BLANK_LETTERS = str.maketrans("\u2800", " ")
 # Flags of regions, such as Scotland (UTS 51, section 1.4.6): tags belong there and nowhere else.
 FLAG = re.compile("(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f)|[\U000e0020-\U000e007f]")
-# Joiners: between two characters that can be seen they are a part of the writing, or of an emoji.
+# Joiners: between two visible characters they belong to the script, or to an emoji.
 JOINERS = "\u200c\u200d"
 JOINER = re.compile(
     "(?<![^\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\s\u200c\u200d])|(?<=[\u200c\u200d])[\u200c\u200d]+"
 )
 SPACES = re.compile(r"\s+")
-# A control that is a space parts words: it becomes one, and is not removed.
+# A control character that is a space separates words: it becomes a space, and is not removed.
 UNWANTED = re.compile(f"(?!\\s)[{CONTROLS}{NEVER}]")
 UNWANTED_IN_PROSE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufff0-\uffff\ufdd0-\ufdef\ud800-\udfff]"
 )
 MAX_MARKS = 30
-# What has no shape of its own: marks that stand on nothing, blank letters, selectors.
+# Characters without a shape of their own: marks without a base, blank letters, selectors.
 BLANK = frozenset("\u2800\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5")
-# Format characters that are a part of a writing, and the blocks of combining marks.
+# Format characters that belong to a script, and the blocks of combining marks.
 MARKS = (
     "\u0300-\u036f\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1ab0-\u1ace"
     "\u1dc0-\u1dff\u20d0-\u20f0\ufe00-\ufe0f\ufe20-\ufe2f"
@@ -86,7 +86,7 @@ def composed(text: str) -> str:
         return text
     text = stream_safe(text)
     form = unicodedata.normalize("NFC", text)
-    # NFC takes some marks apart.
+    # NFC decomposes some marks.
     return stream_safe(form) if len(form) <= len(text) else text
 
 

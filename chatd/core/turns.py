@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import trio
 
-# The event loop runs one task for so long before the others have their turn.
+# How long one task may run before others get their turn.
 TURN_S = 0.001
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def to_unnest_arrays(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:
-    """The rows as `width` arrays, one for each column, of which `unnest` makes rows again. Also without rows."""
+    """The rows as `width` arrays, one for each column, which `unnest` turns back into rows. `rows` may be empty."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
@@ -20,7 +20,8 @@ def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 async def delete_all(db: Postgres, statement: str, *args: Any, batch_size: int = BATCH_SIZE) -> int:
-    """Repeat a statement that deletes at most as many rows as its last argument, and returns their number.
+    """Repeat a statement that deletes at most as many rows as its last argument, and that returns their number, until
+    it deletes fewer.
 
     Each run holds its locks for a short time. Returns the number of deleted rows. Raises as `Postgres.value` does.
     """

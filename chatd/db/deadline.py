@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Deadline(Struct, eq=False):
-    """In the time of Trio. `over` is called once the command is answered: tasks that it started have no deadline."""
+    """A deadline in Trio's time. `over` is called once the command is answered: its tasks have no deadline."""
 
     at: float
 

@@ -95,7 +95,7 @@ def too_many() -> Refused:
 
 
 async def acquire(semaphore: trio.Semaphore) -> None:
-    """Skips the checkpoint if the semaphore is free."""
+    """Acquire a semaphore, without a checkpoint if it is free."""
     try:
         semaphore.acquire_nowait()
     except trio.WouldBlock:

@@ -22,7 +22,7 @@ from chatd.core.public_addresses import is_public
 
 MOST_BYTES = 65_536
 MOST_ADDRESSES = 8
-# Below the 5 s after which many servers hang up, so that no request meets a connection that is about to close.
+# Below the 5 s after which many servers close idle connections, so that no request uses one that is about to close.
 IDLE = 4.0
 NO_COOKIES = DefaultCookiePolicy(allowed_domains=())
 
@@ -77,7 +77,7 @@ class Pinned(httpcore.AsyncNetworkBackend):
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """httpx has no public way to set the network backend.
+    """A transport with its own network backend, which httpx has no public way to set.
 
     The transport fails without `_pool`, so a change of httpx cannot disable the checks.
     """
@@ -93,7 +93,7 @@ class Transport(httpx.AsyncHTTPTransport):
 
 
 class Outbound:
-    """Opened by `open_outbound`."""
+    """A client for external servers. Opened by `open_outbound`."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -134,7 +134,7 @@ async def read(response: httpx.Response, most: int) -> bytes:
 
 @asynccontextmanager
 async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Outbound]:
-    """`private`: requests to private addresses are permitted."""
+    """Open a client. `private`: requests to private addresses are permitted."""
     transport = Transport(private, connections)
     headers, cookies = {"User-Agent": "chatd", "Accept-Encoding": "identity"}, CookieJar(NO_COOKIES)
     async with httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, cookies=cookies) as client:

@@ -2,7 +2,7 @@
 
 jsonb stores numbers as decimals: it writes the float 1e20 as the integer 100000000000000000000, which msgpack cannot
 encode. So integral floats are written with a fraction, which jsonb keeps. Values of other programs are read as the
-nearest value that both codecs can encode, so that one row does not fail its page.
+nearest value that both codecs can encode, so that one malformed row does not make its page fail.
 """
 
 import json

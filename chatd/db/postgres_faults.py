@@ -52,7 +52,7 @@ FIXES: tuple[tuple[type[BaseException], str], ...] = (
 
 
 class Kind(Struct, frozen=True):
-    """`message` is for clients.
+    """One kind of failure. `message` is for clients.
 
     `quiet_s`: see `Condition`. `status`, for probes: why a reachable server accepts no writes.
     """
@@ -204,7 +204,7 @@ class Faults:
         self.open: set[Condition] = set()
 
     def note(self, error: BaseException) -> None:
-        """A statement has failed."""
+        """Note that a statement has failed."""
         kind = kind_of(error)
         if isinstance(error, TIMEOUT_ERRORS):
             self._open(self._slow, error)
@@ -222,14 +222,14 @@ class Faults:
         self.open.add(condition)
 
     def succeeded(self) -> None:
-        """A statement has succeeded while conditions are `open`."""
+        """Note that a statement has succeeded while conditions are `open`."""
         for condition in list(self.open):
             condition.recover()
             if not condition.failing:
                 self.open.remove(condition)
 
     def wrote(self) -> None:
-        """A large write has succeeded, see `db/write_probe`."""
+        """Note that a large write has succeeded, see `db/write_probe`."""
         for kind, condition in self._conditions.items():
             if kind.status:
                 condition.recover()

@@ -57,5 +57,5 @@ def parse(text: str, source: str) -> dict[str, str]:
 
 
 def without_comments(body: str) -> str:
-    """Postgres would keep comments in every plan and log line."""
+    """Remove comments, which Postgres would keep in every plan and log line."""
     return "\n".join(line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("--"))

@@ -65,7 +65,7 @@ Command = tuple[Any, ...]
 
 
 class Redis:
-    """Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
+    """The client of Redis. Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
 
     def __init__(self, connect: Callable[[], "Client"], prefix: str) -> None:
         self._connect = connect
@@ -128,7 +128,7 @@ class Redis:
         return milliseconds(await self.call("TIME"))
 
     async def _execute(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
-        """`command` is for the log."""
+        """Run `work` in asyncio and translate its errors. `command` is for the log."""
         client, cause = self._client, None
         try:
             with trio.move_on_after(TIMEOUT_S):
@@ -256,14 +256,14 @@ def check_number(url: str) -> None:
 
 
 def client_of(settings: RedisSection, url: str) -> "Client":
-    """By url, or by host, port, username, password and TLS. Raises BadAddress."""
+    """Make a client by url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
-        # By default each new connection reads the version of redis-py from its package, and tells the server in two
+        # By default each new connection reads the version of redis-py from its package, and sends it in two
         # commands.
         "driver_info": None,
     }

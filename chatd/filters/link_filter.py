@@ -29,7 +29,7 @@ WORDS = (
     "|win|work|works|world|wtf|xxx|xyz|yoga|zip|zone|рф|рус|онлайн|сайт|中国|公司|网络|香港|台湾|みんな|한국"
 )
 ENDINGS = rf"xn--[a-z0-9-]{{1,58}}[a-z0-9]|xn--[a-z0-9-]{{2,59}}|{as_pattern(WORDS.split('|'))}|[a-z]{{2}}"
-# Characters that browsers take for a dot, and NFKC does not.
+# Characters that browsers treat as a dot, and NFKC does not.
 DOTS = str.maketrans("。｡．․﹒", ".....")
 # After a scheme two slashes, or after one of the web any number of them, then everything up to the path.
 # This and BARE_IP begin with the characters that are rare in a text, so that the search for them is cheap.
@@ -38,11 +38,11 @@ WITH_SCHEME = re.compile(
     r"""|/(?<![:/\\]/)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@))|\\(?<![:/\\]\\)[/\\](?=[^\s/\\.@]{1,250}+(?:[.@]|\\@)))"""
     r"""([^\s/?#<>"'`]{1,512})"""
 )
-# What a host without a scheme is made of: letters, also decomposed ones, digits, and marks between them. And where it
-# may begin.
+# The characters of a host without a scheme (letters, also decomposed ones, digits, and marks between them), and where
+# it may begin.
 RUN = r"[\w\u0300-\u036f.%-]"
 START = rf"(?<!{RUN})[._%-]*+(?=[^\W_])"
-# Characters that cannot follow an address: it would be another one.
+# Characters that cannot follow an address, because they would be a part of it.
 END = r"(?![\w:%-]|\.\w)"
 
 
@@ -61,7 +61,7 @@ BARE = re.compile(
     rf"|(www\.{RUN}*[^\W_])"
     rf"|(?={RUN}*+[/?#])({RUN}*\.(?!\d+[._%-]*+[/?#])[\w%-]*[^\W_])[._%-]*+(?=[/?#]))"
 )
-# No link has a space in it, and no pattern looks beyond one: a text is read in pieces that end before a space.
+# No link contains a space, and no pattern reads beyond one: a text is read in pieces that end before a space.
 PIECES = re.compile(r"[\s\S]{1,4096}+\S*+")
 TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
 PORT = re.compile(r":[0-9]{0,5}$")
@@ -90,7 +90,7 @@ class LinkFilter:
         return finish(self.refuses_in_slices(text))
 
     def refuses_in_slices(self, text: str) -> Sliced[bool]:
-        """As `refuses`."""
+        """Like `refuses`, in slices."""
         plain = "".join((yield from READABLE.parts_in_slices(text)))
         judged = 0
         for piece in PIECES.findall(plain):
@@ -199,7 +199,7 @@ def hosts_of(authority: str) -> Iterator[str]:
 def bare_hosts(name: str) -> Iterator[str]:
     """The hosts of a name without a scheme: all of it, and its part in one script."""
     yield canonical_host(name)
-    # What is before it in a script without spaces may belong to the sentence.
+    # The text before it in a script without spaces may belong to the sentence.
     tail = TAIL.search(name[-253:])
     if tail and "." in tail[0].strip("."):
         yield canonical_host(tail[0])

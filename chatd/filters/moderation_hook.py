@@ -1,4 +1,4 @@
-"""The moderation hook: a service of the operator that judges a message before it is stored. docs/filters.md has its
+"""The moderation hook: a service of the operator that checks a message before it is stored. docs/filters.md has its
 contract.
 
 Each message is sent to the hook once. Requests of different users do not wait for each other: there is a connection for
@@ -78,7 +78,7 @@ class Hook:
         return question.text if verdict.text is None else verdict.text
 
     async def _verdict(self, question: Question) -> Verdict | None:
-        """None if there is none."""
+        """The verdict of the hook; None if the hook gave none."""
         if self._waiting >= self._settings.max_waiting:
             self._condition.fail(f"{self._waiting} messages are waiting for the hook")
             return None
@@ -139,6 +139,6 @@ def check_settings(settings: HookSettings) -> None:
 async def open_hook(
     settings: HookSettings, most_text: int, clock: Callable[[], int], circuit: Circuit | None = None
 ) -> AsyncIterator[Hook]:
-    """With a connection for each message that may wait."""
+    """Open the client, with a connection for each message that may wait."""
     async with open_outbound(private=settings.allow_private, connections=settings.max_waiting) as outbound:
         yield Hook(settings, outbound, most_text, clock, circuit or Circuit())

@@ -36,9 +36,9 @@ CHOSEN = str.maketrans(
     "авекмнорстухѕіјһԁԛԝӏցօոսαβεηικνορτυχωϲđħıłøŧɡɑɩƒʟɪʀɴʙɢʜɵᗩᗯ",
     "abekmhopctyxsijhdqwlgonuabenikvoptuxwcdhilotgaiflirnbghoaw",
 )
-# Alphabets that are taken for Latin: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics, Coptic,
-# runes, Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL. Hebrew and
-# Arabic are not included: a word with a letter that looks like an l is not taken for Latin there.
+# Alphabets whose letters resemble Latin ones: Latin itself, Greek, Cyrillic, Armenian, Cherokee, Canadian syllabics,
+# Coptic, runes, Tifinagh, Lisu, Deseret, Osage, Warang Citi, phonetics; and the signs of mathematics and of APL. Hebrew
+# and Arabic are not included, although some of their letters resemble an l.
 ALPHABETS = (
     (0x80, 0x590), (0x13A0, 0x1680), (0x16A0, 0x1700), (0x1D00, 0x2000), (0x2200, 0x2400), (0x2C60, 0x2D00),
     (0x2D30, 0x2D80),
@@ -71,21 +71,21 @@ NAME_OF_LETTER = re.compile(
 
 
 def letters_with_strokes() -> dict[int, str]:
-    """Letters that are by their names an ASCII letter with something on it, or a small capital one.
+    """Letters whose Unicode name is that of an ASCII letter with a stroke, hook or similar, or of a small capital.
 
-    NFKD leaves them whole.
+    NFKD does not decompose them.
     """
     points = chain.from_iterable(range(low, high) for low, high in LATIN_BLOCKS)
     names = ((point, NAME_OF_LETTER.fullmatch(unicodedata.name(chr(point), ""))) for point in points)
     return {point: (match[1] or match[2]).lower() for point, match in names if match}
 
 
-# Marks that are written for an apostrophe: accents by themselves, quotation marks, primes, modifier letters.
+# Characters that are written in place of an apostrophe: single accents, quotation marks, primes, modifier letters.
 APOSTROPHES = frozenset(
     "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
     "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
 )
-# Letters that NFKD does not take apart, or takes for another text: white on black (as emoji too), (a), the lunate
+# Letters that NFKD does not decompose, or decomposes to another text: white on black (as emoji too), (a), the lunate
 # sigma.
 WHITE_ON_BLACK = {start + place: chr(97 + place) for start in (0x1F150, 0x1F170) for place in range(26)}
 PARENTHESIZED = {start + place: chr(97 + place) for start in (0x249C, 0x1F110) for place in range(26)}

@@ -59,11 +59,11 @@ class WordFilter:
         return [span for span in self._found(text) if span is not None]
 
     def mask(self, text: str) -> str:
-        """The text with asterisks in the place of the words, as long as before."""
+        """The text with asterisks in place of the words, as long as before."""
         return finish(self.mask_in_slices(text))
 
     def mask_in_slices(self, text: str) -> Sliced[str]:
-        """As `mask`."""
+        """Like `mask`, in slices."""
         chars = list(text)
         for span in self._found(text):
             if span is None:

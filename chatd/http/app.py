@@ -27,7 +27,7 @@ from chatd.wire.reference.openapi import openapi
 
 LOG = log.get(__name__)
 
-# What HTTP itself refuses: code and text by status. All others are `bad_request`.
+# Refusals of HTTP itself: code and text by status. All others are `bad_request`.
 KNOWN = {
     404: ("not_found", "no such path; see /openapi.json"),
     405: ("bad_request", "this path does not support this method; see the Allow header"),

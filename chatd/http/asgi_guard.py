@@ -74,7 +74,9 @@ def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def paced(send: ASGISendCallable, peer: BoundedStream) -> ASGISendCallable:
-    """The same `send`, in parts, within the time for a response; its last message is shielded from cancellation."""
+    """Wrap `send`: it sends in parts, within the time for a response, and its last message is shielded from
+    cancellation.
+    """
 
     async def sent(message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":

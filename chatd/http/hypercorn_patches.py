@@ -148,7 +148,7 @@ class SteadyServer(TCPServer):
         with trio.move_on_after(self.config.keep_alive_timeout):
             await self.context.leaving.wait()
         if self._http().is_answering:
-            # A request came at the same moment.
+            # A request arrived at the same moment.
             return
         with trio.CancelScope(shield=True):
             if self.context.leaving.is_set():

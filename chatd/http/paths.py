@@ -5,10 +5,10 @@ slashes. A path that does not change by decoding means the same to all programs.
 """
 
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# What a path may have as it is (RFC 3986, `pchar`).
+# Characters that a path may contain unencoded (RFC 3986, `pchar`).
 PLAIN = UNRESERVED | frozenset(b"!$&'()*+,;=:@")
 HEX = frozenset(b"0123456789abcdefABCDEF")
-# What must not be written with a percent sign: it would be another path once it is decoded.
+# Characters that must not be percent-encoded: decoding would change the path.
 SEPARATORS = frozenset(b"/\\")
 
 

@@ -14,7 +14,7 @@ from chatd.core.errors import REFUSALS, Refused
 from chatd.http.stream import PART_BYTES
 from chatd.wire.base import Error, error_of
 
-# Answers hold tokens and messages, for one person and for no page to show.
+# Responses contain tokens and messages of one user, which no cache may store and no page may display.
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",

@@ -54,7 +54,8 @@ class ServerTunables(Struct, frozen=True, kw_only=True):
     `write_timeout_s`: see `BoundedStream`.
 
     Connections over a limit get 429 or 503, and are closed after the peer has read it. `max_refusals_per_address` and
-    `max_refusals`: so many such responses at the same time; further connections are closed without a response.
+    `max_refusals`: the maximum number of such responses at the same time; further connections are closed without a
+    response.
     """
 
     keep_alive_s: float = 30.0

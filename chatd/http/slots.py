@@ -45,7 +45,7 @@ class Owners:
         return self._owner(f"{who.tenant} {who.user}" if who else "", address)
 
     def of_admin(self, name: str, address: str) -> Owner:
-        # No tenant is called so: its name would begin with a space.
+        # No tenant has this name: it begins with a space.
         return self._owner(f" {name}", address)
 
     def _owner(self, user: str, address: str) -> Owner:
@@ -91,7 +91,7 @@ class Slots:
             yield
 
     def _check(self, owner: Owner) -> None:
-        """Raises Refused, without a cycle of references that would keep the answer of the caller until it is
+        """Raises Refused. Makes no reference cycle, which would keep the response of the caller in memory until it is
         collected.
         """
         lack = self._lack(owner)

@@ -1,4 +1,4 @@
-"""The stream for Hypercorn: a socket with a timeout for everything that depends on the peer."""
+"""The stream for Hypercorn: a socket with a timeout for every operation that depends on the peer."""
 
 import math
 from contextlib import suppress

@@ -101,7 +101,7 @@ class Announcements:
             return False
         if known is not None and not (known == match and self._is_resend(user)):
             if known != match:
-                # A user is never in two matches: the end of the previous one is still on its way, or was lost.
+                # A user is never in two matches: the end of the previous one has not arrived yet, or was lost.
                 self._deferred[user] = message
                 self.unverified[user] = trio.current_time() + PREVIOUS_END_S
             return False

@@ -271,7 +271,7 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
 
 
 class AnnounceKept(Effect, frozen=True):
-    """Send all of a match that it has become an ordinary conversation."""
+    """Announce to all users of a match that it has become an ordinary conversation."""
 
     match: str
     conversation: str
@@ -289,7 +289,7 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     """
     is_over, kept = await ctx.node.db.in_transaction(count_vote, ctx, match, aliases)
     if is_over:
-        # A block ends the match as well: whichever is committed first, nothing is kept.
+        # A block ends the match as well: in either order of the commits, nothing is kept.
         await ctx.node.get(Matches).end(ctx.tenant, match, "left", session=ctx.session)
         raise no_match()
     return kept

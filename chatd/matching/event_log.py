@@ -185,9 +185,9 @@ class PoolEventLog:
         # Matches with a `paired` in the log and no `ended`, and since when in milliseconds.
         self.open_matches: dict[str, int] = {}
         self.losses = self.audited_losses = 0
-        # Since when the log lacks events, in milliseconds; None if it was audited after the last loss.
+        # When the log began to lack events, in milliseconds; None if it was audited after the last loss.
         self.lost_since: int | None = None
-        # Since when the stream lacks events, on Trio's clock; None after a snapshot was written.
+        # When the stream began to lack events, on Trio's clock; None after a snapshot was written.
         self._stale_since: float | None = None
         self._redis = redis
         self._key = redis.key(key)
@@ -214,7 +214,7 @@ class PoolEventLog:
 
     @property
     def is_audited(self) -> bool:
-        """Whether every loss was made up for."""
+        """Whether the audit has added what every loss left out."""
         return self.losses == self.audited_losses
 
     @property
@@ -224,7 +224,7 @@ class PoolEventLog:
 
     @property
     def is_lagging(self) -> bool:
-        """Whether the stream has been incomplete for so long that Redis must be slow or unavailable."""
+        """Whether the stream has been incomplete for long enough that Redis must be slow or unavailable."""
         return self._stale_since is not None and trio.current_time() - self._stale_since > self._lagging_after_s
 
     def append(self, event: PoolEvent) -> None:
@@ -253,7 +253,7 @@ class PoolEventLog:
             self._work.set()
 
     def mark_audited(self, losses: int) -> None:
-        """So many losses are made up for."""
+        """Note that the audit has added what the first `losses` losses left out."""
         self.audited_losses = losses
         if self.is_audited:
             self.lost_since = None
@@ -417,7 +417,7 @@ async def redact(redis: Redis, key: str, users: Collection[UserKey]) -> None:
 
 
 async def replace_stream(redis: Redis, key: str, copy: str, last: bytes) -> None:
-    """Put the copy in the place of the stream if `last` is still the id of the last entry. Raises Refused.
+    """Replace the stream by the copy if `last` is still the id of the last entry. Raises Refused.
 
     A node that has lost its lease must not overwrite what the next owner has written.
     """
@@ -427,4 +427,4 @@ async def replace_stream(redis: Redis, key: str, copy: str, last: bytes) -> None
         return is_last, [("RENAME", copy, key)] if is_last else [("DEL", copy)]
 
     if not await redis.update([key], [("XREVRANGE", key, "+", "-", "COUNT", 1)], decide):
-        raise Refused("unavailable", "another node has written to the match log in the meantime")
+        raise Refused("unavailable", "another node has written to the event log in the meantime")

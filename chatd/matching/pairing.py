@@ -40,7 +40,7 @@ MAX_WORK = 100_000
 MAX_NOTICES = 100_000
 # Tickets and pairs that one tick serves: 1 to 3 ms, if none fit.
 MAX_PER_TICK = 2
-# Reasons of a removal that the user knows already, or is not connected to be notified of.
+# Reasons of a removal of which the user is not notified: they know it already, or are not connected.
 SILENT_REASONS = ("cancelled", "replaced", "held", "disconnected", "matched", "banned")
 # Reasons as partners see them: a ban is not disclosed.
 PUBLIC_REASONS = {"banned": "cancelled"}

@@ -55,7 +55,7 @@ POLL_S = 0.25
 # Heartbeats after which users here are looked up for announcements that they missed: regularly, and once more after a
 # loss.
 LOOK_UP_BEATS, SECOND_LOOK_UP_BEATS = 10, 2
-# After an error.
+# Pause after an error.
 RETRY_S = 1.0
 
 

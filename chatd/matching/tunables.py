@@ -1,4 +1,4 @@
-"""Times of the matching service that are no settings: no operator has to change them, and tests shorten them."""
+"""Times of the matching service that are not settings: no operator has to change them, and tests shorten them."""
 
 from msgspec import Struct
 

@@ -99,7 +99,9 @@ async def resolve(
 async def apply_sanction(
     tx: Tx, settings: ModerationSettings, actor: AuditActor, sanction: Sanction, user: str, reason: str
 ) -> bool:
-    """Returns whether the user was banned. The reason that the user may see is that of the report, never the note."""
+    """Apply a sanction; returns whether the user was banned. The reason that the user may see is that of the report,
+    never the note.
+    """
     if sanction.strike:
         return (await strikes.strike(tx, settings, actor, user, reason)).ban is not None
     if sanction.ban:

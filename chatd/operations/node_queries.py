@@ -41,7 +41,7 @@ MAX_LIST_BYTES = 16 * 1024 * 1024
 LIST_TTL_S = 30
 # Users that one line of the log names.
 MAX_NAMED = 10
-# Time after which kicked clients are told to reconnect.
+# Delay after which kicked clients reconnect.
 RECONNECT_MS = 1000
 TOO_MUCH = "the answer is too large; request less"
 

@@ -1,4 +1,4 @@
-"""Presence on the wire: whether somebody is there, as far as the one who is told may know."""
+"""Presence on the wire: the status of a user, as far as the recipient may see it."""
 
 from typing import Literal
 

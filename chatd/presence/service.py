@@ -41,7 +41,7 @@ SQL = queries.load("presence/last_seen")
 MIN_LEASE_BEATS = 3
 BATCH_SIZE = 500
 MAX_UNSAVED = 50_000
-# After a failure of the database.
+# Seconds until the next attempt after a failure of the database.
 RETRY_S = 2.0
 
 

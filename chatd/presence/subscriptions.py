@@ -11,8 +11,8 @@ from chatd.core.identity import UserKey
 from chatd.presence.local_presence import OFFLINE, ONLINE, LocalPresence
 from chatd.realtime.sessions import Session
 
-# A node is taken for gone after so many heartbeats in a row without it: a store that was lost is written again in
-# between.
+# A node that is missing in this many consecutive heartbeats counts as removed: a store that was lost is written again
+# in between.
 MAX_MISSES = 2
 
 

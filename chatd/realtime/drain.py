@@ -1,7 +1,7 @@
 """Drain: a node stops admitting clients, and asks each connected one to reconnect at another time.
 
-A process signal leaves little time: all sessions are closed at once, and their clients told when to reconnect. An
-operator can allow more time: then the sessions are closed one by one, and each client reconnects at once, to another
+A process signal leaves little time: all sessions are closed at once, each with the time at which its client reconnects.
+An operator can allow more time: then the sessions are closed one by one, and each client reconnects at once, to another
 node.
 """
 
@@ -42,7 +42,7 @@ class Drain:
         self.announced = False
         self.under_way = False
         self.requested = trio.Event()
-        # When everything has to be over, requests under way too.
+        # The deadline of the drain, requests in progress included.
         self.deadline = -math.inf
         self._over: float | None = None
         # The operator, for the log; empty for a process signal.

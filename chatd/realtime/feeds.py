@@ -1,9 +1,9 @@
 """Feeds: the sessions of this node that are subscribed to one topic, and the order in which they get its events.
 
 The numbered events of a topic may be committed by several nodes and arrive in any order: those of this node at once,
-the others over the bus. An event that is early is held until the events before it have arrived, or until Postgres has
-been asked how far the topic is (`advance_past_gap`); then the subscribers get `behind` in place of what is missing. A
-topic without numbers needs none of this: its events have `rev` 0 and are delivered at once.
+the others over the bus. An event that is early is held until the events before it have arrived, or until Postgres was
+queried for the last `rev` of the topic (`advance_past_gap`); then the subscribers get `behind` in place of what is
+missing. A topic without numbers needs none of this: its events have `rev` 0 and are delivered at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -57,13 +57,13 @@ class Feed:
         self._broadcaster = broadcaster
         self._traces = traces
         self._held: dict[int, Delivery] = {}
-        # Events up to here may be missing for good.
+        # Events up to this rev may never arrive.
         self._top = 0
         self._is_delivering = False
 
     @staticmethod
     def gap_event(topic: str, rev: int) -> Event:
-        """The event that stands for missing events up to `rev`."""
+        """The event that replaces missing events up to `rev`."""
         raise NotImplementedError
 
     def gap(self, rev: int) -> Delivery:
@@ -135,7 +135,7 @@ class Feed:
         return await self._broadcaster.send(self.sessions, delivery)
 
     def _note_skipped(self) -> None:
-        """`rev` has advanced past missing events."""
+        """Hook for subclasses: `rev` has advanced past missing events."""
 
     async def _deliver_held(self) -> None:
         """Deliver all that is next, in one task: a large feed takes several turns, in which no event may overtake
@@ -247,7 +247,7 @@ class ConversationFeed(Feed, kind=""):
     def add_users(self, users: Collection[str], rev: int) -> None:
         """Note that users join after `rev`.
 
-        A later end of their membership stands: it became known before the beginning.
+        A later end of their membership stays valid: it became known before the beginning.
         """
         self.members = None
         if self.leaving:

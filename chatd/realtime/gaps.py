@@ -16,7 +16,7 @@ def no_commits(tenant: str, name: str) -> float:
 
 
 class Gaps:
-    """Keeps the times; `Subscriptions` delivers."""
+    """The times of gaps; `Subscriptions` delivers the events."""
 
     def __init__(self) -> None:
         # The rev before the gap, and when the gap was noticed.
@@ -26,11 +26,11 @@ class Gaps:
         self._commit_began: CommitBegan = no_commits
 
     def use_commits(self, began: CommitBegan) -> None:
-        """Set what knows the commits of this node."""
+        """Set the function that reports commits of this node in progress."""
         self._commit_began = began
 
     def note(self, topic: Topic, rev: int) -> None:
-        """There is a gap after `rev`."""
+        """Note a gap after `rev`."""
         if self.since.get(topic, (-1, 0.0))[0] != rev:
             self.since[topic] = (rev, trio.current_time())
 

@@ -10,7 +10,7 @@ from chatd.realtime.disconnect_latency import CloseRequest
 
 
 class PendingSession:
-    """A session to be.
+    """A session that is not registered yet.
 
     `topics` are those that the query found, with their revs; the changes since then are noted here.
     """
@@ -38,7 +38,7 @@ class PendingSession:
         self.subscribed_count = 0
         # Topics in which a membership began since the query.
         self.new_memberships: set[str] = set()
-        # The close, and the credential that it is for, if not for all.
+        # The close, and the credential that it applies to; all if empty.
         self.close_requests: list[tuple[str, str | None, CloseRequest]] = []
         # The match of the user, and whether `match.found` was delivered to them.
         self.match: str | None = None
@@ -50,13 +50,13 @@ class PendingSession:
 
 
 class PendingSessions:
-    """Those of this node. One that is not used any more is forgotten."""
+    """The pending sessions of this node. Unused ones are forgotten."""
 
     def __init__(self) -> None:
         self._pending: WeakSet[PendingSession] = WeakSet()
 
     def begin(self, tenant: str, user: str) -> PendingSession:
-        """Call it before the query of the user's state."""
+        """Begin a pending session. Call it before the query of the user's state."""
         pending = PendingSession(tenant, user)
         self._pending.add(pending)
         return pending

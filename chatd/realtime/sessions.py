@@ -126,7 +126,7 @@ class Broadcaster:
             if not session.send_nowait(frames[session.codec], delivery):
                 dropped += 1
             if turn % per_turn == 0:
-                # The delivery goes on if the sender disconnects.
+                # The delivery continues if the sender disconnects.
                 await trio.lowlevel.cancel_shielded_checkpoint()
         self.dropped += dropped
         delivered = len(recipients) - excluded - dropped

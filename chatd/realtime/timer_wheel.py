@@ -1,7 +1,7 @@
 """A timer wheel for everything that this process does later: heartbeats, expiries, leases.
 
-A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer lies in the slot of its time, so starting and cancelling
-take constant time, and one task serves a hundred thousand connections. In return a timer fires up to one tick late, but
+A hashed wheel (Varghese and Lauck, 1987, scheme 6): a timer is in the slot of its time, so starting and cancelling take
+constant time, and one task serves a hundred thousand connections. In return a timer fires up to one tick late, but
 never early.
 """
 
@@ -70,7 +70,7 @@ class TimerWheel:
             self._insert(timer, again)
 
     async def run(self) -> None:
-        """Advance for ever. Missed ticks are made up for."""
+        """Advance forever, and catch up on missed ticks."""
         start, done = trio.current_time(), 0
         while True:
             wanted = start + (done + 1) * self._tick_s

@@ -15,7 +15,7 @@ from chatd.http.slots import Bounds, Owner, Slots
 from chatd.uploads.settings import UploadSettings
 
 MAX_FILES, MAX_FILES_PER_USER, MAX_FILES_PER_ADDRESS = 256, 4, 64
-# In memory, in total; files from one address may have a quarter of it.
+# Bytes in memory, in total; files from one address may use a quarter.
 MAX_BYTES = 134_217_728
 ADDRESS_DIVISOR = 4
 

@@ -6,9 +6,9 @@ All other files are `application/octet-stream`, which browsers only download. SV
 from typing import NamedTuple
 
 UNKNOWN = "application/octet-stream"
-# These are decoded and encoded anew, see `images`.
+# These are decoded and re-encoded, see `images`.
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-# A browser may show these in their place; all others are for saving.
+# A browser may display these inline; all others are downloads.
 INLINE = (*IMAGES, "video/mp4", "video/webm", "audio/mpeg", "audio/ogg", "audio/wav")
 EXTENSIONS = {
     "image/png": "png",
@@ -47,7 +47,7 @@ MAGICS = (
     Magic(0, b"\xff\xf2", "audio/mpeg"),
 )
 RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-# Brands of ISO 14496-12; others are HEIC, AVIF, QuickTime and what may come.
+# Brands of ISO 14496-12; others are HEIC, AVIF, QuickTime and future formats.
 MP4 = (
     b"isom",
     b"iso2",

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-# Chunks, segments and blocks of one file. A camera's picture of 10 MB has a few thousand.
+# Chunks, segments and blocks of one file. A photo of 10 MB has a few thousand.
 MAX_PARTS = 100_000
 MAX_FRAMES = 500
 # Passes over a progressive JPEG. Encoders make about ten.
@@ -71,7 +71,7 @@ def png(data: bytes) -> Measure:
     return Measure(width, height, 1)
 
 
-# In the data of a scan FF is followed by 00 or the number of a restart; everything else is a marker.
+# In the data of a scan, FF is followed by 00 or the number of a restart; everything else is a marker.
 NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 END, SCAN = 0xD9, 0xDA

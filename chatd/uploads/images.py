@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, ImageSequence
 from chatd.uploads.image_headers import BadImage, Measure, TooLarge, measure
 
 FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-# What an encoder can take as it is; everything else becomes RGB, or RGBA.
+# Modes that an encoder accepts; everything else becomes RGB, or RGBA.
 MODES = {
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "JPEG": ("L", "RGB"),
@@ -25,7 +25,7 @@ MODES = {
 OPTIONS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 88}, "WEBP": {"quality": 85, "method": 2}}
 FRAME_MS = 100
 
-# Pillow only warns up to twice its limit. Filters are of the whole process, which is right for this one.
+# Pillow only warns up to twice its limit. Warning filters apply to the whole process.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
@@ -36,7 +36,7 @@ def reencode(data: bytes, mime: str, max_pixels: int) -> tuple[bytes, int, int]:
         raise TooLarge(f"the image has {size.pixels} pixels; at most {max_pixels} are allowed")
     try:
         return decode_and_encode(data, FORMATS[mime], size)
-    # Pillow answers bad bytes with nearly every exception there is.
+    # Pillow raises almost any exception for malformed bytes.
     except Exception as error:
         raise BadImage("the image cannot be read") from error
 
@@ -56,13 +56,13 @@ def animation(image: Image.Image, kind: str) -> tuple[bytes, int, int]:
     frames, durations = [], []
     for frame in ImageSequence.Iterator(image):
         frames.append(frame.convert("RGBA"))
-        # Of WebP it is only known once the frame has been decoded.
+        # For WebP it is known only after the frame was decoded.
         durations.append(int(frame.info.get("duration") or FRAME_MS))
     if all(frame.getchannel("A").getextrema() == (255, 255) for frame in frames):
         frames = [frame.convert("RGB") for frame in frames]
     for frame in frames:
         frame.info = {}
-    # A frame with holes must not show the one before through them.
+    # The previous frame must not show through transparent parts of this one.
     disposal = {"disposal": 2} if kind == "GIF" and frames[0].mode == "RGBA" else {}
     loop = {"loop": image.info["loop"]} if "loop" in image.info else {}
     return encoded(frames, kind, save_all=True, append_images=frames[1:], duration=durations, **loop, **disposal)

@@ -15,11 +15,11 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from chatd.core.errors import Refused
 
 FIELDS = ("file", "image")
-# What the form may have besides the bytes of the file.
+# Bytes that the form may contain besides the file.
 MAX_FORM_OVERHEAD_BYTES = 65_536
 CHUNK_BYTES = 16_384
 MAX_BUFFERED_BYTES = 2 * CHUNK_BYTES
-# One file; two parts are read so that it can be said that there are too many.
+# One file; a second part is read so that the error can name it.
 MAX_PARTS = 2
 MAX_BOUNDARY_LENGTH = 70
 
@@ -89,7 +89,7 @@ class Form:
             while not isinstance(event, NeedData | Epilogue):
                 self._take(event)
                 event = self._decoder.next_event()
-        # Also what is not UTF-8.
+        # Also for names that are not UTF-8.
         except ValueError:
             raise Refused("bad_request", "the form is malformed or truncated") from None
 

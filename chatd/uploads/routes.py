@@ -36,7 +36,7 @@ from chatd.uploads.service import Stored
 from chatd.uploads.settings import UploadSettings
 from chatd.wire.texts import TextKind
 
-# What one upload and one download cost in the user's bucket of commands.
+# The cost of an upload and of a download in the user's token bucket of commands.
 COST = 5.0
 # A download is read and sent in parts, so that a slow reader holds one of them only.
 PART = 262_144
@@ -123,7 +123,7 @@ def headers_of(stored: Stored, etag: str) -> dict[str, str]:
     return {
         **HEADERS,
         "Accept-Ranges": "bytes",
-        # Kept by the browser of one person, and asked for again each time: who may read it can change.
+        # Stored by the browser of one user, and revalidated each time, because permissions can change.
         "Cache-Control": "private, no-cache",
         "Content-Disposition": disposition(kind, stored.name, stored.mime),
         "Content-Security-Policy": "sandbox; default-src 'none'",

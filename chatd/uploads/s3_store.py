@@ -17,7 +17,7 @@ from chatd.uploads.blobs import BlobMissing, path_of
 from chatd.uploads.settings import UploadSettings
 from chatd.uploads.sigv4 import Credentials, signed
 
-# It would log each request, with the key of the file in its path.
+# httpx would log each request, with the key of the file in its path.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
 STEP_TIMEOUT_S, TIMEOUT_S = 10.0, 60.0
@@ -50,7 +50,7 @@ class Bucket:
         return await self._ask("GET", key, (206,), headers=wanted, most=length)
 
     async def delete(self, key: str) -> None:
-        # Of what is not there Amazon says 204, others 404.
+        # For a missing object Amazon answers 204, others 404.
         await self._ask("DELETE", key, (200, 204, 404))
 
     async def _ask(
@@ -64,7 +64,7 @@ class Bucket:
         most: int = 0,
     ) -> bytes:
         """Send a request. Returns at most `most` bytes of the response. Raises BlobMissing, Refused."""
-        # The digest of a large body would keep everybody else waiting.
+        # The digest of a large body would hold the event loop.
         request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
         try:
             with trio.fail_after(TIMEOUT_S):
@@ -86,7 +86,7 @@ class Bucket:
         try:
             if answer.status_code in good:
                 return await first_bytes(answer, most)
-            # 416: nothing there in this range.
+            # 416: the object has no bytes in this range.
             if answer.status_code in (404, 416) and most:
                 raise BlobMissing
             why = (await first_bytes(answer, 500)).decode("utf8", "replace")

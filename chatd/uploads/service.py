@@ -39,7 +39,7 @@ HOUR_MS = 3_600_000
 REMOVED_ROWS_KEPT_MS = 30 * DAY_MS
 # Images that are decoded at once, each with up to four bytes for a pixel, twice.
 DECODERS = trio.CapacityLimiter(2)
-# An image may become larger when it is encoded anew, up to so many times the largest file.
+# An image may become larger when it is re-encoded, up to this many times the largest file.
 MAX_GROWTH = 2
 # Runs one statement with its arguments: a method of `Postgres`, or of a connection within a transaction.
 Statement = Callable[..., Awaitable[Any]]
@@ -138,7 +138,7 @@ async def add(tx: Tx, payer: Payer, row: tuple[Any, ...], size: int) -> None:
     """Insert the row if it fits into the quotas, also with simultaneous uploads of the same owner or address."""
     tenant, owner, now = row[0], row[2], row[-1]
     await tx.run(SQL.lock_owner, tenant, owner)
-    # The charge locks the hour of the address until the end of the transaction; a refusal takes it back.
+    # The charge locks the hour of the address until the end of the transaction; a refusal reverts it.
     await payer.charge(tx.run, size, now)
     await tx.run(SQL.add, *row)
     await payer.check(tx.one, 0, now)

@@ -8,7 +8,7 @@ from chatd.wire.base import Command
 
 TenantName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
 Why = Annotated[str, Meta(min_length=1, max_length=500)]
-# At most ten years: what is longer is for ever.
+# At most ten years; a longer ban is permanent.
 Lasts = Annotated[int, Meta(ge=1, le=315_360_000, description="Seconds")]
 
 

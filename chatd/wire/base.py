@@ -19,7 +19,12 @@ MAX_BIGINT = 2**63 - 1
 Id = Annotated[str, Meta(pattern=UUID_PATTERN, description="UUID, lower case")]
 ClientId = Annotated[
     str,
-    Meta(min_length=1, max_length=64, extra=PRIVATE, description="Chosen by the client, unique per sender for ever"),
+    Meta(
+        min_length=1,
+        max_length=64,
+        extra=PRIVATE,
+        description="Chosen by the client, unique per sender without a time limit",
+    ),
 ]
 Seq = Annotated[
     int, Meta(ge=0, le=MAX_BIGINT, description="Number of a message in its conversation: 1, 2, 3, without gaps")

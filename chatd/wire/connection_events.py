@@ -21,8 +21,8 @@ class ConnectionLimits(Struct, kw_only=True, frozen=True):
 class Connected(Event, tag="connected"):
     """The first frame of every connection.
 
-    `heartbeat`: after so many seconds without traffic the server sends a ping; after twice that time the connection is
-    lost.
+    `heartbeat`: after this many seconds without traffic the server sends a ping; after twice that time it closes the
+    connection.
     """
 
     session: Id

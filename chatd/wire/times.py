@@ -14,7 +14,7 @@ from chatd.core.errors import Refused
 TIME: Final = {"time": True}
 # 1973 and 5138. Present times in seconds are below, in microseconds above.
 EARLIEST_MS, LATEST_MS = 10**11, 10**14
-# Represents no end.
+# A time that means "no end".
 PERMANENT = 2**53 - 1
 Moment = Annotated[int, Meta(ge=0, le=PERMANENT, extra=TIME, description="Milliseconds since 1970 UTC")]
 

@@ -34,8 +34,8 @@ SQL = queries.load("conversations/blocking")
 class BlockUser(Command, tag="user.block"):
     """Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing.
 
-    Each id is a block of its own. A block by alias ends that match, and the two are never matched again; nothing else
-    changes between users who know each other elsewhere. That takes a block by user id, which does not end a match.
+    Each id is blocked separately. A block by alias ends that match, and the two are never matched again; it changes
+    nothing outside of the match. A block by user id applies everywhere else, and does not end a match.
     """
 
     user: Id
@@ -79,7 +79,7 @@ async def set_block(tx: Tx, ctx: Ctx, user: str, shown_as: str, statement: str, 
     await lock_pair(tx, ctx.tenant, ctx.user, user)
     await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
     if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
-        # The match was kept at the same time.
+        # The match was kept in the meantime.
         raise unknown_user()
     if await tx.one(statement, ctx.tenant, ctx.user, *args) is None:
         return None

@@ -1,4 +1,4 @@
-"""Opening, creating and listing of conversations."""
+"""Opening, creating and listing conversations."""
 
 import re
 from functools import partial
@@ -24,12 +24,12 @@ from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
 
 SQL = queries.load("conversations/conversations")
-# A position in the order of activity: the time in milliseconds, and the id.
+# A position in the list by activity: the time in milliseconds, and the id.
 Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
-    """Open the direct conversation with another user. Two users share one, for ever."""
+    """Open the direct conversation with another user. Two users have only one."""
 
     user: Id
 
@@ -88,7 +88,9 @@ async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
 
 
 async def insert_direct(tx: Tx, ctx: Ctx, low: str, high: str) -> str | None:
-    """The id; None if there is a conversation already. Raises Refused: `blocked`; ForeignKeyViolation."""
+    """Insert a direct conversation. Returns its id, or None if there is one already. Raises Refused: `blocked`;
+    ForeignKeyViolation.
+    """
     if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
         raise Refused("blocked")
     made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)

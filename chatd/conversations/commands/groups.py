@@ -1,4 +1,4 @@
-"""Members of groups: adding, removing, leaving, roles, handing over and dissolving."""
+"""Members of groups: adding, removing, leaving, roles, transferring and dissolving."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -35,7 +35,7 @@ MAX_ADDED_AT_ONCE = 200
 
 
 class AddMembers(Command, tag="member.add"):
-    """Add users to a group. Users who are members already stay as they are."""
+    """Add users to a group. Users who are members already are not changed."""
 
     conversation: Id
     users: Annotated[list[Id], Meta(min_length=1, max_length=MAX_ADDED_AT_ONCE)]
@@ -73,7 +73,7 @@ async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
 
 
 class RemoveMember(Command, tag="member.remove"):
-    """Remove a member from a group. They lose access to all of it."""
+    """Remove a member from a group. The user loses access to the whole group."""
 
     conversation: Id
     user: Id
@@ -185,7 +185,7 @@ def role_events(conversation: str, changed: RolesChanged) -> Effects:
 
 
 class TransferConversation(Command, tag="conversation.transfer"):
-    """Hand a group over to another member. The requester becomes an admin."""
+    """Transfer a group to another member. The requester becomes an admin."""
 
     conversation: Id
     user: Id

@@ -1,8 +1,8 @@
 """Invite links of groups.
 
 A link holds a secret of 128 bits, of which the database keeps a hash. If `joining` of the group is `invite` or `open`,
-the link lets users join; if it is `request`, it lets them ask. Unknown, used up, expired and revoked links are all
-`not_found`, so that an answer does not reveal the state of a link.
+the link lets users join; if it is `request`, it lets them request to join. Unknown, used up, expired and revoked links
+are all `not_found`, so that an answer does not reveal the state of a link.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Joining groups, and requests to join. Users who were removed cannot come back by a link: a member has to add them."""
+"""Joining groups, and requests to join. Users who were removed cannot rejoin with a link: a member has to add them."""
 
 from typing import Annotated, ClassVar
 
@@ -29,7 +29,7 @@ RequestText = Annotated[str, Meta(max_length=500, extra=PROSE)]
 class JoinConversation(Command, tag="conversation.join"):
     """Join a group: by the `secret` of an invite link, or by its id where joining is open.
 
-    Where a member has to approve, this sends a request; `text` goes with it.
+    If a member has to approve, this sends a request to join, with `text`.
     """
 
     conversation: Id | None = None
@@ -123,7 +123,7 @@ async def check_may_join(tx: ConversationTx, cmd: JoinConversation) -> None:
 
 
 async def ask(tx: ConversationTx, text: str | None) -> bool:
-    """Store a request to join. Whether it is the first of this user. Raises Refused: `too_large`."""
+    """Store a request to join. Returns whether it is the first of this user. Raises Refused: `too_large`."""
     found = await tx.one(SQL.count_requests)
     if found is not None and found["found"] >= MAX_REQUESTS:
         raise Refused("too_large", "this group has too many pending requests to join")

@@ -7,7 +7,7 @@ was in progress while it was taken; it may repeat a state, which does no harm.
 
 A cursor begins with the epoch of the data, which every restore changes (the SQL function `current_epoch`). With a
 cursor of another epoch the answer is the whole state, marked `reset`: messages that were acknowledged after the backup
-are gone, and their numbers may have been given again.
+are gone, and their numbers may have been assigned again.
 """
 
 import re
@@ -59,7 +59,8 @@ class SessionState(Result, tag="session.state"):
     scheduled messages of the requester may have changed: call user.settings.get, block.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
-    its rev: messages may be gone, and others may have their numbers. Conversations on no page of this sync are gone.
+    its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
+    longer exist.
     """
 
     conversations: list[Counters]
@@ -101,7 +102,7 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
     return [Reply(state)]
 
 
-# Transaction ids without leading zeros, which Postgres takes for octal numbers.
+# Transaction ids without leading zeros, which Postgres would read as octal numbers.
 FORM = re.compile(rf"([0-9a-f.]{{1,40}}):(0|[1-9][0-9]{{0,18}}):(|0|[1-9][0-9]{{0,18}}):({UUID})")
 
 

@@ -31,7 +31,7 @@ MAX_UNREAD_CONVERSATIONS = 200
 class SetConversation(Command, tag="conversation.settings"):
     """Change the given settings of a conversation for the requester.
 
-    `muted_until`: in milliseconds; 0: not muted, 2^53-1: for ever. `hidden` lasts until the next message. `draft`: ""
+    `muted_until`: in milliseconds; 0: not muted, 2^53-1: forever. `hidden` lasts until the next message. `draft`: ""
     deletes it. `notify`: "" means the setting for all conversations.
     """
 
@@ -143,7 +143,7 @@ class Unread(Struct, kw_only=True, frozen=True):
 
 
 class AskUnread(Command, tag="unread.total"):
-    """Get the number for the badge of an app."""
+    """Get the number of unread messages, for the badge of an app."""
 
 
 class UnreadTotal(Result, tag="unread.total"):

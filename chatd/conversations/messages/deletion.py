@@ -1,8 +1,8 @@
 """Deletion of messages: by users, after their time, and by retention.
 
 A deleted message leaves a tombstone, never a gap: `seq` stays without gaps, and clients that were offline get it by its
-`rev`. Its content is gone for every reader, and files that nothing else uses are released; reports can still take it up
-for a while.
+`rev`. Its content is gone for every reader, and files that nothing else uses are released; reports can include it for a
+while.
 
 Any node may sweep, several at the same time: a message is deleted under the lock of its conversation. The clock is that
 of the database, for sweeps as for reads: readers do not see a message after its time, whether it was swept or not.
@@ -36,9 +36,9 @@ RETENTION_EVERY_MS = 3_600_000
 
 
 async def delete_messages(tx: ConversationTx, seqs: Sequence[int]) -> list[Message]:
-    """Replace messages by tombstones, each with a rev of its own. The tombstones, in that order.
+    """Replace messages by tombstones, each with a rev of its own. Returns the tombstones, in that order.
 
-    Their content is withheld for `moderation.keep_removed`; until then a report can take it up.
+    Their content is withheld for `moderation.keep_removed`; until then a report can include it.
     """
     if not seqs:
         return []
@@ -56,7 +56,7 @@ def deletion_events(tx: ConversationTx, messages: Sequence[Message], why: Litera
 
 
 async def delete_expired(node: Node) -> bool:
-    """Delete messages whose time has passed. Whether there may be more of them."""
+    """Delete messages whose time has passed. Returns whether there may be more."""
     rows = await node.db.all(SQL.expired_messages, ROUND_SIZE)
     for row in rows:
         for at in range(0, len(row["seqs"]), BATCH_SIZE):
@@ -78,7 +78,7 @@ async def delete_still_expired(tx: ConversationTx, seqs: Sequence[int]) -> Effec
 
 
 def days_of(config: Config) -> dict[str, int]:
-    """The days for which each tenant keeps messages; 0: for ever."""
+    """The days for which each tenant keeps messages; 0: forever."""
     usual = config.get(RetentionSettings).days
     own = {
         name: tenant.retention_days
@@ -111,7 +111,7 @@ async def delete_all_aged(node: Node, batch_size: int, page_size: int) -> None:
 
 
 async def delete_aged_in(node: Node, tenant: str, conversation: str, since: int, batch_size: int) -> bool:
-    """Delete a batch of the oldest messages of a conversation from before `since`. Whether there may be more."""
+    """Delete a batch of the oldest messages of a conversation, from before `since`. Returns whether to continue."""
     ctx = system_context(node, tenant, SYSTEM_USER)
     swept = await change_conversation(
         ctx, conversation, delete_oldest, since, batch_size, allow_non_member=True, allow_blocked=True

@@ -1,7 +1,7 @@
 """Edits with their history, and deletion: for all members, or for the requester only.
 
 A deleted message leaves a tombstone: its place in the order stays, and its content is removed, earlier versions
-included. Clients that come back later get the tombstone as its state.
+included. Clients that reconnect later get the tombstone as its state.
 """
 
 import re

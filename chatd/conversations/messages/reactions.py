@@ -1,6 +1,6 @@
 """Reactions to messages.
 
-A user has one or several on a message, as configured; the counts lie in the message itself.
+A user has one or several on a message, as configured; the counts are stored in the message itself.
 """
 
 from typing import Annotated

@@ -1,6 +1,6 @@
 """Delivery and read receipts: two positions per member, which only move forward.
 
-A receipt that moves nothing, as far as the session has had an answer, is answered without the database.
+A receipt that advances no position is answered without the database, if an earlier answer to the session shows that.
 """
 
 from functools import partial
@@ -57,8 +57,8 @@ class MessageDelivered(Event, tag="message.delivered"):
 
 
 class MessageRead(Event, tag="message.read"):
-    """A member has read all messages up to `seq`. `unread` counts what is left for that member, up to 1000; `mentions`
-    is a part of it.
+    """A member has read all messages up to `seq`. `unread` counts the unread messages of that member, up to 1000;
+    `mentions` is a part of it.
 
     `delivered`: the last received message, if it is later than `seq`. It is not sent in groups of more than
     `messages.receipts_up_to` members, nor in a direct conversation with a block; the other devices of the member get

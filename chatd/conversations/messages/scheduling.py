@@ -85,7 +85,9 @@ def sync_other_devices(ctx: Ctx) -> Effects:
 
 
 async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
-    """The stored message, also if it was stored before. Raises Refused: `too_large`, `not_found`."""
+    """Store a scheduled message. Returns the stored one if it was stored before. Raises Refused: `too_large`,
+    `not_found`.
+    """
     try:
         return await ctx.node.db.in_transaction(insert_scheduled, ctx, cmd)
     except ForeignKeyViolation:
@@ -93,7 +95,9 @@ async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:
 
 
 async def insert_scheduled(tx: Tx, ctx: Ctx, cmd: ScheduleMessage) -> Row:
-    """The stored message, also if it was stored before. Raises Refused: `too_large`; ForeignKeyViolation."""
+    """Insert a scheduled message. Returns the stored one if it was stored before. Raises Refused: `too_large`;
+    ForeignKeyViolation.
+    """
     key, most = (ctx.tenant, ctx.user), ctx.node.config.get(MessageSettings).scheduled_per_user
     await tx.run(SQL.lock_user, *key)
     known = await tx.one(SQL.find_by_client_id, *key, cmd.client_id)
@@ -243,7 +247,7 @@ async def edit_scheduled(ctx: Ctx, cmd: EditScheduled) -> Effects:
 
 
 async def update_scheduled(tx: Tx, ctx: Ctx, id_: str, body: Json, at: int) -> Row:
-    """The message as it is now. Raises Refused: as `lock_scheduled`."""
+    """Change a scheduled message. Returns it as it is now. Raises Refused: as `lock_scheduled`."""
     await lock_scheduled(tx, ctx, id_)
     await tx.run(SQL.edit, ctx.tenant, ctx.user, id_, body, at)
     return await lock_scheduled(tx, ctx, id_)

@@ -1,4 +1,4 @@
-"""Sending messages, and reading them back."""
+"""Sending messages, and reading the history."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ from chatd.wire.reference import examples
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("conversations/sending")
-# Stands for all members in the table of mentions; no user has this id.
+# Represents all members in the table of mentions; no user has this id.
 EVERYBODY = NIL
 
 
@@ -110,7 +110,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
     try:
         content = await check(ctx, out)
     except Refused:
-        # A committed message is never refused: the log repeats its first ack, although its parts may be gone by now.
+        # A committed message is never refused: the log repeats its first ack, even if its parts were deleted since.
         if not await is_known(ctx, out.client_id):
             raise
         content = Content(out.text, [], out.meta, everybody=out.everybody)
@@ -243,9 +243,9 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
 class SendMessage(MessageInput, tag="message.send"):
     """Send a message. It needs a text or an attachment.
 
-    Sending it again with the same `client_id` gives the same ack and no second message, for ever. An attachment names
-    an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of others are
-    ignored. `everybody`: mention all members; in a group this needs a right.
+    Sending it again with the same `client_id` gives the same ack and no second message, without a time limit. An
+    attachment names an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of
+    others are ignored. `everybody`: mention all members; in a group this needs a right.
     """
 
 

@@ -72,7 +72,7 @@ class TypingStopped(Event, tag="typing.stop"):
 
 
 def are_members_known(ctx: Ctx, cmd: TypingStart | TypingStop) -> bool:
-    """Whether a look-up is not needed."""
+    """Whether the members are known without a look-up."""
     return ctx.node.hub.memberships.members_of(ctx.tenant, cmd.conversation) is not None
 
 
@@ -124,7 +124,7 @@ async def members_of(ctx: Ctx, conversation: str) -> Members:
 
 
 async def look_up(ctx: Ctx, conversation: str) -> Members:
-    """Read the database, once until a membership begins or ends.
+    """Read the members from the database, and remember them until a membership begins or ends.
 
     Raises Refused: `not_found` if the requester is not a member.
     """

@@ -13,7 +13,7 @@ MAX_FILE_CHARACTERS = 65_536
 
 
 def read(path: Path) -> str:
-    """The text of a file, up to the size of our own files."""
+    """The text of a file, up to the size of the files that chatd writes."""
     with open(
         os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf8", errors="replace"
     ) as file:

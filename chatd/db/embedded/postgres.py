@@ -48,7 +48,7 @@ UNSAFE_IN_SHELL = frozenset('"$`\\\n')
 CREATE = [
     "create role chatd login createdb",
     "grant pg_monitor to chatd",
-    # To restore the rows of a backup in any order.
+    # Needed to restore the rows of a backup in any order.
     "grant set on parameter session_replication_role to chatd",
     "create database chatd owner chatd",
 ]

@@ -19,7 +19,7 @@ UUID = UUID_PATTERN.removeprefix("^").removesuffix(PYTHON_END)
 
 
 def given(*names: str) -> Schema:
-    """These fields are present and not null."""
+    """The condition that these fields are present and not null."""
     return {"required": list(names), "properties": {name: {"not": {"type": "null"}} for name in names}}
 
 
@@ -45,7 +45,7 @@ NORMALIZED = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.LOOKUP)
 
 
 def changes(kind: type[Struct]) -> Schema:
-    """At least one of the optional fields is present."""
+    """The condition that at least one of the optional fields is present."""
     return {"anyOf": [given(field.encode_name) for field in structs.fields(kind) if not field.required]}
 
 

@@ -1,4 +1,4 @@
-"""The prose of the reference."""
+"""The parts of the reference that are written by hand."""
 
 HEAD = """\
 # The chatd protocol
