@@ -236,10 +236,10 @@ async def run(
             open_all(node, subsystems),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])
-            await serve_doors(listeners, http, node, registry, ready or (lambda _: None))
+            await serve_ports(listeners, http, node, registry, ready or (lambda _: None))
 
 
-async def serve_doors(
+async def serve_ports(
     listeners: Listeners, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]
 ) -> None:
     """Serve both ports until the last connection is closed. HTTP closes last, because it has the readiness probe."""

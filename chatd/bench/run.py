@@ -230,7 +230,9 @@ class Run:
                 preparation.refused.clear()
                 self._wait(RETRY_S)
             if time.perf_counter() > deadline:
-                raise RunFailed(f"{len(waiting) + len(opening)} clients cannot connect: {said(preparation.reasons)}")
+                raise RunFailed(
+                    f"{len(waiting) + len(opening)} clients cannot connect: {reasons_text(preparation.reasons)}"
+                )
 
     def ask(self, client: Client, command: dict[str, object]) -> Body:
         """Send a command before the measurement, and wait for its answer. Raises RunFailed if it is refused."""
@@ -241,7 +243,7 @@ class Run:
         while key not in preparation.answers:
             self.loop.turn(TURN_S)
             if time.perf_counter() > deadline or not client.is_connected:
-                raise RunFailed(f"the server did not answer {command['t']}; {said(preparation.reasons)}")
+                raise RunFailed(f"the server did not answer {command['t']}; {reasons_text(preparation.reasons)}")
         answer = preparation.answers.pop(key)
         if answer.t == "error":
             raise RunFailed(f"the server refused {command['t']}: {answer.code}, {answer.message}")
@@ -356,5 +358,5 @@ class Run:
             self.show("waiting for the last answers", 1.0)
 
 
-def said(reasons: Counter[str]) -> str:
+def reasons_text(reasons: Counter[str]) -> str:
     return ", ".join(f"{reason} ({count} times)" for reason, count in reasons.most_common()) or "no answer"

@@ -145,11 +145,11 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
         yield judge_services(name, node)
         yield Finding(
             f"match event log, {name}",
-            not node.mirror_stale,
-            "stale" if node.mirror_stale else "written",
+            not node.event_log_stale,
+            "stale" if node.event_log_stale else "written",
             "Redis is slow or was unreachable. If this persists, check Redis; a new owner rebuilds the pool from the "
             "tickets of the nodes",
-            "match.mirror",
+            "match.event_log",
         )
         yield judge_files(name, node)
         yield Finding(

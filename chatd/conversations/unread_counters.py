@@ -34,13 +34,13 @@ class Reader(Struct, frozen=True):
     conversation: str
 
 
-class RefreshUnread(ControlMessage, array_like=True, tag="recount"):
-    """A user has read further: send the new counters of the conversation to their sessions, except `but`."""
+class RefreshUnread(ControlMessage, array_like=True, tag="refresh-unread"):
+    """A user has read further: send the new counters of the conversation to their sessions except `exclude_session`."""
 
     tenant: str
     user: str
     conversation: str
-    but: str | None
+    exclude_session: str | None
 
     async def apply(self, receiver: Receiver) -> None:
         await receiver.services.get(UnreadCounters).add(self)
@@ -58,16 +58,16 @@ class UnreadCounters:
 
     async def add(self, order: RefreshUnread) -> None:
         """Queue an update for the sessions on this node, if there are any."""
-        if not self._hub.connections.has_other(order.tenant, order.user, order.but):
+        if not self._hub.connections.has_other(order.tenant, order.user, order.exclude_session):
             return
         reader = Reader(order.tenant, order.user, order.conversation)
         if len(self._waiting) >= MAX_WAITING and reader not in self._waiting:
             await self._hub.deliver_to_user(
-                order.tenant, order.user, Delivery(EncodedEvent(SessionBehind()), exclude_session=order.but)
+                order.tenant, order.user, Delivery(EncodedEvent(SessionBehind()), exclude_session=order.exclude_session)
             )
             return
-        known = self._waiting.get(reader, order.but)
-        self._waiting[reader] = order.but if known == order.but else None
+        known = self._waiting.get(reader, order.exclude_session)
+        self._waiting[reader] = order.exclude_session if known == order.exclude_session else None
         self._work.set()
 
     async def run(self) -> None:
@@ -90,5 +90,5 @@ class UnreadCounters:
         async for row in each_in_turns(await self._db.all(SQL.own_conversations, *columns)):
             reader = Reader(row["tenant"], row["reader"], row["id"])
             mine = replace(conversation_of(row, [], None), members=UNSET, last_message=UNSET)
-            news = Delivery(EncodedEvent(ConversationUpdate(conversation=mine)), exclude_session=batch[reader])
-            await self._hub.deliver_to_user(reader.tenant, reader.user, news)
+            delivery = Delivery(EncodedEvent(ConversationUpdate(conversation=mine)), exclude_session=batch[reader])
+            await self._hub.deliver_to_user(reader.tenant, reader.user, delivery)

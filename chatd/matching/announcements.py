@@ -84,7 +84,9 @@ class Announcements:
         """Send the event to the sessions of the user on this node, unless it was sent before."""
         user = (message.tenant, message.user)
         if self._note_beginning(user, message) if message.began else self._note_end(user, message.match):
-            await self._hub.deliver_to_user(*user, Delivery(ForwardedEvent(message.event), exclude_session=message.but))
+            await self._hub.deliver_to_user(
+                *user, Delivery(ForwardedEvent(message.event), exclude_session=message.exclude_session)
+            )
         deferred = self._deferred.pop(user, None) if user not in self.announced else None
         if deferred is not None:
             await self.deliver(deferred)
@@ -181,7 +183,7 @@ def announcement(
     event: Event,
     *,
     began: bool = False,
-    but: str | None = None,
+    exclude_session: str | None = None,
 ) -> MatchAnnounced:
     """The announcement of an event: that a match `began`, or that it has ended."""
-    return MatchAnnounced(tenant, user, match, began, but, Raw(ENCODE(event)))
+    return MatchAnnounced(tenant, user, match, began, exclude_session, Raw(ENCODE(event)))

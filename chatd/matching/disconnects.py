@@ -103,16 +103,16 @@ class DisconnectReaper:
 
     async def _end_of_banned(self, user: UserKey) -> None:
         """Partners see the same as if the user had left: a ban is not disclosed. The banned user gets no event."""
-        await self._end(user, "left", but=user[1])
+        await self._end(user, "left", exclude_user=user[1])
 
-    async def _end(self, user: UserKey, reason: str, *, but: str | None = None) -> None:
+    async def _end(self, user: UserKey, reason: str, *, exclude_user: str | None = None) -> None:
         """End the match of the user, if there is one; a user who has just reconnected is notified too.
 
         Raises Refused.
         """
         row = await self._matches.active(*user)
         if row is not None:
-            await self._matches.end(user[0], row["match"], reason, but=but)
+            await self._matches.end(user[0], row["match"], reason, exclude_user=exclude_user)
 
     # --- users of nodes that died ---------------------------------------------------------------------------------
 

@@ -119,13 +119,13 @@ class Matches:
         match: str,
         reason: str,
         *,
-        but: str | None = None,
+        exclude_user: str | None = None,
         session: str | None = None,
         silent: bool = False,
     ) -> bool:
         """End a match and announce it to its users; returns False if it had ended before. Raises Refused.
 
-        The user `but` and the `session` of the request get no event; with `silent` no user does.
+        The user `exclude_user` and the `session` of the request get no event; with `silent` no user does.
         """
         row = await self._db.one(SQL.end_match, tenant, match, reason, self._clock())
         if row is None:
@@ -134,8 +134,10 @@ class Matches:
         await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], row["users"]))
         await self._end_presence(tenant, row["users"])
         for user in row["users"]:
-            if user != but and not silent:
-                ended = announcement(tenant, user, match, MatchEnded(match=match, reason=reason), but=session)
+            if user != exclude_user and not silent:
+                ended = announcement(
+                    tenant, user, match, MatchEnded(match=match, reason=reason), exclude_session=session
+                )
                 await self._announcements.announce(ended)
         return True
 

@@ -72,7 +72,7 @@ class AskHealth(NodeQuery, array_like=True, tag="ask-health"):
             sessions=hub["sessions"],
             users=hub["users"],
             owns_pool=pool.held,
-            mirror_stale=pool.is_log_lagging,
+            event_log_stale=pool.is_log_lagging,
             bus_waiting=bus.waiting,
             bus_gaps=bus.gaps,
             bus_gap_at=bus.gap_at,

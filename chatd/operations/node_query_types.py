@@ -25,7 +25,7 @@ class Health(Struct):
     sessions: int
     users: int
     owns_pool: bool
-    mirror_stale: bool
+    event_log_stale: bool
     bus_waiting: int
     bus_gaps: int
     bus_gap_at: int

@@ -253,9 +253,9 @@ def lexemes_of(row: Row) -> Sliced[list[str]]:
 
 async def write(tx: Tx, batch: Batch) -> None:
     """Write a batch. Conversations that another node has indexed, or is indexing, are skipped."""
-    news = [place for place, (before, _) in batch.moves.items() if before == 0]
-    if news:
-        await tx.run(SQL.insert_positions, *to_unnest_arrays(news, 2))
+    added = [place for place, (before, _) in batch.moves.items() if before == 0]
+    if added:
+        await tx.run(SQL.insert_positions, *to_unnest_arrays(added, 2))
     befores = [before for before, _ in batch.moves.values()]
     taken = await tx.all(SQL.lock_positions, *to_unnest_arrays(batch.moves, 2), befores)
     ours = {(row["tenant"], row["conversation"]) for row in taken}

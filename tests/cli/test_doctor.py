@@ -36,7 +36,7 @@ from tests.support import PATIENCE, poll_until, running
 __all__ = ["moderator", "own_redis"]
 
 WELL = Health(
-    version=__version__, at=0, process=1, sessions=0, users=0, owns_pool=False, mirror_stale=False, bus_waiting=0, bus_gaps=0,
+    version=__version__, at=0, process=1, sessions=0, users=0, owns_pool=False, event_log_stale=False, bus_waiting=0, bus_gaps=0,
     bus_gap_at=0, message_log_waiting=0, message_log_failures=0, descriptors=10, most_descriptors=1000, maintenance=False,
 )  # fmt: skip
 
@@ -267,7 +267,7 @@ async def pretend(redis: Redis, change: Change) -> None:
         ("bus.behind", "5000 control messages waiting", lambda health: setattr(health, "bus_waiting", 5000)),
         ("nodes.files", "999 of 1000", lambda health: setattr(health, "descriptors", 999)),
         ("message_log.behind", "9000 wait", lambda health: setattr(health, "message_log_waiting", 9000)),
-        ("match.mirror", "stale", lambda health: setattr(health, "mirror_stale", True)),
+        ("match.event_log", "stale", lambda health: setattr(health, "event_log_stale", True)),
     ],
 )
 async def test_node_that_differs_is_found(config: Config, redis: Redis, code: str, detail: str, change: Change) -> None:
@@ -297,7 +297,7 @@ async def test_match_pool_with_a_dead_owner_is_found(config: Config, redis: Redi
 async def test_new_owner_writes_its_event_log_at_once(config: Config) -> None:
     """Otherwise the event log of an idle pool would count as stale."""
     async with running(config):
-        await poll_until(lambda: wrong_in(config), lambda wrong: not {"match.mirror", "match.owner"} & set(wrong))
+        await poll_until(lambda: wrong_in(config), lambda wrong: not {"match.event_log", "match.owner"} & set(wrong))
 
 
 # --- judgements ---------------------------------------------------------------------------------------------------

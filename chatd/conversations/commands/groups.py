@@ -176,8 +176,8 @@ async def give_lower_role(tx: ConversationTx, user: str, role: str) -> Member | 
     if other.role == role:
         return other
     member = await give_role(tx, user, role)
-    said = await tx.add_system_message({**system_payload("member.role", [user]), "role": role})
-    return RolesChanged([member], said)
+    announcement = await tx.add_system_message({**system_payload("member.role", [user]), "role": role})
+    return RolesChanged([member], announcement)
 
 
 def role_events(conversation: str, changed: RolesChanged) -> Effects:

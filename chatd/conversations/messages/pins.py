@@ -68,8 +68,8 @@ async def write_pin(tx: ConversationTx, message: str, on: bool) -> Effects:
     update = ToConversation(tx.conversation, event)
     if not on:
         return [update]
-    said = await tx.add_system_message({"act": "message.pinned", "message": message})
-    return [update, message_event(tx.conversation, said)]
+    announcement = await tx.add_system_message({"act": "message.pinned", "message": message})
+    return [update, message_event(tx.conversation, announcement)]
 
 
 async def check_limit(tx: ConversationTx, deleted: bool) -> None:
