@@ -54,7 +54,7 @@ def test_everything_is_pinned_with_hashes_and_no_address(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_floors(name: str) -> None:
+def test_pinned_versions_are_not_below_the_floors(name: str) -> None:
     found = pins(name)
     assert {package for package, floor in FLOORS.items() if Version(found[package]) < Version(floor)} == set()
 
@@ -108,7 +108,7 @@ def test_no_declared_library_is_unused() -> None:
     assert unused == set()
 
 
-def test_floors_of_the_servers_in_the_wheels() -> None:
+def test_servers_in_the_wheels_are_not_below_the_floors() -> None:
     redis = redis_servers.bundled()
     assert not releases.is_old(redis.kind, redis.version)
     done = subprocess.run([postgres.binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)

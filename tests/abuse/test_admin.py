@@ -1,4 +1,4 @@
-"""Rows E10 to E12 for /admin: which tokens, methods and origins are accepted."""
+"""Abuse of /admin: which tokens, methods and origins are accepted."""
 
 import hmac
 import json
@@ -49,7 +49,7 @@ def example_of(name: str) -> dict[str, Any]:
 
 
 async def test_other_tokens_do_not_open_the_admin_routes(config: Config) -> None:
-    """E10: no token, a user's, an expired one, a random one, a cookie, a query parameter; for each command."""
+    """No token, a user's, an expired one, a random one, a cookie, a query parameter; for each command."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
     async with running(administered(config).using(limits)) as daemon, daemon.person() as person:
         user, old = person.account.access_token, daemon.token(person.user, exp=1)
@@ -91,7 +91,6 @@ async def test_admin_routes_do_not_exist_without_admins(config: Config) -> None:
 
 
 async def test_admin_routes_accept_only_post(daemon: Daemon) -> None:
-    """E10, E12."""
     async with daemon.person() as person:
         for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"):
             for name in NAMES:
@@ -117,7 +116,7 @@ FOREIGN = [
 
 
 async def test_pages_of_other_sites_are_refused(config: Config) -> None:
-    """E11: also with the right token, and if CORS allows all origins."""
+    """Also with the right token, and if CORS allows all origins."""
     http = replace(config.http, cors_origins=["*", "https://good.test"])
     async with running(replace(administered(config), http=http)) as daemon, daemon.person() as person:
         for headers in FOREIGN:
@@ -151,7 +150,7 @@ async def test_cors_is_never_for_admins(config: Config) -> None:
 
 
 async def test_admin_routes_accept_only_json(daemon: Daemon) -> None:
-    """E11: the content types that a form can send."""
+    """The content types that a form can send."""
     async with daemon.person() as person:
         body = json.dumps({"user": person.user}).encode()
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
@@ -160,7 +159,7 @@ async def test_admin_routes_accept_only_json(daemon: Daemon) -> None:
         assert await person.is_served()
 
 
-async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
+async def test_malformed_requests_and_foreign_tenants_are_refused(daemon: Daemon) -> None:
     for name in NAMES:
         for body in ({"nonsense": 1}, {"tenant": "A"}, {"tenant": 5}, b"null", b"[]", b'{"tenant":"\xff"}'):
             answer = await daemon.rest("POST", path_of(name), body, ANN)
@@ -180,7 +179,7 @@ async def test_what_does_not_fit_is_refused(daemon: Daemon) -> None:
         assert (await daemon.rest("POST", path, {}, ANN)).status == 404, path
 
 
-async def test_guessing_address_is_rate_limited_alone(config: Config) -> None:
+async def test_only_the_address_that_guesses_tokens_is_rate_limited(config: Config) -> None:
     """The right token is accepted even from the address of the failed attempts."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=5.0)
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
@@ -252,7 +251,7 @@ async def test_dns_rebinding_page_gets_and_changes_nothing(config: Config) -> No
         assert await acts(daemon) == []
 
 
-async def test_checking_the_address_limit_is_free(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_check_of_the_address_limit_takes_no_token(autojump_clock: trio.testing.MockClock) -> None:
     limits = AddressLimits(2.0)
     for _ in range(10):
         limits.check("203.0.113.7", 0)

@@ -51,7 +51,7 @@ def key_set(count: int) -> bytes:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_a_large_key_set_and_bad_tokens_do_not(tmp_path: Path) -> None:
+async def test_a_large_key_set_and_bad_tokens_do_not_hold_the_event_loop(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     path.write_bytes(key_set(MANY_KEYS))
     keyring = Keyring(Config().using(AuthSettings(algorithm="ES256", jwks=str(path))))
@@ -90,7 +90,7 @@ class Slow(Session):
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_starting_over_with_many_sessions_does_not() -> None:
+async def test_a_reset_with_many_sessions_does_not_hold_the_event_loop() -> None:
     hub = Hub()
     sessions = [Slow(str(number), f"u{number}") for number in range(MANY_SESSIONS)]
     for session in sessions:
@@ -104,7 +104,7 @@ async def test_starting_over_with_many_sessions_does_not() -> None:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_erasing_somebody_who_wrote_much_does_not(config: Config, store: Postgres) -> None:
+async def test_erasing_many_messages_does_not_hold_the_event_loop(config: Config, store: Postgres) -> None:
     async with running(config, altered(ERASURE)) as daemon, daemon.pair() as (alice, bob, conversation):
         last = await alice.send(conversation)
         many = (conversation, alice.user, last["seq"], last["rev"], MANY_MESSAGES)
@@ -131,7 +131,7 @@ def many_blocks(count: int) -> bytes:
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_receiving_probing_and_hashing_a_file_do_not(config: Config) -> None:
+async def test_receiving_probing_and_hashing_a_file_do_not_hold_the_event_loop(config: Config) -> None:
     size = config.get(UploadSettings).max_bytes - 1000
     files = {
         "many chunks": many_chunks(99_000),
@@ -156,7 +156,7 @@ async def test_receiving_probing_and_hashing_a_file_do_not(config: Config) -> No
 
 
 @pytest.mark.usefixtures("no_collections")
-async def test_hashing_long_secrets_does_not(config: Config) -> None:
+async def test_hashing_long_secrets_does_not_hold_the_event_loop(config: Config) -> None:
     """Refresh tokens, devices and access tokens, as long as they may be and as long as a request can carry."""
     too_long = config.http.max_body_bytes - 1000
     async with running(config) as daemon:

@@ -85,7 +85,7 @@ async def test_a_bad_frame_ends_the_connection(daemon: Daemon, data: bytes, code
 async def test_a_frame_of_the_wrong_type_is_closed_with_4400(
     daemon: Daemon, codec: str, opcode: int, payload: bytes, parts: int
 ) -> None:
-    """C1: whole or in fragments, of any length."""
+    """Whole or in fragments, of any length."""
     async with Raw.session(daemon, codec) as raw:
         fragments = [frame(payload, opcode=opcode, final=parts == 1)]
         fragments += [frame(payload, opcode=0, final=part == parts - 1) for part in range(1, parts)]
@@ -101,7 +101,7 @@ async def test_a_close_of_the_client_is_answered_with_its_code(daemon: Daemon, c
 
 
 async def test_endless_frame_is_closed_after_silence(config: Config) -> None:
-    """B3: a length of 2^63-1, and no payload."""
+    """A length of 2^63-1, and no payload."""
     impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(impatient) as daemon, Raw.session(daemon) as raw:
         await raw.send(b"\x81\xff\x7f" + b"\xff" * 7 + bytes(4))
@@ -111,7 +111,6 @@ async def test_endless_frame_is_closed_after_silence(config: Config) -> None:
 
 @pytest.mark.parametrize("opcode", [9, 10])
 async def test_a_flood_of_pings_is_closed(daemon: Daemon, opcode: int) -> None:
-    """B5."""
     async with Raw.session(daemon, user=str(uuid4())) as raw:
         await raw.send(frame(b"x", opcode=opcode) * 5000)
         with trio.fail_after(5):
@@ -119,7 +118,7 @@ async def test_a_flood_of_pings_is_closed(daemon: Daemon, opcode: int) -> None:
 
 
 async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) -> None:
-    """B5: first `rate_limited` with a time, then 4029."""
+    """First `rate_limited` with a time, then 4029."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon, Raw.session(daemon) as raw:
         await raw.send(frame(b'[1,{"t":"conversation.list"}]') * 8)
@@ -131,7 +130,7 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
             assert await raw.close_code() in (4029, None)
 
 
-async def test_flooding_user_must_wait_and_others_of_the_address_need_not(config: Config) -> None:
+async def test_only_the_user_who_floods_has_to_wait_before_reconnecting(config: Config) -> None:
     """The penalty applies to the user, and the server reads little of what follows."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     async with running(replace(config, limits=limits)) as daemon:
@@ -163,7 +162,7 @@ async def test_flooding_user_must_wait_and_others_of_the_address_need_not(config
 
 
 async def test_ping_during_the_close_is_harmless(daemon: Daemon) -> None:
-    """B6: the server has sent its close frame; pings and data still arrive."""
+    """The server has sent its close frame; pings and data still arrive."""
     for _ in range(20):
         async with Raw.session(daemon) as raw:
             await raw.send(frame(b"{}"))
@@ -172,8 +171,7 @@ async def test_ping_during_the_close_is_harmless(daemon: Daemon) -> None:
             await raw.read_to_end()
 
 
-async def test_resets_in_the_middle_of_a_frame(daemon: Daemon) -> None:
-    """B11."""
+async def test_connections_reset_in_the_middle_of_a_frame_leave_no_session(daemon: Daemon) -> None:
     for _ in range(100):
         async with Raw.session(daemon) as raw:
             await raw.send(frame(PING_COMMAND)[:9])
@@ -181,13 +179,12 @@ async def test_resets_in_the_middle_of_a_frame(daemon: Daemon) -> None:
 
 
 async def test_no_compression_is_negotiated(daemon: Daemon) -> None:
-    """B10."""
     async with Raw.to(daemon) as raw:
         await raw.send(upgrade(daemon, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8"))
         assert b"extensions" not in (await raw.read(b"\r\n\r\n")).lower()
 
 
-async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
+async def test_pings_and_fragments_follow_the_rfc(daemon: Daemon) -> None:
     async with Raw.session(daemon) as raw:
         await raw.send(
             frame(PING_COMMAND[:9], final=False) + frame(b"hey", opcode=9) + frame(PING_COMMAND[9:], opcode=0)
@@ -198,7 +195,7 @@ async def test_pings_and_fragments_are_as_the_rfc_says(daemon: Daemon) -> None:
 
 
 async def test_stalled_reader_is_closed_without_delaying_others(config: Config) -> None:
-    """F10: the send queue is bounded, no sender waits, and the close frame follows a complete frame."""
+    """The send queue is bounded, no sender waits, and the close frame follows a complete frame."""
     settings = replace(config.gateway, outbox_bytes=65536, outbox_frames=50, stall_timeout=1.0, close_timeout=20.0)
     async with running(replace(config, gateway=settings)) as daemon, daemon.person() as alice, Raw.to(daemon) as raw:
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)

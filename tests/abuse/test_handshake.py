@@ -95,7 +95,9 @@ async def test_a_good_handshake_from_an_allowed_origin(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("codec", ["chatd.v1.json", "chatd.v1.msgpack", ""])
-async def test_the_subprotocol_is_the_first_one_spoken_and_the_token_is_not_echoed(daemon: Daemon, codec: str) -> None:
+async def test_the_first_supported_subprotocol_is_chosen_and_the_token_is_not_echoed(
+    daemon: Daemon, codec: str
+) -> None:
     token = daemon.token("01890a5d-ac96-774b-bcce-b302099a8057")
     offered = ", ".join(filter(None, ["other.v1" if codec else "", f"bearer.{token}", codec]))
     async with Raw.to(daemon) as raw:
@@ -117,7 +119,7 @@ async def test_the_subprotocol_is_the_first_one_spoken_and_the_token_is_not_echo
         ((), "codec=xml", None),
     ],
 )
-async def test_a_codec_of_the_query_counts_where_no_subprotocol_was_offered(
+async def test_the_codec_in_the_query_applies_without_a_subprotocol(
     daemon: Daemon, lines: tuple[str, ...], query: str, first: int | None
 ) -> None:
     async with Raw.to(daemon) as raw:
@@ -130,7 +132,6 @@ async def test_a_codec_of_the_query_counts_where_no_subprotocol_was_offered(
 
 
 async def test_a_frame_in_the_same_segment_as_the_handshake_is_handled(daemon: Daemon) -> None:
-    """A14."""
     async with Raw.to(daemon) as raw:
         await raw.send(upgrade(daemon) + Raw.frame_of(b'[1,{"t":"ping","ts":3}]'))
         await raw.read(b"\r\n\r\n")
@@ -140,7 +141,7 @@ async def test_a_frame_in_the_same_segment_as_the_handshake_is_handled(daemon: D
 
 @pytest.mark.usefixtures("canary")
 async def test_thousand_disconnects_leave_no_state(daemon: Daemon) -> None:
-    """A9: connect and FIN, connect and RST."""
+    """Connect and FIN, connect and RST."""
     for number in range(1000):
         with socket.create_connection(daemon_address(daemon)) as peer:
             if number % 2:
@@ -161,7 +162,7 @@ def daemon_address(daemon: Daemon) -> tuple[str, int]:
 
 
 async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
-    """A8: single bytes do not keep a handshake open, and other clients are admitted meanwhile."""
+    """Single bytes do not keep a handshake open, and other clients are admitted meanwhile."""
     hasty = replace(config, gateway=replace(config.gateway, handshake_timeout=0.5))
     async with running(hasty) as daemon, trio.open_nursery() as nursery:
 
@@ -177,8 +178,8 @@ async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
             assert await alice.is_served()
 
 
-async def test_caps_per_address_and_in_all(config: Config) -> None:
-    """A10: connections above the limit of an address are told when to retry; those inside are not affected."""
+async def test_connections_are_limited_per_address_and_in_total(config: Config) -> None:
+    """Connections above the limit of an address are told when to retry; those inside are not affected."""
     limits = replace(config.limits, connections_per_address=3, pending_per_address=5)
     async with running(replace(config, limits=limits)) as daemon, daemon.people(3) as people:
         async with Raw.to(daemon) as raw:
@@ -202,8 +203,8 @@ async def raw_open(daemon: Daemon) -> trio.SocketStream:
     return stream
 
 
-async def test_forwarded_addresses_count_only_from_a_named_proxy(config: Config) -> None:
-    """A12: the same header from another address is ignored."""
+async def test_forwarded_addresses_are_accepted_only_from_a_trusted_proxy(config: Config) -> None:
+    """The same header from another address is ignored."""
     limits = replace(config.limits, connections_per_address=1)
     trusting = replace(config, limits=limits, gateway=replace(config.gateway, trusted_proxies=["127.0.0.1"]))
     for settings, second in ((trusting, b"101"), (replace(config, limits=limits), b"503")):
@@ -215,7 +216,7 @@ async def test_forwarded_addresses_count_only_from_a_named_proxy(config: Config)
 
 
 async def test_listener_survives_a_lack_of_descriptors(config: Config) -> None:
-    """A13, in a separate process: see tests/faults/test_process.py for the daemon as a whole."""
+    """In a separate process: see tests/faults/test_process.py for the daemon as a whole."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with running(config) as daemon, daemon.person() as alice:
         used = len(os.listdir("/proc/self/fd"))

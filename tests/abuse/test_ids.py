@@ -1,4 +1,4 @@
-"""E1 and E2, ids of other users: every command that takes an id, by the table of commands, so that none is forgotten.
+"""Ids of other users: every command that takes an id, by the table of commands, so that none is forgotten.
 
 A command that names another user's, another tenant's, a deleted or an unknown id is refused with the same words for all
 of them; nothing changes, and no event is sent. The owner is not refused: this proves that the thing exists.

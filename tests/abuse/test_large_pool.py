@@ -49,7 +49,7 @@ def test_a_tick_of_a_full_pool_is_short() -> None:
     assert slowest_tick(paired, 20_000) < LIMIT_S
 
 
-def test_ticks_of_a_part_do_what_one_tick_does() -> None:
+def test_limited_ticks_together_equal_one_unlimited_tick() -> None:
     whole, parts = pool_of(40, Accept()), pool_of(40, Accept())
     steps, expected = list[PoolEvent](), whole.tick(20_000)
     while parts.is_due(20_000):

@@ -119,7 +119,7 @@ PUMPS = (
 
 
 @pytest.mark.parametrize("reader", READERS, ids=[*(getattr(reader, "__name__", "") for reader in READERS)])
-def test_a_reader_is_linear(reader: Callable[[str], object]) -> None:
+def test_a_parser_takes_linear_time(reader: Callable[[str], object]) -> None:
     for prefix, pump, end in product(("", "a"), PUMPS, ("", "!")):
 
         def make(size: int, parts: tuple[str, str, str] = (prefix, pump, end)) -> str:
@@ -289,7 +289,7 @@ def stream_on(nursery: trio.Nursery, drip: Drip) -> FastPathStream:
 
 
 @pytest.mark.parametrize(("drip", "most"), [(drip_head, 16_000), (drip_frame, 2**14)])
-async def test_bytes_that_come_one_by_one_are_collected_in_linear_time(
+async def test_single_bytes_are_buffered_in_linear_time(
     drip: Callable[[trio.Nursery, int], Coroutine[None, None, None]], most: int
 ) -> None:
     async with trio.open_nursery() as nursery:

@@ -48,7 +48,7 @@ async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
         return probe.worst_s, probe.task
 
 
-async def test_what_is_told_while_many_conversations_are_entered() -> None:
+async def test_membership_changes_during_a_subscription_in_batches_apply() -> None:
     """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves
     nothing.
     """

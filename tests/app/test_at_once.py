@@ -23,16 +23,16 @@ BEFORE = {"typing.start": "typing.stop", "typing.stop": "typing.start"}
 rows = pytest.mark.parametrize("row", AT_ONCE, ids=lambda row: row.tag)
 
 
-def test_there_are_some() -> None:
+def test_frequent_commands_run_at_once() -> None:
     assert {"ping", "typing.start", "typing.stop", "receipt.read"} <= {row.tag for row in AT_ONCE}
 
 
 @rows
-def test_they_have_no_texts_that_are_normalized(row: Row) -> None:
+def test_commands_that_run_at_once_have_no_normalized_texts(row: Row) -> None:
     assert formed_fields(row.command) == ()
 
 
-def test_a_command_without_a_user_cannot_be_one() -> None:
+def test_a_command_without_a_user_cannot_run_at_once() -> None:
     class Act(Command, tag="act.without.user"):
         """Do something."""
 
@@ -54,7 +54,7 @@ async def run_by_hand(node: Node, row: Row, who: Person, fields: dict[str, Any])
 
 
 @rows
-async def test_they_wait_for_nothing(config: Config, row: Row) -> None:
+async def test_commands_that_run_at_once_wait_for_nothing(config: Config, row: Row) -> None:
     found, nodes = trio.open_memory_channel[outcome.Value[list[Result]]](1)
     asked = trio.Event()
     made: list[Any] = []

@@ -54,7 +54,7 @@ def test_each_folder_is_in_the_list_or_in_the_contract() -> None:
     assert set(FOLDERS) - layers() - set(NAMES) == set()
 
 
-def test_what_a_folder_must_not_import() -> None:
+def test_forbidden_imports_follow_from_the_list() -> None:
     assert forbidden("b", ["a", "b", "c"]) == TOP | {"c"}
     assert forbidden("app", ["a", "b"], {"a", "app"}) == TOP | {"b"}
     assert {"app", "db", "core", "accounts"} <= set(imported_by(CHATD / "uploads"))

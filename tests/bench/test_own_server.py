@@ -28,7 +28,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-async def test_it_ends_with_the_load_generator(folder: Path) -> None:
+async def test_the_server_ends_with_the_load_generator(folder: Path) -> None:
     environment = os.environ | {"TMPDIR": str(folder)}
     with subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None

@@ -30,7 +30,7 @@ def test_a_format_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         write_plot(result(1), tmp_path / "a.txt")
 
 
-def test_without_matplotlib_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_without_matplotlib_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(NoPlots, match=r"pip install 'chatd\[bench\]'"):
         write_plot(result(1), tmp_path / "a.png")

@@ -270,7 +270,7 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("users", "token", user, "--ttl", "0").returncode == 2
 
 
-async def test_schema_and_migrate_and_help(chatd) -> None:  # type: ignore[no-untyped-def]
+async def test_schema_migrate_and_help_succeed(chatd) -> None:  # type: ignore[no-untyped-def]
     assert chatd("schema").stdout.startswith("# The chatd protocol")
     assert "AnyCommand" in json.loads(chatd("schema", "--json").stdout)["$defs"]
     assert json.loads(chatd("migrate", "--json").stdout) == {"applied": []}

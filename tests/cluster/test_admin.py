@@ -16,7 +16,7 @@ async def test_a_ban_closes_sockets_on_the_other_node(config: Config) -> None:
         assert await other.is_served()
 
 
-async def test_a_kick_and_an_end_of_logins_too(config: Config) -> None:
+async def test_a_kick_and_a_revocation_apply_on_the_other_node(config: Config) -> None:
     async with nodes(administered(config)) as (one, two), two.person() as ann, two.person() as ben:
         await done(one, "kick", user=ann.user)
         await done(one, "revoke", user=ben.user)
@@ -24,7 +24,7 @@ async def test_a_kick_and_an_end_of_logins_too(config: Config) -> None:
         assert (await status_of(one, ann), await status_of(one, ben)) == (200, 401)
 
 
-async def test_strikes_and_verdicts_too(config: Config) -> None:
+async def test_strikes_and_resolutions_apply_on_the_other_node(config: Config) -> None:
     async with nodes(administered(config)) as (one, two), two.person() as ann, two.person() as ben:
         for _ in range(3):
             await done(one, "strike", user=ann.user, reason="spam")
@@ -50,7 +50,7 @@ async def test_strikes_on_both_nodes_at_once_are_counted_one_after_the_other(con
         assert sorted(found) == list(range(1, 11))
 
 
-async def test_maintenance_and_drain(config: Config) -> None:
+async def test_maintenance_and_drain_apply_to_all_nodes(config: Config) -> None:
     async with nodes(administered(config)) as (one, two), one.person() as ann, two.person() as ben:
         await done(one, "maintenance", on=True, message="back at noon")
         for person in (ann, ben):

@@ -97,7 +97,7 @@ async def test_banned_answer_contains_the_end(daemon: Daemon, config: Config, mo
         assert (answer.status, answer.body["details"]) == (403, {"until": until})
 
 
-async def test_a_device_and_a_range_of_addresses(daemon: Daemon, config: Config, moderator: Postgres) -> None:
+async def test_a_banned_device_or_range_cannot_sign_up(daemon: Daemon, config: Config, moderator: Postgres) -> None:
     http = daemon.addresses.http
     account = await sign_up(http, device="the-device-of-somebody")
     devices = await moderator.in_transaction(
@@ -121,7 +121,7 @@ async def test_ranges_that_cannot_be_banned(config: Config, text: str) -> None:
         bans.range_hash(config, text)
 
 
-async def test_addresses_are_kept_as_keyed_hashes(config: Config) -> None:
+async def test_addresses_are_stored_as_keyed_hashes(config: Config) -> None:
     other = replace(config, data=replace(config.data, secret="x" * 32))
     assert bans.range_hash(config, "203.0.113.7") in bans.address_hashes(config, "203.0.113.7")
     assert bans.range_hash(config, "203.0.113.0/24") in bans.address_hashes(config, "::ffff:203.0.113.9")
@@ -134,7 +134,7 @@ async def test_addresses_are_kept_as_keyed_hashes(config: Config) -> None:
 async def test_without_redis_a_ban_is_found_in_postgres(
     config: Config, moderator: Postgres, own_redis: embedded_redis.Server
 ) -> None:
-    """I15: within ten seconds."""
+    """Within ten seconds."""
     async with (
         running(replace(config, redis=replace(config.redis, url=own_redis.url))) as daemon,
         daemon.person() as person,
@@ -144,7 +144,7 @@ async def test_without_redis_a_ban_is_found_in_postgres(
         assert (await person.ended(12.0)).code == 4403
 
 
-async def test_a_ban_on_a_range_closes_the_sockets_that_come_from_there(config: Config, moderator: Postgres) -> None:
+async def test_a_range_ban_closes_the_connections_from_that_range(config: Config, moderator: Postgres) -> None:
     """On both nodes, with a control message or with Postgres alone."""
     async with nodes(config) as (one, two):
         for text, is_told in (("10.0.0.0/8", True), ("127.0.0.0/8", True), ("127.0.0.1", False)):

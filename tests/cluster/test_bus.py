@@ -125,7 +125,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
         assert bus.waiting * len(message) < limit + len(message)
 
 
-async def test_messages_leave_the_stream_at_their_age(servers: Servers, loop: None) -> None:
+async def test_messages_are_trimmed_by_age(servers: Servers, loop: None) -> None:
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     async with two_nodes(servers, max_age_s=0.5) as (bus, redis, received):
         bus.publish(control_messages.encode(DropTicket("zqmarkqz", "user", "reason")))

@@ -1,4 +1,4 @@
-"""Nodes with wrong and jumping clocks (F12): order, deduplication, sync and matching do not depend on them."""
+"""Nodes with wrong and jumping clocks: order, deduplication, sync and matching do not depend on them."""
 
 import os
 import random
@@ -59,7 +59,7 @@ def somebody(fleet: Fleet) -> Account:
     return Account(fleet.http, user, token, "")
 
 
-async def test_clocks_that_are_wrong_and_jump(tmp_path: Path) -> None:
+async def test_wrong_and_jumping_clocks_break_no_guarantee(tmp_path: Path) -> None:
     library()
     async with open_fleet(tmp_path, 3, random.Random(1), wrong_clock) as fleet, trio.open_nursery() as nursery:
         people = [await nursery.start(come, fleet, Person, somebody(fleet)) for _ in range(6)]

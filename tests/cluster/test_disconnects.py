@@ -112,7 +112,7 @@ async def test_a_ban_without_a_control_message_ends_the_match(patient: Config, m
 
 
 @pytest.mark.parametrize("owner_dies", [True, False])
-async def test_a_node_that_is_never_replaced_leaves_no_match(config: Config, owner_dies: bool) -> None:
+async def test_matches_of_a_node_that_never_returns_are_ended(config: Config, owner_dies: bool) -> None:
     """The node is killed, and no other node knew which users were connected to it."""
     quick = config.using(MatchSettings(relax=0.3, grace=0.5))
     async with trio.open_nursery() as nursery:
@@ -136,7 +136,7 @@ async def killable(config: Config, task_status: trio.TaskStatus[tuple[Daemon, tr
     await mortal(config, task_status)
 
 
-async def test_a_user_connected_to_another_node_is_not_missed(config: Config) -> None:
+async def test_a_user_connected_to_another_node_keeps_the_match(config: Config) -> None:
     """After many checks no match has ended."""
     matching = replace(MATCHING, open=partial(open_matching, tunables=MatchTunables(disconnected_beats=1)))
     async with (

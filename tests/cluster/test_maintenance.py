@@ -90,7 +90,7 @@ async def test_drain_command_drains_all_nodes_and_loses_nothing(config: Config) 
             await eventually(lambda: client.state == "waiting")
 
 
-async def test_a_node_that_leaves_is_not_ready_before_anything_else(
+async def test_readiness_fails_before_a_leaving_node_does_anything_else(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pool takes seconds to hand over if Redis is slow; no client is admitted in that time."""

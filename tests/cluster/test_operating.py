@@ -211,7 +211,7 @@ async def test_absent_users_and_other_tenants_are_not_kicked(config: Config, mod
         f"trace {NOBODY} --conversation x",
     ],
 )
-def test_wrong_use(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_arguments_are_refused(arguments: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Refused before a connection is opened."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, arguments.split()).exit_code == 2
@@ -363,7 +363,7 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
 
 
-async def test_a_failing_query_does_no_harm(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_query_does_not_stop_the_others(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 

@@ -149,7 +149,7 @@ async def test_a_node_that_stops_saves_last_seen(quick: Config, own_redis: embed
         nursery.cancel_scope.cancel()
 
 
-async def test_a_database_that_is_slow_while_a_node_stops(quick: Config, moderator: Postgres) -> None:
+async def test_last_seen_is_saved_although_the_database_is_slow_at_the_stop(quick: Config, moderator: Postgres) -> None:
     """A periodic write runs in between."""
     patient = replace(quick, drain=replace(quick.drain, spread=0.1))
     async with trio.open_nursery() as nursery:
@@ -187,7 +187,7 @@ async def drain_the_last(config: Config) -> None:
 
 
 async def test_presence_is_written_again_after_redis_lost_it(quick: Config, own_redis: embedded_redis.Server) -> None:
-    """F7: within one lease, and without a presence event in between."""
+    """Within one lease, and without a presence event in between."""
     shared = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), watching(one, two) as (ann, ben), two.person() as eve:
         empty(own_redis)

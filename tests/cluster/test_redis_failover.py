@@ -81,7 +81,7 @@ def split(servers: Replicas) -> None:
 
 
 @pytest.mark.parametrize("fail_over", [demoted, demoted_alone, split], ids=lambda one: str(one.__name__))
-async def test_no_node_is_silent_for_long(
+async def test_nodes_reconnect_after_a_redis_failover(
     config: Config, tmp_path: Path, fail_over: Callable[[Replicas], None]
 ) -> None:
     async with open_replicas(tmp_path / "redis") as servers:

@@ -1,4 +1,4 @@
-"""F7: a Redis that runs but fails. Acknowledged messages are kept and delivered, by the bus or by Postgres."""
+"""A Redis that runs but fails. Acknowledged messages are kept and delivered, by the bus or by Postgres."""
 
 import socket
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def tell(server: redis.Server, command: str) -> bytes:
 
 
 @pytest.mark.parametrize(("trouble", "cure"), TROUBLES)
-async def test_acked_messages_arrive(
+async def test_acked_messages_arrive_despite_redis_faults(
     config: Config, own_redis: redis.Server, trouble: Sequence[str], cure: Sequence[str]
 ) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))

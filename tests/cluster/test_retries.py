@@ -13,7 +13,7 @@ TIMES = 60
 
 
 async def test_one_client_id_sent_to_three_nodes_at_once_is_one_message(config: Config) -> None:
-    """F13, I2: all three get the same `seq` and id, and one of them is the first."""
+    """All three get the same `seq` and id, and one of them is the first."""
     async with (
         nodes(config, 3) as (one, two, three),
         one.person("alice") as alice,

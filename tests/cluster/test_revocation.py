@@ -1,4 +1,4 @@
-"""I15: the time from the commit of a ban to the last closed connection, on every node, as the nodes measure it."""
+"""The time from the commit of a ban to the last closed connection, on every node, as the nodes measure it."""
 
 import trio
 from msgspec.structs import replace

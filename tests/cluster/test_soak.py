@@ -96,7 +96,7 @@ def test_a_late_member_starts_at_a_later_rev() -> None:
     assert checker.judge_time([first, at_the_same_time]) == []
 
 
-def test_the_longest_calm() -> None:
+def test_the_longest_time_without_faults_is_computed() -> None:
     weather = Weather(random.Random(0), [("a", 2.0, 3.0), ("b", 2.5, 4.0), ("c", 9.0, 9.5)])
     assert (calm_seconds(weather, 0.0, 20.0), calm_seconds(weather, 0.0, 10.0), calm_seconds(weather, 2.0, 4.0)) == (
         10.5,

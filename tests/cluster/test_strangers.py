@@ -140,7 +140,7 @@ async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
             await back.found(sam)
 
 
-async def test_search_over_rest_on_a_node_without_the_session(quick: Config) -> None:
+async def test_a_search_over_rest_works_on_a_node_without_the_session(quick: Config) -> None:
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben:
         for person, node in ((ann, two), (ben, one)):
             answer = await node.rest("POST", "/v1/match", {}, person.account.access_token)

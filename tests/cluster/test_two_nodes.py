@@ -46,7 +46,7 @@ def empty(server: redis.Server) -> None:
 
 
 def seen(person: Person, conversation: str) -> list[int]:
-    """Numbers of messages in the order of delivery, own acks included; every gap must be announced (I4)."""
+    """Numbers of messages in the order of delivery, own acks included; every gap must be announced."""
     last, found = 0, []
     for _, body in person.log:
         if body["t"] == "behind" and body["conversation"] == conversation:
@@ -123,7 +123,7 @@ async def test_a_later_node_gets_all_events(config: Config) -> None:
         await bob.event("message.new")
 
 
-async def test_a_stream_that_is_emptied_loses_nothing(config: Config, own_redis: redis.Server) -> None:
+async def test_an_emptied_stream_loses_no_event(config: Config, own_redis: redis.Server) -> None:
     shared = replace(config, redis=replace(config.redis, url=own_redis.url))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         for number in range(60):

@@ -37,8 +37,8 @@ def after(person: Person, kind: str) -> list[Reply]:
     return bodies[next(at for at, body in enumerate(bodies) if body["t"] == kind) :]
 
 
-async def test_skipping_to_the_next_while_the_last_one_types(quick: Config) -> None:
-    """E2, I9. All three are on two nodes; Ben's typing reaches only Ann, and only until the end."""
+async def test_typing_of_a_former_partner_is_not_delivered_after_a_skip(quick: Config) -> None:
+    """All three are on two nodes; Ben's typing reaches only Ann, and only until the end."""
     async with nodes(quick) as (one, two), one.person("ann") as ann, two.person("ben") as ben, two.person("cat") as cat:
         first = await meet(ann, ben)
         bens = await ben.alias(first)

@@ -49,7 +49,7 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
         await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 3 * PATIENCE)
 
 
-async def test_an_order_to_drain_ends_all_of_them(tmp_path: Path) -> None:
+async def test_a_drain_ends_all_workers(tmp_path: Path) -> None:
     async with process(tmp_path, "--workers", "2") as daemon:
         environment = os.environ | {"CHATD_DATA__DIR": str(tmp_path / "data")}
         done = await trio.to_thread.run_sync(run_chatd, ("drain", "--over", "1s"), tmp_path, environment)

@@ -23,7 +23,7 @@ async def paged(person: Person, command: str, change: Change, **fields: Any) -> 
     return found
 
 
-async def test_blocks(daemon: Daemon) -> None:
+async def test_pages_of_blocks_are_complete_despite_changes(daemon: Daemon) -> None:
     async with daemon.people(7) as (ann, *others):
         users = sorted(other.user for other in others)
         for user in users:
@@ -38,7 +38,7 @@ async def test_blocks(daemon: Daemon) -> None:
         assert [one["user"] for one in await paged(ann, "block.list", change)] == [*users[:3], *users[4:]]
 
 
-async def test_members_and_who_has_reacted(daemon: Daemon) -> None:
+async def test_pages_of_members_and_reactions_are_complete_despite_changes(daemon: Daemon) -> None:
     async with group(daemon, 7) as (id_, people):
         ann, by_id = people[0], sorted(people[1:], key=lambda person: person.user)
         message = (await ann.send(id_))["message"]
@@ -63,7 +63,7 @@ async def test_members_and_who_has_reacted(daemon: Daemon) -> None:
         assert found == [user for user in users if user != by_id[3].user]
 
 
-async def test_scheduled_messages(daemon: Daemon) -> None:
+async def test_pages_of_scheduled_messages_are_complete_despite_changes(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         at, ids = now_ms() + 10_000_000, list[str]()
         for number in range(7):
@@ -80,7 +80,7 @@ async def test_scheduled_messages(daemon: Daemon) -> None:
         assert found == [0, 1, 2, 4, 5, 6]
 
 
-async def test_search_and_edits(daemon: Daemon) -> None:
+async def test_pages_of_search_results_and_edits_are_complete_despite_changes(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         sent = [(await alice.send(conversation, f"zebra {number}"))["message"] for number in range(7)]
         while len((await alice.call("message.search", query="zebra"))["items"]) < 7:

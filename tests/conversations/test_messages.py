@@ -60,7 +60,7 @@ async def test_repeated_send_returns_the_same_ack(daemon: Daemon) -> None:
 async def test_repeated_send_is_acked_although_its_references_are_deleted(
     daemon: Daemon,
 ) -> None:
-    """I6: a client that has lost the ack and gets `not_found` would assume that the message was never sent."""
+    """A client that has lost the ack and gets `not_found` would assume that the message was never sent."""
     async with group(daemon) as (id_, (ann, ben, eve)):
         token = ben.account.access_token
         upload = (await stored(daemon, token, picture()))["id"]

@@ -34,7 +34,7 @@ async def test_pin_is_shared_by_all_members(daemon: Daemon) -> None:
 @covers("message.unpin", "not_found")
 @covers("message.unpin", "forbidden")
 @covers("message.pins", "not_found")
-async def test_pins_that_are_refused(daemon: Daemon) -> None:
+async def test_invalid_pins_are_refused(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)), daemon.person() as eve:
         fields = {"conversation": id_, "message": (await ben.send(id_)).message}
         for command in ("message.pin", "message.unpin"):
@@ -47,7 +47,7 @@ async def test_pins_that_are_refused(daemon: Daemon) -> None:
 
 
 @covers("message.pin", "too_large")
-async def test_pins_have_a_limit(daemon: Daemon) -> None:
+async def test_pins_are_limited(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, _, conversation):
         for _ in range(100):
             message = (await alice.send(conversation)).message

@@ -58,7 +58,7 @@ async def test_one_reaction_per_user_if_configured(config: Config) -> None:
 @covers("reaction.add", "too_large")
 @covers("reaction.remove", "not_found")
 @covers("reaction.list", "not_found")
-async def test_reactions_that_are_refused(daemon: Daemon) -> None:
+async def test_invalid_reactions_are_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve:
         first = await alice.send(conversation)
         fields = {"conversation": conversation, "message": first.message}

@@ -210,7 +210,7 @@ async def test_a_former_member_is_refused() -> None:
         assert is_late or world.hub.memberships.positions_of("ann 1", ROOM) is None
 
 
-async def test_positions_go_with_the_session_and_with_the_database() -> None:
+async def test_positions_are_forgotten_with_the_session_and_after_a_restore() -> None:
     world = World()
     world.db.seq[ROOM] = 4
     world.backup = world.copy()
@@ -270,5 +270,5 @@ async def compare(steps: list[tuple[str, str, str, int]]) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(STEPS, min_size=5, max_size=40))
-def test_everything_is_as_if_each_receipt_was_stored(steps: list[tuple[str, str, str, int]]) -> None:
+def test_clients_see_the_same_as_if_every_receipt_was_stored(steps: list[tuple[str, str, str, int]]) -> None:
     trio.run(compare, steps)

@@ -272,7 +272,7 @@ def logged_of_hook(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
     ]
 
 
-async def test_a_hook_that_works_again_is_asked_again_after_a_pause(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_hook_that_works_again_is_called_after_the_pause(caplog: pytest.LogCaptureFixture) -> None:
     failing = True
 
     async def down_at_first(asked: Asked) -> bytes:
@@ -350,7 +350,7 @@ async def test_messages_waiting_for_the_hook_are_bounded(config: Config) -> None
 
 
 async def test_hook_on_a_private_address_requires_allow_private(config: Config) -> None:
-    """G1: also by a name that resolves to a private address."""
+    """Also by a name that resolves to a private address."""
     async with outside(allow) as server:
         hook = HookSettings(url=f"https://localhost:{server.port}/", secret=SECRET, on_failure="allow")
         async with running(config.using(hook)) as daemon, daemon.pair() as (alice, _, conversation):

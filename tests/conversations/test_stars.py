@@ -50,7 +50,7 @@ async def test_repeated_star_keeps_its_place_between_pages(daemon: Daemon) -> No
 
 @covers("message.star", "not_found")
 @covers("message.unstar", "not_found")
-async def test_stars_that_are_refused(daemon: Daemon) -> None:
+async def test_invalid_stars_are_refused(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve:
         message = (await alice.send(conversation)).message
         for command in ("message.star", "message.unstar"):

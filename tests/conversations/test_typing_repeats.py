@@ -132,7 +132,7 @@ class World:
         await self.hub.end(self.sessions.pop(session))
 
 
-async def test_a_repetition_is_dropped_for_two_seconds_after_the_last_that_was_sent(mock_clock: MockClock) -> None:
+async def test_repetitions_are_dropped_for_two_seconds_after_the_last_event_sent(mock_clock: MockClock) -> None:
     world = World()
     world.connect("a", "ann")
     for after, sent in ((0.0, 1), (REPEAT_AFTER_S - EPSILON_S, 1), (EPSILON_S, 2), (1.0, 2), (1.0, 3), (1.999, 3)):
@@ -153,7 +153,7 @@ async def test_an_indicator_does_not_expire_between_repetitions(mock_clock: Mock
         assert world.eve.starts() <= 1 + (200 if interval < 1 else 20) * interval / REPEAT_AFTER_S
 
 
-async def test_what_ends_an_indicator_makes_the_next_start_count(mock_clock: MockClock) -> None:
+async def test_a_start_after_the_end_of_an_indicator_is_sent(mock_clock: MockClock) -> None:
     """A stop, a message, the end of another connection, or a stop there, of the same user; with an alias, too."""
     for conversation in (ROOM, MATCH):
         for what in ("stop", "message", "other stop", "other ends", "REST"):
@@ -180,7 +180,7 @@ async def test_what_ends_an_indicator_makes_the_next_start_count(mock_clock: Moc
             assert world.eve.starts() == before + 1, "a message of another user changes nothing"
 
 
-async def test_conversations_and_sessions_are_told_apart(mock_clock: MockClock) -> None:
+async def test_conversations_and_sessions_are_tracked_separately(mock_clock: MockClock) -> None:
     world = World()
     for session, user in (("a", "ann"), ("a2", "ann"), ("b", "ben")):
         world.connect(session, user)
@@ -203,7 +203,7 @@ async def test_a_member_who_joins_gets_the_next_repetition(mock_clock: MockClock
     assert fay.shows(ROOM, "ann", trio.current_time())
 
 
-async def test_a_session_that_connects_in_between_gets_the_one_after_two_seconds(mock_clock: MockClock) -> None:
+async def test_a_session_that_connects_in_between_gets_the_next_event_that_is_sent(mock_clock: MockClock) -> None:
     world = World()
     world.connect("a", "ann")
     await world.start("a")
@@ -236,7 +236,7 @@ async def test_a_stop_of_a_user_who_is_not_typing_is_dropped(mock_clock: MockClo
     assert world.eve.stops() == 1, "the message has ended it"
 
 
-async def test_what_a_block_holds_back_counts_as_not_sent(mock_clock: MockClock) -> None:
+async def test_typing_suppressed_by_a_block_counts_as_not_sent(mock_clock: MockClock) -> None:
     world = World()
     world.connect("a", "ann")
     suppress = world.hub.memberships.suppress_ephemeral
@@ -253,7 +253,7 @@ async def test_what_a_block_holds_back_counts_as_not_sent(mock_clock: MockClock)
     assert world.eve.stops() == 1
 
 
-async def test_over_rest_nothing_is_dropped(mock_clock: MockClock) -> None:
+async def test_nothing_is_dropped_over_rest(mock_clock: MockClock) -> None:
     world = World()
     world.sessions[""] = Watcher("", "ann")
     for count in range(1, 4):
@@ -262,7 +262,7 @@ async def test_over_rest_nothing_is_dropped(mock_clock: MockClock) -> None:
         assert (world.eve.starts(), world.eve.stops()) == (count, count)
 
 
-async def test_conversations_that_are_not_remembered_are_sent_in_full(mock_clock: MockClock) -> None:
+async def test_nothing_is_dropped_in_conversations_beyond_the_remembered_ones(mock_clock: MockClock) -> None:
     """More than MAX_CONVERSATIONS at once; those that have expired give way."""
     world = World()
     names = [f"c{number}" for number in range(MAX_CONVERSATIONS + 1)]

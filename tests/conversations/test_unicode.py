@@ -76,7 +76,7 @@ PIECES += ["e\u0301", "1\ufe0f\u20e3"]
 @example("a \ufe0f b")
 @example("a\u200d\ufe0f b")
 def test_folding_is_idempotent(text: str) -> None:
-    """C2: all spellings of look-alike texts fold to one form, so the form folds to itself."""
+    """All spellings of look-alike texts fold to one form, so the form folds to itself."""
     for form in (name_form, prose_form, key_form):
         assert form(form(text)) == form(text), form
     for form in (name_form, key_form):

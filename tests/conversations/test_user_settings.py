@@ -86,7 +86,7 @@ async def test_user_settings_apply_to_all_conversations(daemon: Daemon) -> None:
         ("09:00", "09:00", "UTC", 9, False), ("09:00", "17:00", "Nowhere/At_all", 12, False),
     ],
 )  # fmt: skip
-def test_quiet_hours(start: str, end: str, zone: str, hour: int, expected: bool) -> None:
+def test_quiet_hours_follow_the_time_zone(start: str, end: str, zone: str, hour: int, expected: bool) -> None:
     assert is_quiet(Quiet(from_=start, to=end, zone=zone), hour * 3_600_000) is expected
 
 

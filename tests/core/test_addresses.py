@@ -23,7 +23,7 @@ PROXIES = parse_networks(["10.0.0.0/8", "::1", "fd00::/8"])
         ("10.0.0.1", ",".join(["10.0.0.2"] * 10_000), "10.0.0.2"),
     ],
 )
-def test_only_trusted_proxies_are_believed(peer: str, forwarded: str, client: str) -> None:
+def test_forwarded_addresses_are_accepted_only_from_trusted_proxies(peer: str, forwarded: str, client: str) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
 
 

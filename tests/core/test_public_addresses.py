@@ -1,4 +1,4 @@
-"""G1: which addresses a request may go to."""
+"""Which addresses a request may go to."""
 
 import pytest
 

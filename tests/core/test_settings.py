@@ -37,7 +37,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     return load_settings(path, environment, NAMES)
 
 
-def test_later_sources_win(tmp_path: Path) -> None:
+def test_later_sources_take_precedence(tmp_path: Path) -> None:
     path = tmp_path / "chatd.toml"
     path.write_text("[gateway]\nport = 1\nhost = 'a'\n[tenants.acme]\nsecret = 'x'\n")
     secret = tmp_path / "secret"
@@ -199,7 +199,7 @@ USELESS = [
 
 @pytest.mark.parametrize("setting", USELESS)
 def test_useless_values_are_refused(setting: str) -> None:
-    """B7 and An empty variable is no request for the wildcard address."""
+    """An empty variable is no request for the wildcard address."""
     key, _, value = setting.partition("=")
     with pytest.raises(ConfigError, match=re.escape(f"{key} = ")):
         load(None, {variable_of(key): value})
@@ -400,7 +400,7 @@ def test_unrelated_variables_are_ignored() -> None:
         "['https://a.test','http://b.test:81',]",
     ],
 )
-def test_a_list_in_a_variable(text: str) -> None:
+def test_a_list_can_be_set_in_a_variable(text: str) -> None:
     assert load(None, {"CHATD_GATEWAY__ORIGINS": text}).config.gateway.origins == ["https://a.test", "http://b.test:81"]
 
 

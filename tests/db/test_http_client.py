@@ -1,4 +1,4 @@
-"""Rows G1 to G3 of the abuse suite: what goes out over HTTP goes only where it may, and comes back bounded."""
+"""Outgoing HTTP requests reach only permitted addresses, and their responses are bounded."""
 
 import socket
 from typing import Any
@@ -92,7 +92,6 @@ async def test_private_server_is_requested_if_allowed(monkeypatch: pytest.Monkey
 
 
 async def test_redirect_is_not_followed() -> None:
-    """G2."""
 
     async def elsewhere(asked: Asked) -> bytes:
         return answer(
@@ -139,7 +138,7 @@ async def early_end(_: Asked) -> bytes:
 
 @pytest.mark.parametrize("answers", [huge, endless, huge_head, nonsense, early_end])
 async def test_unusable_answers_are_errors(answers: Any) -> None:
-    """G3. What went wrong with one request does no harm to the next one."""
+    """What went wrong with one request does no harm to the next one."""
 
     async def once(asked: Asked) -> bytes:
         return await (answers if asked.path == "/bad" else fine)(asked)

@@ -31,7 +31,7 @@ async def until_sessions(daemon: Daemon, count: int) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7])
 async def test_sliced_bytes_arrive_complete(daemon: Daemon, size: int) -> None:
-    """F9, slicer."""
+    """The fault `slicer` of the proxy."""
     async with bad_line(daemon) as line:
         line.up.slice = line.down.slice = size
         async with line.through(daemon).pair() as (alice, bob, conversation):
@@ -41,7 +41,7 @@ async def test_sliced_bytes_arrive_complete(daemon: Daemon, size: int) -> None:
 
 
 async def test_a_reset_in_the_middle_of_a_frame_leaves_nothing_behind(daemon: Daemon) -> None:
-    """F9, reset_peer."""
+    """The fault `reset_peer` of the proxy."""
     async with daemon.pair() as (alice, bob, conversation), bad_line(daemon) as line:
         command = message(conversation, "half", "never")
         before = open_things()
@@ -70,7 +70,7 @@ def open_things() -> tuple[int, int]:
 
 
 async def test_connection_cut_at_any_byte_delivers_a_message_completely_or_not_at_all(daemon: Daemon) -> None:
-    """F9, limit_data: cut anywhere and sent again under the same client_id, the message exists once."""
+    """The fault `limit_data` of the proxy: cut anywhere and sent again under the same client_id, the message exists once."""
     async with daemon.person() as alice, bad_line(daemon) as line:
         conversation = (await alice.call("conversation.create", members=[])).conversation.id
         handshake = len(upgrade(daemon, user=alice.user))
@@ -91,7 +91,7 @@ async def test_connection_cut_at_any_byte_delivers_a_message_completely_or_not_a
 
 
 async def test_vanished_peer_is_closed_and_the_client_reconnects(config: Config) -> None:
-    """F9, timeout: half open, no FIN. Both sides detect it by their heartbeats."""
+    """The fault `timeout` of the proxy: half open, no FIN. Both sides detect it by their heartbeats."""
     lively = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(lively) as daemon, daemon.person("bob") as bob, bad_line(daemon) as line:
         alice = await sign_up(daemon.addresses.http, name="alice")
@@ -115,7 +115,7 @@ async def test_vanished_peer_is_closed_and_the_client_reconnects(config: Config)
 
 @pytest.mark.parametrize("toxic", ["latency", "bandwidth", "slow_close"])
 async def test_poor_connection_delivers_everything_once_and_in_order(daemon: Daemon, toxic: str) -> None:
-    """F9: the client of chatd, over a line that also breaks."""
+    """The client of chatd, over a connection that also breaks."""
     http = daemon.addresses.http
     alice, bob = await sign_up(http, name="alice"), await sign_up(http, name="bob")
     async with bad_line(daemon) as line, connect(line.url, alice) as a, connect(line.url, bob, codec="json") as b:
@@ -138,7 +138,7 @@ def poison(line: BadLine, toxic: str) -> None:
 
 
 async def test_slow_readers_in_a_large_group_do_not_affect_others(config: Config) -> None:
-    """F10: clients that read nothing are closed with 4000; the others get everything, and so do these later."""
+    """Clients that read nothing are closed with 4000; the others get everything, and so do these later."""
     gateway = replace(config.gateway, outbox_bytes=OUTBOX, stall_timeout=0.2, close_timeout=PATIENCE)
     async with running(replace(config, gateway=gateway)) as daemon, daemon.people(12) as people:
         alice, *others = people

@@ -89,7 +89,7 @@ async def test_postgres_outage_loses_no_acknowledged_message(
 
 
 def check_live(events: list[Reply]) -> None:
-    """I4: strictly in order; a gap is preceded by `behind`."""
+    """Strictly in order; a gap is preceded by `behind`."""
     last, may_jump = 0, False
     for event in events:
         if event["t"] == "behind":
@@ -165,7 +165,7 @@ async def test_redis_outage_loses_no_acknowledged_message(
 async def test_command_without_postgres_is_refused_and_the_session_continues(
     own: tuple[Config, embedded_postgres.Server, embedded_redis.Server],
 ) -> None:
-    """H6: no SQL, no traceback, and a retryable code."""
+    """No SQL, no traceback, and a retryable code."""
     config, postgres, _ = own
     async with running(config) as daemon, daemon.pair() as (alice, _, conversation):
         await postgres.stop("immediate")

@@ -45,7 +45,7 @@ async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, bo
 
 
 @pytest.mark.parametrize(("command", "reason"), [("leave", "left"), ("skip", "skipped")])
-async def test_end_of_a_match_is_sent_although_the_sender_disconnects(
+async def test_end_of_a_match_is_sent_although_the_requester_disconnects(
     daemon: Daemon, command: str, reason: str
 ) -> None:
     """At once, not after the grace period."""
@@ -65,7 +65,9 @@ async def test_end_of_a_match_is_sent_although_the_sender_disconnects(
         ("/v1/me/erase", '{"confirm":true}', 4404),
     ],
 )
-async def test_the_sockets_are_closed(daemon: Daemon, path: str, body: str, code: int) -> None:
+async def test_sessions_are_closed_although_the_requester_disconnects(
+    daemon: Daemon, path: str, body: str, code: int
+) -> None:
     async with daemon.person() as eve:
         token = ANN if path.startswith("/admin") else eve.account.access_token
         await ask_and_hang_up(daemon, "users, logins, audit_log", path, token, body.replace("%s", eve.user))
@@ -73,7 +75,7 @@ async def test_the_sockets_are_closed(daemon: Daemon, path: str, body: str, code
             assert (await eve.ended()).code == code
 
 
-async def test_the_maintenance_begins(daemon: Daemon) -> None:
+async def test_maintenance_begins_although_the_requester_disconnects(daemon: Daemon) -> None:
     async with daemon.person() as eve:
         await ask_and_hang_up(daemon, "audit_log", "/admin/maintenance", ANN, '{"on":true}')
         assert (await eve.event("maintenance.mode"))["enabled"] is True

@@ -1,4 +1,4 @@
-"""Postgres runs but does not serve: no free connection, a locked table. Commands are refused, nothing is lost (F5)."""
+"""Postgres runs but does not serve: no free connection, a locked table. Commands are refused, nothing is lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

@@ -145,7 +145,7 @@ async def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> 
 
 
 async def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
-    """D11, H4: valid and invalid tokens in every possible place; the log contains none of them."""
+    """Valid and invalid tokens in every possible place; the log contains none of them."""
     async with process(tmp_path, CHATD_LOG__LEVEL="debug") as daemon:
         person = await sign_up(daemon.http, name="a\x1b[2J\r\nb")
         bad = person.access_token[:-4] + "AAAA"

@@ -100,7 +100,9 @@ async def check_served(alice: Person, bob: Person, conversation: str) -> None:
         assert (await bob.event("message.new"))["message"]["text"] == text
 
 
-async def test_statements_that_fail(config: Config, moderator: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+async def test_services_recover_from_failing_statements(
+    config: Config, moderator: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     async with busy(config) as daemon, daemon.pair() as (alice, bob, conversation):
         for broken, _ in STATEMENTS.values():

@@ -126,7 +126,7 @@ async def trouble(lines: list[BadLine], store: Postgres, rng: random.Random) -> 
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-async def test_revs_stay_in_order_while_the_table_is_locked_and_the_lines_are_slow(
+async def test_revs_stay_in_order_while_the_table_is_locked_and_connections_are_slow(
     config: Config, store: Postgres, seed: int
 ) -> None:
     rng = random.Random(seed)

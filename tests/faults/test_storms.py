@@ -23,7 +23,7 @@ Count = dict[str, int]
 
 
 async def test_simultaneous_reconnects_succeed(config: Config) -> None:
-    """F11: clients are admitted at the permitted rate and retry when the server requests it; others are not affected.
+    """Clients are admitted at the permitted rate and retry when the server requests it; others are not affected.
     See bench/storm.py.
     """
     limits = replace(config.limits, accepts_per_second=100, connections_per_address=1000, pending_per_address=1000)
@@ -80,7 +80,7 @@ async def come_back(daemon: Daemon, user: str, line: AsyncExitStack, refused: li
 
 
 async def test_disconnects_during_commands_affect_no_others(config: Config) -> None:
-    """F14: no reply reaches another client, no connection of the pool leaks, nothing stays open in Postgres."""
+    """No reply reaches another client, no connection of the pool leaks, nothing stays open in Postgres."""
     limits = replace(
         config.limits,
         accepts_per_second=100_000,

@@ -147,7 +147,9 @@ async def run(postgres: embedded_postgres.Server, statements: str) -> None:
         await trio.run_process([*psql, "-c", statement, postgres.dsn], capture_stdout=True, cwd="/")
 
 
-async def test_who_does_what(administered: Daemon, logged: Logged, caplog: pytest.LogCaptureFixture) -> None:
+async def test_acts_of_users_admins_and_operators_are_logged(
+    administered: Daemon, logged: Logged, caplog: pytest.LogCaptureFixture
+) -> None:
     daemon = administered
     with pytest.raises(HandshakeError):
         async with open_websocket_url(daemon.addresses.socket, extra_headers=[(b"Origin", b"https://evil.test")]):

@@ -22,7 +22,7 @@ LIMITS = replace(Limits(), accepts_per_second=100, accepts_per_address=100_000)
 
 
 async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock) -> None:
-    """F11: a sign-in that has begun ends in time, however many clients there are.
+    """A sign-in that has begun ends in time, however many clients there are.
 
     Each takes 0.1 s here, so 160 per second.
     """

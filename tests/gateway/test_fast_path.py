@@ -287,7 +287,7 @@ ways = pytest.mark.parametrize("serve", WAYS.values(), ids=WAYS)
 @ways
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, MOST])
 @pytest.mark.parametrize("step", [1, 3, 1000])
-async def test_sizes_and_chunks(serve: Serve, size: int, step: int) -> None:
+async def test_frames_of_any_size_arrive_in_chunks_of_any_size(serve: Serve, size: int, step: int) -> None:
     data = frame(BINARY, os.urandom(size)) + frame(TEXT, b"after")
     chunks = [data[start : start + step] for start in range(0, len(data), step)]
     seen = await observe(serve, chunks)

@@ -89,8 +89,8 @@ def fill(queue: SendQueue, frames: int, size: int, mark: Any) -> int:
     return sum(queue.send_nowait(bytes(size), mark) for _ in range(frames))
 
 
-async def test_it_is_bounded_in_bytes_and_frames() -> None:
-    """F10: whatever is sent, and however little the peer reads."""
+async def test_the_queue_is_bounded_in_bytes_and_frames() -> None:
+    """Whatever is sent, and however little the peer reads."""
     for size in (4, 100, 199, 5000, 30_000):
         for conversations in (1, 7, 1000):
             async with outbox_to(Stuck(takes=123)) as queue:
@@ -127,7 +127,7 @@ async def test_queued_frames_are_sent_whole_and_in_order() -> None:
     st.integers(0, 300),
 )
 def test_no_event_is_missed_without_a_behind(deeds: list[tuple[str, int]], takes: int) -> None:
-    """I4: in each topic the revs rise by one, or a `behind` covers the gap; answers are never dropped."""
+    """In each topic the revs rise by one, or a `behind` covers the gap; answers are never dropped."""
     trio.run(play, deeds, takes)
 
 

@@ -63,7 +63,7 @@ async def test_frames_before_the_registration_are_discarded() -> None:
 
 
 async def test_a_silent_peer_is_dropped_after_two_heartbeats(autojump_clock: MockClock) -> None:
-    """F9: whenever the silence began between two checks."""
+    """Whenever the silence began between two checks."""
     heartbeat = Config().gateway.heartbeat
     for heard in range(30):
         written = Written()
@@ -89,7 +89,7 @@ async def test_an_active_peer_is_not_pinged(autojump_clock: MockClock) -> None:
 
 
 async def test_a_peer_that_waits_for_an_answer_is_not_silent(autojump_clock: MockClock) -> None:
-    """E9: during a command nothing is read, pongs neither. After it the peer has two heartbeats again."""
+    """During a command nothing is read, pongs neither. After it the peer has two heartbeats again."""
     heartbeat = Config().gateway.heartbeat
     for busy in (1.5, 7.3, 40.0):
         written = Written()

@@ -39,7 +39,7 @@ CODECS = {codec.name: codec for codec in codecs(REGISTRY.on_socket).values()}
 both = pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.name)
 
 
-def test_which_commands_may_be_unanswered() -> None:
+def test_commands_of_typing_receipts_and_presence_may_be_unanswered() -> None:
     parts = ("typing.", "receipt.", "presence.")
     assert {tag for tag in ROWS if tag.startswith(parts)} == UNANSWERED
     assert len(UNANSWERED) == 8
@@ -132,7 +132,7 @@ UNREADABLE = {
 
 
 @both
-async def test_unreadable_body(daemon: Daemon, codec: Codec) -> None:
+async def test_an_unreadable_body_under_id_0_is_refused(daemon: Daemon, codec: Codec) -> None:
     async with daemon.person() as alice, Raw.session(daemon, codec.name, alice.user) as raw:
         peer = Peer(raw, codec)
         for payload in UNREADABLE[codec.name]:
@@ -144,7 +144,7 @@ async def test_unreadable_body(daemon: Daemon, codec: Codec) -> None:
 
 
 @both
-async def test_unknown_command(daemon: Daemon, codec: Codec) -> None:
+async def test_an_unknown_command_under_id_0_is_refused(daemon: Daemon, codec: Codec) -> None:
     async with daemon.person() as alice, Raw.session(daemon, codec.name, alice.user) as raw:
         peer = Peer(raw, codec)
         await peer.send([0, {"t": "no.such"}], [0, {"t": "x" * 20_000}], [0, {"t": "admin.ban.add"}])
@@ -191,7 +191,7 @@ async def test_later_command_is_answered_after_the_effects(daemon: Daemon) -> No
             assert [frame[1]["conversation"]["read_seq"] for frame in frames if frame[0]] == [seq, seq]
 
 
-async def test_rate_limits_and_floods(config: Config) -> None:
+async def test_rate_limits_apply_to_unanswered_commands(config: Config) -> None:
     """They count like any other command. A refusal under id 0 that floods closes the session."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=10)
     config = replace(config, limits=limits)

@@ -50,7 +50,7 @@ NOTHING = [
 
 
 async def test_unknown_path_is_answered_with_a_json_error(daemon: Daemon) -> None:
-    """E10, E12. Nothing is redirected, and no state changes through GET."""
+    """Nothing is redirected, and no state changes through GET."""
     for method, path, status, code in NOTHING:
         answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
         assert (answer.status, answer.body["t"], answer.body["code"]) == (status, "error", code), (method, path)
@@ -61,7 +61,6 @@ async def test_unknown_path_is_answered_with_a_json_error(daemon: Daemon) -> Non
 
 
 async def test_host_header_is_not_reflected(daemon: Daemon) -> None:
-    """E12."""
     for path in ("/", "/openapi.json", "/v1/socket/ping", "/nothing"):
         answer = await Door.of(daemon).send(
             f"GET {path} HTTP/1.1\r\nHost: evil.test\r\nX-Forwarded-Host: evil.test\r\nConnection: close\r\n\r\n".encode()
@@ -94,7 +93,7 @@ async def test_slow_body_is_refused(config: Config) -> None:
 
 
 async def test_body_over_the_limit_is_refused(daemon: Daemon) -> None:
-    """F4. The answer arrives although the body was never read."""
+    """The answer arrives although the body was never read."""
     door = Door.of(daemon)
     head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\n"
     for _ in range(5):
@@ -193,7 +192,6 @@ def app_with(handler: Any) -> AsgiGuard:
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])
 async def test_bug_is_logged_once_and_not_revealed(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """H6."""
     with caplog.at_level(logging.INFO):
         async with served(app_with(handler)) as door:
             answer = await door.ask("POST /v1/try HTTP/1.1\nContent-Length: 0")

@@ -115,7 +115,7 @@ async def test_match_works_over_rest(daemon: Daemon) -> None:
 
 
 async def test_requests_without_a_token_are_refused(config: Config) -> None:
-    """E10: for every command, also with a token in a cookie or in the query."""
+    """For every command, also with a token in a cookie or in the query."""
     limits = replace(config.get(AccountLimits), auth_failures_per_minute=1e6)
     async with running(config.using(limits)) as daemon:
         token = daemon.token(NOBODY)
@@ -169,7 +169,7 @@ BAD = [
 
 
 async def test_invalid_fields_are_refused_with_their_path(daemon: Daemon) -> None:
-    """E11 too: requests that a page of another site can send without preflight are refused."""
+    """Requests that a page of another site can send without preflight are refused."""
     async with daemon.pair() as (alice, _, conversation):
         path = f"/v1/conversations/{conversation}/messages"
         for bad in BAD:
@@ -196,7 +196,6 @@ QUERIES = [
 
 
 async def test_query_is_parsed_by_field_types(daemon: Daemon) -> None:
-    """H2."""
     for query, message in QUERIES:
         answer = await daemon.rest("GET", f"/v1/conversations/{NOBODY}/messages?{query}", token=daemon.token(NOBODY))
         assert (answer.status, answer.body["code"]) == (400, "bad_request")
@@ -243,7 +242,7 @@ async def test_refusals_have_a_status_and_retry_after(config: Config) -> None:
     ("chain", "client"), [("9.9.9.9", "9.9.9.9"), ("6.6.6.6, 9.9.9.9", "9.9.9.9"), ("x", "127.0.0.1")]
 )
 async def test_client_address_is_taken_from_a_trusted_proxy(config: Config, chain: str, client: str) -> None:
-    """A12: X-Forwarded-For is accepted only from a configured proxy, and read from the right."""
+    """X-Forwarded-For is accepted only from a configured proxy, and read from the right."""
     limits = replace(config.get(AccountLimits), signups_per_minute=1)
     believed = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(config, gateway=believed).using(limits)) as daemon:

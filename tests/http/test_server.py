@@ -284,7 +284,7 @@ async def ended(stream: trio.SocketStream) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
 async def test_idle_connection_is_closed(hall: Hall, sent: bytes) -> None:
-    """A8: also a head that never ends, although bytes arrive from time to time."""
+    """Also a head that never ends, although bytes arrive from time to time."""
     impatient = ServerTunables(keep_alive_s=0.3)
     async with (
         served(hall.front, tunables=impatient) as door,

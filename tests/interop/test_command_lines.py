@@ -55,19 +55,19 @@ async def run(command: list[str], typed: str, until: str) -> str:
     return shown
 
 
-async def test_the_command_line_of_websockets_with_a_ticket(daemon: Daemon) -> None:
+async def test_the_command_line_of_websockets_connects_with_a_ticket(daemon: Daemon) -> None:
     ticket = (await daemon.rest("POST", "/v1/auth/ticket", {}, daemon.token(str(uuid4())))).body["ticket"]
     url = f"{daemon.addresses.socket}?codec=json&ticket={ticket}"
     await run([sys.executable, "-m", "websockets", url], PING, '"pong"')
 
 
-async def test_wscat(daemon: Daemon) -> None:
+async def test_wscat_connects(daemon: Daemon) -> None:
     token = f"Authorization: Bearer {daemon.token(str(uuid4()))}"
     command = [tool("wscat", "node-ws"), "-s", "chatd.v1.json", "-H", token, "-c", daemon.addresses.socket]
     await run(command, PING, '"pong"')
 
 
-async def test_ws_of_node(daemon: Daemon, tmp_path: Path) -> None:
+async def test_the_node_package_ws_connects(daemon: Daemon, tmp_path: Path) -> None:
     script = tmp_path / "talk.js"
     script.write_text(NODE)
     tool("wscat", "node-ws")

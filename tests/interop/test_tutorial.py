@@ -66,12 +66,12 @@ async def session_of(app: str, me: str, other: str) -> dict[str, str]:
                     await trio.sleep(0.05)
 
 
-def test_its_configuration_is_one() -> None:
+def test_the_configuration_of_the_tutorial_is_valid() -> None:
     assert re.search(r'^secret = ".{32,}"$', block("toml"), re.M)
     assert json.dumps("http://localhost:8000") in block("toml")
 
 
-async def test_the_app_of_the_tutorial(config: Config, tmp_path: Path) -> None:
+async def test_the_app_of_the_tutorial_works(config: Config, tmp_path: Path) -> None:
     tool("chromium", "chromium")
     port = free_port()
     app, secret = f"http://localhost:{port}", re.findall(r'secret = "(.*)"', block("toml"))[0]

@@ -36,7 +36,6 @@ async def ended_match(world: World, owner: Person) -> tuple[str, str]:
 
 
 async def former_conversation(world: World, owner: Person) -> str:
-    """E2."""
     return (await ended_match(world, owner))[0]
 
 

@@ -1,4 +1,4 @@
-"""E9: members of a match know each other by aliases, and nothing that they get has the user id of another one.
+"""Members of a match know each other by aliases, and nothing that they get has the user id of another one.
 
 Every byte that a user gets is checked, in both codecs and on two nodes: see `Tapped`.
 """

@@ -80,7 +80,7 @@ async def test_relaxed_criteria_are_reported(quick: Daemon) -> None:
         assert (await ben.event("match.found"))["relaxed"] == ["tags"]
 
 
-async def test_groups_of_three(quick: Daemon) -> None:
+async def test_three_users_are_matched_in_a_queue_of_three(quick: Daemon) -> None:
     async with quick.people(3) as people:
         for person in people:
             await person.call("match.find", queue="trio")
@@ -159,7 +159,7 @@ async def test_the_answer_to_skip_contains_the_new_ticket(daemon: Daemon) -> Non
 
 
 async def test_after_a_skip_nothing_reaches_the_partner(daemon: Daemon) -> None:
-    """E2: messages, typing, receipts, in both directions."""
+    """Messages, typing, receipts, in both directions."""
     async with matched(daemon) as (alice, bob, match, conversation):
         await bob.send(conversation, "hello")
         await alice.event("message.new")

@@ -151,7 +151,7 @@ async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(servers: Ser
         assert sum(line.event == Reset() for line in await log.reader.everything()) < 5
 
 
-async def test_an_outage_of_redis(tmp_path: Path, loop: None) -> None:
+async def test_events_are_logged_again_after_an_outage_of_redis(tmp_path: Path, loop: None) -> None:
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     async with (

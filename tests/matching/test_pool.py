@@ -245,7 +245,7 @@ def test_the_estimate_is_the_median_of_the_last_waits() -> None:
         (1, True, False), (True, True, True), (1, 1.0, True), ({}, 5, True),
     ],
 )  # fmt: skip
-def test_conditions(condition: Any, value: Any, fit: bool) -> None:
+def test_conditions_match_values(condition: Any, value: Any, fit: bool) -> None:
     assert fits(condition, value) is fit
 
 
@@ -301,7 +301,7 @@ def test_users_of_a_dissolved_pair_are_matched_by_the_next_owner() -> None:
 
 @pytest.mark.parametrize("who", ["a", "b", "both"])
 def test_a_blocked_pair_is_never_matched(who: str) -> None:
-    """E3: even if all other criteria are relaxed, and under an owner that replays the event log."""
+    """Even if all other criteria are relaxed, and under an owner that replays the event log."""
     avoids = {
         "a": frozenset("b") if who in ("a", "both") else frozenset(),
         "b": frozenset("a") if who != "a" else frozenset(),
@@ -346,7 +346,7 @@ def test_many_unsuitable_tickets_do_not_block_the_others() -> None:
     assert paired(pool.find(ticket("b", 20), 20)) == [["of-b", "of-a"]]
 
 
-def test_the_longest_queues() -> None:
+def test_the_longest_queues_are_listed() -> None:
     pool = new_pool()
     for number, queue in enumerate(["few", "many", "many", "none"]):
         one = Ticket(f"{number}", "t", f"u{number}", queue, 0, tags=(f"tag{number}",), attributes={"a": f"{number}"})

@@ -45,5 +45,5 @@ def test_other_rules_give_other_waits() -> None:
     assert simulate(event_log, {"": Queue(size=3, relax=1000)}).met == 9
 
 
-def test_an_empty_event_log() -> None:
+def test_an_empty_event_log_can_be_simulated() -> None:
     assert simulate([], {}).met == recorded([]).asked == 0

@@ -50,7 +50,6 @@ async def test_unknown_users_and_bans_are_not_found(daemon: Daemon) -> None:
 
 @covers("admin.ban")
 async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) -> None:
-    """E8."""
     account = await sign_up(daemon.addresses.http, device=DEVICE)
     await done(daemon, "ban", user=account.user, reason="again", devices=True)
     with pytest.raises(Refused) as caught:
@@ -63,7 +62,7 @@ async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) ->
 
 @covers("admin.ban")
 async def test_range_ban_applies_to_all_its_addresses(config: Config) -> None:
-    """E8: rotating addresses of one /64. The address is never the only key: an account that was there goes by its
+    """Rotating addresses of one /64. The address is never the only key: an account that was there goes by its
     own ban.
     """
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])

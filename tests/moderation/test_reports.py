@@ -61,7 +61,7 @@ async def test_report_contains_the_surrounding_messages(daemon: Daemon) -> None:
 
 @covers("report.create")
 async def test_evidence_survives_deletion(daemon: Daemon, db: Postgres) -> None:
-    """E7: the sender deletes the message, the conversation, the account."""
+    """The sender deletes the message, the conversation, the account."""
     async with daemon.pair() as (alice, bob, conversation):
         files = [{"type": "link", "url": "https://files.example.org/cat.png"}]
         bad = await bob.send(conversation, "something bad", attachments=files)
@@ -152,7 +152,7 @@ async def test_messages_before_joining_cannot_be_reported(daemon: Daemon) -> Non
 
 @covers("report.create", "not_found")
 async def test_report_requires_a_shared_conversation(daemon: Daemon) -> None:
-    """E7. What does not exist, and what one may not know of, are refused alike."""
+    """What does not exist, and what one may not know of, are refused alike."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve, daemon.person() as dan:
         said = (await bob.send(conversation))["message"]
         for fields in (
@@ -193,7 +193,7 @@ async def test_invalid_reports_are_refused(daemon: Daemon) -> None:
 
 
 async def test_repeated_report_is_the_same_report(daemon: Daemon, db: Postgres) -> None:
-    """E7: also a thousand times, a hundred at once, over both doors."""
+    """Also a thousand times, a hundred at once, over WebSocket and REST."""
     async with daemon.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation))["message"] for _ in range(2)]
         found: set[str] = set()
@@ -222,7 +222,7 @@ async def test_repeated_report_is_the_same_report(daemon: Daemon, db: Postgres) 
 
 
 async def test_reports_per_hour_are_limited(config: Config) -> None:
-    """E7. On every node together: Postgres counts."""
+    """On every node together: Postgres counts."""
     settings = administered(config).using(ModerationSettings(reports_per_hour=3))
     async with running(settings) as one, running(settings) as two, one.pair() as (alice, bob, conversation):
         said = [(await bob.send(conversation))["message"] for _ in range(20)]

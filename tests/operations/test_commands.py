@@ -9,7 +9,7 @@ __all__ = ["daemon"]
 
 
 @covers("admin.maintenance")
-async def test_maintenance(daemon: Daemon) -> None:
+async def test_maintenance_is_announced_and_audited(daemon: Daemon) -> None:
     async with daemon.person() as person:
         await done(daemon, "maintenance", on=True, message="back at noon", lasts=60)
         told = await person.event("maintenance.mode")
@@ -21,7 +21,7 @@ async def test_maintenance(daemon: Daemon) -> None:
 
 
 @covers("admin.drain")
-async def test_drain(daemon: Daemon) -> None:
+async def test_a_drain_is_carried_out_and_audited(daemon: Daemon) -> None:
     async with daemon.person() as person:
         await done(daemon, "drain", node="another-one")
         assert await person.is_served()

@@ -71,7 +71,7 @@ async def test_events_without_rev_are_not_traced() -> None:
     assert hub.traces.find("m", "c", 0, 0).delivered is None
 
 
-async def test_the_sessions_of_a_tenant_of_a_user_or_one() -> None:
+async def test_sessions_are_found_by_tenant_user_and_id() -> None:
     hub = Hub()
     for id_, user, tenant in (("1", "a", "t"), ("2", "a", "t"), ("3", "b", "t"), ("4", "a", "other")):
         attach(hub, Session(id_, user, tenant=tenant))

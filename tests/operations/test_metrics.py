@@ -87,7 +87,7 @@ async def test_handshakes_that_were_refused_are_counted(daemon: Daemon) -> None:
     assert (await scrape(daemon))[one("chatd_handshakes_refused_total", code="not_found")] == 1
 
 
-async def test_all_nodes_at_once(config: Config) -> None:
+async def test_the_metrics_of_all_nodes_are_returned(config: Config) -> None:
     async with nodes(config) as (one_, two), two.person():
         names, sessions = set[str](), list[float]()
         with trio.fail_after(PATIENCE):
@@ -219,7 +219,7 @@ def test_metrics_token_is_read_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "name"), [("", ""), ("x", "x"), ("x:1", "x"), ("[::1]:80", "::1"), ("[::1", ""), ("a:b:c", "")]
 )
-def test_names_of_hosts(host: str, name: str) -> None:
+def test_the_name_in_a_host_header_is_parsed(host: str, name: str) -> None:
     assert name_of(host) == name
 
 

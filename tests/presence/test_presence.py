@@ -90,7 +90,7 @@ async def test_a_subscription_gets_updates(daemon: Daemon) -> None:
 
 
 @covers("presence.query")
-async def test_a_query(daemon: Daemon) -> None:
+async def test_presence_is_queried_once(daemon: Daemon) -> None:
     async with daemon.people(2) as (ann, ben), gone(daemon) as eve:
         token = ann.account.access_token
         answer = await daemon.rest("POST", "/v1/presence/query", {"users": [ben.user, NOBODY, ann.user]}, token)

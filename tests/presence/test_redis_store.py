@@ -41,7 +41,7 @@ async def test_presence_written_by_one_node_is_read_by_another(redis: Redis) -> 
     assert (reply.nodes, reply.expired) == ({"one", "two"}, None)
 
 
-async def test_many_at_once(redis: Redis) -> None:
+async def test_many_users_are_stored_at_once(redis: Redis) -> None:
     store = PresenceStore(redis, "one", 10)
     users = [("default", ID(number)) for number in range(2 * BATCH_SIZE + 1)]
     await store.register((user, 2) for user in users)

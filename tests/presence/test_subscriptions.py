@@ -84,7 +84,7 @@ STATUSES = st.lists(
 
 @settings(deadline=None)
 @given(STATUSES)
-def test_what_is_published_is_always_the_level(steps: list[tuple[str, Any, bool]]) -> None:
+def test_the_published_level_is_always_current(steps: list[tuple[str, Any, bool]]) -> None:
     """With repeated statuses, reconnections and grace periods: what is not published changes nothing."""
     node, published = Node(), OFFLINE
     for what, value, away in steps:
@@ -116,7 +116,7 @@ async def test_grace_periods_end_in_their_order() -> None:
     assert node.local.end_grace_periods(200) == [("t", "eve"), ANN]
 
 
-async def test_away_and_online_devices() -> None:
+async def test_a_user_is_online_while_one_device_is() -> None:
     node = Node()
     desk, phone = node.connect("desk"), node.connect("phone")
     node.changed()

@@ -31,7 +31,7 @@ async def test_sync_during_a_block_equals_the_events(config: Config) -> None:
     assert report.done["user.unblock ok"] > 0
 
 
-async def test_users_in_matches_read_what_they_were_told(config: Config) -> None:
+async def test_users_in_matches_read_what_their_events_contained(config: Config) -> None:
     report = await live(config, 1, 200, KINDS["matching"])
     assert report.wrong == []
     assert report.done["event match.found"] > 0
@@ -177,7 +177,7 @@ def test_a_match_that_was_kept_is_read_again(is_live: bool) -> None:
     assert list(mirror.view()["c"]["members"]) == [ME]
 
 
-def test_what_becomes_stale_between_two_pages_is_stale_after_the_last_one() -> None:
+def test_state_changed_between_two_pages_is_stale_after_the_last_page() -> None:
     mirror = known(message(1, 2))
     star = {"t": "message.star", "conversation": "c", "message": "m1"}
     for between, stale in [(star, True), (None, False)]:

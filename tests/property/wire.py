@@ -1,4 +1,4 @@
-"""Check one connection: every change in order, or `behind` before it (I4), none after the end of the membership or of
+"""Check one connection: every change in order, or `behind` before it, none after the end of the membership or of
 the match (I9).
 """
 

@@ -180,7 +180,7 @@ async def test_all_subscribers_get_connects_and_the_last_disconnect() -> None:
 
 
 async def test_a_leaving_member_gets_no_ephemeral_events_and_cannot_type() -> None:
-    """I9: their last event waits for an earlier one, which another node has committed."""
+    """Their last event waits for an earlier one, which another node has committed."""
     hub = Hub()
     session, other = Session("1", "u"), Session("2", "v")
     for one in (session, other):

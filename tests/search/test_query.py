@@ -74,7 +74,7 @@ async def test_generated_tsquery_is_valid(db: Postgres) -> None:
         assert await db.value("select array_to_tsvector(array[$2]) @@ $1::text::tsquery", quoted(lexeme), lexeme)
 
 
-def test_filters() -> None:
+def test_filters_are_parsed() -> None:
     query = parse(
         f"In:{ONE} from:{TWO} FROM:{TWO} has:file has:IMAGE before:2026-03-01 before:2026-04-01 after:5 after:1000 word"
     )

@@ -257,7 +257,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("transport", ["socket", "rest"])
 async def test_hostile_queries_are_harmless(daemon: Daemon, transport: str) -> None:
-    """H1, H2: found or not, never an internal error."""
+    """Found or not, never an internal error."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "a<b>x</b> 東東 it's 100% _fine_")
         await found(bob, "fine", ["a<b>x</b> 東東 it's 100% _fine_"])
@@ -295,7 +295,7 @@ async def test_field_limits_are_enforced(daemon: Daemon) -> None:
 
 @covers("message.search")
 async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: Postgres) -> None:
-    """H1: after a second, whatever holds it up."""
+    """After a second, whatever holds it up."""
     async with daemon.pair() as (alice, bob, conversation):
         await alice.send(conversation, "needle")
         await found(bob, "needle", ["needle"])

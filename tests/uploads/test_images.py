@@ -47,7 +47,7 @@ MODES = {
         (b"hello", UNKNOWN),
     ],
 )
-def test_types_by_content(data: bytes, mime: str) -> None:
+def test_types_are_detected_by_content(data: bytes, mime: str) -> None:
     assert sniff(data) == mime
 
 

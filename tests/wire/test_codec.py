@@ -118,7 +118,7 @@ def test_an_id_is_an_integer_of_32_bits(codec: Codec, frame_id: Any) -> None:
 
 
 @BOTH
-def test_tag_of_an_unreadable_body(codec: Codec) -> None:
+def test_the_tag_of_an_unreadable_body_is_found(codec: Codec) -> None:
     """It is found whatever else is in the body, and never longer than a tag can be."""
     bodies: list[tuple[Any, str]] = [
         ({"t": "ping", "ts": "one"}, "ping"),

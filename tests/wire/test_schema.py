@@ -166,7 +166,7 @@ def texts_of(schema: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("method", "path", "field"), FORMED_FIELDS)
-def test_a_text_without_a_visible_character_is_none_in_the_schema_either(method: str, path: str, field: str) -> None:
+def test_the_schema_requires_a_visible_character(method: str, path: str, field: str) -> None:
     body = OPENAPI["paths"][path][method.lower()]["requestBody"]["content"]["application/json"]["schema"]
     (text,) = texts_of(body["properties"][field])
     for form in (name_form, prose_form):

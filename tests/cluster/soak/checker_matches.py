@@ -153,7 +153,7 @@ def judge_entries(entries: Sequence[Entry]) -> list[str]:
 
 
 async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
-    """I14: every pair once, its end at most once, and the next owner can replay the log."""
+    """Every pair once, its end at most once, and the next owner can replay the log."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
     wrong = judge_entries([page for page in (decode_entry(fields) for _, fields in rows) if page is not None])
     pool = Pool(rules, lambda: "")

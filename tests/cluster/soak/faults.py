@@ -44,7 +44,7 @@ Fault = Callable[[Fleet, Weather], Awaitable[None]]
 
 
 async def kill_node(fleet: Fleet, weather: Weather) -> None:
-    """F1: kill a node."""
+    """Kill a node."""
     async with fleet.one() as node:
         await node.kill()
         await trio.sleep(weather.rng.random())
@@ -52,7 +52,7 @@ async def kill_node(fleet: Fleet, weather: Weather) -> None:
 
 
 async def drain_node(fleet: Fleet, weather: Weather) -> None:
-    """F2: drain a node."""
+    """Drain a node."""
     async with fleet.one() as node:
         code = await node.drain()
         if code != 0:
@@ -61,7 +61,7 @@ async def drain_node(fleet: Fleet, weather: Weather) -> None:
 
 
 async def stop_node(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> None:
-    """F3: stop a node and continue it."""
+    """Stop a node and continue it."""
     async with fleet.one() as node:
         node.process.signal(signal.SIGSTOP)
         await trio.sleep(seconds or weather.rng.uniform(2, 8))
@@ -69,61 +69,61 @@ async def stop_node(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> Non
 
 
 async def crash_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F4, F5: crash Postgres."""
+    """Crash Postgres."""
     await fleet.servers.postgres.stop(weather.rng.choice(("immediate", "fast")))
     await trio.sleep(weather.rng.uniform(0, 3))
     await fleet.servers.postgres.start()
 
 
 async def cut_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F5: cut the connections to Postgres."""
+    """Cut the connections to Postgres."""
     await fleet.servers.sql(CUT)
 
 
 async def lock_messages(fleet: Fleet, weather: Weather) -> None:
-    """F5: lock the table of messages."""
+    """Lock the table of messages."""
     await fleet.servers.sql("begin; lock table messages; select pg_sleep(4); commit")
 
 
 async def kill_redis(fleet: Fleet, weather: Weather, *, forget: bool = True) -> None:
-    """F6: kill Redis."""
+    """Kill Redis."""
     await fleet.servers.kill_redis(forget=forget)
     await trio.sleep(weather.rng.uniform(0, 3))
     await fleet.servers.redis.start()
 
 
 async def flush_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: flush Redis."""
+    """Flush Redis."""
     fleet.servers.ask_redis("FLUSHALL")
 
 
 async def cut_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: cut the connections to Redis."""
+    """Cut the connections to Redis."""
     fleet.servers.ask_redis("CLIENT KILL TYPE normal")
 
 
 async def pause_redis(fleet: Fleet, weather: Weather, seconds: float = 5.0) -> None:
-    """F7: pause Redis."""
+    """Pause Redis."""
     fleet.servers.ask_redis(f"CLIENT PAUSE {seconds * 1000:.0f} ALL")
     await trio.sleep(seconds)
 
 
 async def fill_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: Redis is out of memory."""
+    """Redis is out of memory."""
     fleet.servers.ask_redis("CONFIG SET maxmemory 1")
     await trio.sleep(weather.rng.uniform(1, 5))
     fleet.servers.ask_redis("CONFIG SET maxmemory 0")
 
 
 async def demote_redis(fleet: Fleet, weather: Weather) -> None:
-    """F7: Redis is read-only."""
+    """Redis is read-only."""
     fleet.servers.ask_redis("REPLICAOF 127.0.0.1 1")
     await trio.sleep(weather.rng.uniform(1, 5))
     fleet.servers.ask_redis("REPLICAOF NO ONE")
 
 
 async def part_from_redis(fleet: Fleet, weather: Weather, seconds: float = 0.0) -> None:
-    """F8: partition one node from Redis, in one direction or both."""
+    """Partition one node from Redis, in one direction or both."""
     async with fleet.one() as node:
         out, back = weather.rng.choice(((True, True), (True, False), (False, True)))
         with node.redis.broken(out=out, back=back):
@@ -131,7 +131,7 @@ async def part_from_redis(fleet: Fleet, weather: Weather, seconds: float = 0.0) 
 
 
 async def part_from_postgres(fleet: Fleet, weather: Weather) -> None:
-    """F8: partition one node from Postgres."""
+    """Partition one node from Postgres."""
     async with fleet.one() as node:
         out, back = weather.rng.choice(((True, True), (True, False), (False, True)))
         with node.postgres.broken(out=out, back=back):
