@@ -24,11 +24,11 @@ class Typist:
     def __init__(self, server: Server, peer: Peer, partner: Peer, room: str, *, unanswered: bool) -> None:
         self.server, self.peer = server, peer
         self.payloads = cycle([server.type_in(room, on=on, unanswered=unanswered) for on in (True, False)])
-        self.told = self.left = 0
+        self.received = self.left = 0
         partner.on_message = self.on_message
 
     def start(self, count: int) -> None:
-        self.left, self.told = count, 0
+        self.left, self.received = count, 0
         self.send()
 
     def send(self) -> None:
@@ -37,7 +37,7 @@ class Typist:
 
     def on_message(self, payload: bytes) -> None:
         if self.server.typing in payload:
-            self.told += 1
+            self.received += 1
             if self.left:
                 self.send()
 
@@ -125,7 +125,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
 def exchange(load: Load, typists: list[Typist], count: int) -> None:
     for typist in typists:
         typist.start(count)
-    load.run_until(lambda: all(typist.told == count for typist in typists))
+    load.run_until(lambda: all(typist.received == count for typist in typists))
 
 
 if __name__ == "__main__":

@@ -269,12 +269,12 @@ def test_every_event_and_command_is_in_the_reference() -> None:
 
 
 def test_every_act_of_a_system_message_is_declared() -> None:
-    """`ConversationTx.add_system_message` refuses others when they are said; here are also those that no test says."""
+    """`ConversationTx.add_system_message` refuses other acts when they are written; this also finds acts that no test writes."""
     source = "".join(path.read_text() for path in SOURCES if "conversations" in path.parts)
-    said = set(re.findall(r'(?:system_payload\(|limits, |"act": )"([a-z.]+)"', source))
-    assert said == set(get_args(Act))
+    acts = set(re.findall(r'(?:system_payload\(|limits, |"act": )"([a-z.]+)"', source))
+    assert acts == set(get_args(Act))
     text = (ROOT / "docs" / "protocol.md").read_text()
-    assert all(f"`{act}`" in text for act in said)
+    assert all(f"`{act}`" in text for act in acts)
     for owner, name, shape in SHAPES:
         assert name in owner.__struct_fields__
         assert f'<a id="{shape.__name__.lower()}"></a>' in text

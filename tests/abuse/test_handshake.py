@@ -162,7 +162,7 @@ def daemon_address(daemon: Daemon) -> tuple[str, int]:
 
 
 async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
-    """Single bytes do not keep a handshake open, and other clients are admitted meanwhile."""
+    """Single bytes do not keep a handshake open, and other clients are still admitted."""
     hasty = replace(config, gateway=replace(config.gateway, handshake_timeout=0.5))
     async with running(hasty) as daemon, trio.open_nursery() as nursery:
 
@@ -179,7 +179,7 @@ async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
 
 
 async def test_connections_are_limited_per_address_and_in_total(config: Config) -> None:
-    """Connections above the limit of an address are told when to retry; those inside are not affected."""
+    """Connections above the limit of an address get a time to retry; those inside are not affected."""
     limits = replace(config.limits, connections_per_address=3, pending_per_address=5)
     async with running(replace(config, limits=limits)) as daemon, daemon.people(3) as people:
         async with Raw.to(daemon) as raw:

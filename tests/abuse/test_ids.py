@@ -220,7 +220,7 @@ class Trial:
         self._judge(names, outcomes)
         after = await self._state()
         if after != before:
-            self._wrong.append(f"{self._row.tag}: {names}: changed, or told: {difference(before, after)}")
+            self._wrong.append(f"{self._row.tag}: {names}: changed, or disclosed: {difference(before, after)}")
 
     def _judge(self, names: str, outcomes: dict[str, tuple[str, str]]) -> None:
         wanted = OTHERWISE.get(self._row.tag, "not_found")

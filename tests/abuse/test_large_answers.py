@@ -24,7 +24,7 @@ __all__ = ["no_collections"]
 PAGE = 200
 MEMBERS = 5_000
 WRITTEN = """
-with told as (update conversations set seq = $5::int, rev = $5::int + 1 where id = $1)
+with updated as (update conversations set seq = $5::int, rev = $5::int + 1 where id = $1)
 insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, created_at)
 select 'default', $1, number, number + 1, gen_random_uuid(), $2, 'c' || number, $3, $4
 from generate_series(1, $5::int) number
@@ -33,7 +33,7 @@ JOINED = """
 with made as (
     insert into users (tenant, id, name, created_at)
     select 'default', gen_random_uuid(), 'name', 0 from generate_series(1, $2::int) returning id
-), told as (update conversations set members = members + $2::int where id = $1)
+), updated as (update conversations set members = members + $2::int where id = $1)
 insert into members (tenant, conversation, user_id, joined_at, rev)
 select 'default', $1, id, 0, 1 from made returning user_id
 """

@@ -49,7 +49,7 @@ async def longest_step(daemon: Daemon, account: Account) -> tuple[float, str]:
 
 
 async def test_membership_changes_during_a_subscription_in_batches_apply() -> None:
-    """Events of a conversation left meanwhile do not arrive, those of a new one do; a cancelled connect leaves
+    """Events of a conversation that was left in between do not arrive, those of a new one do; a cancelled connect leaves
     nothing.
     """
     hub, session = Hub(topics_per_turn=2), Session("s", "al")
@@ -83,7 +83,7 @@ async def test_membership_changes_during_a_subscription_in_batches_apply() -> No
 
 @pytest.mark.usefixtures("no_collections")
 async def test_resync_of_many_conversations_does_not_hold_the_loop(db: Postgres) -> None:
-    """All of them have changed without being told."""
+    """All of them have changed without an event."""
     hub, user = Hub(), str(uuid7(1))
     reconciler = reconciler_of(hub, db)
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)

@@ -154,7 +154,7 @@ def correct_logs(choice: random.Random, clients: int, steps: int) -> list[Client
     model.begin(clients)
     for _ in range(steps):
         model.step()
-    # A client whose events are dropped at the end has been told so, or its connection has ended.
+    # A client whose events are dropped at the end has got `behind`, or its connection has ended.
     for log in model.logs:
         if log.user in model.dropped:
             model.note(log, Behind(model.tick(), "talk", model.rev))

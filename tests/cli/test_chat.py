@@ -163,7 +163,7 @@ async def test_same_name_is_the_same_user(daemon: Daemon, tmp_path: Path) -> Non
 
 async def test_chat_reports_errors(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for home, arguments, said, code in (
+    for home, arguments, message, code in (
         (tmp_path / "file", ("--as", "alice"), "set XDG_STATE_HOME", 1),
         (tmp_path, ("--http", "http://127.0.0.1:1"), "Is `chatd serve` running?", 1),
         (tmp_path, ("--http", "127.0.0.1:8081"), "expects a URL such as", 2),
@@ -176,7 +176,7 @@ async def test_chat_reports_errors(daemon: Daemon, tmp_path: Path) -> None:
     ):
         environment = os.environ | {"XDG_STATE_HOME": str(home), "COLUMNS": "300"}
         done = await trio.to_thread.run_sync(run_chatd, chat(daemon, *arguments), tmp_path, environment)
-        assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
+        assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
 async def test_chat_reports_a_gateway_that_accepts_no_connection(daemon: Daemon, tmp_path: Path) -> None:

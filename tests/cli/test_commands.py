@@ -122,16 +122,18 @@ async def test_strikes_and_shadows(chatd, db: Postgres) -> None:  # type: ignore
 
 async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
     ann, ben = [str(await db.value(ADD, name)) for name in ("Ann", "Ben")]
-    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": "[bad]", "attachments": [], "at": 1_770_000_000_000}]
+    messages = [
+        {"seq": 1, "message": NOBODY, "sender": ben, "text": "[bad]", "attachments": [], "at": 1_770_000_000_000}
+    ]
     made = [uuid7(1_770_000_000_000 + number) for number in range(2)]
     for id_ in made:
         await db.run(
             "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
             "values ('default', $1, $2, $3, $3, $1, 'abuse', '[b]look[/b]', $4, 1770000000000)",
-            *(id_, ann, ben, said),
+            *(id_, ann, ben, messages),
         )
     assert "[b]look[/b]" in chatd("reports", "list", COLUMNS="300").stdout
-    assert json.loads(chatd("reports", "show", made[0], "--json").stdout)["transcript"] == said
+    assert json.loads(chatd("reports", "show", made[0], "--json").stdout)["transcript"] == messages
     assert "[bad]" in chatd("reports", "show", made[0], COLUMNS="300").stdout
     assert chatd("reports", "resolve", made[0], "dismissed", "--note", "nothing to it").returncode == 0
     again = chatd("reports", "resolve", made[0], "dismissed")
@@ -149,11 +151,11 @@ async def test_reports(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-
 async def test_user_texts_are_escaped_and_ids_are_not_folded(chatd, db: Postgres) -> None:  # type: ignore[no-untyped-def]
     evil = "\\[/] [/x] :smile: \x1b]0;owned\x07"
     ann, ben = [str(await db.value(ADD, evil)) for _ in range(2)]
-    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
+    messages = [{"seq": 1, "message": NOBODY, "sender": ben, "text": evil, "attachments": [], "at": 1_770_000_000_000}]
     await db.run(
         "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
         "values ('default', $1, $2, $3, $3, $1, 'abuse', $4, $5, 1770000000000)",
-        *(NOBODY, ann, ben, evil, said),
+        *(NOBODY, ann, ben, evil, messages),
     )
     ban = chatd("bans", "add", ann, "--reason", evil).stdout.strip()
     chatd("users", "strike", ann, "--reason", evil)

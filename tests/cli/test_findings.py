@@ -32,7 +32,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.server_checks import pooling_problem
 from chatd.subsystems import setting_names
 from tests.cluster.test_bans import moderator
-from tests.cluster.test_redis_trouble import tell
+from tests.cluster.test_redis_trouble import run_command
 from tests.cluster.test_two_nodes import nodes, own_redis
 from tests.forked import run_chatd
 from tests.support import PATIENCE, Daemon, poll_until, running
@@ -42,7 +42,7 @@ __all__ = ["moderator", "own_redis"]
 ROOT = Path(__file__).parents[2]
 
 
-async def said(config: Config, of: str) -> dict[str, Finding]:
+async def findings_of(config: Config, of: str) -> dict[str, Finding]:
     """Findings by code."""
     look = {"check": check.collect, "doctor": doctor.examine}[of]
     return {
@@ -77,13 +77,13 @@ async def test_running_node_on_a_port_is_recognized_without_redis(config: Config
     async with running(config) as daemon:
         mine = on_its_ports(daemon)
         away = replace(mine, redis=replace(mine.redis, url="redis://127.0.0.1:1"))
-        found = await said(away, "doctor")
+        found = await findings_of(away, "doctor")
         assert wrong(found) == {"redis.server"}
         for name in ("gateway", "http"):
             assert "in use by a running chatd" in found[f"machine.port.{name}"].detail
         assert "nothing listens there" in found["redis.server"].fix
         ports = {f"machine.port.{name}" for name in ("gateway", "http")}
-        assert ports <= wrong(await said(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
+        assert ports <= wrong(await findings_of(replace(mine, data=replace(mine.data, dir="/nowhere")), "check"))
 
 
 async def test_other_program_on_a_port_is_reported(config: Config) -> None:
@@ -115,7 +115,7 @@ async def test_postgres_that_rejects_the_connection_has_a_fix(config: Config, ol
     if dsn == config.postgres.dsn:
         dsn = dsn.replace("//chatd@", "//stranger@")
     for of in ("check", "doctor"):
-        found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), of)
+        found = await findings_of(replace(config, postgres=replace(config.postgres, dsn=dsn)), of)
         assert "postgres.server" in wrong(found)
         assert fix in found["postgres.server"].fix, found["postgres.server"]
 
@@ -131,7 +131,7 @@ async def test_postgres_that_rejects_the_connection_has_a_fix(config: Config, ol
     ],
 )
 async def test_invalid_dsn_is_reported(config: Config, dsn: str) -> None:
-    found = await said(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
+    found = await findings_of(replace(config, postgres=replace(config.postgres, dsn=dsn)), "check")
     assert "is not valid" in found["postgres.server"].detail
     assert found["postgres.server"].fix
     assert not found["postgres.server"].ok
@@ -153,7 +153,7 @@ async def test_gateway_and_http_need_different_ports(config: Config) -> None:
             http=replace(config.http, host=other, port=4711),
         )
         assert ["4711" in line for line in check.faults(both)] == [True]
-        assert "another port" in (await said(both, "check"))["settings.ports"].fix
+        assert "another port" in (await findings_of(both, "check"))["settings.ports"].fix
     apart = replace(both, gateway=replace(both.gateway, host="127.0.0.2"), http=replace(both.http, host="127.0.0.1"))
     assert check.faults(apart) == check.faults(config) == []
 
@@ -174,7 +174,7 @@ async def test_unusable_keys_have_specific_fixes(config: Config, tmp_path: Path)
     for changed, code, fix in cases:
         assert len(check.faults(changed)) == 1
         for of in ("check", "doctor"):
-            assert fix in (await said(changed, of))[code].fix
+            assert fix in (await findings_of(changed, of))[code].fix
     for jwks in (
         "/nowhere",
         str(tmp_path),
@@ -182,7 +182,7 @@ async def test_unusable_keys_have_specific_fixes(config: Config, tmp_path: Path)
         "https://127.0.0.1:1/keys",
         "https://nobody.invalid/keys",
     ):
-        found = (await said(config.using(replace(provider, jwks=jwks)), "check"))["settings.jwks"]
+        found = (await findings_of(config.using(replace(provider, jwks=jwks)), "check"))["settings.jwks"]
         assert (found.ok, "auth.jwks" in found.fix, jwks in found.detail) == (False, True, True), found
 
 
@@ -202,7 +202,7 @@ async def test_bucket_that_rejects_files_has_a_fix(config: Config, status: int |
     async with served(answering(status or 500, b"<Error>why</Error>")) as door:  # type: ignore[arg-type]
         port = door.port if status else 1
         uploads = replace(BUCKET, s3_endpoint=f"http://127.0.0.1:{port}")
-        found = (await said(config.using(uploads), "check"))["uploads"]
+        found = (await findings_of(config.using(uploads), "check"))["uploads"]
     assert (found.ok, fix in found.fix) == (ok, True), found
     assert ok or (f"HTTP {status}" if status else "onnect") in found.detail
 
@@ -325,7 +325,7 @@ async def test_pooler_without_sessions_is_found(
         os.chmod(folder, 0o755)
     socket_path = f"{unquote(config.postgres.dsn.partition('?host=')[2])}/.s.PGSQL.5432"
     async with forwarded(socket_path) as far, pgbouncer(tmp_path, config, mode, more, far) as behind:
-        found = await said(behind, "check")
+        found = await findings_of(behind, "check")
         if code == "postgres.pooling":
             with pytest.RaisesGroup(CannotServe, allow_unwrapped=True, flatten_subgroups=True):
                 async with running(behind):
@@ -340,9 +340,9 @@ async def test_pooler_without_sessions_is_found(
 async def test_redis_that_rejects_the_connection_has_a_fix(config: Config, own_redis: redis.Server) -> None:
     mine = replace(config, redis=replace(config.redis, url=own_redis.url))
     cases = {"without": mine, "number": replace(mine, redis=replace(mine.redis, url=f"{own_redis.url}?db=99"))}
-    assert "with this number" in (await said(cases["number"], "check"))["redis.server"].fix
-    tell(own_redis, "CONFIG SET requirepass secret")
-    found = (await said(cases["without"], "check"))["redis.server"]
+    assert "with this number" in (await findings_of(cases["number"], "check"))["redis.server"].fix
+    run_command(own_redis, "CONFIG SET requirepass secret")
+    found = (await findings_of(cases["without"], "check"))["redis.server"]
     assert (found.ok, "password" in found.fix) == (False, True), found
     for url, fix in (
         ("redis://127.0.0.1:1", "nothing listens"),
@@ -350,7 +350,7 @@ async def test_redis_that_rejects_the_connection_has_a_fix(config: Config, own_r
         ("unix:///none", "the socket does not exist"),
         ("http://h", "correct redis.url"),
     ):
-        found = (await said(replace(config, redis=replace(config.redis, url=url)), "check"))["redis.server"]
+        found = (await findings_of(replace(config, redis=replace(config.redis, url=url)), "check"))["redis.server"]
         assert (found.ok, fix in found.fix) == (False, True), found
 
 
@@ -418,7 +418,7 @@ async def test_nodes_with_different_secrets_or_upload_stores_are_found(config: C
     )
     async with nodes(config, 1), nodes(other, 1):
         found = await poll_until(
-            lambda: said(config, "doctor"),
+            lambda: findings_of(config, "doctor"),
             lambda found: {"nodes.secrets", "nodes.uploads"} <= wrong(found),
             3 * PATIENCE,
         )

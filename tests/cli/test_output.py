@@ -52,12 +52,12 @@ def test_json_values_are_unchanged(sign: str, capsys: pytest.CaptureFixture[str]
 async def plant(db: Postgres) -> tuple[str, str]:
     """Store control characters wherever external text is stored; returns a user and a report."""
     ann, ben = [str(await db.value(ADD, EVIL)) for _ in range(2)]
-    said = [{"seq": 1, "message": NOBODY, "sender": ben, "text": EVIL, "attachments": [], "at": 1_770_000_000_000}]
+    messages = [{"seq": 1, "message": NOBODY, "sender": ben, "text": EVIL, "attachments": [], "at": 1_770_000_000_000}]
     report = uuid7(1_770_000_000_000)
     await db.run(
         "insert into reports (tenant, id, reporter, target, reported_as, conversation, reason, text, transcript, created_at) "
         "values ('default', $1, $2, $3, $3, $1, 'abuse', $5, $4, 1770000000000)",
-        *(report, ann, ben, said, EVIL),
+        *(report, ann, ben, messages, EVIL),
     )
     return ann, report
 

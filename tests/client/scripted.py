@@ -37,7 +37,7 @@ class Wire:
         self._send, self._receive = trio.open_memory_channel[Any](1000)
         self._end = CloseReason(1006, "")
 
-    def tell(self, body: dict[str, Any], frame_id: int = 0) -> None:
+    def push(self, body: dict[str, Any], frame_id: int = 0) -> None:
         self._send.send_nowait(json.dumps([frame_id, body]))
 
     def end(self, code: int, reason: str = "") -> None:
@@ -57,7 +57,7 @@ class Wire:
         self._server.asked.append(body)
         answer = self._server.answer(body)
         if answer is not None:
-            self.tell(answer, frame_id)
+            self.push(answer, frame_id)
 
     async def aclose(self) -> None:
         self._receive.close()
@@ -84,7 +84,7 @@ class Server:
         if outcome is not None:
             raise outcome
         self.wires.append(Wire(self))
-        self.wires[-1].tell(HELLO)
+        self.wires[-1].push(HELLO)
         return self.wires[-1]
 
     @property

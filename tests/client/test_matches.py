@@ -88,21 +88,21 @@ def test_a_match_that_was_kept_while_the_client_was_away_is_reset() -> None:
     away = at(in_match().position())
     assert away.known_as(TALK) == MY_ALIAS
     away.take_states([state()])
-    told = away.states_end("next", {"conversations": [state()]})
-    assert told[0] == {"t": "conversation.reset", "conversation": TALK, "seq": 3}
-    assert [event["t"] for event in told[1:]] == ["session.changed"]
+    events = away.states_end("next", {"conversations": [state()]})
+    assert events[0] == {"t": "conversation.reset", "conversation": TALK, "seq": 3}
+    assert [event["t"] for event in events[1:]] == ["session.changed"]
     assert (away.known_as(TALK), away.behind) == (ME, set())
     # If the app has not taken it, a later client emits it again.
-    assert synced(at(away.position(told)), state()) == ["conversation.reset", "session.changed"]
+    assert synced(at(away.position(events)), state()) == ["conversation.reset", "session.changed"]
     assert synced(at(away.position()), state()) == ["session.changed"]
 
 
 def test_a_kept_match_is_reset_later_if_the_app_has_not_taken_the_event() -> None:
     timeline = in_match()
-    told = timeline.take(KEPT)
-    assert told == [KEPT]
+    events = timeline.take(KEPT)
+    assert events == [KEPT]
     assert synced(timeline, state()) == ["session.changed"]
-    assert synced(at(timeline.position(told)), state()) == ["conversation.reset", "session.changed"]
+    assert synced(at(timeline.position(events)), state()) == ["conversation.reset", "session.changed"]
 
 
 def test_missed_changes_follow_the_reset() -> None:

@@ -20,7 +20,7 @@ async def client_of(daemon: Daemon, account: Account, **options: Any) -> AsyncIt
         yield client
 
 
-async def told(client: Client, *kinds: str) -> list[Reply]:
+async def next_events(client: Client, *kinds: str) -> list[Reply]:
     """The next events of these types, in this order; other types are skipped. Another order is an error."""
     found: list[Reply] = []
     with trio.fail_after(PATIENCE):
@@ -48,7 +48,7 @@ async def test_changes_of_messages_and_groups_are_emitted(daemon: Daemon) -> Non
         await a.change(group, title="all of us")
         await a.delete(group, first)
         kinds = ["conversation.update", "message.new", *["message.update"] * 3, "message.new", "conversation.update"]
-        events = await told(b, *kinds, "message.new", "message.update")
+        events = await next_events(b, *kinds, "message.new", "message.update")
         assert [event.change for event in events if event.t == "message.update"] == [
             "edit",
             "reaction",
@@ -66,7 +66,7 @@ async def test_offline_client_gets_the_same_changes(daemon: Daemon) -> None:
         async with client_of(daemon, bob) as b:
             group = (await a.create([bob.user], "us")).conversation.id
             first = (await a.send(group, "one")).message
-            await told(b, "message.new")
+            await next_events(b, "message.new")
             position = b.position
             await b.star(group, first)
         carol = await sign_up(daemon.addresses.http, name="carol")
@@ -76,7 +76,7 @@ async def test_offline_client_gets_the_same_changes(daemon: Daemon) -> None:
         await a.remove(group, carol.user)
         async with client_of(daemon, bob, position=position) as b:
             kinds = ["session.changed", "conversation.update", "message.update", "message.new", "message.new"]
-            events = await told(b, *kinds, "member.left", "message.new")
+            events = await next_events(b, *kinds, "member.left", "message.new")
             assert [mark.message for mark in events[0].marks] == [first]
             assert events[0].conversations[0].id == group
             assert events[1].conversation.title == "all of us"
@@ -93,12 +93,12 @@ async def test_removed_and_readded_member_gets_both_events_and_no_history(daemon
             await a.send(group, text)
         await a.add(group, [bob.user])
         await a.send(group, "welcome")
-        events = await told(b, "member.left", "conversation.gone", "message.new", "message.new")
+        events = await next_events(b, "member.left", "conversation.gone", "message.new", "message.new")
         assert events[1].reason == "removed"
         assert [event.message.text for event in events[2:]] == [None, "welcome"]
         assert events[2].message.system.act == "member.added"
         await a.call("conversation.dissolve", conversation=group)
-        assert (await told(b, "conversation.gone"))[0].reason == "dissolved"
+        assert (await next_events(b, "conversation.gone"))[0].reason == "dissolved"
 
 
 async def test_removal_while_offline_is_emitted(daemon: Daemon) -> None:
@@ -106,11 +106,11 @@ async def test_removal_while_offline_is_emitted(daemon: Daemon) -> None:
     async with client_of(daemon, alice) as a:
         async with client_of(daemon, bob) as b:
             group = (await a.create([bob.user], "us")).conversation.id
-            await told(b, "conversation.update")
+            await next_events(b, "conversation.update")
             position = b.position
         await a.remove(group, bob.user)
         async with client_of(daemon, bob, position=position) as b:
-            assert (await told(b, "conversation.gone"))[0].conversation == group
+            assert (await next_events(b, "conversation.gone"))[0].conversation == group
             assert not b.position["conversations"]
 
 
@@ -118,15 +118,15 @@ async def test_settings_are_emitted_on_the_other_device(daemon: Daemon) -> None:
     alice, bob = await two(daemon)
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as phone, client_of(daemon, bob) as tablet:
         one = (await a.open(bob.user)).conversation.id
-        said = (await a.send(one, "hi")).message
-        await told(tablet, "conversation.update", "message.new")
-        await phone.star(one, said)
-        assert (await told(tablet, "session.changed"))[0].marks[0].message == said
+        message = (await a.send(one, "hi")).message
+        await next_events(tablet, "conversation.update", "message.new")
+        await phone.star(one, message)
+        assert (await next_events(tablet, "session.changed"))[0].marks[0].message == message
         await phone.settings(one, archived=True)
-        assert (await told(tablet, "session.changed"))[0].conversations[0].settings.archived is True
+        assert (await next_events(tablet, "session.changed"))[0].conversations[0].settings.archived is True
         await phone.read(one, 1)
-        assert (await told(tablet, "conversation.update"))[0].conversation.unread == 0
-        assert (await a.receipts(one, said)).counts == ReceiptCounts(members=1, read=1, delivered=0)
+        assert (await next_events(tablet, "conversation.update"))[0].conversation.unread == 0
+        assert (await a.receipts(one, message)).counts == ReceiptCounts(members=1, read=1, delivered=0)
 
 
 async def test_commands_without_an_answer(daemon: Daemon) -> None:
@@ -138,9 +138,9 @@ async def test_commands_without_an_answer(daemon: Daemon) -> None:
         await b.typing(one, on=False)
         await b.notify("receipt.read", conversation=one, seq=1)
         await b.notify("receipt.read", conversation=one, seq=2)
-        events = await told(a, "typing.start", "typing.stop", "message.read")
+        events = await next_events(a, "typing.start", "typing.stop", "message.read")
         assert [event.user for event in events] == [bob.user] * 3
-        [refused] = await told(b, "error")
+        [refused] = await next_events(b, "error")
         assert isinstance(refused, CommandRefused)
         assert (refused.code, refused.command, refused.retryable) == ("not_found", "receipt.read", False)
         assert (await b.ping(1)).ts == 1
@@ -151,8 +151,8 @@ async def test_own_forwarded_message_is_not_emitted(daemon: Daemon) -> None:
     async with client_of(daemon, alice) as a, client_of(daemon, bob) as b:
         one = (await a.open(bob.user)).conversation.id
         two_ = (await a.create([bob.user], "us")).conversation.id
-        said = (await a.send(one, "hi")).message
-        forwarded = await a.forward(two_, one, said)
+        message = (await a.send(one, "hi")).message
+        forwarded = await a.forward(two_, one, message)
         await b.send(two_, "seen")
-        event = (await told(a, "message.new"))[0]
+        event = (await next_events(a, "message.new"))[0]
         assert (event.message.text, event.rev) == ("seen", forwarded.rev + 1)

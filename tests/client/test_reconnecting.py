@@ -26,7 +26,7 @@ async def client_of(server: Server, who: Account | str = "token", **options: Any
         yield client
 
 
-async def told(client: Client) -> Reply:
+async def next_event(client: Client) -> Reply:
     """The next event of the server."""
     while True:
         event = await anext(client.events)
@@ -129,7 +129,7 @@ async def test_expiring_token_is_renewed_on_the_open_connection(autojump_clock: 
     server = Server()
     server.handlers["auth.refresh"] = lambda body: {"t": "auth.refreshed", "expires_at": 1}
     async with client_of(server, Tokens("second")):
-        server.wires[0].tell({"t": "token.expiring", "expires_at": 0})
+        server.wires[0].push({"t": "token.expiring", "expires_at": 0})
         await trio.sleep(1)
         assert [body["token"] for body in server.asked_for("auth.refresh")] == ["second"]
         assert len(server.dialled) == 1
@@ -205,7 +205,7 @@ async def test_refused_sync_does_not_delay_other_conversations(autojump_clock: M
     server.handlers["conversation.sync"] = sync
     position = {"cursor": "old", "conversations": {id_: [4, 4, False] for id_ in ("gone", "busy", "fine")}}
     async with client_of(server, position=position) as client:
-        seen = {event.conversation: event.t for event in [await told(client) for _ in range(3)]}
+        seen = {event.conversation: event.t for event in [await next_event(client) for _ in range(3)]}
         assert seen == {"busy": "message.new", "fine": "message.new", "gone": "conversation.gone"}
         assert "gone" not in client.position["conversations"]
 
@@ -215,13 +215,13 @@ async def test_position_contains_only_taken_events(autojump_clock: MockClock) ->
     server.states = [state("c", 0)]
     async with client_of(server) as client:
         for number in (1, 2, 3):
-            server.wires[0].tell(news("c", number))
+            server.wires[0].push(news("c", number))
         await trio.sleep(0.1)
-        await told(client)
+        await next_event(client)
         assert client.position["conversations"]["c"] == [1, 1, True]
-        await told(client)
+        await next_event(client)
         assert client.position["conversations"]["c"] == [2, 2, True]
-        await told(client)
+        await next_event(client)
         assert client.position["conversations"]["c"] == [3, 3, False]
 
 
@@ -232,19 +232,19 @@ async def test_events_beyond_the_queue_are_emitted_later_in_order(autojump_clock
     async with client_of(server) as client:
         client.events._most = 10
         for number in range(1, 51):
-            server.wires[0].tell(news("c", number))
+            server.wires[0].push(news("c", number))
         await trio.sleep(1)
         client.events._most = 100
-        assert [(await told(client)).rev for _ in range(50)] == list(range(1, 51))
+        assert [(await next_event(client)).rev for _ in range(50)] == list(range(1, 51))
 
 
 async def test_restored_server_resets_conversations(autojump_clock: MockClock) -> None:
     server = Server()
     server.states = [state("c", 3)]
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [9, 9, False]}}) as client:
-        assert (await told(client)) == ConversationReset(conversation="c", seq=3)
-        server.wires[0].tell(news("c", 4))
-        assert (await told(client)).rev == 4
+        assert (await next_event(client)) == ConversationReset(conversation="c", seq=3)
+        server.wires[0].push(news("c", 4))
+        assert (await next_event(client)).rev == 4
 
 
 async def test_accepted_token_is_replaced_again_after_expiry(autojump_clock: MockClock) -> None:
@@ -261,8 +261,8 @@ async def test_client_id_of_another_user_is_not_own(autojump_clock: MockClock) -
     server.handlers["message.send"] = lambda body: ack(body, 1)
     async with client_of(server) as client:
         await client.send("c", "mine", client_id="theirs-2")
-        server.wires[0].tell(news("c", 2))
-        assert (await told(client)).message.seq == 2
+        server.wires[0].push(news("c", 2))
+        assert (await next_event(client)).message.seq == 2
 
 
 async def test_unencodable_message_fails_without_affecting_others(autojump_clock: MockClock) -> None:
@@ -282,7 +282,7 @@ async def test_internal_error_does_not_turn_history_into_new_messages(autojump_c
     answers = [error("internal"), changes(10, 12)]
     server.handlers["conversation.sync"] = lambda body: answers.pop(0)
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [10, 10, False]}}) as client:
-        assert [(await told(client)).rev for _ in range(2)] == [11, 12]
+        assert [(await next_event(client)).rev for _ in range(2)] == [11, 12]
 
 
 class AppError(Exception): ...
@@ -320,8 +320,8 @@ async def test_own_changes_are_fetched_after_session_behind(autojump_clock: Mock
     ]
     server.handlers["session.sync"] = lambda body: answers.pop(0)
     async with client_of(server) as client:
-        server.wires[0].tell({"t": "session.behind"})
-        event = await told(client)
+        server.wires[0].push({"t": "session.behind"})
+        event = await next_event(client)
         assert (event.t, event.own, event.since) == ("session.changed", True, "one")
         assert [body.get("cursor") for body in server.asked_for("session.sync")] == [None, "one", "one", "two"]
         assert client.position["cursor"] == "three"
@@ -331,11 +331,11 @@ async def test_conversation_ended_while_offline_is_emitted_once(autojump_clock: 
     server = Server()
     server.handlers["session.sync"] = lambda body: session_state(gone=["c", "never-known"])
     async with client_of(server, position={"cursor": "old", "conversations": {"c": [4, 4, False]}}) as client:
-        assert await told(client) == ConversationGone(conversation="c", reason="unknown")
+        assert await next_event(client) == ConversationGone(conversation="c", reason="unknown")
         server.wires[0].end(1006)
         await trio.sleep(5)
-        server.wires[1].tell({"t": "maintenance.mode", "enabled": True, "message": ""})
-        assert (await told(client)).t == "maintenance.mode"
+        server.wires[1].push({"t": "maintenance.mode", "enabled": True, "message": ""})
+        assert (await next_event(client)).t == "maintenance.mode"
 
 
 async def test_own_counters_beyond_the_queue_come_with_the_next_states(autojump_clock: MockClock) -> None:
@@ -347,9 +347,9 @@ async def test_own_counters_beyond_the_queue_come_with_the_next_states(autojump_
             conversations=[state("c", 0) | {"settings": SETTINGS, "unread": 1}]
         )
         for unread in (3, 2, 1):
-            server.wires[0].tell({"t": "conversation.update", "conversation": state("c", 0) | {"unread": unread}})
+            server.wires[0].push({"t": "conversation.update", "conversation": state("c", 0) | {"unread": unread}})
         await trio.sleep(1)
         client.events._most = 10
-        while (event := await told(client)).t != "session.changed":
+        while (event := await next_event(client)).t != "session.changed":
             pass
         assert event.conversations[0].unread == 1

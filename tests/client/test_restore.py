@@ -70,7 +70,7 @@ async def answers(person: Person, cursor: str) -> tuple[Reply, Reply]:
     return await person.call("session.sync", cursor=cursor), await person.call("session.sync")
 
 
-async def told(client: Client, kind: str) -> Reply:
+async def next_event(client: Client, kind: str) -> Reply:
     with trio.fail_after(2 * PATIENCE):
         async for typed in client.events:
             event = Reply(msgspec.to_builtins(typed))
@@ -106,12 +106,12 @@ async def test_messages_lost_by_a_restore_are_dropped_and_new_ones_emitted(
             assert with_cursor["conversations"] == without["conversations"] != []
             assert not (await again.call("session.sync", cursor=with_cursor["cursor"]))["reset"]
         async with connect(daemon.addresses.socket, bob.account, position=position) as client:
-            reset = await told(client, "conversation.reset")
+            reset = await next_event(client, "conversation.reset")
             assert (reset["conversation"], reset["seq"]) == (conversation, 2)
             history = await client.history(conversation)
             assert [message.text for message in history.items] == ["kept", "instead"]
             await alice.send(conversation, "live")
-            assert (await told(client, "message.new"))["message"]["text"] == "live"
+            assert (await next_event(client, "message.new"))["message"]["text"] == "live"
 
 
 async def test_running_nodes_detect_a_restore(config: Config, servers: Servers, tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ async def test_sync_with_a_rev_ahead_of_the_server_starts_from_the_beginning(dae
 async def test_client_drops_a_conversation_whose_rev_is_ahead_of_the_server(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), connect(daemon.addresses.socket, bob.account) as client:
         await alice.send(conversation, "0")
-        assert (await told(client, "message.new"))["message"]["text"] == "0"
+        assert (await next_event(client, "message.new"))["message"]["text"] == "0"
         place = client._timeline.places[conversation]
         place.rev, place.seq = place.rev + 50, place.seq + 50
         client._timeline.behind.add(conversation)
         client._missed.check()
-        assert (await told(client, "conversation.reset"))["seq"] == 1
+        assert (await next_event(client, "conversation.reset"))["seq"] == 1
         await alice.send(conversation, "1")
-        assert (await told(client, "message.new"))["message"]["text"] == "1"
+        assert (await next_event(client, "message.new"))["message"]["text"] == "1"

@@ -140,7 +140,8 @@ class App:
 
 CHANGES = ["new", "new", *EDITS, "join", "leave", "title"]
 STEPS = st.tuples(
-    st.sampled_from(["live", "lost", "untold", "twice", "sync", "reconnect", "restart"]), st.sampled_from(CHANGES)
+    st.sampled_from(["live", "lost", "not delivered", "twice", "sync", "reconnect", "restart"]),
+    st.sampled_from(CHANGES),
 )
 
 
@@ -160,10 +161,10 @@ def test_app_state_equals_server_state_after_any_connection_failure(steps: list[
             app.take(timeline.take_changes(HERE, changes, known))
 
     for step, change in [*steps, ("reconnect", "new")]:
-        if step in ("live", "lost", "untold"):
+        if step in ("live", "lost", "not delivered"):
             last = book.change(change)
             found = timeline.take(last) if step != "lost" else []
-            if step == "untold" and found == [last]:
+            if step == "not delivered" and found == [last]:
                 timeline.lost(last)
             else:
                 app.take(found)
@@ -184,23 +185,25 @@ def test_app_state_equals_server_state_after_any_connection_failure(steps: list[
 def test_members_departures_and_info_of_a_sync_become_events_in_order() -> None:
     timeline = at(3)
     timeline.take({"t": "behind", "conversation": HERE, "rev": 9})
-    said = {"seq": 4, "rev": 6, "text": "x"}
-    first = page(6, more=True, messages=[said], members=[member(YOU, 5, role="admin", read=2)], info={"title": "new"})
+    message = {"seq": 4, "rev": 6, "text": "x"}
+    first = page(
+        6, more=True, messages=[message], members=[member(YOU, 5, role="admin", read=2)], info={"title": "new"}
+    )
     second = page(9, departures=[departure(YOU, 8, ME)], info={"title": "new"})
-    told = timeline.take_changes(HERE, first) + timeline.take_changes(HERE, second)
-    assert tags(told) == ["conversation.update", "member.update", "message.read", "message.new", "member.left"]
-    assert told[0]["conversation"] == {"id": HERE, "title": "new", "seq": 4, "rev": 6}
-    assert [event["rev"] for event in told] == [4, 5, 5, 6, 8]
+    events = timeline.take_changes(HERE, first) + timeline.take_changes(HERE, second)
+    assert tags(events) == ["conversation.update", "member.update", "message.read", "message.new", "member.left"]
+    assert events[0]["conversation"] == {"id": HERE, "title": "new", "seq": 4, "rev": 6}
+    assert [event["rev"] for event in events] == [4, 5, 5, 6, 8]
     # An app that has taken none of it gets all of it again.
-    assert timeline.position(told)["conversations"][HERE] == [3, 3, True]
+    assert timeline.position(events)["conversations"][HERE] == [3, 3, True]
 
 
 def test_removal_is_emitted_once_and_the_conversation_forgotten() -> None:
     timeline = at(3)
     assert tags(timeline.take(left(YOU, 4))) == ["member.left"]
-    told = timeline.take(left(ME, 5))
-    assert tags(told) == ["member.left", "conversation.gone"]
-    assert told[1]["reason"] == "removed"
+    events = timeline.take(left(ME, 5))
+    assert tags(events) == ["member.left", "conversation.gone"]
+    assert events[1]["reason"] == "removed"
     assert timeline.take(left(ME, 5)) == []
     assert timeline.take({"t": "conversation.gone", "conversation": HERE, "reason": "dissolved"}) == []
     assert timeline.position()["conversations"] == {}
@@ -220,10 +223,10 @@ def test_removal_while_offline_is_emitted_once() -> None:
     timeline.connected()
     timeline.remove_gone([HERE, "unknown"])
     assert timeline.take({"t": "conversation.gone", "conversation": HERE, "reason": "dissolved"}) == []
-    told = timeline.states_end("y", {"conversations": []})
-    assert [(event["t"], event["conversation"]) for event in told] == [("conversation.gone", HERE)]
-    # Not taken by the app: a later client asks for it, and is told that it is gone.
-    assert timeline.position(told)["conversations"] == {HERE: [0, 0, True]}
+    events = timeline.states_end("y", {"conversations": []})
+    assert [(event["t"], event["conversation"]) for event in events] == [("conversation.gone", HERE)]
+    # The app has not taken it: a later client queries it, and emits its end.
+    assert timeline.position(events)["conversations"] == {HERE: [0, 0, True]}
 
 
 def test_member_added_again_starts_at_the_new_membership() -> None:
@@ -241,10 +244,10 @@ def test_own_changes_are_emitted_with_the_first_states() -> None:
     mark = {"conversation": HERE, "message": "m", "seq": 1, "starred_at": 5, "hidden": False}
     state = {"id": HERE, "seq": 3, "rev": 3, "unread": 2, "settings": {"archived": True}}
     timeline.take_states([state])
-    told = timeline.states_end("new", {"conversations": [state], "marks": [mark], "own": True})
-    assert told == [{"t": "session.changed", "since": "old", "conversations": [state], "marks": [mark], "own": True}]
+    events = timeline.states_end("new", {"conversations": [state], "marks": [mark], "own": True})
+    assert events == [{"t": "session.changed", "since": "old", "conversations": [state], "marks": [mark], "own": True}]
     assert timeline.position()["cursor"] == "new"
-    assert timeline.position(told)["cursor"] == "old"
+    assert timeline.position(events)["cursor"] == "old"
     timeline.connected()
     assert timeline.states_end("newer", {"conversations": [], "marks": [], "own": False}) == []
 

@@ -39,24 +39,24 @@ def test_messages_are_emitted_once_and_in_order(steps: list[str], limit: int) ->
     timeline = Timeline()
     timeline.take_states([{"id": CONVERSATION, "seq": 0, "rev": 0}])
     timeline.states_end("first")
-    top, told = 0, []
+    top, received_events = 0, []
 
-    def tell(events: list[Any]) -> None:
-        told.extend(found["message"]["seq"] for found in events)
+    def collect(events: list[Any]) -> None:
+        received_events.extend(found["message"]["seq"] for found in events)
 
     def sync() -> None:
         while CONVERSATION in timeline.behind:
             page = changes(timeline.places[CONVERSATION].rev, top, limit)
-            tell(timeline.take_changes(CONVERSATION, page))
+            collect(timeline.take_changes(CONVERSATION, page))
 
     for step in [*steps, "reconnect"]:
         if step == "live":
             top += 1
-            tell(timeline.take(event(top)))
+            collect(timeline.take(event(top)))
         elif step == "lost":
             top += 1
         elif step == "twice" and top:
-            tell(timeline.take(event(top)))
+            collect(timeline.take(event(top)))
         elif step == "sync":
             sync()
         elif step in ("reconnect", "restart"):
@@ -64,9 +64,9 @@ def test_messages_are_emitted_once_and_in_order(steps: list[str], limit: int) ->
                 timeline = Timeline(timeline.position())
             timeline.connected()
             timeline.take_states([{"id": CONVERSATION, "seq": top, "rev": top}])
-            tell(timeline.states_end("next"))
+            collect(timeline.states_end("next"))
             sync()
-    assert told == list(range(1, top + 1))
+    assert received_events == list(range(1, top + 1))
 
 
 def test_event_that_did_not_fit_the_queue_is_emitted_later() -> None:
@@ -76,8 +76,8 @@ def test_event_that_did_not_fit_the_queue_is_emitted_later() -> None:
     for number in (1, 2, 3):
         timeline.take(event(number))
     timeline.lost(event(2))
-    told = timeline.take_changes(CONVERSATION, changes(timeline.places[CONVERSATION].rev, 3, 10))
-    assert [found["message"]["seq"] for found in told] == [2, 3]
+    events = timeline.take_changes(CONVERSATION, changes(timeline.places[CONVERSATION].rev, 3, 10))
+    assert [found["message"]["seq"] for found in events] == [2, 3]
 
 
 def test_position_contains_open_gaps() -> None:
@@ -87,9 +87,9 @@ def test_position_contains_open_gaps() -> None:
     timeline.states_end("new")
     assert timeline.position() == {"cursor": "new", "conversations": {CONVERSATION: [1, 1, True]}}
     assert Timeline(timeline.position()).behind == {CONVERSATION}
-    told = timeline.take_changes(CONVERSATION, changes(1, 5, 100))
+    events = timeline.take_changes(CONVERSATION, changes(1, 5, 100))
     assert timeline.position() == {"cursor": "new", "conversations": {CONVERSATION: [5, 5, False]}}
-    assert timeline.position(told[1:]) == {"cursor": "new", "conversations": {CONVERSATION: [2, 2, True]}}
+    assert timeline.position(events[1:]) == {"cursor": "new", "conversations": {CONVERSATION: [2, 2, True]}}
 
 
 def test_events_beyond_the_held_limit_are_synced_again() -> None:
@@ -98,8 +98,8 @@ def test_events_beyond_the_held_limit_are_synced_again() -> None:
     timeline.states_end("x")
     for number in range(2, MOST_HELD + 10):
         assert timeline.take(event(number)) == []
-    told = timeline.take_changes(CONVERSATION, changes(0, 1, 10))
-    assert [found["rev"] for found in told] == list(range(1, MOST_HELD + 2))
+    events = timeline.take_changes(CONVERSATION, changes(0, 1, 10))
+    assert [found["rev"] for found in events] == list(range(1, MOST_HELD + 2))
     assert timeline.behind == {CONVERSATION}
 
 
@@ -116,8 +116,8 @@ def test_backoff_resets_after_a_stable_half_minute() -> None:
 def test_delivered_position_beyond_the_read_position_is_emitted() -> None:
     timeline = Timeline({"cursor": "x", "conversations": {CONVERSATION: [9, 9, True]}})
     member = {"user": "u", "read_seq": 5, "delivered_seq": 9, "rev": 10}
-    told = timeline.take_changes(CONVERSATION, {"messages": [], "members": [member], "rev": 10, "more": False})
-    assert [(found["t"], found["seq"]) for found in told] == [("message.read", 5), ("message.delivered", 9)]
+    events = timeline.take_changes(CONVERSATION, {"messages": [], "members": [member], "rev": 10, "more": False})
+    assert [(found["t"], found["seq"]) for found in events] == [("message.read", 5), ("message.delivered", 9)]
 
 
 def test_own_alias_is_known_until_the_match_is_kept_or_ended() -> None:

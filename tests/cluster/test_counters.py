@@ -30,12 +30,12 @@ async def test_unread_counters_reach_devices_in_large_groups(config: Config) -> 
         pair_on(one, two) as (alice, bob, conversation),
         one.connected(bob.account) as tablet,
     ):
-        said = [await alice.send(conversation) for _ in range(20)]
+        messages = [await alice.send(conversation) for _ in range(20)]
         async with trio.open_nursery() as nursery:
             for seq in range(1, 21):
                 nursery.start_soon(partial(bob.call, "receipt.read", conversation=conversation, seq=seq))
         while (mine := (await tablet.event("conversation.update"))["conversation"]).get("unread") != 0:
-            assert mine["rev"] == said[-1]["rev"]
-        assert (mine["read_seq"], mine["rev"]) == (20, said[-1]["rev"])
+            assert mine["rev"] == messages[-1]["rev"]
+        assert (mine["read_seq"], mine["rev"]) == (20, messages[-1]["rev"])
         await alice.is_served()
         assert not [event for event in alice.events if event["t"] == "message.read"]

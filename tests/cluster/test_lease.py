@@ -26,43 +26,43 @@ async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
 @asynccontextmanager
 async def held(redis: Redis, holder: str) -> AsyncIterator[tuple[Lease, list[bool]]]:
     """A lease that was acquired, and its later reports of whether it continues."""
-    lease, said = Lease(redis, "match", holder), list[bool]()
+    lease, changes = Lease(redis, "match", holder), list[bool]()
 
     async def changed(goes_on: bool) -> None:
-        said.append(goes_on)
+        changes.append(goes_on)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lease.run, changed)
-        await eventually(lambda: bool(said))
+        await eventually(lambda: bool(changes))
         assert lease.held
-        yield lease, said
+        yield lease, changes
         nursery.cancel_scope.cancel()
 
 
 async def test_a_lease_continues_after_redis_lost_it(redis: Redis) -> None:
-    async with held(redis, "one") as (lease, said):
-        said.clear()
+    async with held(redis, "one") as (lease, messages):
+        messages.clear()
         fence = lease.fence
         await redis.call("DEL", redis.key("lease", "match"), redis.key("fence", "match"))
-        await eventually(lambda: bool(said))
-        assert (said, lease.held, lease.fence > fence) == ([True], True, True)
+        await eventually(lambda: bool(messages))
+        assert (messages, lease.held, lease.fence > fence) == ([True], True, True)
 
 
 async def test_an_expired_lease_continues_if_it_was_not_taken(redis: Redis) -> None:
-    async with held(redis, "one") as (lease, said):
-        said.clear()
+    async with held(redis, "one") as (lease, messages):
+        messages.clear()
         await redis.call("DEL", redis.key("lease", "match"))
-        await eventually(lambda: bool(said))
-        assert (said, lease.held) == ([True], True)
+        await eventually(lambda: bool(messages))
+        assert (messages, lease.held) == ([True], True)
 
 
 async def test_a_lease_that_another_node_held_begins_anew(redis: Redis) -> None:
     """As after a long sleep: another node held it and let it go before this node looks again."""
-    async with held(redis, "one") as (lease, said):
-        said.clear()
+    async with held(redis, "one") as (lease, messages):
+        messages.clear()
         await redis.transaction(("INCR", redis.key("fence", "match")), ("DEL", redis.key("lease", "match")))
-        await eventually(lambda: bool(said))
-        assert (said, lease.held) == ([False], True)
+        await eventually(lambda: bool(messages))
+        assert (messages, lease.held) == ([False], True)
 
 
 class Slow(Redis):

@@ -10,13 +10,13 @@ from tests.cluster.test_silent_nodes import KNOWS_WITHIN, daemon_of
 from tests.support import Person
 
 
-def heard(person: Person, kind: str) -> list[str]:
+def announced(person: Person, kind: str) -> list[str]:
     return [body["match"] for _, body in person.log if body["t"] == kind]
 
 
-async def hears(person: Person, kind: str, count: int) -> None:
+async def wait_until_announced(person: Person, kind: str, count: int) -> None:
     with trio.fail_after(KNOWS_WITHIN):
-        while len(heard(person, kind)) < count:
+        while len(announced(person, kind)) < count:
             await trio.sleep(0.02)
 
 
@@ -30,18 +30,18 @@ async def test_each_beginning_and_end_is_announced_once(tmp_path: Path) -> None:
             with fleet.nodes[1].redis.broken():
                 await alice.call("match.find")
                 for person in (alice, bob):
-                    await hears(person, "match.found", 1)
+                    await wait_until_announced(person, "match.found", 1)
                 await alice.call("match.leave")
-                await hears(bob, "match.ended", 1)
+                await wait_until_announced(bob, "match.ended", 1)
             for person in (alice, bob):
                 await person.call("match.find")
             for person in (alice, bob):
-                await hears(person, "match.found", 2)
+                await wait_until_announced(person, "match.found", 2)
             with fleet.nodes[0].redis.broken():
                 await bob.call("match.leave")
-                await hears(alice, "match.ended", 1)
+                await wait_until_announced(alice, "match.ended", 1)
             await trio.sleep(4)
-            found = heard(alice, "match.found")
+            found = announced(alice, "match.found")
             assert len(set(found)) == len(found) == 2
-            assert heard(bob, "match.found") == found
-            assert (heard(bob, "match.ended"), heard(alice, "match.ended")) == (found[:1], found[1:])
+            assert announced(bob, "match.found") == found
+            assert (announced(bob, "match.ended"), announced(alice, "match.ended")) == (found[:1], found[1:])

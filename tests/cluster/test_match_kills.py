@@ -70,7 +70,7 @@ class Stranger:
     found: list[str] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
     # Events of this connection.
-    told: list[tuple[str, str]] = field(default_factory=list)
+    received: list[tuple[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -93,7 +93,7 @@ class Stranger:
                 )
                 link = Link(socket)
                 await link.receive()
-            self.told.clear()
+            self.received.clear()
             nursery.start_soon(self._listen, link, nursery.cancel_scope)
             await self._come_back(link)
             while not stop.is_set():
@@ -108,17 +108,17 @@ class Stranger:
     def _note(self, event: Reply) -> None:
         list_of = {"match.found": self.found, "match.ended": self.over}.get(event["t"])
         if list_of is not None:
-            told = (event["t"], event["match"])
-            if told in self.told:
-                self.wrong.append(f"{told} twice")
-            self.told.append(told)
+            received = (event["t"], event["match"])
+            if received in self.received:
+                self.wrong.append(f"{received} twice")
+            self.received.append(received)
             if event["t"] == "match.found" and event["match"] != self.match:
                 self._end_earlier()
             list_of.append(event["match"])
 
     def _end_earlier(self) -> None:
         """A user in another match has missed the end of this one: allowed only between two connections."""
-        if ("match.found", self.match) in self.told:
+        if ("match.found", self.match) in self.received:
             self.wrong.append(f"another match began before {self.match} was over")
         self.over += self.found
 
@@ -163,7 +163,7 @@ class Stranger:
         except Refused as refused:
             # It is over already: its event is on the way.
             if refused.code == "not_found" and not await self._comes(lambda: match in self.over):
-                self.wrong.append(f"nothing was told of the end of {match}")
+                self.wrong.append(f"the end was not announced of {match}")
 
     async def _comes(self, is_there: Callable[[], bool], patience: float = PATIENCE) -> bool:
         with trio.move_on_after(patience):

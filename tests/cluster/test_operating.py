@@ -356,8 +356,8 @@ async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPa
             return AskSessions(reply, "default", None, None, 10**9)
 
         monkeypatch.setattr(node_queries, "MAX_SESSIONS", 2)
-        (heard,) = (await cluster.query_nodes(redis, question, Sessions)).nodes.values()
-        assert (heard.answer.total, len(heard.answer.sessions)) == (3, 2)
+        (received,) = (await cluster.query_nodes(redis, question, Sessions)).nodes.values()
+        assert (received.answer.total, len(received.answer.sessions)) == (3, 2)
         monkeypatch.setattr(node_queries, "MAX_ANSWER_BYTES", 100)
         found = await cluster.query_nodes(redis, question, Sessions)
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
@@ -395,5 +395,5 @@ async def test_a_kick_without_a_target_closes_nothing(config: Config) -> None:
     """Without a user or a session it is refused, and closes no connection."""
     async with running(config) as daemon, daemon.person() as person, open_redis(config.redis) as redis:
         found = await cluster.query_nodes(redis, lambda reply: AskKick(reply, "default", None, None), Sessions)
-        assert [heard.answer for heard in found.nodes.values()] == [Sessions(0, [])]
+        assert [received.answer for received in found.nodes.values()] == [Sessions(0, [])]
         assert await person.is_served()

@@ -21,7 +21,7 @@ from tests.cluster.conftest import QUICK
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_strangers import mortal
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
-from tests.presence.test_presence import look, nothing_is_told, seen, told, updates
+from tests.presence.test_presence import gets_no_update, look, next_update, seen, updates
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["moderator", "own_redis"]
@@ -51,36 +51,36 @@ async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person
 async def test_presence_is_delivered_across_nodes(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("presence.set", status="away")
-        assert await told(ann) == (ben.user, "away")
+        assert await next_update(ann) == (ben.user, "away")
         await trio.aclose_forcefully(ben.connection)
         update = await ann.event("presence.update")
         assert (update["status"], update["last_seen"] is not None) == ("offline", True)
         async with two.connected(ben.account):
-            assert await told(ann) == (ben.user, "online")
+            assert await next_update(ann) == (ben.user, "online")
 
 
 async def test_a_reconnect_on_another_node_shows_no_absence(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await trio.aclose_forcefully(ben.connection)
         async with one.connected(ben.account):
-            await nothing_is_told(ann, GRACE + LEASE_S)
+            await gets_no_update(ann, GRACE + LEASE_S)
             assert await seen(ann, ben) == ["online"]
 
 
 async def test_two_devices_on_two_nodes(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben), one.connected(ben.account) as phone:
         await ben.call("presence.set", status="away")
-        await nothing_is_told(ann)
+        await gets_no_update(ann)
         await phone.call("presence.set", status="away")
-        assert await told(ann) == (ben.user, "away")
+        assert await next_update(ann) == (ben.user, "away")
 
 
 async def test_a_block_on_another_node_hides_both_users(quick: Config) -> None:
     async with nodes(quick) as (one, two), watching(one, two) as (ann, ben):
         await ben.call("user.block", user=ann.user)
-        assert await told(ann) == (ben.user, "offline")
+        assert await next_update(ann) == (ben.user, "offline")
         await ben.call("presence.set", status="away")
-        await nothing_is_told(ann)
+        await gets_no_update(ann)
 
 
 async def test_users_of_a_dead_node_go_offline(quick: Config) -> None:
@@ -127,7 +127,7 @@ async def test_a_drain_causes_no_presence_event_for_quick_reconnects(quick: Conf
             async with one.connected(ben.account):
                 update = await ann.event("presence.update", DEAD)
                 assert (update["user"], update["status"]) == (eve.user, "offline")
-                await nothing_is_told(ann, 1.0)
+                await gets_no_update(ann, 1.0)
         nursery.cancel_scope.cancel()
 
 
@@ -194,9 +194,9 @@ async def test_presence_is_written_again_after_redis_lost_it(quick: Config, own_
         with trio.fail_after(PATIENCE):
             while await seen(ann, eve) != ["online"]:
                 await trio.sleep(0.1)
-        await nothing_is_told(ann, LEASE_S)
+        await gets_no_update(ann, LEASE_S)
         await ben.call("presence.set", status="away")
-        assert await told(ann) == (ben.user, "away")
+        assert await next_update(ann) == (ben.user, "away")
 
 
 async def test_without_redis_the_last_known_presence_stays(quick: Config, own_redis: embedded_redis.Server) -> None:
@@ -211,19 +211,19 @@ async def test_without_redis_the_last_known_presence_stays(quick: Config, own_re
         assert await look(eve, ann, sam) == ["online", "offline"]
         assert await look(ann, ben, eve) == ["online", "online"]
         await eve.call("presence.set", status="away")
-        assert await told(ann) == (eve.user, "away")
+        assert await next_update(ann) == (eve.user, "away")
         await ben.call("presence.set", status="away")
         await trio.sleep(LEASE_S + 1)
         await own_redis.start()
-        assert await told_of(ann, ben) == "away"
-        assert await told_of(eve, sam) == "online"
-        await nothing_is_told(ann, LEASE_S)
+        assert await last_status(ann, ben) == "away"
+        assert await last_status(eve, sam) == "online"
+        await gets_no_update(ann, LEASE_S)
 
 
-async def told_of(person: Person, other: Person) -> str:
+async def last_status(person: Person, other: Person) -> str:
     """The last presence of a user that was received."""
     with trio.fail_after(20):
         while True:
-            user, status = await told(person)
+            user, status = await next_update(person)
             if user == other.user:
                 return status

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from chatd.core.config import Config
 from chatd.db.embedded import redis
 from tests.cluster.soak.proxy import Proxy, proxy_to
-from tests.cluster.test_redis_trouble import send_until_it_is_live, tell
+from tests.cluster.test_redis_trouble import run_command, send_until_it_is_live
 from tests.cluster.test_silent_nodes import comes_to_know
 from tests.cluster.test_two_nodes import pair_on
 from tests.support import running
@@ -29,7 +29,7 @@ class Replicas:
     ways: list[Proxy]
 
     def follow(self, server: redis.Server, port: str) -> None:
-        assert tell(server, f"REPLICAOF {port}").startswith(b"+OK")
+        assert run_command(server, f"REPLICAOF {port}").startswith(b"+OK")
 
     def promote(self) -> None:
         self.follow(self.new, "NO ONE")
@@ -53,7 +53,7 @@ async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
         replicas = Replicas(old, new, to_old, to_new, ways)
         replicas.follow(new, f"127.0.0.1 {to_old.port}")
         with trio.fail_after(20):
-            while b"master_link_status:up" not in tell(new, "INFO replication"):
+            while b"master_link_status:up" not in run_command(new, "INFO replication"):
                 await trio.sleep(0.05)
         yield replicas
 
@@ -76,7 +76,7 @@ def split(servers: Replicas) -> None:
     """The old primary accepts writes; only the second of two nodes is led to the new one, and cut from the old."""
     servers.promote()
     servers.lead_to_new(*servers.ways)
-    tell(servers.old, "CLIENT KILL TYPE normal")
+    run_command(servers.old, "CLIENT KILL TYPE normal")
     servers.ways[0]._target = servers.old.socket
 
 

@@ -23,7 +23,7 @@ TROUBLES = [
 ]
 
 
-def tell(server: redis.Server, command: str) -> bytes:
+def run_command(server: redis.Server, command: str) -> bytes:
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(PATIENCE)
         peer.connect(str(server.socket))
@@ -41,12 +41,12 @@ async def test_acked_messages_arrive_despite_redis_faults(
         await bob.event("message.new")
         number = 0
         for command in trouble:
-            assert not tell(own_redis, command).startswith(b"-")
+            assert not run_command(own_redis, command).startswith(b"-")
             for _ in range(10):
                 number += 1
                 assert (await alice.send(conversation, str(number)))["seq"] == number + 1
         for command in cure:
-            assert tell(own_redis, command).startswith(b"+OK")
+            assert run_command(own_redis, command).startswith(b"+OK")
         last = await send_until_it_is_live(alice, bob, conversation)
         await eventually(lambda: last in seen(bob, conversation))
         changes = await bob.call("conversation.sync", conversation=conversation, rev=0)

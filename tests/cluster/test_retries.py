@@ -33,10 +33,10 @@ async def test_one_client_id_sent_to_three_nodes_at_once_is_one_message(config: 
         history = await bob.call("message.history", conversation=conversation, limit=200)
         assert [item["client_id"] for item in history["items"]] == [f"m{number}" for number in range(TIMES)]
         for message in history["items"]:
-            told = next(
+            event = next(
                 body for kind, body in bob.log if kind == "event" and body.get("message", {}).get("id") == message["id"]
             )
-            assert told["message"]["text"] == message["text"]
+            assert event["message"]["text"] == message["text"]
 
 
 async def at_once(devices: list[Person], conversation: str, client_id: str) -> list[Reply]:

@@ -40,14 +40,14 @@ async def write_meanwhile(group: Group, fleet: Fleet) -> None:
 def check_goodbyes(person: Person) -> None:
     """Every connection that ended was announced before, and closed as `going away`."""
     ended = 0
-    told = False
+    is_leaving = False
     for frame in person.client.wire:
         if frame.kind == UP:
-            told = False
+            is_leaving = False
         elif frame.body.get("t") == "maintenance.mode":
-            told = frame.body["enabled"]
+            is_leaving = frame.body["enabled"]
         elif frame.kind == DOWN and "code" in frame.body:
-            assert (told, frame.body["code"]) == (True, 1001)
+            assert (is_leaving, frame.body["code"]) == (True, 1001)
             ended += 1
     assert ended >= 1
     assert all(message.acked for message in person.sent)

@@ -21,8 +21,8 @@ DEAD_NODE_KNOWN_WITHIN = 5.0
 
 def knows(person: Person, conversation: str) -> int:
     """The `rev` up to which this client knows the conversation, by events, acks or `behind`."""
-    told = [body for of, body in person.log if conversation in (of, body.get("conversation"))]
-    return max((int(body.get("rev") or 0) for body in told), default=0)
+    events = [body for of, body in person.log if conversation in (of, body.get("conversation"))]
+    return max((int(body.get("rev") or 0) for body in events), default=0)
 
 
 async def comes_to_know(person: Person, conversation: str, rev: int) -> float:

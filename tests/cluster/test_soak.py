@@ -114,7 +114,7 @@ class Wire:
 
 def person(*frames: Frame) -> Any:
     somebody = Person.__new__(Person)
-    somebody.user, somebody.client, somebody.told = "ben", Wire(*frames), [frame.body for frame in frames]  # type: ignore[assignment]
+    somebody.user, somebody.client, somebody.received = "ben", Wire(*frames), [frame.body for frame in frames]  # type: ignore[assignment]
     return somebody
 
 

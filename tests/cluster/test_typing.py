@@ -54,10 +54,10 @@ async def test_typing_of_a_former_partner_is_not_delivered_after_a_skip(quick: C
             await trio.sleep(0.5)
             for scope in scopes:
                 scope.cancel()
-        told = typed(ann)
-        cut = told.index((found["conversation"], cats))
-        assert set(told[:cut]) == {(first, bens)}
-        assert set(told[cut:]) == {(found["conversation"], cats)}
+        events = typed(ann)
+        cut = events.index((found["conversation"], cats))
+        assert set(events[:cut]) == {(first, bens)}
+        assert set(events[cut:]) == {(found["conversation"], cats)}
         assert not typed(cat)
         assert (await ben.refused("typing.start", conversation=first)).code == "not_found"
 

@@ -220,7 +220,7 @@ async def test_receipts_are_private_during_a_block(config: Config, by_blocked: b
         await blocker.call("user.block", user=blocked.user)
         place = (await asker.call("conversation.get", conversation=conversation))["conversation"]
         before = await all_answers(asker, two, conversation, reader.user, messages, place)
-        heard = len(asker.log)
+        seen_before = len(asker.log)
         async with one.connected(reader.account) as tablet:
             for kind, seq in (("delivered", 3), ("read", 2), ("read", 4)):
                 await reader.call(f"receipt.{kind}", conversation=conversation, seq=seq)
@@ -235,7 +235,7 @@ async def test_receipts_are_private_during_a_block(config: Config, by_blocked: b
             )
             assert (own["read_seq"], own["delivered_seq"]) == (4, 4)
         assert await all_answers(asker, two, conversation, reader.user, messages, place) == before
-        assert not [body for kind, body in list(asker.log)[heard:] if kind == "event"]
+        assert not [body for kind, body in list(asker.log)[seen_before:] if kind == "event"]
         await blocker.call("user.unblock", user=blocked.user)
         assert (await member_of(asker, conversation, reader))["read_seq"] == 1
         await asker.send(conversation, "friends")

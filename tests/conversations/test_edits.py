@@ -46,8 +46,8 @@ async def test_edit_is_refused_without_permission(daemon: Daemon) -> None:
 @covers("message.edit", "forbidden")
 async def test_forwarded_message_cannot_be_edited(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        said = (await alice.send(conversation, "no")).message
-        place = {"conversation": conversation, "source": conversation, "message": said}
+        message = (await alice.send(conversation, "no")).message
+        place = {"conversation": conversation, "source": conversation, "message": message}
         mine = (await bob.call("message.forward", client_id="f", **place)).message
         assert (
             await bob.refused("message.edit", conversation=conversation, message=mine, text="yes")

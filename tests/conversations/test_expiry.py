@@ -55,12 +55,12 @@ async def test_message_disappears_at_its_expiry(daemon: Daemon, store: Postgres)
         await alice.send(conversation, "stays")
         await alice.call("conversation.edit", conversation=conversation, disappear=1)
         sent = await alice.send(conversation, "goes")
-        while (told := (await bob.event("message.new"))["message"])["text"] != "goes":
+        while (received := (await bob.event("message.new"))["message"])["text"] != "goes":
             pass
-        assert told["expires_at"] == sent.expires_at == sent.created_at + 1000
+        assert received["expires_at"] == sent.expires_at == sent.created_at + 1000
         event = await expired(bob)
         assert (event["message"]["id"], event["message"]["text"]) == (sent.message, None)
-        assert event["message"]["deleted_at"] >= told["expires_at"]
+        assert event["message"]["deleted_at"] >= received["expires_at"]
         assert "expires_at" not in event["message"]
         assert "by" not in event
         assert event["rev"] > sent.rev
@@ -200,7 +200,7 @@ async def test_messages_are_kept_without_retention(config: Config, store: Postgr
             await alice.send(id_, "old")
             await age(store, id_, 4000, 1)
         await alice.call("conversation.edit", conversation=short, keep_days=1)
-        # What is said of the change is new.
+        # Only the description of the change is new.
         await wait_for(alice, short, [True, False])
         assert await swept(alice, kept) == [False]
 

@@ -55,8 +55,8 @@ async def test_forwarding_is_refused(daemon: Daemon) -> None:
 async def test_mentions_are_sent_and_counted(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, eve)), daemon.person() as sam:
         await ann.send(id_, "@ben", mentions=[ben.user, ben.user, sam.user])
-        told = (await ben.event("message.new"))["message"]
-        assert told["mentions"] == [ben.user, sam.user]
+        event = (await ben.event("message.new"))["message"]
+        assert event["mentions"] == [ben.user, sam.user]
         await ann.send(id_, "@all", everybody=True)
         assert (await ben.event("message.new"))["message"]["mentions_everybody"] is True
         await ann.send(id_, "nobody")

@@ -43,9 +43,9 @@ async def test_retention_is_shown_to_all_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, id_):
         rev = (await bob.call("conversation.sync", conversation=id_, rev=0))["rev"]
         assert (await alice.call("conversation.edit", conversation=id_, keep_days=7)).conversation["keep_days"] == 7
-        while "rev" not in (told := await bob.event("conversation.update")):
+        while "rev" not in (event := await bob.event("conversation.update")):
             pass
-        assert told["conversation"]["keep_days"] == 7
+        assert event["conversation"]["keep_days"] == 7
         assert (await bob.event("message.new"))["message"]["system"] == {"act": "conversation.edited", "keep_days": 7}
         assert (await bob.call("conversation.sync", conversation=id_, rev=rev))["info"]["keep_days"] == 7
         (state,) = (await bob.call("session.sync"))["conversations"]

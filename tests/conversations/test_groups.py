@@ -52,8 +52,8 @@ async def test_added_member_gets_all_later_events(daemon: Daemon) -> None:
         assert [(one["user"], one["role"]) for one in added["items"]] == [(eve.user, "member")]
         assert (await eve.event("conversation.update"))["conversation"]["id"] == id_
         assert (await ben.event("member.update"))["member"]["user"] == eve.user
-        said = (await ben.event("message.new"))["message"]
-        assert said["system"] == {"act": "member.added", "users": [eve.user], "count": 1}
+        message = (await ben.event("message.new"))["message"]
+        assert message["system"] == {"act": "member.added", "users": [eve.user], "count": 1}
         await ben.send(id_, "hello eve")
         while (await eve.event("message.new"))["message"]["text"] != "hello eve":
             pass

@@ -47,18 +47,18 @@ async def test_group_with_ten_thousand_members_works(roomy: Config, db: Postgres
         here = await group_of(daemon, db, [ann, ben, cat], MANY)
         for person in (ben, tablet, cat):
             assert (await person.event("conversation.update"))["conversation"]["member_count"] == MANY
-        said = [await ann.send(here["conversation"], str(number)) for number in range(3)]
+        messages = [await ann.send(here["conversation"], str(number)) for number in range(3)]
         for person in (ben, tablet, cat):
-            assert [(await person.event("message.new"))["rev"] for _ in said] == [one["rev"] for one in said]
+            assert [(await person.event("message.new"))["rev"] for _ in messages] == [one["rev"] for one in messages]
         # A receipt is nobody's matter but the reader's: it takes no rev, so that the next message shows no gap.
         await cat.call("receipt.delivered", **here, seq=2)
         await ben.call("receipt.read", **here, seq=2)
         mine = (await tablet.event("conversation.update"))["conversation"]
-        assert (mine["read_seq"], mine["unread"], mine["rev"]) == (2, 1, said[-1]["rev"])
-        assert (await cat.send(here["conversation"]))["rev"] == said[-1]["rev"] + 1
+        assert (mine["read_seq"], mine["unread"], mine["rev"]) == (2, 1, messages[-1]["rev"])
+        assert (await cat.send(here["conversation"]))["rev"] == messages[-1]["rev"] + 1
         assert (await ann.event("message.new"))["message"]["seq"] == 4
         assert not ann.events
-        receipts = await ann.call("message.receipts", **here, message=said[1]["message"], limit=200)
+        receipts = await ann.call("message.receipts", **here, message=messages[1]["message"], limit=200)
         assert receipts["counts"] == {"members": MANY - 1, "read": 1, "delivered": 1}
         assert [member["user"] for member in receipts["read"]] == [ben.user]
         assert [member["user"] for member in receipts["delivered"]] == [cat.user]
@@ -122,13 +122,13 @@ async def test_many_members_are_added_at_once(daemon: Daemon, db: Postgres) -> N
     async with daemon.people(3) as (ann, ben, eve):
         made = await ann.call("conversation.create", members=[ben.user], title="us")
         here = {"conversation": made["conversation"]["id"]}
-        said = await ann.send(here["conversation"])
+        message = await ann.send(here["conversation"])
         many = [eve.user, *(nobody(number) for number in range(1, 200))]
         added = await ann.call("member.add", **here, users=many)
         assert {member["user"] for member in added["items"]} == set(many)
-        assert [member["rev"] for member in added["items"]] == list(range(said["rev"] + 1, said["rev"] + 201))
+        assert [member["rev"] for member in added["items"]] == list(range(message["rev"] + 1, message["rev"] + 201))
         new = (await eve.event("conversation.update"))["conversation"]
-        assert (new["joined_seq"], new["joined_rev"], "members" in new) == (said["seq"], said["rev"], False)
+        assert (new["joined_seq"], new["joined_rev"], "members" in new) == (message["seq"], message["rev"], False)
         assert [(await eve.event("member.update"))["rev"] for _ in many] == [member["rev"] for member in added["items"]]
         assert (await eve.event("message.new"))["message"]["system"]["count"] == 200
         assert (
@@ -153,8 +153,8 @@ async def test_first_receipt_after_a_group_shrinks_reports_earlier_reads(config:
         await cat.call("receipt.delivered", **here, seq=2)
         await dan.call("conversation.leave", **here)
         await ben.call("receipt.delivered", **here, seq=4)
-        told = await ann.event("message.read")
-        assert (told["user"], told["seq"], told["delivered"], told["unread"]) == (
+        received = await ann.event("message.read")
+        assert (received["user"], received["seq"], received["delivered"], received["unread"]) == (
             ben.user,
             reads["seq"],
             4,

@@ -43,13 +43,13 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
         queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0
     )
     await db.run("update conversations set seq = 5, rev = rev + 5 where id = $1", GROUP)
-    gaps, told = [], []
+    gaps, events = [], []
 
     async def on_gap(*gap: Any) -> None:
         gaps.append(gap[:2])
 
-    async def tell(result: Any) -> None:
-        told.append(result)
+    async def publish(result: Any) -> None:
+        events.append(result)
 
     async with open_message_log(db, MessageLogSettings(flushers=1), on_gap) as message_log:
         shard: Any = message_log._shards[0]
@@ -58,7 +58,7 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
         assert (done.read_seq, done.rev, done.unread, done.uncertain) == (4, None, None, True)
         again = await append(message_log, Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell)
         assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
-    assert told == [done, again]
+    assert events == [done, again]
     assert gaps == [("default", GROUP)]
 
 
@@ -73,7 +73,7 @@ async def test_batch_entries_get_separate_results(db: Postgres) -> None:
     outcomes: dict[str, Any] = {}
 
     async def send(name: str, conversation: str, client_id: str, extra: str | None = None) -> None:
-        async def tell(result: Any) -> None:
+        async def publish(result: Any) -> None:
             outcomes[name] = result
 
         item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)

@@ -141,9 +141,9 @@ async def test_meta_and_attachments_are_bounded_together(daemon: Daemon, fields:
             if fits:
                 await person.send(conversation, **fields)
                 continue
-            said = {"conversation": conversation, "client_id": str(uuid4()), "text": "x", **fields}
-            assert (await person.refused("message.send", **said)).code == "too_large"
-            assert (await person.refused("message.schedule", at=now_ms() + 60_000, **said)).code == "too_large"
+            message = {"conversation": conversation, "client_id": str(uuid4()), "text": "x", **fields}
+            assert (await person.refused("message.send", **message)).code == "too_large"
+            assert (await person.refused("message.schedule", at=now_ms() + 60_000, **message)).code == "too_large"
 
 
 async def test_reply_requires_a_message_of_the_same_conversation(daemon: Daemon) -> None:

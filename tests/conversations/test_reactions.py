@@ -24,9 +24,9 @@ async def test_reactions_are_counted_and_sent(daemon: Daemon) -> None:
         for _ in range(2):
             await bob.call("reaction.add", emoji="👍", **fields)
         await bob.call("reaction.add", emoji=":party:", **fields)
-        told = await alice.event("message.update")
-        assert (told["change"], told["by"], told["emoji"], told["on"]) == ("reaction", bob.user, "👍", True)
-        assert (told["message"]["reactions"], told["rev"]) == ({"👍": 1}, first.rev + 1)
+        event = await alice.event("message.update")
+        assert (event["change"], event["by"], event["emoji"], event["on"]) == ("reaction", bob.user, "👍", True)
+        assert (event["message"]["reactions"], event["rev"]) == ({"👍": 1}, first.rev + 1)
         await alice.call("reaction.add", emoji="👍", **fields)
         (seen,) = (await bob.call("message.history", conversation=conversation))["items"]
         assert (seen["reactions"], seen["mine"]) == ({"👍": 2, ":party:": 1}, ["👍", ":party:"])

@@ -138,7 +138,7 @@ class World:
         assert len(answers) == 1
         return "ok"
 
-    def told(self) -> dict[str, list[Any]]:
+    def received(self) -> dict[str, list[Any]]:
         return {id_: [body_of(frame) for frame in one.frames] for id_, one in self.sessions.items()}
 
 
@@ -151,7 +151,7 @@ async def test_a_receipt_at_or_below_the_last_one_needs_no_statement() -> None:
     ):
         assert await world.send("ann 1", ROOM, what, seq) == "ok"
         assert world.db.statements == statements, (what, seq)
-    assert [body["t"] for body in world.told()["eve 1"]] == [
+    assert [body["t"] for body in world.received()["eve 1"]] == [
         *("message.delivered", "message.read", "message.read"),
         *("message.delivered", "message.read"),
     ]
@@ -264,7 +264,7 @@ async def compare(steps: list[tuple[str, str, str, int]]) -> None:
         # What needs no database is answered without it.
         assert answers[0] == answers[1] or (is_moot and answers == ["ok", "unavailable"])
         assert few.copy() == every.copy()
-        assert (few.told(), few.refreshed) == (every.told(), every.refreshed)
+        assert (few.received(), few.refreshed) == (every.received(), every.refreshed)
     assert few.db.statements <= every.db.statements
 
 

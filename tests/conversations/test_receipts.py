@@ -22,11 +22,11 @@ async def test_receipts_only_move_forward_and_are_sent_to_all_members(daemon: Da
         for _ in range(3):
             await alice.send(conversation)
         await bob.call("receipt.delivered", conversation=conversation, seq=2)
-        told = await alice.event("message.delivered")
-        assert (told["user"], told["seq"]) == (bob.user, 2)
+        event = await alice.event("message.delivered")
+        assert (event["user"], event["seq"]) == (bob.user, 2)
         await bob.call("receipt.read", conversation=conversation, seq=3)
-        told = await alice.event("message.read")
-        assert (told["seq"], told["unread"]) == (3, 0)
+        event = await alice.event("message.read")
+        assert (event["seq"], event["unread"]) == (3, 0)
         await bob.call("receipt.read", conversation=conversation, seq=1)
         await bob.call("receipt.delivered", conversation=conversation, seq=3)
         await alice.is_served()
@@ -61,7 +61,7 @@ async def test_simultaneous_receipts_of_devices_are_all_answered(daemon: Daemon)
             await alice.send(conversation, str(number))
         results: list[str] = []
 
-        async def tell(person: Person, seq: int) -> None:
+        async def send_receipt(person: Person, seq: int) -> None:
             try:
                 results.append((await person.call("receipt.read", conversation=conversation, seq=seq))["t"])
             except Refused as refused:
@@ -69,8 +69,8 @@ async def test_simultaneous_receipts_of_devices_are_all_answered(daemon: Daemon)
 
         async with trio.open_nursery() as nursery:
             for seq in (1, 2, 3, 4, 5):
-                nursery.start_soon(tell, bob, seq)
-                nursery.start_soon(tell, also_bob, seq + 2)
+                nursery.start_soon(send_receipt, bob, seq)
+                nursery.start_soon(send_receipt, also_bob, seq + 2)
         assert sorted(results) == ["not_found"] * 2 + ["ok"] * 8
         state = await alice.call("conversation.get", conversation=conversation)
         assert {member["user"]: member["read_seq"] for member in state["conversation"]["members"]}[bob.user] == 5
@@ -81,9 +81,9 @@ async def test_other_device_of_the_reader_gets_unread_counters(daemon: Daemon) -
         for _ in range(3):
             await alice.send(conversation)
         await bob.call("receipt.read", conversation=conversation, seq=2)
-        told = await tablet.event("conversation.update")
-        assert "rev" not in told
-        mine = told["conversation"]
+        received = await tablet.event("conversation.update")
+        assert "rev" not in received
+        mine = received["conversation"]
         assert (mine["id"], mine["read_seq"], mine["unread"], mine["mentions"], mine["role"]) == (
             conversation,
             2,
@@ -116,8 +116,8 @@ async def test_simultaneous_receipts_of_one_member_are_one_change(daemon: Daemon
                 nursery.start_soon(partial(person.call, "receipt.read", conversation=conversation, seq=seq))
             # Until the others have gathered behind it.
             await trio.sleep(0.2)
-        told = await alice.event("message.read")
-        assert (told["seq"], told["unread"], told["rev"]) == (6, 0, before + 2)
+        event = await alice.event("message.read")
+        assert (event["seq"], event["unread"], event["rev"]) == (6, 0, before + 2)
         await alice.is_served()
         assert not alice.events
         assert (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"] == before + 2
@@ -135,8 +135,8 @@ async def test_change_of_both_positions_reports_both(daemon: Daemon) -> None:
             nursery.start_soon(partial(also_bob.call, "receipt.delivered", conversation=conversation, seq=6))
             # Until the others have gathered behind it.
             await trio.sleep(0.2)
-        told = await alice.event("message.read")
-        assert (told["seq"], told["delivered"]) == (3, 6)
+        event = await alice.event("message.read")
+        assert (event["seq"], event["delivered"]) == (3, 6)
         await bob.call("receipt.read", conversation=conversation, seq=6)
         assert "delivered" not in await alice.event("message.read")
 
@@ -152,11 +152,11 @@ async def test_first_receipt_after_a_block_reports_the_whole_position(daemon: Da
         await bob.call("user.unblock", user=alice.user)
         await bob.call(after, conversation=conversation, seq=4)
         reads = "receipt.read" in (under, after)
-        told = await alice.event("message.read" if reads else "message.delivered")
+        event = await alice.event("message.read" if reads else "message.delivered")
         shown = (await alice.call("conversation.get", conversation=conversation))["conversation"]["members"]
         member = next(one for one in shown if one["user"] == bob.user)
-        read, delivered = (told["seq"], told.get("delivered", told["seq"])) if reads else (0, told["seq"])
-        assert (member["read_seq"], member["delivered_seq"], member["rev"]) == (read, delivered, told["rev"])
+        read, delivered = (event["seq"], event.get("delivered", event["seq"])) if reads else (0, event["seq"])
+        assert (member["read_seq"], member["delivered_seq"], member["rev"]) == (read, delivered, event["rev"])
 
 
 @asynccontextmanager
@@ -209,19 +209,19 @@ async def test_new_member_has_not_read_earlier_messages(daemon: Daemon) -> None:
     async with daemon.people(3) as (ann, ben, eve):
         made = await ann.call("conversation.create", members=[ben.user], title="us")
         place = {"conversation": made["conversation"]["id"]}
-        said = await ann.send(place["conversation"])
+        message = await ann.send(place["conversation"])
         await ann.call("member.add", **place, users=[eve.user])
-        receipts = await eve.call("message.receipts", **place, message=said["message"])
+        receipts = await eve.call("message.receipts", **place, message=message["message"])
         assert receipts["counts"] == {"members": 1, "read": 0, "delivered": 0}
-        path = f"/v1/conversations/{place['conversation']}/messages/{said['message']}/receipts"
+        path = f"/v1/conversations/{place['conversation']}/messages/{message['message']}/receipts"
         assert (await daemon.rest("GET", path, token=ann.account.access_token)).body["counts"] == receipts["counts"]
 
 
 @covers("message.receipts", "not_found")
 async def test_receipts_are_not_visible_to_non_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as stranger:
-        said = await alice.send(conversation)
-        wish = {"conversation": conversation, "message": said["message"]}
+        message = await alice.send(conversation)
+        wish = {"conversation": conversation, "message": message["message"]}
         assert (await stranger.refused("message.receipts", **wish)).code == "not_found"
         assert (await bob.refused("message.receipts", **(wish | {"message": NOBODY}))).code == "not_found"
         other = await bob.call("conversation.open", user=stranger.user)

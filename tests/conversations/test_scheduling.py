@@ -233,9 +233,9 @@ async def test_two_nodes_send_each_scheduled_message_once(config: Config, store:
         for number in range(30):
             await plan(alice, conversation, str(number))
         await hasten(store)
-        heard = [(await bob.event("message.new"))["message"] for _ in range(30)]
-        assert sorted(int(message["text"]) for message in heard) == list(range(30))
-        assert [message["seq"] for message in heard] == list(range(1, 31))
+        received = [(await bob.event("message.new"))["message"] for _ in range(30)]
+        assert sorted(int(message["text"]) for message in received) == list(range(30))
+        assert [message["seq"] for message in received] == list(range(1, 31))
         await until_none(alice)
 
 

@@ -262,8 +262,8 @@ async def test_failing_hook_is_paused_and_logged_once(config: Config, caplog: py
             assert len(server.asked) == MAX_FAILURES
     ((message, cause),) = logged_of_hook(caplog)
     assert (message, bool(cause)) == ("moderation hook failed", True)
-    said = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
-    assert not any(secret in said for secret in (SECRET, "not-for-the-log", "private 1"))
+    logged = "".join(str(vars(record)) for record in caplog.records if record.name.startswith("chatd"))
+    assert not any(secret in logged for secret in (SECRET, "not-for-the-log", "private 1"))
 
 
 def logged_of_hook(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:

@@ -130,8 +130,8 @@ async def test_values_are_masked_and_keys_are_refused(config: Config) -> None:
         await ann.call(
             "message.send", **here, client_id="a", text="x", meta={"a": ["darn", {"b": "darn it"}], "n": 1.5}
         )
-        said = (await ann.call("message.history", **here))["items"][-1]
-        assert said["meta"] == {"a": ["****", {"b": "**** it"}], "n": 1.5}
+        message = (await ann.call("message.history", **here))["items"][-1]
+        assert message["meta"] == {"a": ["****", {"b": "**** it"}], "n": 1.5}
         for fields in ({"tags": ["darn"]}, {"attributes": {"a": "darn"}}):
             assert (await ann.refused("match.find", **fields)).code == "forbidden"
         await ann.call("match.find", attributes={"a": "fine"}, accept={"must_not": {"a": "darn"}})
@@ -234,22 +234,22 @@ async def test_new_texts_pass_the_same_filter_in_all_commands(daemon: Daemon) ->
             ("message.edit", {"conversation": id_, "message": old["message"], "text": "buy this"}),
         ):
             assert (await ben.refused(command, **fields)).code == "forbidden", command
-        said = await ann.send(id_, "news")
-        await ann.call("message.edit", conversation=id_, message=said["message"], text="good news")
+        message = await ann.send(id_, "news")
+        await ann.call("message.edit", conversation=id_, message=message["message"], text="good news")
         await ben.call("message.delete", conversation=id_, message=old["message"])
 
 
 async def test_an_edit_counts_in_slow_mode(daemon: Daemon) -> None:
     async with group(daemon) as (id_, (ann, ben, _)):
-        said = await ben.send(id_, "hello")
+        message = await ben.send(id_, "hello")
         await ann.call("conversation.edit", conversation=id_, slow_seconds=600)
-        edit = {"conversation": id_, "message": said["message"]}
+        edit = {"conversation": id_, "message": message["message"]}
         await ben.call("message.edit", **edit, text="first")
         refused = await ben.refused("message.edit", **edit, text="second")
         assert (refused.code, 0 < (refused.retry_after or 0) <= 600) == ("rate_limited", True)
         assert (await ben.refused("message.send", conversation=id_, client_id="b", text="x")).code == "rate_limited"
         history = (await ann.call("message.history", conversation=id_))["items"]
-        assert next(one for one in history if one["id"] == said["message"])["text"] == "first"
+        assert next(one for one in history if one["id"] == message["message"])["text"] == "first"
 
 
 # --- mentions and times -------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ daemon = shared
 async def test_typing_is_sent_to_other_members(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
         await alice.call("typing.start", conversation=conversation)
-        told = await bob.event("typing.start")
-        assert (told["user"], told["conversation"], told["expires_in"] > 0) == (alice.user, conversation, True)
+        event = await bob.event("typing.start")
+        assert (event["user"], event["conversation"], event["expires_in"] > 0) == (alice.user, conversation, True)
         await alice.call("typing.stop", conversation=conversation)
         await bob.event("typing.stop")
         assert not alice.events

@@ -34,22 +34,22 @@ SURE_S = 6.0
 class Watcher(Session):
     """A session that remembers what it was sent, and when."""
 
-    told: list[tuple[float, Any]] = field(default_factory=list)
+    received: list[tuple[float, Any]] = field(default_factory=list)
 
     def send_nowait(self, frame: bytes, event: Any = None, /) -> bool:
-        self.told.append((trio.current_time(), body_of(frame)))
+        self.received.append((trio.current_time(), body_of(frame)))
         return True
 
     def starts(self) -> int:
-        return sum(body["t"] == "typing.start" for _, body in self.told)
+        return sum(body["t"] == "typing.start" for _, body in self.received)
 
     def stops(self) -> int:
-        return sum(body["t"] == "typing.stop" for _, body in self.told)
+        return sum(body["t"] == "typing.stop" for _, body in self.received)
 
     def spans(self, conversation: str, user: str) -> list[tuple[float, float]]:
         """From when until when a client with this session shows the user as typing."""
         found = list[tuple[float, float]]()
-        for at, body in self.told:
+        for at, body in self.received:
             who = body["message"]["sender"] if body["t"] == "message.new" else body["user"]
             if (body["conversation"], who) == (conversation, user):
                 if found and found[-1][1] > at:

@@ -65,5 +65,5 @@ async def test_own_marks_are_not_part_of_conversation_events(daemon: Daemon) -> 
         await ann.call("message.star", conversation=id_, message=message)
         await ann.call("reaction.add", conversation=id_, message=message, emoji="👍")
         await ann.call("conversation.edit", conversation=id_, description="news")
-        told = (await ben.event("conversation.update"))["conversation"]
-        assert (told["description"], "last_message" in told) == ("news", False)
+        event = (await ben.event("conversation.update"))["conversation"]
+        assert (event["description"], "last_message" in event) == ("news", False)

@@ -1,4 +1,4 @@
-"""Where the configuration comes from, and what is said when it is wrong."""
+"""Where the configuration comes from, and the errors when it is invalid."""
 
 import re
 from collections.abc import Mapping
@@ -133,15 +133,15 @@ def test_reading_commands_write_no_secret(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["secret", "installation_secret"])
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")]
+    ("content", "problem"), [(b"", "is empty"), (b"\xff" * 40, "cannot be read"), (None, "cannot be read")]
 )
-def test_unusable_stored_secret_is_reported(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+def test_unusable_stored_secret_is_reported(tmp_path: Path, name: str, content: bytes | None, problem: str) -> None:
     ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config)
     path = tmp_path / name
     path.unlink()
     path.mkdir() if content is None else path.write_bytes(content)
     for make in (False, True):
-        with pytest.raises(OperatorError, match=f"{name} {said}"):
+        with pytest.raises(OperatorError, match=f"{name} {problem}"):
             ensure_secrets(load(None, {"CHATD_DATA__DIR": str(tmp_path)}).config, make=make)
 
 
@@ -225,12 +225,12 @@ def test_unknown_sections_are_reported(tmp_path: Path) -> None:
         '[tenant_filters.good]\nlinks = "none"\n[queues."A B"]\nsize = 2\n[queues."x\\u001b"]\nsize = 2\n'
         "[queues.good]\nsize = 2\n"
     )
-    said = "; ".join(faults(load(path, {}).config))
-    assert said.isprintable()
-    assert [name in said for name in ("[tenants.default]", "[tenant_filters.acme]", "[queues.A B]", "[queues.x?]")] == [
-        True
-    ] * 4
-    assert "good" not in said
+    message = "; ".join(faults(load(path, {}).config))
+    assert message.isprintable()
+    assert [
+        name in message for name in ("[tenants.default]", "[tenant_filters.acme]", "[queues.A B]", "[queues.x?]")
+    ] == [True] * 4
+    assert "good" not in message
 
 
 def every_setting() -> list[str]:
@@ -434,11 +434,11 @@ def test_unsafe_settings_cause_warnings(tmp_path: Path) -> None:
         "CHATD_GATEWAY__ORIGINS": "*",
         "CHATD_HTTP__CORS_ORIGINS": "*",
     }
-    said = load(path, environment).warnings
+    messages = load(path, environment).warnings
     assert [
         word
         for word in (str(secret), str(path), "gateway.origins", "http.cors_origins")
-        if not any(word in line for line in said)
+        if not any(word in line for line in messages)
     ] == []
     secret.chmod(0o600)
     path.chmod(0o600)

@@ -56,7 +56,7 @@ async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "problem"),
     [
         (
             "update schema_migrations set checksum = 'x' where subsystem = 'accounts'",
@@ -70,10 +70,10 @@ async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str)
         ("alter table schema_migrations drop column subsystem", "pre-release of chatd"),
     ],
 )
-async def test_database_with_another_migration_history_is_refused(store: Postgres, change: str, said: str) -> None:
+async def test_database_with_another_migration_history_is_refused(store: Postgres, change: str, problem: str) -> None:
     await store.run(change)
     for use in (migrate, pending):
-        with pytest.raises(SchemaError, match=said):
+        with pytest.raises(SchemaError, match=problem):
             await use(store, schemas_of())
 
 

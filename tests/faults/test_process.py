@@ -103,8 +103,8 @@ async def test_sigterm_drains_and_announces_the_reconnect_time(tmp_path: Path) -
             link = Link(connection)
             await link.receive()
             daemon.signal(signal.SIGTERM)
-            _, told = await link.receive()
-            assert (told["t"], told["enabled"]) == ("maintenance.mode", True)
+            _, event = await link.receive()
+            assert (event["t"], event["enabled"]) == ("maintenance.mode", True)
             with pytest.raises(ConnectionClosed) as closed:
                 await link.receive()
             assert closed.value.reason.code == 1001

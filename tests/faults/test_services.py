@@ -117,8 +117,8 @@ async def test_services_recover_from_failing_statements(
         found = (await alice.call("message.search", query="a"))["items"]
         assert found
     for name in STATEMENTS:
-        told = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"{name} ")]
-        assert told == [f"{name} failed", f"{name} recovered"]
+        logged = [record.getMessage() for record in caplog.records if record.getMessage().startswith(f"{name} ")]
+        assert logged == [f"{name} failed", f"{name} recovered"]
 
 
 @pytest.fixture

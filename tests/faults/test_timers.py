@@ -10,7 +10,7 @@ from chatd.core.clock import now_ms
 from tests.faults.process import Process, linked, process
 from tests.faults.test_process import group_of, history
 
-SAID = 200
+MESSAGES = 200
 PATIENCE = 60.0
 
 
@@ -24,11 +24,11 @@ async def call_all(daemon: Process, account: Account, commands: list[dict[str, A
 async def test_kill_during_erasure_and_scheduled_messages_is_recovered(tmp_path: Path) -> None:
     async with process(tmp_path) as daemon:
         (ann, ben, *_), conversation = await group_of(daemon, 3)
-        said = [
+        messages = [
             {"t": "message.send", "conversation": conversation, "client_id": f"a{number}", "text": "mine"}
-            for number in range(SAID)
+            for number in range(MESSAGES)
         ]
-        await call_all(daemon, ann, said)
+        await call_all(daemon, ann, messages)
         at = now_ms() + 6000
         plan = {"t": "message.schedule", "conversation": conversation, "text": "planned", "at": at}
         await call_all(daemon, ben, [{**plan, "client_id": f"p{number}"} for number in range(80)])

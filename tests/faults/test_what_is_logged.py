@@ -22,7 +22,7 @@ from chatd.db.postgres import Postgres
 from tests.admins import ANN, done
 from tests.admins import daemon as administered
 from tests.cluster.test_bans import moderator
-from tests.cluster.test_redis_trouble import tell
+from tests.cluster.test_redis_trouble import run_command
 from tests.faults.test_databases import own
 from tests.support import PATIENCE, Daemon, running
 
@@ -74,10 +74,10 @@ async def test_redis_outage_is_logged_once(own: Own, logged: Logged) -> None:
 async def test_redis_out_of_memory_is_logged_once(own: Own, logged: Logged) -> None:
     config, _, redis = own
     async with running(config):
-        tell(redis, "CONFIG SET maxmemory 1")
+        run_command(redis, "CONFIG SET maxmemory 1")
         await until_logged(logged, "Redis commands failed")
         await trio.sleep(1)
-        tell(redis, "CONFIG SET maxmemory 0")
+        run_command(redis, "CONFIG SET maxmemory 0")
         await until_logged(logged, "Redis commands recovered")
     ((message, cause),) = told_once(logged)
     assert (message, "command not allowed" in cause) == ("Redis commands failed", True)
@@ -107,7 +107,7 @@ async def test_postgres_outage_is_logged_once(own: Own, logged: Logged) -> None:
 
 
 async def test_read_only_postgres_is_logged_separately(own: Own, logged: Logged) -> None:
-    """The log says that commits fail, and clients are not told that the database is unavailable."""
+    """The log says that commits fail, and clients do not get the message that the database is unavailable."""
     config, postgres, _ = own
     await postgres.stop()
     grants = (
@@ -183,8 +183,8 @@ async def test_drain_logs_its_cause_and_end(administered: Daemon, caplog: pytest
     with trio.fail_after(2 * PATIENCE):
         while "drained" not in [record.getMessage() for record in caplog.records]:
             await trio.sleep(0.05)
-    said = {record.getMessage(): vars(record).get("by") for record in caplog.records}
-    assert said["draining; a second signal stops at once"] == said["drained"] == "ann"
+    operators = {record.getMessage(): vars(record).get("by") for record in caplog.records}
+    assert operators["draining; a second signal stops at once"] == operators["drained"] == "ann"
 
 
 async def test_a_drain_from_the_command_line_is_in_the_log_and_in_the_audit_log(

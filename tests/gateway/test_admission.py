@@ -26,13 +26,13 @@ async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock)
 
     Each takes 0.1 s here, so 160 per second.
     """
-    admission, came, refused = Admission(Limits()), list[float](), list[tuple[float, int]]()
+    admission, admitted, refused = Admission(Limits()), list[float](), list[tuple[float, int]]()
 
     async def visit() -> None:
         try:
             async with admission.auth_slot():
                 await trio.sleep(0.1)
-                came.append(trio.current_time() - start)
+                admitted.append(trio.current_time() - start)
         except Overloaded as overloaded:
             refused.append((trio.current_time() - start, overloaded.retry_after))
 
@@ -42,12 +42,12 @@ async def test_few_sign_ins_at_a_time_and_short_waits(autojump_clock: MockClock)
             nursery.start_soon(visit)
     assert (
         MAX_CONCURRENT_AUTH / 0.1 * AUTH_SLOT_TIMEOUT_S
-        <= len(came)
+        <= len(admitted)
         <= MAX_CONCURRENT_AUTH / 0.1 * (AUTH_SLOT_TIMEOUT_S + 0.1)
     )
-    assert max(came) < AUTH_SLOT_TIMEOUT_S + 0.2
+    assert max(admitted) < AUTH_SLOT_TIMEOUT_S + 0.2
     assert all(at < AUTH_SLOT_TIMEOUT_S + 0.1 for at, _ in refused)
-    assert len(came) + len(refused) == 2000
+    assert len(admitted) + len(refused) == 2000
 
 
 async def test_a_client_that_would_wait_too_long_is_rejected_early(autojump_clock: MockClock) -> None:

@@ -65,11 +65,11 @@ async def test_frames_before_the_registration_are_discarded() -> None:
 async def test_a_silent_peer_is_dropped_after_two_heartbeats(autojump_clock: MockClock) -> None:
     """Whenever the silence began between two checks."""
     heartbeat = Config().gateway.heartbeat
-    for heard in range(30):
+    for active_s in range(30):
         written = Written()
         session = session_on(written)
         start = trio.current_time()
-        last = start + heard
+        last = start + active_s
         while (wait := session.on_heartbeat()) is not None:
             await trio.sleep(wait)
             session._stream.last_activity = min(last, trio.current_time())

@@ -102,8 +102,8 @@ def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
         response = case.call(headers={"Authorization": f"Bearer {token}"}, timeout=10)
         unsaid = UNSAID.get(operation.definition.raw["operationId"])
         if response.status_code == 400:
-            said = response.json()["message"]
-            if PLAUSIBLE_TIME in said or (unsaid and said.startswith(unsaid)):
+            message = response.json()["message"]
+            if PLAUSIBLE_TIME in message or (unsaid and message.startswith(unsaid)):
                 return
         try:
             case.validate_response(response, checks=CHECKS)

@@ -146,9 +146,9 @@ async def everything_is_said(alice: Person, bob: Person, bobs: str, talk: str, m
     answer = await bob.send(
         talk, "who are you?", reply_to=message, mentions=[await alice.alias(talk), alice.user, NOBODY]
     )
-    said = (await alice.event("message.new"))["message"]
+    sent = (await alice.event("message.new"))["message"]
     alices = await alice.alias(talk)
-    assert (said["sender"], said["quote"]["sender"], said["mentions"]) == (bobs, alices, [alices])
+    assert (sent["sender"], sent["quote"]["sender"], sent["mentions"]) == (bobs, alices, [alices])
     assert (await alice.call("conversation.get", conversation=talk))["conversation"]["mentions"] == 1
     await bob.call("message.edit", conversation=talk, message=answer["message"], text="nobody")
     assert (await alice.event("message.update"))["message"]["mentions"] == [alices]
@@ -394,16 +394,16 @@ async def test_reports_by_alias_and_by_user_id_are_different_ones(server: Daemon
     async with server.pair() as (alice, bob, direct):
         of_bob, _ = await meet(alice, bob)
         talk, bobs = of_bob["conversation"], of_bob["partner"]["id"]
-        said = await bob.send(talk, "rude")
+        message = await bob.send(talk, "rude")
         by_alias = await alice.call("report.create", user=bobs, reason="spam")
         by_user = await alice.call("report.create", user=bob.user, reason="spam")
         assert by_alias["report"] != by_user["report"]
         assert (await alice.call("report.create", user=bobs, reason="spam"))["report"] == by_alias["report"]
-        by_message = await alice.call("report.create", conversation=talk, message=said["message"], reason="spam")
+        by_message = await alice.call("report.create", conversation=talk, message=message["message"], reason="spam")
         for user in (bobs, None):
             fields = {
                 "conversation": talk,
-                "message": said["message"],
+                "message": message["message"],
                 "reason": "spam",
                 **({"user": user} if user else {}),
             }
@@ -416,7 +416,7 @@ async def test_reports_by_alias_and_by_user_id_are_different_ones(server: Daemon
         ]  # fmt: skip
         for fields in ({"conversation": talk, "user": bob.user}, {"conversation": direct, "user": bobs}):
             assert (await alice.refused("report.create", reason="spam", **fields)).code == "not_found"
-        wrong = {"conversation": talk, "message": said["message"], "user": bob.user}
+        wrong = {"conversation": talk, "message": message["message"], "user": bob.user}
         assert (await alice.refused("report.create", reason="spam", **wrong)).code == "not_found"
 
 
@@ -447,17 +447,19 @@ async def test_direct_conversation_cannot_be_opened_by_alias(server: Daemon) -> 
 async def test_a_message_that_is_forwarded_out_of_a_match_names_the_alias(server: Daemon, tap: Tapped) -> None:
     async with met(server) as (alice, bob, bobs, alices, talk), server.person("carl", "msgpack") as carl:
         friends = (await alice.call("conversation.open", user=carl.user))["conversation"]["id"]
-        said = await bob.send(talk, "do not tell")
+        message = await bob.send(talk, "do not tell")
         await alice.event("message.new")
         await alice.send(friends, f"I met {bobs}", mentions=[bobs])
         assert "mentions" not in (await carl.event("message.new"))["message"]
-        await alice.call("message.forward", client_id="1", source=talk, message=said["message"], conversation=friends)
-        heard = (await carl.event("message.new"))["message"]
-        assert (heard["text"], heard["forwarded"]["sender"]) == ("do not tell", bobs)
+        await alice.call(
+            "message.forward", client_id="1", source=talk, message=message["message"], conversation=friends
+        )
+        received = (await carl.event("message.new"))["message"]
+        assert (received["text"], received["forwarded"]["sender"]) == ("do not tell", bobs)
         mine = await alice.send(friends, "my own words")
         await alice.call("message.forward", client_id="2", source=friends, message=mine["message"], conversation=talk)
-        told = (await bob.event("message.new"))["message"]
-        assert (told["sender"], told["forwarded"]["sender"]) == (alices, alices)
+        event = (await bob.event("message.new"))["message"]
+        assert (event["sender"], event["forwarded"]["sender"]) == (alices, alices)
         assert (await bob.call("message.history", conversation=talk))["items"][-1]["forwarded"]["sender"] == alices
         tap.never_named(carl, bob)
         tap.never_named(alice, bob)
@@ -538,12 +540,12 @@ async def test_python_client_recognizes_its_own_messages(server: Daemon) -> None
         await client.send(talk, "from here")
         await alice.send(talk, "from elsewhere")
         await bob.send(talk, "from bob")
-        said = []
+        messages = []
         with trio.fail_after(PATIENCE):
             async for event in client.events:
                 if isinstance(event, MessageNew):
-                    said.append((event.message.text, event.message.sender == client.known_as(talk)))
-                    if len(said) == 2:
+                    messages.append((event.message.text, event.message.sender == client.known_as(talk)))
+                    if len(messages) == 2:
                         break
-        assert said == [("from elsewhere", True), ("from bob", False)]
+        assert messages == [("from elsewhere", True), ("from bob", False)]
         assert client.known_as(talk) == of_bob["alias"]

@@ -97,10 +97,10 @@ async def test_banned_user_gets_the_appeal_text(config: Config) -> None:
     notice = BanNotice(appeals="https://example.org/appeals", show_reason=True)
     async with running(administered(config).using(notice)) as daemon, daemon.person() as person:
         ban = await done(daemon, "ban", user=person.user, reason="spam", lasts=DAY)
-        told = {"until": ban["until"], "reason": "spam", "appeals": "https://example.org/appeals"}
+        details = {"until": ban["until"], "reason": "spam", "appeals": "https://example.org/appeals"}
         await person.ended()
         answer = await daemon.rest("GET", "/v1/conversations", token=person.account.access_token)
-        assert (answer.status, answer.body["details"]) == (403, told)
+        assert (answer.status, answer.body["details"]) == (403, details)
         host = daemon.addresses.socket.removeprefix("ws://").partition("/")[0]
         handshake = {
             "Upgrade": "websocket",
@@ -111,7 +111,7 @@ async def test_banned_user_gets_the_appeal_text(config: Config) -> None:
         door = Daemon(daemon.config, replace_http(daemon, f"http://{host}"))
         answer = await door.rest("GET", daemon.config.gateway.path, token=person.account.access_token, **handshake)
         assert (answer.status, answer.body["code"]) == (403, "banned")
-        assert {name: answer.body[name] for name in told} == told
+        assert {name: answer.body[name] for name in details} == details
 
 
 def replace_http(daemon: Daemon, http: str):  # type: ignore[no-untyped-def]

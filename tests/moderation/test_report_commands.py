@@ -16,8 +16,8 @@ DEVICE = "the-device-of-somebody"
 @covers("admin.report")
 async def test_reports_are_filtered_by_state_and_user(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        said = [(await bob.send(conversation))["message"] for _ in range(3)]
-        made = [await report(alice, conversation=conversation, message=message) for message in said]
+        messages = [(await bob.send(conversation))["message"] for _ in range(3)]
+        made = [await report(alice, conversation=conversation, message=message) for message in messages]
         back = await report(bob, user=alice.user, reason="spam")
         await done(daemon, "report.resolve", report=made[0], outcome="dismissed", note="nothing to it")
 

@@ -50,9 +50,9 @@ async def test_report_contains_the_surrounding_messages(daemon: Daemon) -> None:
         sent = [await (alice, bob)[number % 2].send(conversation, f"message {number}") for number in range(4)]
         id_ = await report(alice, conversation=conversation, message=sent[1]["message"], text="look at this")
         full = await done(daemon, "report", report=id_)
-        told = full["report"]
-        assert (told["reporter"], told["user"], told["state"]) == (alice.user, bob.user, "open")
-        assert (told["message"], told["reason"], told["text"]) == (sent[1]["message"], "abuse", "look at this")
+        shown = full["report"]
+        assert (shown["reporter"], shown["user"], shown["state"]) == (alice.user, bob.user, "open")
+        assert (shown["message"], shown["reason"], shown["text"]) == (sent[1]["message"], "abuse", "look at this")
         assert [(entry["seq"], entry["sender"], entry["text"]) for entry in full["transcript"]] == [
             (number + 1, (alice, bob)[number % 2].user, f"message {number}") for number in range(4)
         ]
@@ -154,24 +154,24 @@ async def test_messages_before_joining_cannot_be_reported(daemon: Daemon) -> Non
 async def test_report_requires_a_shared_conversation(daemon: Daemon) -> None:
     """What does not exist, and what one may not know of, are refused alike."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve, daemon.person() as dan:
-        said = (await bob.send(conversation))["message"]
+        message = (await bob.send(conversation))["message"]
         for fields in (
             {"user": bob.user},
             {"user": NOBODY},
             {"user": bob.user, "conversation": conversation},
-            {"conversation": conversation, "message": said},
+            {"conversation": conversation, "message": message},
             {"conversation": NOBODY, "message": NOBODY},
         ):
             refused = await eve.refused("report.create", reason="spam", **fields)
             assert (refused.code, refused.message) == ("not_found", "you do not share a conversation with this user")
         own = (await eve.call("conversation.open", user=dan.user))["conversation"]["id"]
         for fields in (
-            {"conversation": own, "message": said},
-            {"conversation": conversation, "message": said, "user": eve.user},
+            {"conversation": own, "message": message},
+            {"conversation": conversation, "message": message, "user": eve.user},
             {"conversation": own, "user": bob.user},
         ):
             assert (await eve.refused("report.create", reason="spam", **fields)).code == "not_found"
-        wrong = {"conversation": conversation, "message": said, "user": eve.user}
+        wrong = {"conversation": conversation, "message": message, "user": eve.user}
         assert (await alice.refused("report.create", reason="spam", **wrong)).code == "not_found"
         assert await all_reports(daemon) == []
 
@@ -195,7 +195,7 @@ async def test_invalid_reports_are_refused(daemon: Daemon) -> None:
 async def test_repeated_report_is_the_same_report(daemon: Daemon, db: Postgres) -> None:
     """Also a thousand times, a hundred at once, over WebSocket and REST."""
     async with daemon.pair() as (alice, bob, conversation):
-        said = [(await bob.send(conversation))["message"] for _ in range(2)]
+        messages = [(await bob.send(conversation))["message"] for _ in range(2)]
         found: set[str] = set()
 
         fingers = trio.CapacityLimiter(100)
@@ -214,7 +214,7 @@ async def test_repeated_report_is_the_same_report(daemon: Daemon, db: Postgres) 
             for number in range(1000):
                 nursery.start_soon(press, number)
         assert len(found) == 1
-        more = [await report(alice, conversation=conversation, message=message) for message in (*said, *said)]
+        more = [await report(alice, conversation=conversation, message=message) for message in (*messages, *messages)]
         assert (len(set(more)), len(await all_reports(daemon))) == (2, 3)
         assert await report(bob, user=alice.user) not in found
         await db.run("update reports set created_at = created_at - $1::bigint", DAY)
@@ -225,7 +225,7 @@ async def test_reports_per_hour_are_limited(config: Config) -> None:
     """On every node together: Postgres counts."""
     settings = administered(config).using(ModerationSettings(reports_per_hour=3))
     async with running(settings) as one, running(settings) as two, one.pair() as (alice, bob, conversation):
-        said = [(await bob.send(conversation))["message"] for _ in range(20)]
+        messages = [(await bob.send(conversation))["message"] for _ in range(20)]
         outcomes: list[str] = []
 
         async def press(person: Person, message: str) -> None:
@@ -238,7 +238,7 @@ async def test_reports_per_hour_are_limited(config: Config) -> None:
                 outcomes.append(refused.code)
 
         async with two.connected(alice.account) as there, trio.open_nursery() as nursery:
-            for number, message in enumerate(said):
+            for number, message in enumerate(messages):
                 nursery.start_soon(press, (alice, there)[number % 2], message)
         assert sorted(outcomes) == ["ok"] * 3 + ["rate_limited"] * 17
         assert await report(bob, user=alice.user)
@@ -248,8 +248,8 @@ async def test_evidence_is_bounded(config: Config) -> None:
     """The nearest messages, and the one that was reported in any case."""
     few = ModerationSettings(evidence_messages=5, evidence_bytes=2000)
     async with running(administered(config).using(few)) as daemon, daemon.pair() as (alice, bob, conversation):
-        said = [(await bob.send(conversation, f"message {number}"))["message"] for number in range(20)]
-        by_message = await report(alice, conversation=conversation, message=said[9])
+        messages = [(await bob.send(conversation, f"message {number}"))["message"] for number in range(20)]
+        by_message = await report(alice, conversation=conversation, message=messages[9])
         assert [entry["seq"] for entry in await transcript(daemon, by_message)] == [8, 9, 10, 11, 12]
         by_user = await report(alice, user=bob.user)
         assert [entry["seq"] for entry in await transcript(daemon, by_user)] == [16, 17, 18, 19, 20]
@@ -293,8 +293,8 @@ async def test_picture_must_be_an_own_upload(daemon: Daemon, db: Postgres) -> No
 
 async def test_old_reports_are_swept_once_they_are_resolved(daemon: Daemon, db: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        said = [(await bob.send(conversation))["message"] for _ in range(2)]
-        first, second = [await report(alice, conversation=conversation, message=message) for message in said]
+        messages = [(await bob.send(conversation))["message"] for _ in range(2)]
+        first, second = [await report(alice, conversation=conversation, message=message) for message in messages]
         await done(daemon, "report.resolve", report=first, outcome="dismissed")
         settings = daemon.config.get(ModerationSettings)
         await reports.sweep(db, settings, now_ms())

@@ -12,8 +12,8 @@ __all__ = ["daemon"]
 async def test_maintenance_is_announced_and_audited(daemon: Daemon) -> None:
     async with daemon.person() as person:
         await done(daemon, "maintenance", on=True, message="back at noon", lasts=60)
-        told = await person.event("maintenance.mode")
-        assert (told["enabled"], told["message"], told["retry_after"]) == (True, "back at noon", 60.0)
+        event = await person.event("maintenance.mode")
+        assert (event["enabled"], event["message"], event["retry_after"]) == (True, "back at noon", 60.0)
         assert (await person.refused("match.find")).code == "maintenance"
         await done(daemon, "maintenance", on=False)
         assert (await person.event("maintenance.mode"))["enabled"] is False

@@ -25,7 +25,7 @@ from chatd.operations.health import MAX_AGE_S, Readiness
 from chatd.realtime.drain import Drain
 from chatd.wire.reference.openapi import openapi
 from tests.cluster.test_bans import moderator
-from tests.cluster.test_redis_trouble import tell
+from tests.cluster.test_redis_trouble import run_command
 from tests.golden.vectors import REGISTRY
 from tests.http.raw import Door
 from tests.support import PATIENCE, Daemon, poll_until, running
@@ -88,9 +88,9 @@ async def test_without_redis_it_is_degraded_and_takes_clients(config: Config, re
 async def test_redis_that_refuses_commands_is_refusing(config: Config, redis: embedded_redis.Server) -> None:
     async with running(replace(config, redis=replace(config.redis, url=redis.url))) as daemon:
         await until(daemon, "ready")
-        tell(redis, "CONFIG SET maxmemory 1")
+        run_command(redis, "CONFIG SET maxmemory 1")
         assert (await until(daemon, "degraded"))["redis"] == {"status": "refusing"}
-        tell(redis, "CONFIG SET maxmemory 0")
+        run_command(redis, "CONFIG SET maxmemory 0")
         await until(daemon, "ready", 2 * PATIENCE)
 
 

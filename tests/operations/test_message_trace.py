@@ -49,9 +49,9 @@ async def test_the_hub_counts_sessions_that_took_it() -> None:
     for session in (sender, reader, stuck):
         attach(hub, session, ("c", 1))
     await hub.subscriptions.deliver("t", "c", news(2, exclude_session="sender"))
-    told = hub.traces.find("m", "c", 2, 1).delivered
-    assert told is not None
-    assert (told.sessions, told.behind, stuck.closed) == (1, False, [])
+    delivered = hub.traces.find("m", "c", 2, 1).delivered
+    assert delivered is not None
+    assert (delivered.sessions, delivered.behind, stuck.closed) == (1, False, [])
 
 
 async def test_a_gap_does_not_count_as_delivery_of_the_message() -> None:
@@ -61,7 +61,7 @@ async def test_a_gap_does_not_count_as_delivery_of_the_message() -> None:
     await hub.subscriptions.deliver("t", "c", news(4))
     await hub.subscriptions.report_gap("t", "c", 3)
     found = {rev: hub.traces.find("m", "c", rev, 1).delivered for rev in (1, 2, 3, 4)}
-    assert [told.behind if told else None for told in found.values()] == [None, True, True, False]
+    assert [event.behind if event else None for event in found.values()] == [None, True, True, False]
 
 
 async def test_events_without_rev_are_not_traced() -> None:

@@ -45,7 +45,7 @@ async def seen(person: Person, *others: Person) -> list[str]:
     return [item["status"] for item in found["items"]]
 
 
-async def told(person: Person) -> tuple[str, str]:
+async def next_update(person: Person) -> tuple[str, str]:
     update = await person.event("presence.update")
     return update["user"], update["status"]
 
@@ -86,7 +86,7 @@ async def test_a_subscription_gets_updates(daemon: Daemon) -> None:
         assert not updates(eve)
         assert await look(ann) == []
         async with daemon.connected(ben.account):
-            await nothing_is_told(ann)
+            await gets_no_update(ann)
 
 
 @covers("presence.query")
@@ -111,7 +111,7 @@ async def test_a_reconnection_sends_no_update(daemon: Daemon) -> None:
             async with daemon.connected(ben.account):
                 assert await seen(ann, ben) == ["online"]
         async with daemon.connected(ben.account):
-            await nothing_is_told(ann)
+            await gets_no_update(ann)
 
 
 @covers("presence.set")
@@ -122,12 +122,12 @@ async def test_a_user_is_away_if_all_devices_are(daemon: Daemon) -> None:
             await phone.call("presence.set", status="away")
             assert await seen(ann, ben) == ["online"]
             await ben.call("presence.set", status="away")
-            assert await told(ann) == (ben.user, "away")
+            assert await next_update(ann) == (ben.user, "away")
             await phone.call("presence.set", status="online")
-            assert await told(ann) == (ben.user, "online")
-        assert await told(ann) == (ben.user, "away")
+            assert await next_update(ann) == (ben.user, "online")
+        assert await next_update(ann) == (ben.user, "away")
         await ben.call("presence.set", status="online")
-        assert await told(ann) == (ben.user, "online")
+        assert await next_update(ann) == (ben.user, "online")
         assert (await ben.refused("presence.set", status="offline")).code == "bad_request"
 
 
@@ -139,7 +139,7 @@ async def test_a_reconnection_sends_no_update_if_another_device_is_away(daemon: 
         # Within the grace period.
         await trio.sleep(GRACE / 3)
         async with daemon.connected(phone.account):
-            await nothing_is_told(ann)
+            await gets_no_update(ann)
 
 
 async def test_at_most_one_update_per_second(daemon: Daemon) -> None:
@@ -153,10 +153,10 @@ async def test_at_most_one_update_per_second(daemon: Daemon) -> None:
         # Until the last change is sent, and an update too many would be.
         await trio.sleep(2.5 * UPDATE_INTERVAL_S)
         assert await ann.is_served()
-        heard = [update["status"] for update in updates(ann)]
-        assert 1 <= len(heard) <= most + 1
-        assert heard[-1] == "away"
-        assert all(before != after for before, after in pairwise(heard))
+        received = [update["status"] for update in updates(ann)]
+        assert 1 <= len(received) <= most + 1
+        assert received[-1] == "away"
+        assert all(before != after for before, after in pairwise(received))
 
 
 MATRIX = [
@@ -208,9 +208,9 @@ async def test_a_change_of_visibility_takes_effect_at_once(daemon: Daemon) -> No
         update = await ann.event("presence.update")
         assert (update["status"], update["last_seen"]) == ("offline", None)
         await ben.call("presence.set", status="away")
-        await nothing_is_told(ann)
+        await gets_no_update(ann)
         await ben.call("user.settings", show_presence="everybody")
-        assert await told(ann) == (ben.user, "away")
+        assert await next_update(ann) == (ben.user, "away")
 
 
 @pytest.mark.parametrize("ann_blocks", [True, False])
@@ -225,10 +225,10 @@ async def test_a_block_hides_both_users(daemon: Daemon, ann_blocks: bool) -> Non
             assert (update["user"], update["status"], update["last_seen"]) == (other.user, "offline", None)
             assert await seen(one, other) == ["offline"]
         await ben.call("presence.set", status="away")
-        await nothing_is_told(ann)
+        await gets_no_update(ann)
         await blocker.call("user.unblock", user=blocked.user)
-        assert await told(ann) == (ben.user, "away")
-        assert await told(ben) == (ann.user, "online")
+        assert await next_update(ann) == (ben.user, "away")
+        assert await next_update(ben) == (ann.user, "online")
 
 
 async def test_another_tenant_sees_nothing(config: Config) -> None:
@@ -239,7 +239,7 @@ async def test_another_tenant_sees_nothing(config: Config) -> None:
     async with running(two, QUICK) as daemon, daemon.person() as ann, daemon.person(tenant="other") as eve:
         assert await look(eve, ann) == ["offline"]
         await ann.call("presence.set", status="away")
-        await nothing_is_told(eve)
+        await gets_no_update(eve)
 
 
 @covers("presence.count")

@@ -142,7 +142,7 @@ async def check_no_word_is_left(daemon: Daemon, store: Postgres, alice: Person, 
         assert [one for one in (*words, *OF_THE_GROUP, "alias") if word(one) not in before] == []
         await alice.call("me.erase", confirm=True)
         await done(store, alice.user)
-        # The other one has said the same of themselves.
+        # The other user has the same texts of their own.
         mine = words - {"tag", "name", "attribute"}
         with trio.move_on_after(PATIENCE):
             while [one for one in mine if word(one) in await in_redis(redis)]:

@@ -148,20 +148,20 @@ async def test_erasure_is_sent_to_other_members(daemon: Daemon, store: Postgres)
         before = (await bob.call("conversation.get", conversation=places["direct"])).conversation.rev
         await alice.call("me.erase", confirm=True)
         await done(store, alice.user)
-        told: dict[str, list[Any]] = {}
+        events: dict[str, list[Any]] = {}
         while (
-            len(told.get("message.update", ())) < 9
-            or len(told.get("member.left", ())) < 2
-            or "member.update" not in told
+            len(events.get("message.update", ())) < 9
+            or len(events.get("member.left", ())) < 2
+            or "member.update" not in events
         ):
             await eventually(lambda: bob.events)
             event = bob.events.popleft()
-            told.setdefault(event["t"], []).append(event)
-        changes = sorted(event["change"] for event in told["message.update"])
+            events.setdefault(event["t"], []).append(event)
+        changes = sorted(event["change"] for event in events["message.update"])
         assert changes == ["delete"] * 3 + ["reaction"] * 6
-        assert {event["by"] for event in told["message.update"]} == {alice.user}
-        assert {event["departure"]["user"] for event in told["member.left"]} == {alice.user}
-        assert None in [event["member"]["name"] for event in told["member.update"]]
+        assert {event["by"] for event in events["message.update"]} == {alice.user}
+        assert {event["departure"]["user"] for event in events["member.left"]} == {alice.user}
+        assert None in [event["member"]["name"] for event in events["member.update"]]
         changed = await bob.call("conversation.sync", conversation=places["direct"], rev=before)
         assert len(changed["messages"]) == 2
         assert changed["members"][0]["name"] is None
@@ -288,12 +288,12 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
         await alice.call("me.erase", confirm=True)
         late = NewMessage("default", conversation, alice.user, "a", uuid7(now_ms()), "late", None, None, None)
 
-        async def tell(_: object) -> None:
+        async def publish(_: object) -> None:
             pass
 
-        async def deliver(ctx: Ctx, told: effects.Effects) -> None:
-            await effects.deliver(ctx, told)
-            await ctx.node.get(MessageLog).append(late, tell, ctx.began)
+        async def deliver(ctx: Ctx, made: effects.Effects) -> None:
+            await effects.deliver(ctx, made)
+            await ctx.node.get(MessageLog).append(late, publish, ctx.began)
 
         monkeypatch.setattr(conversations_erasure, "deliver", deliver)
         await inside(ERASURE.run)
@@ -367,8 +367,8 @@ async def test_same_id_of_another_tenant_is_another_user(config: Config, store: 
         twin = await daemon.rest("POST", "/v1/conversations", {"members": [], "title": "mine"}, foreign)
         assert twin.status == 200, twin.body
         theirs = twin.body["conversation"]["id"]
-        said = {"client_id": "x", "text": "kept"}
-        assert (await daemon.rest("POST", f"/v1/conversations/{theirs}/messages", said, foreign)).status == 200
+        message = {"client_id": "x", "text": "kept"}
+        assert (await daemon.rest("POST", f"/v1/conversations/{theirs}/messages", message, foreign)).status == 200
         await alice.send(conversation, "gone")
         assert (await daemon.rest("POST", "/v1/me/erase", {"confirm": True}, alice.account.access_token)).status == 200
         await done(store, alice.user)

@@ -54,7 +54,7 @@ def of(lines: Lines, kind: str) -> Lines:
 
 
 async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> tuple[str, str]:
-    """Alice and the others have said and done things; what is not Alice's has SECRET in it."""
+    """Alice and the others have sent messages and changed data; what is not Alice's has SECRET in it."""
     direct = (await alice.call("conversation.open", user=bob.user)).conversation.id
     group = (
         await bob.call("conversation.create", title="SECRET title", members=[alice.user, carol.user])
@@ -110,7 +110,7 @@ async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: 
             "my draft",
             "member",
         )
-        said = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
+        messages = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
         own = [
             ("an answer", direct),
             ("an answer", group),
@@ -118,7 +118,7 @@ async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: 
             ("better words", direct),
             ("better words", group),
         ]
-        assert said == sorted([("", direct), *own])
+        assert messages == sorted([("", direct), *own])
         (edited,) = (line for line in of(lines, "message") if "edits" in line and line["conversation"] == group)
         assert [edit["text"] for edit in edited["edits"]] == ["my words"]
         assert (edited["meta"], edited["mentions"]) == ({"mood": 1}, [bob.user])

@@ -34,7 +34,7 @@ class Device:
         self.partners: list[str] = []
         self.proposals: list[str] = []
         # The number of events about matches.
-        self.heard: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
         # The number of refusals under id 0, by command and code.
         self.refused: Counter[str] = Counter()
         self._link: Link | None = None
@@ -67,7 +67,7 @@ class Device:
                 await self._link.receive()
                 task_status.started()
                 try:
-                    await self._link.run(self._heard, self._answered)
+                    await self._link.run(self._on_event, self._answered)
                 except ConnectionClosed as closed:
                     self.wrong.append(f"hung up on: {closed.reason}")
                 finally:
@@ -84,8 +84,8 @@ class Device:
             await trio.lowlevel.checkpoint()
         self._held = None
 
-    def _heard(self, event: Reply) -> None:
-        self.wire.heard(event)
+    def _on_event(self, event: Reply) -> None:
+        self.wire.check_event(event)
         self._note_match(event)
         if event["t"] == "error":
             self.refused[f"{event['command']} {event['code']}"] += 1
@@ -97,7 +97,7 @@ class Device:
     def _note_match(self, event: Reply) -> None:
         kind = event["t"]
         if kind.startswith("match."):
-            self.heard[f"{kind} {event['reason']}" if kind == "match.ended" else kind] += 1
+            self.received[f"{kind} {event['reason']}" if kind == "match.ended" else kind] += 1
         if kind == "match.found":
             self.partners += [partner["id"] for partner in event["partners"]]
         elif kind == "match.proposed":

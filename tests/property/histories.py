@@ -216,7 +216,7 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
         await history.begin(daemons)
         await history.run(steps)
         for device in history.devices:
-            history.report.done.update({f"event {kind}": number for kind, number in device.heard.items()})
+            history.report.done.update({f"event {kind}": number for kind, number in device.received.items()})
             history.report.done.update(
                 {f"{refusal} (unanswered)": number for refusal, number in device.refused.items()}
             )

@@ -73,7 +73,7 @@ FOUND = {"t": "match.found", "match": "m", "conversation": "c", "alias": MY_ALIA
 def test_forbidden_events_are_detected(events: list[dict[str, Any]], kinds: list[str]) -> None:
     wire = Wire(ME)
     for one in events:
-        wire.heard(one)
+        wire.check_event(one)
     assert [wrong[:2] for wrong in wire.wrong] == kinds
 
 

@@ -24,7 +24,7 @@ class Wire:
         # Conversations of matches, by match.
         self._matches: dict[str, str] = {}
 
-    def heard(self, event: Given) -> None:
+    def check_event(self, event: Given) -> None:
         """Check an event."""
         id_ = conversation_of(event)
         if event["t"] == "match.found":

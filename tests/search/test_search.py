@@ -33,7 +33,7 @@ async def marked(person: Person, query: str) -> list[list[str]]:
 
 @covers("message.search")
 async def test_words_of_all_scripts_are_found(daemon: Daemon) -> None:
-    said = [
+    messages = [
         "Die Größe der Straße",
         "我们明天去北京大学",
         "東京都に住んでいます",
@@ -46,24 +46,24 @@ async def test_words_of_all_scripts_are_found(daemon: Daemon) -> None:
         "mail me at jane.doe@example.org",
     ]
     async with daemon.pair() as (alice, bob, conversation):
-        for text in said:
+        for text in messages:
             await alice.send(conversation, text)
-        await found(bob, "example.org", [said[9]])
+        await found(bob, "example.org", [messages[9]])
         for query, text, mark in (
-            ("grosse strasse", said[0], ["Größe", "Straße"]),
-            ("北京", said[1], ["北京"]),
-            ("北京大学", said[1], ["北京大学"]),
-            ("学", said[1], ["学"]),
-            ("東京", said[2], ["東京"]),
-            ("ガギ", said[3], ["ｶﾞｷﾞ"]),
-            ("ไทย", said[4], ["ไทย"]),
-            ("ไม่", said[4], ["ไม่"]),
-            ("검색", said[5], ["검색"]),
-            ("국어", said[5], ["국어"]),
-            ("محمد", said[6], ["مُحَمَّد"]),
-            ("йосиф", said[7], ["Йосиф"]),
-            ("👍", said[8], ["👍"]),
-            ("DOE@example", said[9], ["doe@example"]),
+            ("grosse strasse", messages[0], ["Größe", "Straße"]),
+            ("北京", messages[1], ["北京"]),
+            ("北京大学", messages[1], ["北京大学"]),
+            ("学", messages[1], ["学"]),
+            ("東京", messages[2], ["東京"]),
+            ("ガギ", messages[3], ["ｶﾞｷﾞ"]),
+            ("ไทย", messages[4], ["ไทย"]),
+            ("ไม่", messages[4], ["ไม่"]),
+            ("검색", messages[5], ["검색"]),
+            ("국어", messages[5], ["국어"]),
+            ("محمد", messages[6], ["مُحَمَّد"]),
+            ("йосиф", messages[7], ["Йосиф"]),
+            ("👍", messages[8], ["👍"]),
+            ("DOE@example", messages[9], ["doe@example"]),
         ):
             assert (query, await texts(bob, query), await marked(bob, query)) == (query, [text], [mark])
         assert await texts(bob, "北学") == []

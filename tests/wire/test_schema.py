@@ -233,7 +233,7 @@ class Lonely(Command, tag="lonely"):
     often: float = 1.5
 
 
-class Told(Event, tag="told"):
+class Listed(Event, tag="listed"):
     """An event likewise."""
 
     lists: list[list[int]]
@@ -250,7 +250,7 @@ def test_new_feature_needs_no_change_of_the_reference_code() -> None:
         def handler(self) -> None:
             """Refused never."""
 
-    files = generated(Description(rows=(Row(),), events={"told": Told}), "1")
+    files = generated(Description(rows=(Row(),), events={"listed": Listed}), "1")
     assert "### `lonely`" in files["protocol.md"]
-    assert '{"t":"told","lists":[[1]]}' in files["protocol.md"]
+    assert '{"t":"listed","lists":[[1]]}' in files["protocol.md"]
     assert "  maybe?: string;" in files["chatd.d.ts"]

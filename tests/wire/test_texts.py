@@ -68,7 +68,7 @@ def test_texts_that_others_read_are_declared() -> None:
 
 
 def named_as_a_time(field: inspect.Field) -> bool:
-    """By its name, or by what is said of it."""
+    """By its name, or by its description."""
     schema = str(field.type)
     return (
         field.encode_name in ("at", "until")

@@ -46,7 +46,7 @@ async def judge(db: Postgres, people: Sequence[Person], groups: Sequence[Group])
     wrong += [f"I8: a position is beyond its end: {tuple(row)}" for row in await db.all(POSITIONS)]
     wrong += [problem for conversation in rows for problem in judge_time(sent_to(sent, conversation))]
     for person in people:
-        wrong += judge_wire(person.client.wire) + judge_told(person, rows, by_id) + judge_cursors(person)
+        wrong += judge_wire(person.client.wire) + judge_events(person, rows, by_id) + judge_cursors(person)
     for group in groups:
         wrong += [
             problem for member in group.members for problem in judge_whole(member, group.id, rows.get(group.id, []))
@@ -97,16 +97,16 @@ def judge_wire(wire: Sequence[Frame]) -> list[str]:
 
     The ack of a change that `behind` covers may arrive after it.
     """
-    last, said = dict[str, int](), dict[str, int]()
+    last, highest = dict[str, int](), dict[str, int]()
     wrong = []
     for frame in wire:
         if frame.kind == UP:
-            last, said = {}, {}
+            last, highest = {}, {}
         rev = rev_of(frame)
         conversation = str((frame.body if frame.kind == EVENT else frame.command).get("conversation"))
         if rev and frame.body["t"] == "behind":
-            last[conversation] = said[conversation] = rev
-        elif rev > said.get(conversation, 0):
+            last[conversation] = highest[conversation] = rev
+        elif rev > highest.get(conversation, 0):
             before = last.get(conversation, rev - 1)
             if rev != before + 1:
                 wrong.append(
@@ -137,20 +137,20 @@ def last_of(wire: Sequence[Frame], until: Frame, conversation: str) -> list[str]
     return [f"{frame.at:.3f} {frame.kind} {frame.command} {frame.body}"[:400] for frame in frames[-12:]]
 
 
-def judge_told(person: Person, rows: Rows, sent: Mapping[str, Sent]) -> list[str]:
+def judge_events(person: Person, rows: Rows, sent: Mapping[str, Sent]) -> list[str]:
     """Check I3 and I5: events arrive in order and equal what Postgres has, or had before an edit. `sent` by id."""
     wrong, last = [], dict[str, int]()
-    for event in person.told:
+    for event in person.received:
         if event["t"] != "message.new":
             continue
         message, conversation = event["message"], event["conversation"]
         seq, found = message["seq"], rows.get(conversation, [])
         if seq <= last.get(conversation, 0):
-            wrong.append(f"I4: {person.user} was told {seq} after {last[conversation]}")
+            wrong.append(f"I4: {person.user} got {seq} after {last[conversation]}")
         last[conversation] = seq
         row = found[seq - 1] if seq <= len(found) else None
         if row is None or not is_same(message, row, sender_for(person, row), sent.get(message["id"])):
-            wrong.append(f"I5: {person.user} was told {message}, which is {row}")
+            wrong.append(f"I5: {person.user} got {message}, which is {row}")
     return wrong
 
 
@@ -165,17 +165,17 @@ def sender_for(person: Person, row: Any) -> str:
 
 def is_same(message: Reply, row: Any, sender: str, sent: Sent | None) -> bool:
     text = message.get("text")
-    said = text == row["text"] or (sent is not None and sent.may_say(text))
-    return (row["id"], sender) == (message["id"], message["sender"]) and said
+    is_same_text = text == row["text"] or (sent is not None and sent.may_say(text))
+    return (row["id"], sender) == (message["id"], message["sender"]) and is_same_text
 
 
 def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[str]:
     """Check I3 and I11: a member received every message of the others, and its later changes."""
-    told = [event["message"]["seq"] for event in person.messages(conversation)]
+    seqs = [event["message"]["seq"] for event in person.messages(conversation)]
     expected = {row["seq"]: row["text"] for row in rows if row["sender"] != person.user}
-    if told != list(expected):
-        missing = sorted(expected.keys() - set(told))
-        return [f"I3: {person.user} was told {len(told)} messages of {len(expected)}; the first missing: {missing[:5]}"]
+    if seqs != list(expected):
+        missing = sorted(expected.keys() - set(seqs))
+        return [f"I3: {person.user} got {len(seqs)} messages of {len(expected)}; the first missing: {missing[:5]}"]
     shown = person.shown(conversation)
     stale = {seq: (shown[seq], text) for seq, text in expected.items() if shown[seq] != text}
     return [f"I11: {person.user} shows {stale} in {conversation}"[:600]] if stale else []
@@ -184,7 +184,7 @@ def judge_whole(person: Person, conversation: str, rows: Sequence[Any]) -> list[
 def judge_cursors(person: Person) -> list[str]:
     """Check I8 by the events that the client received."""
     wrong, last = [], dict[tuple[str, str, str], int]()
-    for event in person.told:
+    for event in person.received:
         if event["t"] in ("message.read", "message.delivered"):
             key = (event["t"], event["conversation"], event["user"])
             if event["seq"] < last.get(key, 0):

@@ -42,11 +42,11 @@ async def judge_matches(db: Postgres, strangers: Sequence[Stranger], weather: We
 
 def judge_talks(stranger: Stranger, matches: dict[str, Any]) -> list[str]:
     """A user is in one match at a time, with the right partner, and gets `match.found` once."""
-    wrong = [f"I13: {stranger.user} was told of {match} again" for match in stranger.double if match not in matches]
+    wrong = [f"I13: {stranger.user} got {match} again" for match in stranger.double if match not in matches]
     for talk in stranger.talks:
         row = matches.get(talk.match)
         if row is None or not fits(stranger, talk, row["aliases"]):
-            wrong.append(f"I13: {stranger.user} was told of {talk}, which is {row}")
+            wrong.append(f"I13: {stranger.user} got {talk}, which is {row}")
     for one, two in pairwise(stranger.talks):
         at_once = not one.over or two.found < min(one.over, one.left or one.over)
         if at_once or (one.how == SUPERSEDED and not went_before(matches.get(one.match), matches.get(two.match))):
@@ -88,7 +88,7 @@ def judge_symmetry(strangers: Iterable[Stranger], matches: dict[str, Any], weath
         other = by_user[partner_of(by_user[user], matches[match]["aliases"])]
         start, end = talk.found - 1, talk.found + 2
         if (other.user, match) not in talks and weather.is_calm(start - WAIT, end) and was_connected(other, start, end):
-            wrong.append(f"I13: {user} was told of {match} at {talk.found}, the partner {other.user} was not")
+            wrong.append(f"I13: {user} got {match} at {talk.found}, the partner {other.user} was not")
     return wrong
 
 

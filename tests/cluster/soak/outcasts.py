@@ -138,7 +138,7 @@ def judge_outcasts(parties: Sequence[Party]) -> list[str]:
     wrong = []
     for party in parties:
         for guest in party.outcasts:
-            heard = [frame for frame in guest.client.wire if behind(guest) in str(frame.body)]
-            wrong += [f"I9: {guest.user} heard what was said behind the door: {frame}"[:600] for frame in heard]
+            received = [frame for frame in guest.client.wire if behind(guest) in str(frame.body)]
+            wrong += [f"I9: {guest.user} got what was sent after the exclusion: {frame}"[:600] for frame in received]
         wrong += [f"I9: {sent} came from somebody blocked" for sent in party.blocked if sent.acked]
     return wrong

@@ -90,7 +90,7 @@ class Person:
         self.user = account.user
         self.client = client
         self.sent: list[Sent] = []
-        self.told: list[Reply] = []
+        self.received: list[Reply] = []
         self.read: dict[str, int] = {}
 
     async def listen(self) -> None:
@@ -98,7 +98,7 @@ class Person:
         async with trio.open_nursery() as nursery:
             async for typed in self.client.events:
                 event = Reply(msgspec.to_builtins(typed))
-                self.told.append(event)
+                self.received.append(event)
                 if event["t"] == "message.new":
                     self.read[event["conversation"]] = event["message"]["seq"]
                     if event["message"]["seq"] % 16 == 0:
@@ -149,16 +149,18 @@ class Person:
 
     def shown(self, conversation: str) -> dict[int, str | None]:
         """The texts by `seq` that an app shows which knows only the received events."""
-        told = [event for event in self.told if event["t"] in ("message.new", "message.update")]
+        events = [event for event in self.received if event["t"] in ("message.new", "message.update")]
         return {
             event["message"]["seq"]: event["message"].get("text")
-            for event in told
+            for event in events
             if event["conversation"] == conversation
         }
 
     def messages(self, conversation: str) -> list[Reply]:
         """The messages received, in order."""
-        return [event for event in self.told if event["t"] == "message.new" and event["conversation"] == conversation]
+        return [
+            event for event in self.received if event["t"] == "message.new" and event["conversation"] == conversation
+        ]
 
 
 @dataclass

@@ -57,7 +57,7 @@ class Report:
     changes: int = 0
     shut_out: int = 0
     matches: int = 0
-    untold: int = 0
+    unannounced: int = 0
     waited: int = 0
     expired: int = 0
     raw: int = 0
@@ -70,7 +70,7 @@ class Report:
         text = (
             f"seed {self.seed}: {len(self.wrong)} violations; {self.messages} messages acked, {self.changes} edited or deleted, "
             f"{self.raw} over the wire, {self.twice} of them twice; {self.shut_out} times somebody was shut out; "
-            f"{self.matches} matches, {self.untold} not told in time, {self.waited} waits given up, {self.expired} expired"
+            f"{self.matches} matches, {self.unannounced} not announced in time, {self.waited} waits given up, {self.expired} expired"
         )
         return "\n  ".join([text, faults, *self.wrong])
 
@@ -114,7 +114,7 @@ def report_of(
         matches=len({talk.match for stranger in strangers for talk in stranger.talks}),
         changes=sum(len(message.later) for person in everybody for message in person.sent),
         shut_out=sum(party.shut_out for party in parties),
-        untold=sum(stranger.untold for stranger in strangers),
+        unannounced=sum(stranger.unannounced for stranger in strangers),
         waited=sum(checker_matches.unanswered(stranger.waits) for stranger in strangers),
         expired=sum(stranger.expired for stranger in strangers),
         raw=raw,

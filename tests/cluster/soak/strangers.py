@@ -49,7 +49,7 @@ class Stranger(Person):
         self.waits: list[Wait] = []
         self.talks: list[Talk] = []
         self.double: list[str] = []
-        self.untold = self.expired = 0
+        self.unannounced = self.expired = 0
         self.ticket = ""
         self._news = trio.Event()
 
@@ -113,7 +113,7 @@ class Stranger(Person):
             return False
         outcome = await self.command("match.find")
         if outcome == "conflict" and self.talk is None:
-            self.untold += 1
+            self.unannounced += 1
             await self.command("match.leave")
         if outcome != "ok":
             await trio.sleep(AGAIN)
