@@ -175,7 +175,7 @@ def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: floa
     section = "auth" if isinstance(settings, AuthSettings) else f"tenants.{name}"
     if settings.algorithm == "HS256" and len(settings.secret.encode()) < MIN_SECRET_BYTES:
         raise WeakKey(
-            f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` makes one."
+            f"tenant {name}: {section}.secret must have at least {MIN_SECRET_BYTES} bytes. `chatd init` generates one."
         )
     if settings.algorithm != "HS256" and not settings.jwks:
         raise WeakKey(

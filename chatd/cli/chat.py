@@ -47,7 +47,7 @@ def chat(
     name: Annotated[str, typer.Option("--as", help="Your name: each name is a separate user on this machine.")] = "me",
     to: Annotated[str | None, typer.Option(help="Recipient: a user id, or a name used on this machine.")] = None,
     http: Annotated[str, typer.Option(help="Base URL of the HTTP port.")] = "http://127.0.0.1:8081",
-    url: Annotated[str | None, typer.Option(help="WebSocket URL. Default: ask the HTTP port.")] = None,
+    url: Annotated[str | None, typer.Option(help="WebSocket URL. Default: the URL that the HTTP port reports.")] = None,
 ) -> None:
     """Chat in the terminal, with other users of this server.
 

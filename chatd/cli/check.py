@@ -126,7 +126,7 @@ def kernel_settings(config: Config) -> Iterator[Finding]:
     if 0 < len(config.data.secret.encode()) < MIN_SECRET_BYTES:
         detail, fix = (
             f"data.secret must have at least {MIN_SECRET_BYTES} bytes",
-            "run `chatd init` to make one, or omit it",
+            "run `chatd init` to generate one, or omit it",
         )
         yield Finding("installation secret", False, detail, fix, "settings.secret")
     if one_port(config):
@@ -198,9 +198,9 @@ async def databases(config: Config, subsystems: Sequence[Subsystem]) -> list[Fin
             join_servers(config, begin=True) as (dsn, url),
             trio_asyncio.open_loop(),
             open_postgres(dsn, config.postgres) as db,
-            open_redis(config.redis, url) as door,
+            open_redis(config.redis, url) as client,
         ):
-            return [*await postgres(db, config, subsystems), *await redis(door)]
+            return [*await postgres(db, config, subsystems), *await redis(client)]
     except (EmbeddedError, OSError) as error:
         return [no_servers(error)]
 
@@ -262,9 +262,9 @@ async def postgres(db: Postgres, config: Config, subsystems: Sequence[Subsystem]
     ]
 
 
-async def redis(door: Redis) -> list[Finding]:
+async def redis(client: Redis) -> list[Finding]:
     try:
-        info = await door.call("INFO", "server")
+        info = await client.call("INFO", "server")
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"
         return [Finding("Redis", False, detail, redis_fix(refused.__cause__), "redis.server")]

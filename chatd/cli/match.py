@@ -29,7 +29,7 @@ NAMES = {
 def export(config: ConfigFile = None) -> None:
     """Print the event log of the match pool as JSON lines.
 
-    [bold]Examples[/]
+    [bold]Example[/]
 
       chatd match export > events.jsonl
     """
@@ -55,7 +55,7 @@ def replay_event_log(
 ) -> None:
     """Replay an event log under the configured or other rules, and compare waiting times and match quality.
 
-    [bold]Examples[/]
+    [bold]Example[/]
 
       chatd match replay events.jsonl --relax 2
     """

@@ -22,7 +22,7 @@ def derived_key(secret: str, purpose: str) -> bytes:
     """32 bytes, different for each purpose (HMAC-SHA-256, as the expand step of RFC 5869). Raises BadSecret."""
     if len(secret.encode()) < MIN_SECRET_BYTES:
         what = f"has fewer than {MIN_SECRET_BYTES} bytes" if secret else "is not set, and there is none in data.dir"
-        raise BadSecret(f"data.secret {what}. `chatd init` and the first `chatd serve` make one.")
+        raise BadSecret(f"data.secret {what}. `chatd init` and the first `chatd serve` generate one.")
     return hmac.digest(secret.encode(), b"chatd\x00" + purpose.encode(), "sha256")
 
 

@@ -19,9 +19,9 @@ def text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("it is not UTF-8") from None
+        raise ValueError("not valid UTF-8") from None
     if any(sign < " " or sign == "\x7f" for sign in value):
-        raise ValueError("it contains a control character")
+        raise ValueError("control characters are not allowed")
 
 
 def host(value: str) -> None:
@@ -31,7 +31,7 @@ def host(value: str) -> None:
     if len(value) > MAX_HOST or not all(LABEL.fullmatch(label) for label in value.removesuffix(".").split(".")):
         raise ValueError("expected an IP address or a host name")
     if value.replace(".", "").isdigit():
-        raise ValueError("it is not a valid IP address")
+        raise ValueError("not a valid IP address")
 
 
 def network(value: str) -> None:

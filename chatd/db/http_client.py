@@ -148,6 +148,6 @@ def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:
     except (httpx.InvalidURL, UnicodeError) as error:
         raise ValueError(f"not a valid URL: {error}") from None
     if parts.scheme not in schemes or not parts.host:
-        raise ValueError(f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
     if parts.userinfo:
-        raise ValueError("it must not contain a user or password")
+        raise ValueError("must not contain a user or password")

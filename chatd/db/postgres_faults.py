@@ -103,7 +103,7 @@ KINDS = (
         "the database has no free resources",
         (asyncpg.InsufficientResourcesError,),
         5.0,
-        fix="give it more memory, or check its log",
+        fix="give Postgres more memory, or check its log",
     ),
     Kind(
         "Postgres sign-in",

@@ -42,5 +42,5 @@ def fix_of(error: BaseException | None) -> str:
     for cause, fix in FIXES:
         if isinstance(error, cause):
             return fix
-    usual = "check that it runs, redis.url, and firewalls"
+    usual = "check that Redis runs, and check redis.url and firewalls"
     return next((fix for text, fix in BY_TEXT if text in str(error)), usual)

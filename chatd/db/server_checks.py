@@ -69,7 +69,7 @@ async def pooling_problem(db: Postgres) -> str:
                 seen.add(row["process"])
                 limits.add(row["limit"])
     if processes[0] & processes[1] or any(len(seen) > 1 for seen in processes):
-        return "a pooler in front of Postgres gives a connection another server process for each transaction"
+        return "a pooler in front of Postgres assigns another server process to a connection for each transaction"
     if limits != {timedelta(milliseconds=int(db.timeout_s * 1000))}:
         return "a pooler in front of Postgres drops the settings of a connection (statement_timeout and others)"
     return ""

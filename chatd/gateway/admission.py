@@ -191,7 +191,7 @@ class Admission:
         """Hold a slot for a connection. Raises Overloaded."""
         key = bucket(address)
         if not self._connections.has_room(key):
-            raise Overloaded("no more connections are accepted", retry_after=FULL_RETRY_S)
+            raise Overloaded("too many connections: try again later", retry_after=FULL_RETRY_S)
         with self._connections.reserve(key):
             yield
 

@@ -124,7 +124,7 @@ async def read_head(stream: FastPathStream) -> bytes:
         if len(data) >= MAX_HEAD_BYTES:
             raise Rejected(431, "too_large", "the head of the request is too large")
         if NOT_HTTP.search(data, searched):
-            raise Rejected(400, "bad_request", "not HTTP")
+            raise Rejected(400, "bad_request", "expected an HTTP request")
         searched = len(data)
         if not await stream.read_more():
             return b""
@@ -135,7 +135,7 @@ def parse_head(head: bytes) -> tuple[str, dict[str, str]]:
     request, *lines = head[:-4].split(b"\r\n")
     match = REQUEST.fullmatch(request)
     if match is None:
-        raise Rejected(400, "bad_request", "not an HTTP request line")
+        raise Rejected(400, "bad_request", "expected an HTTP request line")
     if len(match[2]) > MAX_TARGET_BYTES or len(lines) > MAX_HEADERS:
         raise Rejected(431, "too_large", "the head of the request is too large")
     if (match[3], match[4]) != (b"1", b"1") or match[1] != b"GET":

@@ -54,7 +54,7 @@ async def within(condition: Condition, work: Callable[[], T]) -> T:
         done = await trio.to_thread.run_sync(work)
     except OSError as error:
         condition.fail(error.strerror or type(error).__name__)
-        message = "the file store is full" if error.errno in FULL else "the file store does not work"
+        message = "the file store is full" if error.errno in FULL else "the file store is unavailable"
         raise Refused("unavailable", message, retry_after=5) from error
     condition.recover()
     return done

@@ -92,7 +92,7 @@ class Bucket:
             why = (await first_bytes(answer, 500)).decode("utf8", "replace")
             cause = OperatorError(f"HTTP {answer.status_code}: {why}")
             self._condition.fail(str(cause))
-            raise Refused("unavailable", "the file store does not work", retry_after=5) from cause
+            raise Refused("unavailable", "the file store is unavailable", retry_after=5) from cause
         finally:
             with trio.CancelScope(shield=True):
                 await answer.aclose()

@@ -211,7 +211,7 @@ def answering(status: int, body: bytes = b"", *headers: tuple[bytes, bytes]) -> 
 async def test_bucket_that_refuses_or_redirects_is_unavailable(status: int, s3_endpoint: str) -> None:
     app = answering(status, b"<Error>no</Error>", (b"location", s3_endpoint.encode()))
     async with served(app) as door:  # type: ignore[arg-type]
-        await check_away(f"http://{door.host}:{door.port}", "the file store does not work")
+        await check_away(f"http://{door.host}:{door.port}", "the file store is unavailable")
 
 
 async def test_response_is_read_up_to_the_requested_size() -> None:
