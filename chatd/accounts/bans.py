@@ -53,8 +53,8 @@ def hash_of(config: Config, text: str) -> bytes:
 
 
 def raise_if_banned(settings: BanNotice, row: Row | None) -> None:
-    """Raises Refused: `banned`, for a row with `banned_until`; the details have the end (null: permanent) and how to
-    appeal.
+    """Refuse a banned user. Raises Refused: `banned`, for a row with `banned_until`; the details have the end (null:
+    permanent) and how to appeal.
     """
     if row is None or row["banned_until"] is None:
         return

@@ -132,7 +132,9 @@ class Keyring:
         return [name for name, keys in self.tenants.items() if keys.algorithm == "HS256"]
 
     def check_mints(self, tenant: str) -> TenantKeys:
-        """Raises Refused: `forbidden` if an identity provider issues the tokens of this tenant."""
+        """Check that this server issues tokens for the tenant. Raises Refused: `forbidden` if an identity provider
+        issues the tokens of this tenant.
+        """
         keys = self.tenants.get(tenant)
         if keys is None or keys.algorithm != "HS256":
             raise Refused("forbidden", "an identity provider issues the tokens of this tenant")
@@ -165,7 +167,7 @@ def source_of(expected: Expected) -> Mapping[str, str]:
 
 
 def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: float) -> TenantKeys:
-    """Raises WeakKey."""
+    """Build the keys of a tenant from its settings. Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
         raise WeakKey(
             f"{name!r} is not a valid tenant name: expected 1 to 63 of a-z, 0-9, - and _", "rename its section"

@@ -53,7 +53,7 @@ class RangeBans:
                 await self._sweep()
 
     async def _sweep(self) -> None:
-        """Raises Refused."""
+        """Close the sessions of all ranges in force. Raises Refused."""
         tenants, now = list({session.tenant for session in self._hub.connections.by_id.values()}), self._clock()
         for row in await self._db.all(SQL.recent_address_bans, tenants, now, now - RECENT_MS):
             await self.close(row["tenant"], row["address_hash"], row["at"])

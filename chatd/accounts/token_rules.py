@@ -44,7 +44,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:
-    """`exp` is required, `nbf` and `iat` are optional. All are numbers, not booleans."""
+    """Check the times of a token. `exp` is required, `nbf` and `iat` are optional. All are numbers, not booleans."""
     if "exp" not in claims:
         raise refused("exp is missing")
     if number(claims, "exp", 0) + leeway <= now:

@@ -45,7 +45,7 @@ class Node:
 
 
 def no_session(_: Principal) -> None:
-    """REST has no session to renew."""
+    """Refuse to renew a session: REST has none."""
     raise Refused("bad_request", "this command needs a WebSocket connection")
 
 

@@ -144,7 +144,7 @@ def refuse(ctx: Ctx, refused: Refused) -> None:
 
 
 async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
-    """Raises Refused if what the row requires is not met."""
+    """Check the guard of the row. Raises Refused if it is not met."""
     if row.guard is Guard.NOTHING:
         return
     if row.guard is Guard.ADMIN:
@@ -158,7 +158,7 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
 
 
 def check_admin(ctx: Ctx) -> None:
-    """Raises Refused: `unauthenticated` for every user."""
+    """Refuse admin commands of users. Raises Refused: `unauthenticated`."""
     if ctx.admin is None:
         raise Refused("unauthenticated")
 

@@ -26,7 +26,9 @@ class Effect(Struct, frozen=True):
     """One thing that happens after the handler has returned."""
 
     async def deliver(self, ctx: Ctx) -> None:
-        """Carry it out. Raises Refused: the requester gets it as the answer, and the effects after it are skipped."""
+        """Deliver the effect. Raises Refused: the requester gets it as the answer, and the effects after it are
+        skipped.
+        """
         raise NotImplementedError
 
 

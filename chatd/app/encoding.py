@@ -27,7 +27,7 @@ class EncodedResult:
     __slots__ = ("_buffer",)
 
     def __init__(self, buffer: bytearray) -> None:
-        """`buffer` begins with the headroom."""
+        """Wrap an encoded result. `buffer` begins with the headroom."""
         self._buffer = buffer
 
     def __len__(self) -> int:

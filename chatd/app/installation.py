@@ -8,7 +8,9 @@ SQL = queries.load("app/installation")
 
 
 async def check_secret(db: Postgres, secret: str) -> None:
-    """Raises BadSecret if the keyed hashes of this database were made with another secret."""
+    """Compare the secret with that of the database. Raises BadSecret if the keyed hashes of this database were made
+    with another secret.
+    """
     mine = fingerprint(secret)
     known = await db.value(SQL.get_or_set, mine)
     if known != mine:

@@ -74,7 +74,7 @@ class Acceptor:
         self.closed = trio.Event()
 
     async def run(self, health: Health) -> None:
-        """Return when the listening socket is closed."""
+        """Accept connections until the listening socket is closed."""
         with self._listener:
             with self._scope:
                 async with trio.open_nursery() as nursery:

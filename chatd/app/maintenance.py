@@ -46,7 +46,7 @@ class Maintenance:
         hub.signals.on(Resync, self.refresh)
 
     def check(self) -> None:
-        """Raises Refused: `maintenance`."""
+        """Refuse a command during maintenance. Raises Refused: `maintenance`."""
         if self.enabled:
             raise Refused("maintenance", self.message, retry_after=self.retry_after)
 

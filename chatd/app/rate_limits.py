@@ -61,7 +61,7 @@ class UserLimits:
         return cls(limits.user_commands_per_second, limits.user_commands_burst)
 
     def charge(self, tenant: str, user: str, cost: float) -> None:
-        """Raises Refused: `rate_limited` with `retry_after`."""
+        """Charge a user. Raises Refused: `rate_limited` with `retry_after`."""
         check(self._buckets.of((tenant, user)), cost, trio.current_time())
 
     def charge_database_time(self, tenant: str, user: str, database_s: float) -> None:
@@ -76,7 +76,9 @@ class AddressLimits:
         self._buckets = Buckets[str](per_minute / 60, max(1.0, per_minute), MAX_ADDRESSES)
 
     def check(self, address: str, cost: float = 1) -> None:
-        """Raises Refused: `rate_limited`. With `cost` 0 it only checks whether another attempt would be accepted."""
+        """Charge an address. Raises Refused: `rate_limited`. With `cost` 0 it only checks whether another attempt would
+        be accepted.
+        """
         bucket, now = self._buckets.of(bucket_of(address)), trio.current_time()
         wait = bucket.take(now, cost) if cost else bucket.lacks(now)
         if wait > 0:
@@ -84,7 +86,7 @@ class AddressLimits:
 
 
 def check(bucket: TokenBucket, cost: float, now: float) -> None:
-    """Raises Refused: `rate_limited` with `retry_after` in seconds."""
+    """Take tokens from a bucket. Raises Refused: `rate_limited` with `retry_after` in seconds."""
     wait = bucket.take(now, cost)
     if wait > 0:
         raise Refused("rate_limited", retry_after=wait)

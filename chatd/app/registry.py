@@ -158,7 +158,7 @@ def admin_command(
 
 
 def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:
-    """Raises ValueError for an unknown code."""
+    """Check the declared refusal codes. Raises ValueError for an unknown code."""
     unknown = [code for code in refuses if code not in REFUSALS]
     if unknown:
         raise ValueError(f"{tag_of(kind)}: no such refusal: {unknown}")

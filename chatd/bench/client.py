@@ -123,7 +123,7 @@ class Client:
     """`is_connected` from the event `connected` on. `conversations` are the ids that it is a member of."""
 
     def __init__(self, loop: Loop, target: Target, user: str, handler: Handler, decode: Decoded, source: str) -> None:
-        """`source`: the local address to connect from, or ""."""
+        """Make a client that is not connected yet. `source`: the local address to connect from, or ""."""
         self.user = user
         self.log = ClientLog(user)
         self.is_connected = False
@@ -144,11 +144,11 @@ class Client:
 
     @property
     def retry_after_s(self) -> float | None:
-        """When the server that refused the last connection expects the next one."""
+        """The delay until the next attempt, in seconds, that the server requested when it refused the connection."""
         return self._retry_after_s
 
     def connect(self) -> None:
-        """Raises OSError."""
+        """Open a connection. Raises OSError."""
         self._connection = Connection(self._loop, self._target, self.user, self, self._source)
 
     def abandon(self, now: float) -> None:

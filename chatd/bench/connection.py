@@ -98,7 +98,7 @@ class Connection:
     __slots__ = ("_buffer", "_loop", "_out", "_owner", "_state", "retry_after_s", "sock")
 
     def __init__(self, loop: Loop, target: Target, user: str, owner: Owner, source: str) -> None:
-        """`source`: the local address to connect from, or "". Raises OSError."""
+        """Start a connection. `source`: the local address to connect from, or "". Raises OSError."""
         self.sock = socket.socket(target.family, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

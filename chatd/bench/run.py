@@ -198,7 +198,7 @@ class Run:
             self.result.planned.setdefault(name, array("d")).append(planned - self._start - self.options.warm_up_s)
 
     def execute(self, kind: type[Scenario]) -> Result:
-        """Raises RunFailed."""
+        """Run a scenario. Raises RunFailed."""
         scenario = kind(self)
         self.result = Result(kind.name, vars(self.options) | {"server": self.target.host})
         try:

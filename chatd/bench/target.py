@@ -27,7 +27,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, sign: Callable[[str], str], pid: int = 0) -> "Target":
-        """Raises BadTarget, OSError if the name does not resolve."""
+        """Parse and resolve a URL. Raises BadTarget, OSError if the name does not resolve."""
         parts = urlsplit(url)
         if parts.scheme != "ws" or not parts.hostname:
             raise BadTarget(f"{url} is not a URL such as ws://127.0.0.1:8080/v1/ws; TLS is not supported")

@@ -109,7 +109,7 @@ def check_nodes(found: Answers[T]) -> None:
 
 
 def no_node() -> typer.Exit:
-    """Print that no node is running. Raise the returned exception."""
+    """Print that no node is running. Returns the exception to raise."""
     return exit_failed(
         "no node is running on this Redis and prefix; check redis.url and redis.prefix, or start one with `chatd serve`"
     )

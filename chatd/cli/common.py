@@ -132,12 +132,12 @@ def format_time(at: int | None) -> str:
 
 
 def exit_failed(message: str) -> typer.Exit:
-    """Print a failure. Raise the returned exception."""
+    """Print a failure. Returns the exception to raise."""
     complain(message)
     return typer.Exit(FAILED)
 
 
 def exit_usage(message: str) -> typer.Exit:
-    """Print a usage error. Raise the returned exception."""
+    """Print a usage error. Returns the exception to raise."""
     complain(message)
     return typer.Exit(WRONG_USE)

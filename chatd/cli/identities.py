@@ -29,7 +29,7 @@ def file_name(name: str) -> str:
 
 
 def load_state(name: str) -> dict[str, str]:
-    """`device` and `user`; empty if the file does not exist or is invalid."""
+    """Read a stored identity: `device` and `user`; empty if the file does not exist or is invalid."""
     try:
         return msgspec.json.decode(state_file(name).read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):

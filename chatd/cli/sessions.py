@@ -75,7 +75,7 @@ async def find(config: Config, tenant: str, user: str | None, limit: int) -> Ans
 async def find_sessions(
     redis: Redis, tenant: str, user: str | None, session: str | None, limit: int
 ) -> Answers[Sessions]:
-    """Raises Refused."""
+    """Query all nodes for sessions. Raises Refused."""
     return await query_nodes(redis, lambda reply: AskSessions(reply, tenant, user, session, limit), Sessions)
 
 

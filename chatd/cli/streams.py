@@ -12,8 +12,8 @@ FAILED = 1
 
 
 class Output(io.TextIOWrapper):
-    """Standard output. A failed write ends the command: with 141 (as by SIGPIPE) if the reader has closed it, else with
-    1.
+    """Standard output. A failed write ends the command: with exit code 141 (as by SIGPIPE) if the reader has closed it,
+    else with 1.
     """
 
     def write(self, text: str) -> int:

@@ -96,7 +96,7 @@ class Supervisor:
             self._processes[number].send_signal(signal.SIGTERM)
 
     def _note_gone(self) -> None:
-        """A worker that ended successfully was stopped on purpose and is not restarted."""
+        """Note which workers have ended. A worker that ended successfully was stopped on purpose, and stays ended."""
         self._staying -= 1
         if not self._staying:
             self._all_gone.set()

@@ -21,7 +21,9 @@ NOT_OURS = ("not_found", "forbidden")
 
 
 class CatchUp:
-    """`states` once, then `close_gaps` until the connection ends; `check` when there may be a gap."""
+    """Fetches missed events. Run `states` once, then `close_gaps` until the connection ends; call `check` when there
+    may be a gap.
+    """
 
     def __init__(self, timeline: Timeline, events: EventQueue, emit: Callable[[list[Any]], None]) -> None:
         self._timeline = timeline

@@ -25,7 +25,7 @@ class Disconnected(Exception):
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Unwrap an exception group of a nursery that contains a single exception."""
+    """Unwrap the exception group of a nursery that contains a single exception."""
     try:
         yield
     except BaseExceptionGroup as group:

@@ -234,9 +234,10 @@ class Bus:
             await wait_until(lambda: here <= self._acked_by)
 
     def written_at(self, number: int) -> int | None:
-        """When the message with this number (see `enqueued`) was written, in milliseconds; 0 if it was dropped.
+        """The time at which the message with this number (see `enqueued`) was written, in milliseconds; 0 if it was
+        dropped.
 
-        None: not yet, or too long ago to be remembered.
+        None if it is not written yet, or too long ago to be remembered.
         """
         later = [write for write in self.writes if write[0] >= number]
         return min(later)[1] if later and (len(self.writes) < MAX_WRITES or self.writes[0][0] < number) else None

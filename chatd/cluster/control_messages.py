@@ -194,6 +194,6 @@ def declared(packages: Iterable[str] = ("chatd",)) -> list[type[ControlMessage]]
 
 
 def decoder(packages: Iterable[str] = ("chatd",)) -> "msgpack.Decoder[ControlMessage]":
-    """For all control messages that are declared in these packages."""
+    """A decoder of all control messages that are declared in these packages."""
     kinds = sorted(declared(packages), key=lambda kind: kind.__name__)
     return msgpack.Decoder(Union[tuple(kinds)])  # noqa: UP007

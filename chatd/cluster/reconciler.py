@@ -96,7 +96,7 @@ class Reconciler:
                     await self._recheck(self._topics, *self._suspects.pop())
 
     async def _recheck(self, topics: Topics, tenant: str, conversation: str) -> None:
-        """Raises Refused: then the conversation is checked again."""
+        """Check one conversation. If that raises Refused, it is checked again."""
         try:
             await topics.recheck(tenant, conversation)
         except Exception:

@@ -11,7 +11,9 @@ SQL = queries.load("conversations/block_rules")
 
 
 async def check_not_blocked(ctx: Ctx, users: Sequence[str]) -> None:
-    """Raises Refused: `blocked` if one of these users has blocked the requester."""
+    """Check that the requester is not blocked. Raises Refused: `blocked` if one of these users has blocked the
+    requester.
+    """
     if await ctx.node.db.one(SQL.is_blocked_by_any, ctx.tenant, ctx.user, users) is not None:
         raise Refused("blocked")
 

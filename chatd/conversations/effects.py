@@ -106,7 +106,7 @@ def member_events(conversation: str, members: Sequence[Member]) -> Effects:
 
 
 def departure_events(conversation: str, gone: MemberGone) -> Effects:
-    """The departure is the last event for the former member; what follows is for the remaining members."""
+    """The events of a departure: the last one for the former member, and those for the remaining members."""
     departure = gone.departure
     left = MemberLeft(conversation=conversation, rev=departure.rev, departure=departure)
     effects: list[Effect] = [

@@ -145,8 +145,8 @@ class OfConversation(Protocol):
 
 
 async def check_member(ctx: Ctx, command: OfConversation) -> None:
-    """Raises Refused: `not_found`, the same for a conversation that does not exist. A subscribed session belongs to a
-    member; for others the database is read.
+    """Check that the requester is a member. Raises Refused: `not_found`, the same for a conversation that does not
+    exist. A subscribed session belongs to a member; for others the database is read.
     """
     if is_subscribed(ctx, command):
         return

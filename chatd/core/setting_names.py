@@ -153,7 +153,7 @@ class SettingNames:
 
 
 def add_fields(section: str, kind: type[Section], sections: dict[str, dict[str, type[Section]]]) -> None:
-    """Raises ValueError."""
+    """Add the settings of a class to its section. Raises ValueError."""
     fields = sections.setdefault(section, {})
     if twice := fields.keys() & set(kind.__struct_fields__):
         raise ValueError(f"the setting {section}.{min(twice)} is declared twice")

@@ -51,7 +51,9 @@ class FairShare:
         self._slots: dict[tuple[str, str], Slots] = {}
 
     async def acquire(self, account: Account) -> None:
-        """Raises Refused: `rate_limited` if too many statements of the user wait."""
+        """Take a connection for a statement of this user. Raises Refused: `rate_limited` if too many statements of the
+        user wait.
+        """
         key = (account.tenant, account.user)
         slots = self._slots.get(key)
         if slots is None:

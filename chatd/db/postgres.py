@@ -133,7 +133,7 @@ class Postgres(Database):
         return self._settings.timeout
 
     async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
-        """As `Database.run_on_connection`. The deadline of the command applies as well, see `chatd/db/deadline.py`.
+        """Like `Database.run_on_connection`. The deadline of the command applies as well, see `chatd/db/deadline.py`.
 
         Raises also Refused (`rate_limited`) if other statements of the user use up that time.
         """

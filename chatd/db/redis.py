@@ -192,7 +192,7 @@ async def commit_queued(pipe: "Pipeline", commands: Sequence[Command]) -> list[A
 async def commit_unless_changed(
     client: "Client", keys: Sequence[str], reads: Sequence[Command], decide: Callable[..., tuple[T, Sequence[Command]]]
 ) -> T:
-    """Raises WatchError if a key has changed."""
+    """One attempt of `Redis.update`. Raises WatchError if a key has changed."""
     async with client.pipeline() as pipe:
         try:
             await pipe.watch(*keys)
@@ -291,7 +291,7 @@ def client_of(settings: RedisSection, url: str) -> "Client":
 
 @asynccontextmanager
 async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
-    """`url` overrides the one in the settings. Connects with the first command. Raises BadAddress."""
+    """Open a client. `url` overrides the one in the settings. Connects with the first command. Raises BadAddress."""
     redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix)
     try:
         yield redis

@@ -143,7 +143,7 @@ def hosts(text: str) -> Iterator[str]:
 
 
 def hosts_in(piece: str) -> tuple[Iterator[str], ...]:
-    """As `hosts`, for a part of a text with readable characters; by the pattern that finds them."""
+    """Like `hosts`, for a part of a text with readable characters; by the pattern that finds them."""
     return (
         (host for match in WITH_SCHEME.finditer(piece) for host in hosts_of(match[1])),
         (canonical_host(match[1]) for match in BARE_IP.finditer(piece)),

@@ -107,7 +107,7 @@ class Hook:
         return self._checked(READ(answer.body))
 
     def _checked(self, verdict: Verdict) -> Verdict:
-        """Raises ValueError for a text that cannot be stored."""
+        """Check the text in a verdict. Raises ValueError for a text that cannot be stored."""
         text = verdict.text
         if text is not None and (not text or "\0" in text or len(text.encode()) > self._most_text):
             raise ValueError("the text in the answer cannot be stored")
@@ -126,7 +126,7 @@ def details_of(verdict: Verdict) -> dict[str, Any]:
 
 
 def check_settings(settings: HookSettings) -> None:
-    """Raises ValueError."""
+    """Check the settings of the hook. Raises ValueError."""
     try:
         check_url(settings.url, ("https", "http") if settings.allow_private else ("https",))
     except ValueError as error:

@@ -105,7 +105,7 @@ class RateGate:
         self.retries = RetryScheduler(per_second)
 
     def check(self, now: float, message: str) -> None:
-        """Raises Overloaded."""
+        """Count a connection. Raises Overloaded."""
         if self._rate.take(now) > 0:
             raise self.retries.overloaded(message, now)
 

@@ -53,7 +53,7 @@ class GatewayEndpoint:
         return next((codec for codec in self._codecs.values() if codec.name == wanted), None)
 
     async def authenticate(self, handshake: Handshake) -> AuthenticatedPeer:
-        """Raises Rejected."""
+        """Sign the peer in. Raises Rejected."""
         if self._drain.under_way:
             retry = {"Retry-After": str(self._drain.retry_after)}
             raise Rejected(503, "maintenance", "the server is about to stop", headers=retry)

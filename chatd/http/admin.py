@@ -106,7 +106,9 @@ def is_for_admins(path: str) -> bool:
 
 
 def check_site() -> None:
-    """Raises Refused: `forbidden` for what a page of another site has sent (Fetch Metadata; RFC 6454)."""
+    """Refuse requests from pages of other sites. Raises Refused: `forbidden` for what a page of another site has sent
+    (Fetch Metadata; RFC 6454).
+    """
     site, host = request.headers.get("Sec-Fetch-Site", "none"), request.headers.get("Host", "")
     if site not in OWN_SITE or request.headers.get("Origin", f"https://{host}") not in (
         f"https://{host}",

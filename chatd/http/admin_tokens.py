@@ -52,7 +52,7 @@ class Admins:
 
 
 def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:
-    """Raises WeakKey."""
+    """Check the settings of an admin. Raises WeakKey."""
     if TENANT.fullmatch(name) is None:
         raise WeakKey(f"{name!r} is not a valid admin name: expected 1 to 63 of a-z, 0-9, - and _")
     if len(admin.token) < MIN_SECRET_BYTES or TOKEN.fullmatch(admin.token) is None:

@@ -42,7 +42,7 @@ class BoundedConnection(h11.Connection):
     """A connection that refuses a head of too many lines."""
 
     def next_event(self) -> Any:
-        """As in h11. Raises h11.RemoteProtocolError."""
+        """Like `next_event` of h11. Raises h11.RemoteProtocolError."""
         if self.their_state is h11.IDLE and has_too_many_lines(self.trailing_data[0]):
             raise h11.RemoteProtocolError("too many headers", error_status_hint=431)
         return super().next_event()

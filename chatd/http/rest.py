@@ -104,7 +104,7 @@ class RequestDecoder:
         self._max_depth = max_depth
 
     async def command(self, path: Mapping[str, str]) -> Command:
-        """Raises Refused: `bad_request`."""
+        """Decode the current request. Raises Refused: `bad_request`."""
         if request.method in BODIES:
             self._check_query()
             fields = await read_body()

@@ -187,7 +187,7 @@ class Server:
     async def finish(self, deadline: float) -> None:
         """Stop accepting, wait for requests until `deadline`, and cancel the rest. Returns when no connection is left.
 
-        A connection without a request gets a 503 before it is closed: its request may be on its way.
+        A connection without a request gets a 503 before it is closed, because its request may not have arrived yet.
         """
         self.announce_end()
         self.acceptor.stop()

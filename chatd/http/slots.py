@@ -68,7 +68,7 @@ class Slots:
 
     @contextmanager
     def reserve(self, owner: Owner) -> Iterator[None]:
-        """Raises Refused: `rate_limited`, `unavailable`."""
+        """Hold a slot. Raises Refused: `rate_limited`, `unavailable`."""
         self._check(owner)
         try:
             with counted(self._by_user, owner.user), counted(self._by_address, owner.address):
@@ -91,8 +91,9 @@ class Slots:
             yield
 
     def _check(self, owner: Owner) -> None:
-        """Raises Refused. Makes no reference cycle, which would keep the response of the caller in memory until it is
-        collected.
+        """Check that a slot is free. Raises Refused.
+
+        Makes no reference cycle, which would keep the response of the caller in memory until it is collected.
         """
         lack = self._lack(owner)
         if lack is not None:

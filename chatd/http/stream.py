@@ -64,7 +64,7 @@ class BoundedStream:
         self._answer_deadline = math.inf
 
     async def receive_some(self, most: int) -> bytes:
-        """As in trio; bytes that arrive after `aclose` are discarded."""
+        """Like `receive_some` of Trio; bytes that arrive after `aclose` are discarded."""
         self._reading = True
         data = b""
         try:
@@ -79,7 +79,9 @@ class BoundedStream:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        """Raises trio.BrokenResourceError, also if the peer does not read the response in time."""
+        """Send a part of a response. Raises trio.BrokenResourceError, also if the peer does not read the response in
+        time.
+        """
         parts = memoryview(data)
         try:
             for start in range(0, len(parts), PART_BYTES):

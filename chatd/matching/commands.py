@@ -84,7 +84,7 @@ async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
 
 
 def check_conditions(accepts: Accepts) -> None:
-    """Raises Refused: `bad_request` if a condition is malformed."""
+    """Check the form of conditions. Raises Refused: `bad_request` if a condition is malformed."""
     for kind in Accepts.__struct_fields__:
         for name, condition in getattr(accepts, kind).items():
             if not is_condition(condition):

@@ -57,7 +57,7 @@ class DisconnectReaper:
         self._condition = Condition("match endings", quiet_s=RECOVERED_AFTER_S)
 
     def on_disconnect(self, user: UserKey, until: int) -> None:
-        """The last session of the user on this node has ended. Their match ends at `until`."""
+        """End the match of a user at `until`, because their last session on this node has ended."""
         self._disconnected[user] = until
 
     def on_reconnect(self, user: UserKey) -> None:

@@ -316,7 +316,7 @@ class PoolEventLog:
             await self._write_snapshot(flush=True)
 
     def _needs_snapshot(self) -> bool:
-        """In a large pool snapshots are rarer, so that the cost per event stays the same.
+        """Whether a snapshot is due. In a large pool snapshots are rarer, so that the cost per event stays the same.
 
         But the last reset is never trimmed: the next owner begins with it.
         """

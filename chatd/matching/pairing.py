@@ -181,7 +181,7 @@ class Pairing:
                 nursery.start_soon(self._carry_out_all)
 
     async def _tick(self) -> None:
-        """If many tickets are due at once, serve some at a time, and give other tasks as much time after each turn."""
+        """Serve the due tickets. Many of them are served in turns, after each of which other tasks get as much time."""
         rest_s = TICK_S
         while True:
             await trio.sleep(rest_s)

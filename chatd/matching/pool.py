@@ -176,7 +176,7 @@ class Pool:
         return self._pair_again(id_, now, newest=True)
 
     def _schedule_wakeup(self, ticket: Ticket, now: int) -> None:
-        """At the next relaxation of the criteria, or when the ticket expires."""
+        """Schedule the next relaxation of the criteria, or the expiry of the ticket."""
         rules = self.rules(ticket.queue)
         level = self.level(ticket, now)
         next_relaxation = (

@@ -160,7 +160,7 @@ class PoolOwner:
     # --- ownership ------------------------------------------------------------------------------------------------
 
     async def _on_lease_change(self, is_continuous: bool) -> None:
-        """The lease was taken or lost. `is_continuous`: no other node has held it in between."""
+        """Handle a change of the lease. `is_continuous`: no other node has held it in between."""
         if not is_continuous:
             if self.held:
                 await self.pairing.take_over()

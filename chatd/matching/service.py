@@ -228,7 +228,7 @@ class MatchingService:
         self.resubmit_all()
 
     def _on_ban(self, signal: UserBanned) -> None:
-        """The signal is sent on every node that learns of the ban.
+        """End the search and the match of a banned user. The signal is sent on every node that learns of the ban.
 
         The node of the user passes it on to the owner of the pool.
         """
@@ -287,8 +287,8 @@ class MatchingService:
         self._look_ups = [now, now + SECOND_LOOK_UP_BEATS * beat_s, now + LOOK_UP_BEATS * beat_s]
 
     async def _announce_missed(self) -> None:
-        """Until cancelled, send users here the announcements that they may have missed, above all after a node has
-        died.
+        """Send users here the announcements that they may have missed, above all after a node has died. Runs until
+        cancelled.
         """
         nodes: set[str] = set()
         while True:

@@ -15,7 +15,7 @@ class Step(Struct, frozen=True):
 
 
 def parse_step(text: str) -> Step:
-    """`text` has the form of `EscalationStep` in `settings.py`."""
+    """Parse a step of the escalation. `text` has the form of `EscalationStep` in `settings.py`."""
     strikes, _, lasts = text.partition(":")
     return Step(int(strikes), None if lasts == "ever" else int(lasts[:-1]) * UNITS[lasts[-1]])
 

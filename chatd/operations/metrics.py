@@ -56,7 +56,9 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
 
 def refusal(proxies: Sequence[Network], token: str) -> Response | None:
-    """None if the request is allowed; 401 if a token is configured, otherwise 404 as for any unknown path."""
+    """The refusal of a request for metrics, or None if it is allowed: 401 if a token is configured, otherwise 404 as
+    for any unknown path.
+    """
     if is_direct(proxies) or carries(token):
         return None
     return answer_of(error_of(Refused("unauthenticated"))) if token else abort(404)

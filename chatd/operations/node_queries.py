@@ -176,7 +176,7 @@ def kick(sessions: list[Session]) -> Sessions:
 
 
 async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
-    """Raises Refused."""
+    """Append an answer to the list of a query. Raises Refused."""
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
     if len(data) > MAX_ANSWER_BYTES:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))

@@ -49,7 +49,7 @@ async def keep(redis: Redis, name: str, take: Callable[[], Snapshot]) -> None:
 
 
 async def write(redis: Redis, name: str, snapshot: bytes) -> None:
-    """Raises Refused."""
+    """Write the snapshot of this node. Raises Refused."""
     now, nodes = await redis.now_ms(), redis.key("nodes")
     await redis.transaction(
         ("SET", redis.key("node", name), snapshot, "PX", LEASE_MS),
@@ -70,7 +70,7 @@ async def read(redis: Redis) -> list[Snapshot]:
 
 
 def snapshot_in(text: bytes | None) -> Snapshot | None:
-    """None for an expired snapshot, and for one of a version with another format."""
+    """Decode a snapshot. None for an expired one, and for one of a version with another format."""
     with suppress(msgspec.DecodeError):
         return DECODE(text) if text else None
     return None

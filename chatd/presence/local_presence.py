@@ -66,7 +66,7 @@ class LocalPresence:
         return True
 
     def _connected(self, signal: UserConnected) -> None:
-        """A new session is online, which ends a grace period."""
+        """End the grace period of a user: their new session is online."""
         key = (signal.tenant, signal.user)
         period = self._grace_periods.pop(key, None)
         if (period is None or period.level < ONLINE) and (key in self._away or self._hub.connections.count(*key) == 1):

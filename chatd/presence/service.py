@@ -278,7 +278,7 @@ class Presence:
         self._must_reload = True
 
     async def _reload(self) -> None:
-        """Raises Refused."""
+        """Read the levels of watched users from the store. Raises Refused."""
         users, version = list(self._subscriptions.watched), self._subscriptions.version
         self._must_reload = False
         try:

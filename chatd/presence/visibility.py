@@ -47,7 +47,7 @@ class PresenceVisibility:
         self._shown_to = shown_to
 
     async def visible(self, pairs: Iterable[tuple[Target, str]]) -> Visible:
-        """Raises Refused."""
+        """Query which of these pairs are visible. Raises Refused."""
         lookups = [(*target.user, viewer, target.alias) for target, viewer in dict.fromkeys(pairs)]
         rows = await self._db.all(SQL.visible_pairs, *to_unnest_arrays(lookups, 4), self._shown_to)
         return {(Target((row["tenant"], row["user"]), row["alias"]), row["viewer"]): row["last_seen"] for row in rows}

@@ -268,7 +268,7 @@ class ConversationFeed(Feed, kind=""):
         return [session for session in self.sessions if session.user not in self.leaving]
 
     async def _send(self, delivery: Delivery) -> int:
-        """Send to new members one `behind` up to where they joined, in place of the events before.
+        """Send a numbered event to all subscribers. New members first get one `behind` up to where they joined.
 
         The ack of a message that such a session sent in an earlier membership follows a `behind` for what it did not
         get.

@@ -52,7 +52,9 @@ class Memberships:
                     pending.new_memberships.add(name)
 
     def remove(self, tenant: str, name: str, users: Collection[str], ended_at: float = inf) -> None:
-        """`ended_at`: the rev at which the subscriptions ended. Those that are known to have begun since stay."""
+        """Unsubscribe users. `ended_at`: the rev at which the subscriptions ended. Those that are known to have begun
+        since stay.
+        """
         feed = self._subscriptions.feed(tenant, name)
         if feed is not None:
             feed.remove_users(users)

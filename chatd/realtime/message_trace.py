@@ -113,7 +113,7 @@ class Traces:
                 yield Delivered(round(at * 1000), sessions, behind=True)
 
     def _find_receipts(self, conversation: str, seq: int) -> Iterator[ReceiptTimes]:
-        """For each user, the first receipts that reach the message."""
+        """The first receipts of each user that reach the message."""
         delivered: dict[str, int] = {}
         read: dict[str, int] = {}
         for id_, user, delivered_seq, read_seq, at in self._receipts:

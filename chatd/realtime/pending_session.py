@@ -74,5 +74,5 @@ class PendingSessions:
         return {pending.key for pending in self._pending}
 
     def oldest(self) -> float:
-        """When the oldest one began, by the monotonic clock; infinity if there is none."""
+        """The time at which the oldest pending session began, by the monotonic clock; infinity if there is none."""
         return min((pending.began for pending in self._pending), default=inf) if self._pending else inf

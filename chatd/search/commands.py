@@ -114,7 +114,7 @@ def key_of(ctx: Ctx, query: Query) -> str:
 
 
 def read_cursor(cursor: str, key: str) -> Spot:
-    """Raises Refused: `bad_request`."""
+    """Decode a cursor. Raises Refused: `bad_request`."""
     match = CURSOR.fullmatch(cursor)
     if match is None or match[4] != key:
         raise Refused("bad_request", "$.cursor: not a cursor of this query")

@@ -217,7 +217,7 @@ def with_spaces(folded: str) -> str:
 
 
 def spaced_in_slices(folded: str, text: str) -> Sliced[Spaced]:
-    """`text` is the folded one `with_spaces`."""
+    """The `Spaced` form of a folded text. `text` is the folded text after `with_spaces`."""
     place, at = Spaced(text, [], []), 1
     for number, piece in enumerate(PIECE.finditer(folded)):
         if number % SLICE_TOKENS == 0:
@@ -296,7 +296,7 @@ class Offsets:
         return offsets
 
     def _add(self, unit: re.Match[str]) -> None:
-        """A character that folds to nothing (a separate accent) belongs to the preceding one."""
+        """Add the offset of a character. One that folds to nothing (a separate accent) belongs to the preceding one."""
         folded = fold_slice(unit[0])
         if folded:
             self._starts += [unit.start()] * len(folded)

@@ -58,7 +58,7 @@ class UploadSlots:
 
     @contextmanager
     def reserve(self, who: Principal, owner: Owner) -> Iterator[Slot]:
-        """Raises Refused: `rate_limited`, `unavailable`."""
+        """Hold a slot for one file. Raises Refused: `rate_limited`, `unavailable`."""
         self._limits.charge(who.tenant, who.user, 1)
         with self._files.reserve(owner):
             slot = Slot(self, owner)

@@ -68,7 +68,7 @@ EBML = b"\x1a\x45\xdf\xa3"
 
 
 def sniff(data: bytes) -> str:
-    """The media type."""
+    """The media type of a file, from its first bytes."""
     for magic in MAGICS:
         if data.startswith(magic.text, magic.offset):
             return magic.mime

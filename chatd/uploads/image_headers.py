@@ -40,7 +40,7 @@ class Measure(NamedTuple):
 
 
 def measure(data: bytes, mime: str) -> Measure:
-    """Raises BadImage, TooLarge."""
+    """Measure an image by its type. Raises BadImage, TooLarge."""
     try:
         found = MEASURES[mime](data)
     except (IndexError, struct.error):
@@ -57,7 +57,7 @@ def count_part(count: int) -> int:
 
 
 def png(data: bytes) -> Measure:
-    """An animation (acTL) counts as its first frame; the others are not decoded."""
+    """Measure a PNG. An animation (acTL) counts as its first frame; the others are not decoded."""
     if data[12:16] != b"IHDR":
         raise BadImage("the image has no header")
     width, height = struct.unpack_from(">II", data, 16)
@@ -111,7 +111,7 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def gif(data: bytes) -> Measure:
-    """A frame may be larger than the screen, which then grows."""
+    """Measure a GIF. A frame may be larger than the screen, which then grows."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at, frames, parts = 13 + palette(flags), 0, 0
     while at < len(data) and data[at] != 0x3B:

@@ -75,7 +75,7 @@ class Form:
         self._decode(piece)
 
     def end(self) -> Received:
-        """Raises Refused if the file is missing or incomplete."""
+        """Return the received file. Raises Refused if the file is missing or incomplete."""
         self._decode(None)
         if self._part is None or not self._done:
             raise Refused("bad_request", "$.file: the file is missing or incomplete")

@@ -39,7 +39,7 @@ def open_folder(place: str | Path) -> Path:
 
 
 def check_bucket(settings: UploadSettings) -> None:
-    """Raises BlobsError."""
+    """Check the settings of the bucket. Raises BlobsError."""
     missing = [name for name in ("s3_endpoint", "s3_bucket", "s3_key", "s3_secret") if not getattr(settings, name)]
     if missing:
         raise BlobsError(f"a bucket also needs {', '.join(f'uploads.{name}' for name in missing)}")

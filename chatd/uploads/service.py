@@ -145,7 +145,7 @@ async def add(tx: Tx, payer: Payer, row: tuple[Any, ...], size: int) -> None:
 
 
 async def find(node: Node, who: Principal, upload: str) -> Stored:
-    """Raises Refused: `not_found`, also if the user may not read it."""
+    """The upload. Raises Refused: `not_found`, also if the user may not read it."""
     row = await node.db.one(SQL.readable_file, who.tenant, upload, who.user)
     if row is None:
         raise missing()
@@ -195,7 +195,7 @@ class Sweep:
         self._position = self.BEGINNING
 
     async def run(self, now: int) -> None:
-        """Raises Refused if a database or the store is unavailable; the next run continues there."""
+        """Sweep once. Raises Refused if a database or the store is unavailable; the next run continues there."""
         await delete_all(self._node.db, SQL.sweep_addresses, (now - DAY_MS) // HOUR_MS)
         for _ in range(self._pages):
             rows = await self._node.db.all(

@@ -34,7 +34,7 @@ def is_time(form: inspect.Type) -> bool:
 
 
 def check_times(command: Struct) -> None:
-    """Raises Refused: `bad_request`."""
+    """Check the times in a command. Raises Refused: `bad_request`."""
     for name in time_fields(type(command)):
         check_time(getattr(command, name), f"$.{name}")
 

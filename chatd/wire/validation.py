@@ -32,7 +32,8 @@ class UntypedFields:
         self.typed = tuple(field.name for field in form.fields if not is_untyped(field.type))
 
     def check(self, command: Struct, max_depth: int, *, nul: bool) -> None:
-        """Raises Refused: `bad_request` with the path. The command itself is the first of `max_depth` levels.
+        """Validate the untyped fields of a command. Raises Refused: `bad_request` with the path. The command itself is
+        the first of `max_depth` levels.
 
         `nul`: any text may contain NUL, so all fields are visited.
         """

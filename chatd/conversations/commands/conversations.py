@@ -72,13 +72,15 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
 
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
-    """Raises Refused: `not_found` for an erased user. The row of such a user stays, but is not an account."""
+    """Check that the users exist. Raises Refused: `not_found` for an erased user. The row of such a user stays, but is
+    not an account.
+    """
     if await ctx.node.db.one(SQL.has_erased_user, ctx.tenant, users) is not None:
         raise Refused("not_found", "no such user")
 
 
 async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
-    """If both users open the conversation at the same time, both get the same one."""
+    """Create the direct conversation. If both users open it at the same time, both get the same one."""
     try:
         made = await ctx.node.db.in_transaction(insert_direct, ctx, low, high)
     except ForeignKeyViolation:
@@ -220,7 +222,7 @@ CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})(?:~([0-9]{{1,18}})\.({UUID}))?"
 
 
 def read_cursor(cursor: str | None) -> Position:
-    """Raises Refused: `bad_request`."""
+    """Decode a cursor. Raises Refused: `bad_request`."""
     if cursor is None:
         return Position()
     match = CURSOR.fullmatch(cursor)

@@ -84,7 +84,7 @@ class Edited(Struct, frozen=True):
 
 
 async def edit(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]) -> Edited:
-    """Raises Refused: `forbidden`, `not_found`."""
+    """Change the given settings. Raises Refused: `forbidden`, `not_found`."""
     await check(tx, cmd, given)
     rev = tx.next_rev(info=True)
     await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
@@ -107,7 +107,7 @@ def edit_events(edited: Edited, view: Conversation) -> Effects:
 
 
 async def check(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]) -> None:
-    """Raises Refused: `forbidden`, `not_found`."""
+    """Check the new values and the rights of the requester. Raises Refused: `forbidden`, `not_found`."""
     if any(name in given for name in INFO):
         tx.check(Right.INFO)
     if any(name in given for name in RULES):

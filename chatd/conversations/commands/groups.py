@@ -125,7 +125,7 @@ async def leave_conversation(ctx: Ctx, cmd: LeaveConversation) -> Effects:
 
 
 async def leave_if_group(tx: ConversationTx) -> MemberGone:
-    """Raises Refused: `forbidden`."""
+    """Leave a group. Raises Refused: `forbidden`."""
     if tx.locked.kind != "group":
         raise Refused(
             "forbidden", "only groups can be left: hide a direct conversation, leave a match with match.leave"
@@ -206,7 +206,7 @@ async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
 
 
 async def transfer(tx: ConversationTx, user: str) -> RolesChanged:
-    """Raises Refused: `not_found`."""
+    """Make another member the owner. Raises Refused: `not_found`."""
     await member_in(tx, user)
     members = [await give_role(tx, tx.user, "admin"), await give_role(tx, user, "owner")]
     return RolesChanged(members, await tx.add_system_message(system_payload("conversation.transferred", [user])))

@@ -63,7 +63,7 @@ async def create_invite(ctx: Ctx, cmd: CreateInvite) -> Effects:
 
 
 async def add_invite(tx: ConversationTx, row: Sequence[Any]) -> None:
-    """Raises Refused: `conflict`."""
+    """Insert an invite link. Raises Refused: `conflict`."""
     found = await tx.one(SQL.count, tx.now)
     if tx.locked.joining == "closed" or found is None or found["found"] >= MAX_INVITES:
         raise Refused(
@@ -125,7 +125,7 @@ async def revoke_invite(ctx: Ctx, cmd: RevokeInvite) -> Effects:
 
 
 async def end_invite(tx: ConversationTx, invite: str) -> None:
-    """Raises Refused: `not_found`."""
+    """Revoke an invite link. Raises Refused: `not_found`."""
     if await tx.one(SQL.revoke, invite, tx.now) is None:
         raise Refused("not_found", "$.invite: no such invite link")
 

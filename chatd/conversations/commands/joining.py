@@ -90,7 +90,7 @@ class AlreadyMember(Struct, frozen=True):
 async def join(
     tx: ConversationTx, cmd: JoinConversation, limits: ConversationLimits
 ) -> MembersAdded | Requested | AlreadyMember:
-    """Raises Refused: `not_found`, `forbidden`, `too_large`."""
+    """Join a group, or store a request to join. Raises Refused: `not_found`, `forbidden`, `too_large`."""
     if tx.locked.role is not None:
         return AlreadyMember()
     await check_may_join(tx, cmd)
@@ -110,7 +110,7 @@ async def use_secret(tx: ConversationTx, secret: str | None) -> None:
 
 
 async def check_may_join(tx: ConversationTx, cmd: JoinConversation) -> None:
-    """Raises Refused: `not_found`, `forbidden`."""
+    """Check that the requester may join. Raises Refused: `not_found`, `forbidden`."""
     if (
         tx.locked.kind != "group"
         or not tx.locked.members
@@ -220,7 +220,7 @@ class Declined(Struct, frozen=True):
 async def decide(
     tx: ConversationTx, cmd: DecideRequest, limits: ConversationLimits
 ) -> MembersAdded | AlreadyMember | Declined:
-    """Raises Refused: `not_found`, `too_large`."""
+    """Approve or decline a request. Raises Refused: `not_found`, `too_large`."""
     if await tx.one(SQL.delete_request, cmd.user) is None:
         raise Refused("not_found", "$.user: this user has not asked to join")
     if not cmd.approve:

@@ -190,7 +190,7 @@ class Found(Struct, frozen=True):
 
 
 async def find_changes(tx: Tx, ctx: Ctx, cmd: SyncConversation) -> Found:
-    """Raises Refused: `not_found`."""
+    """Read the changes in one snapshot. Raises Refused: `not_found`."""
     place = (ctx.tenant, cmd.conversation)
     conversation = await tx.one(SQL.conversation, *place, ctx.user)
     if conversation is None:

@@ -123,7 +123,7 @@ def plain(quiet: Quiet | None) -> dict[str, str] | None:
 
 
 def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
-    """Settings that are not set have their defaults."""
+    """The settings of a user; those that are not set have their defaults."""
     known = dict(row) if row is not None else {}
     return UserSettings(
         notify=known.get("notify") or "all",

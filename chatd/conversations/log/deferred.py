@@ -139,7 +139,7 @@ class DeferredConversations:
         return self.mark_uncertain(results) if conversation.began < inf else results
 
     def _failed(self, conversation: DeferredConversation, entries: list[Entry]) -> list[Result]:
-        """An entry that fails alone is refused; of several, each is tried alone."""
+        """Handle a failed commit: an entry that fails alone is refused; of several, each is tried alone."""
         if len(entries) == 1:
             LOG.exception("an entry of the log could not be committed")
             return [(entries[0], Refused("internal"))]

@@ -52,7 +52,7 @@ class Publisher:
             raise
 
     def began(self, key: Key) -> float:
-        """When the oldest commit with this conversation began; infinity if there is none."""
+        """The time at which the oldest commit with this conversation began; infinity if there is none."""
         return min(
             (flight.began for flight in self._flights if any(entry.key == key for entry in flight.entries)), default=inf
         )
@@ -62,11 +62,11 @@ class Publisher:
         return [entry for flight in self._flights for entry in flight.entries]
 
     async def put(self, flight: InFlight, results: list[Result]) -> None:
-        """Returns when everything before it is published."""
+        """Queue a batch for publishing. Returns when everything before it is published."""
         await self._send.send((flight, results, None))
 
     async def put_gap(self, tenant: str, conversation: str, rev: int) -> None:
-        """Something up to `rev` may have been committed that was not published."""
+        """Queue a gap: something up to `rev` may have been committed that was not published."""
         with self.flight([]) as flight:
             await self._send.send((flight, [], (tenant, conversation, rev)))
 
@@ -96,7 +96,7 @@ class Publisher:
         self._settle(entry, outcome.Value(result))
 
     async def _publish_too_late(self, entry: Entry, result: Any) -> None:
-        """An entry that was committed after its sender got `unavailable`: all members get `behind` instead."""
+        """Publish `behind` to all members for an entry that was committed after its sender got `unavailable`."""
         if isinstance(result, Appended | Advanced) and result.rev is not None and not is_duplicate(result):
             await self._publish_gap(*entry.key, result.rev)
 

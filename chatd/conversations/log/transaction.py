@@ -120,12 +120,12 @@ class ConversationTx:
         return message
 
     def check(self, right: Right) -> None:
-        """Raises Refused: `forbidden`."""
+        """Check a right of the requester. Raises Refused: `forbidden`."""
         if self.locked.role is None or not may(self.locked.kind, self.locked.role, right):
             raise Refused("forbidden", f"you may not {right.value} here")
 
     async def check_may_send(self) -> None:
-        """For a change that shows new text of the requester to others.
+        """Check that the requester may show new text to the other members.
 
         Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow
         mode.

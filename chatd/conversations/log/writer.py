@@ -75,8 +75,8 @@ class MessageLog:
         return self._shards[crc32(conversation.encode()) % len(self._shards)]
 
     def began(self, tenant: str, conversation: str) -> float:
-        """When the oldest commit began that may have numbered something in the conversation and is not published;
-        infinity: none.
+        """The time at which the oldest unpublished commit began that may have numbered something in the conversation;
+        infinity if there is none.
         """
         return self._shard(conversation).began(tenant, conversation)
 
@@ -170,7 +170,7 @@ class Shard:
             await self._publisher.put(flight, results)
 
     async def _attempt(self, statement: Statement, entries: list[Entry]) -> list[Result]:
-        """Entries that cannot be committed together, or that are uncertain, are deferred."""
+        """Try to commit the entries. Those that cannot be committed together, or that are uncertain, are deferred."""
         began = trio.current_time()
         retried = False
         while entries:

@@ -42,7 +42,7 @@ async def resolve(ctx: Ctx, given: Sequence[AttachmentInput]) -> list[Json]:
 
 
 def check_form(given: AttachmentInput, path: str) -> None:
-    """Raises Refused: `bad_request`."""
+    """Check which fields an attachment has. Raises Refused: `bad_request`."""
     if (given.upload is None) == (given.url is None):
         raise Refused("bad_request", f"{path}: expected either upload or url")
     if given.url is None:

@@ -80,7 +80,9 @@ class Edited(Struct, frozen=True):
 
 
 async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, text: str | None) -> Edited:
-    """Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`, `rate_limited`, `blocked`."""
+    """Store the new text of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
+    `rate_limited`, `blocked`.
+    """
     row = await tx.message(message)
     check_edit(ctx, row)
     await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
@@ -92,7 +94,7 @@ async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, text: str | Non
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
-    """Raises Refused: `forbidden`, `conflict`."""
+    """Check that the requester may edit the message. Raises Refused: `forbidden`, `conflict`."""
     if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "you can only edit messages that you have sent")
     if row["deleted_at"] is not None:
@@ -105,7 +107,9 @@ def check_edit(ctx: Ctx, row: Row) -> None:
 
 
 async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:
-    """Raises Refused: `too_large`, `rate_limited`. Every earlier version is kept, so their number is bounded."""
+    """Check the number and the rate of edits of a message. Raises Refused: `too_large`, `rate_limited`. Every earlier
+    version is kept, so their number is bounded.
+    """
     row = await tx.one(SQL.edit_counts, seq, tx.now - MINUTE_MS)
     assert row is not None
     if row["total"] >= settings.edits:
@@ -141,7 +145,7 @@ async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
 
 
 async def delete_for_all(tx: ConversationTx, message: str) -> Effects:
-    """Raises Refused: `not_found`, `forbidden`."""
+    """Delete a message for all members. Raises Refused: `not_found`, `forbidden`."""
     row = await tx.message(message)
     if row["author"] != tx.user or row["system"] is not None:
         tx.check(Right.DELETE_ANY)

@@ -73,7 +73,7 @@ async def write_pin(tx: ConversationTx, message: str, on: bool) -> Effects:
 
 
 async def check_limit(tx: ConversationTx, deleted: bool) -> None:
-    """Raises Refused: `conflict`, `too_large`."""
+    """Check that a message can be pinned. Raises Refused: `conflict`, `too_large`."""
     if deleted:
         raise Refused("conflict", "the message was deleted")
     found = await tx.one(SQL.count)

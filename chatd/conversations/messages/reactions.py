@@ -59,7 +59,7 @@ async def add_reaction(ctx: Ctx, cmd: AddReaction) -> Effects:
 
 
 async def write_reaction(tx: ConversationTx, cmd: AddReaction, is_only: bool) -> list[Event]:
-    """`is_only`: it replaces the other reactions of the requester to the message.
+    """Add a reaction. `is_only`: it replaces the other reactions of the requester to the message.
 
     Raises Refused: `not_found`, `conflict`, `too_large`.
     """
@@ -75,7 +75,7 @@ async def write_reaction(tx: ConversationTx, cmd: AddReaction, is_only: bool) ->
 
 
 async def reactable(tx: ConversationTx, message: str) -> Row:
-    """Raises Refused: `not_found`, `conflict`."""
+    """The message, if it accepts reactions. Raises Refused: `not_found`, `conflict`."""
     row = await tx.message(message)
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
@@ -83,7 +83,7 @@ async def reactable(tx: ConversationTx, message: str) -> Row:
 
 
 def check_limits(counts: dict[str, int], own: list[str], emoji: str) -> None:
-    """Raises Refused: `too_large`."""
+    """Check the number of reactions to a message. Raises Refused: `too_large`."""
     if len(own) >= MAX_OWN or (emoji not in counts and len(counts) >= MAX_KINDS):
         raise Refused("too_large", f"a message has at most {MAX_KINDS} different reactions, and {MAX_OWN} of one user")
 
@@ -124,7 +124,7 @@ async def remove_reaction(ctx: Ctx, cmd: RemoveReaction) -> Effects:
 
 
 async def remove_own(tx: ConversationTx, message: str, emoji: str) -> list[Event]:
-    """Raises Refused: `not_found`."""
+    """Remove a reaction of the requester. Raises Refused: `not_found`."""
     row = await tx.message(message)
     own = [found["emoji"] for found in await tx.all(SQL.emoji_of_user, row["seq"], tx.user)]
     return [await remove(tx, message, row["seq"], emoji)] if emoji in own else []

@@ -66,7 +66,7 @@ async def schedule_message(ctx: Ctx, cmd: ScheduleMessage) -> Effects:
 
 
 def check_time(ctx: Ctx, at: int) -> None:
-    """Raises Refused: `bad_request`."""
+    """Check the time of a scheduled message. Raises Refused: `bad_request`."""
     if not ctx.now < at <= ctx.now + MAX_AHEAD_MS:
         raise Refused(
             "bad_request", "$.at: expected a time in the future, at most a year ahead, in milliseconds since 1970"
@@ -74,7 +74,7 @@ def check_time(ctx: Ctx, at: int) -> None:
 
 
 def scheduled_reply(row: Row) -> Reply:
-    """Raises Refused: `conflict`."""
+    """The answer about a stored message. Raises Refused: `conflict`."""
     if row["sent"]:
         raise Refused("conflict", "$.client_id: a message with this client_id was already sent")
     return Reply(Scheduled(id=row["id"], at=row["due_at"]))
@@ -198,7 +198,7 @@ async def cancel_scheduled(ctx: Ctx, cmd: CancelScheduled) -> Effects:
 
 
 async def remove_scheduled(tx: Tx, ctx: Ctx, id_: str) -> None:
-    """Raises Refused: as `lock_scheduled`."""
+    """Remove a scheduled message of the requester. Raises Refused: as `lock_scheduled`."""
     await lock_scheduled(tx, ctx, id_)
     await tx.run(SQL.cancel, ctx.tenant, ctx.user, id_)
 

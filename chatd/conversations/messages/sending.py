@@ -147,7 +147,7 @@ async def is_known(ctx: Ctx, client_id: str) -> bool:
 
 
 def check_content(ctx: Ctx, out: MessageInput) -> None:
-    """Raises Refused: `bad_request`, `too_large`."""
+    """Check the content of a message. Raises Refused: `bad_request`, `too_large`."""
     if not out.attachments and is_blank(out.text or ""):
         raise Refused("bad_request", "$: expected a visible text or an attachment")
     if EVERYBODY in out.mentions:
@@ -158,14 +158,16 @@ def check_content(ctx: Ctx, out: MessageInput) -> None:
 
 
 def check_text(config: Config, text: str) -> None:
-    """Raises Refused: `too_large`."""
+    """Check the length of a text. Raises Refused: `too_large`."""
     most = config.limits.text_bytes
     if len(text) * 4 > most and len(text.encode()) > most:
         raise Refused("too_large", f"$.text: expected at most {most} bytes in UTF-8")
 
 
 def check_payload(config: Config, out: MessageInput) -> None:
-    """Raises Refused: `too_large`. Every node and every member receives the payload, and Redis keeps it for a while."""
+    """Check the size of meta and attachments. Raises Refused: `too_large`. Every node and every member receives the
+    payload, and Redis keeps it for a while.
+    """
     size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
     most = config.get(ConversationLimits).payload_bytes
     if size > most:

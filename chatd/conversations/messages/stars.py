@@ -63,7 +63,7 @@ async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) ->
 
 
 async def write_star(tx: Tx, ctx: Ctx, conversation: str, message: str, at: int | None) -> None:
-    """Raises Refused: `not_found`, `too_large`."""
+    """Store or remove a star. Raises Refused: `not_found`, `too_large`."""
     await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
     if await tx.value(SQL.set_star, ctx.tenant, conversation, ctx.user, message, at) is None:
         raise Refused("not_found", "no such message")

@@ -119,7 +119,7 @@ def is_large(ctx: Ctx, members: Members) -> bool:
 
 
 async def members_of(ctx: Ctx, conversation: str) -> Members:
-    """Raises Refused: `not_found` if the requester is not a member."""
+    """The members of the conversation. Raises Refused: `not_found` if the requester is not a member."""
     return ctx.node.hub.memberships.members_of(ctx.tenant, conversation) or await look_up(ctx, conversation)
 
 

@@ -106,7 +106,7 @@ class Server:
         return self._pid() is not None
 
     async def stop(self, mode: str = "fast") -> None:
-        """`mode`: fast, or immediate (as after a crash)."""
+        """Stop the server. `mode`: fast, or immediate (as after a crash)."""
         pid = self._pid()
         if pid is not None:
             await end(pid, STOP_SIGNALS[mode])
@@ -115,7 +115,7 @@ class Server:
         return listener(self.socket)
 
     async def _make(self, account: Account | None) -> None:
-        """initdb works in another folder, which is renamed when it is complete."""
+        """Create the data folder: initdb works in another folder, which is renamed when it is complete."""
         unfinished = self.folder.with_name(self.folder.name + ".new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o700)

@@ -59,7 +59,7 @@ class Server:
     """A server and its data folder. Its log is beside the folder."""
 
     def __init__(self, folder: Path, commands: str = "") -> None:
-        """`commands`: rules of an ACL that replace the default, the commands that chatd uses."""
+        """A server on `folder`. `commands`: rules of an ACL that replace the default, the commands that chatd uses."""
         self.folder = folder.absolute()
         self.log = self.folder.with_name(self.folder.name + ".log")
         self._commands = commands or f"-@all {' '.join(f'+{command}' for command in COMMANDS)}"

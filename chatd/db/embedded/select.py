@@ -19,7 +19,7 @@ def uses_embedded_redis(config: Config) -> bool:
 
 @asynccontextmanager
 async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
-    """For the daemon: start the embedded servers that are needed.
+    """Start the embedded servers that the daemon needs.
 
     Yields the dsn of Postgres, and the url of the embedded Redis ("" if Redis is configured). Raises EmbeddedError.
     """
@@ -37,7 +37,7 @@ async def open_servers(config: Config) -> AsyncIterator[tuple[str, str]]:
 
 @asynccontextmanager
 async def join_servers(config: Config, *, begin: bool = False) -> AsyncIterator[tuple[str, str]]:
-    """For other commands: use the embedded servers of a running daemon, or start them for the time of the command.
+    """Use the embedded servers of a running daemon, or start them for the duration of a command.
 
     A new data folder is created only with `begin`: an operator in the wrong directory would mistake an empty database
     for the real one. Yields like `open_servers`. Raises EmbeddedError.
