@@ -7,5 +7,5 @@ DEPTH = int(os.environ.get("CHATD_TEST_DEPTH", "1"))
 
 
 def examples(count: int) -> int:
-    """So many in a usual run."""
+    """The number of examples in a usual run."""
     return count * DEPTH

@@ -1,4 +1,4 @@
-"""A minimal external HTTP server: it records requests, and answers as the test says."""
+"""A minimal external HTTP server: it records requests, and sends the answers of the test."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -290,7 +290,7 @@ def only_jobs(*jobs: Job, among: Subsystems = SUBSYSTEMS) -> Subsystems:
 
 
 def altered(*changes: Subsystem | Job, among: Subsystems = SUBSYSTEMS) -> Subsystems:
-    """The subsystems, with these subsystems and jobs in the place of those of the same name."""
+    """The subsystems, with these subsystems and jobs in place of those of the same name."""
     subsystems = {one.name: one for one in changes if isinstance(one, Subsystem)}
     jobs = {one.name: one for one in changes if isinstance(one, Job)}
     assert subsystems.keys() <= {one.name for one in among}

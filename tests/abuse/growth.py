@@ -25,7 +25,7 @@ def grows(use: Callable[[Input], object], make: Callable[[int], Input], sizes: l
 def is_disproportionate(use: Callable[[Input], object], make: Callable[[int], Input], size: int) -> bool:
     """Measured in pairs: another process may slow down one of the two, or evict the caches. One good pair suffices.
 
-    Most inputs are read too quickly to be judged: for these a quarter is neither made nor measured.
+    Most inputs are read too quickly to be measured: for these a quarter is neither made nor measured.
     """
     whole, quarter = make(size), None
     for _ in range(PAIRS):

@@ -29,7 +29,7 @@ from chatd.wire.base import Command, Error, Ok, Result
 from chatd.wire.codec import codecs
 from chatd.wire.reference.examples import example_body
 from tests.admins import ACME, ANN, BEN, NOBODY, acts, administered, daemon, done, order
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import Daemon, running
 
 __all__ = ["daemon"]
@@ -360,6 +360,6 @@ async def test_tokens_are_not_in_the_log(config: Config, caplog: pytest.LogCaptu
     ) as daemon:
         await done(daemon, "bans")
         await order(daemon, "bans", token="some-guess-that-is-wrong-0123456789")
-        await Door.of(daemon).ask(f"POST /admin/bans HTTP/1.1\nAuthorization: Bearer {ANN}\nContent-Length: x")
+        await HttpPort.of(daemon).ask(f"POST /admin/bans HTTP/1.1\nAuthorization: Bearer {ANN}\nContent-Length: x")
     for secret in (ANN, BEN, "some-guess-that-is-wrong"):
         assert secret not in caplog.text

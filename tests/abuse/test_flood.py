@@ -1,4 +1,4 @@
-"""Refusing a flood costs less than serving it, judged by counts."""
+"""Refusing a flood costs less than serving it, measured by counts."""
 
 import trio
 from msgspec.structs import replace

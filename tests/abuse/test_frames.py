@@ -1,4 +1,4 @@
-"""Rows B of the abuse suite: bad frames end their own connection, in time, and no other."""
+"""Bad frames end their own connection, in time, and no other."""
 
 import socket
 import struct

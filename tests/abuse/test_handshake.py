@@ -1,4 +1,4 @@
-"""Rows A of the abuse suite: anything before the upgrade is answered or closed, and all other clients are served."""
+"""Any input before the upgrade is answered or closed, and all other clients are served."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ LISTEN, TIME_WAIT = "0A", "06"
 
 @pytest.fixture
 async def canary(daemon: Daemon) -> AsyncIterator[None]:
-    """After every row two users can still talk, and no descriptor has leaked."""
+    """After every test two users can still talk, and no descriptor has leaked."""
     async with daemon.pair() as (alice, bob, conversation):
         yield
         before = len(os.listdir("/proc/self/fd"))

@@ -1,4 +1,4 @@
-"""Rows C of the abuse suite: the content of a body, in both codecs, by the codec alone and through the daemon."""
+"""Abuse of the content of a body, in both codecs, by the codec alone and through the daemon."""
 
 from typing import Any
 

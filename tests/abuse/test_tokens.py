@@ -1,4 +1,4 @@
-"""Rows D of the abuse suite: which tokens are valid, and for how long."""
+"""Abuse of tokens: which are valid, and for how long."""
 
 import base64
 import hashlib

@@ -16,7 +16,7 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.uploads.settings import UploadSettings
 from tests.files import FORM, PDF, fetched, film, form, part, picture, stored, upload
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import NOBODY, PATIENCE, Answer, Daemon, poll_until, running, shared
 from tests.uploads.test_commands import files
 
@@ -212,14 +212,14 @@ async def narrow(config: Config) -> AsyncIterator[Daemon]:
 
 async def test_a_declared_length_over_the_limit_is_refused_at_once(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
-    answer = Answer.read(await Door.of(narrow).send(head_of(account, "Content-Length: 100000000000")))
+    answer = Answer.read(await HttpPort.of(narrow).send(head_of(account, "Content-Length: 100000000000")))
     assert (answer.status, answer.body["code"]) == (413, "too_large")
 
 
 async def test_an_endless_body_is_refused_at_the_limit(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
     sent = 0
-    async with Door.of(narrow).connected() as stream:
+    async with HttpPort.of(narrow).connected() as stream:
         await stream.send_all(head_of(account, "Transfer-Encoding: chunked", "Connection: close"))
         await stream.send_all(chunked(part(b"")[:-2]))
         got = b""
@@ -253,11 +253,11 @@ def chunked(data: bytes) -> bytes:
 async def test_a_body_of_another_length_than_declared_is_refused(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
     body = form(part(PDF))
-    short = await Door.of(narrow).send(
+    short = await HttpPort.of(narrow).send(
         head_of(account, f"Content-Length: {len(body) - 40}", "Connection: close") + body
     )
     assert Answer.read(short).status == 400
-    async with Door.of(narrow).connected() as stream:
+    async with HttpPort.of(narrow).connected() as stream:
         await stream.send_all(head_of(account, f"Content-Length: {len(body) + 40}") + body)
         with trio.fail_after(PATIENCE):
             answer = await Answer.receive(stream)
@@ -267,7 +267,7 @@ async def test_a_body_of_another_length_than_declared_is_refused(narrow: Daemon)
 
 async def test_a_slow_upload_ends_at_the_timeout(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
-    async with Door.of(narrow).connected() as stream, trio.open_nursery() as nursery:
+    async with HttpPort.of(narrow).connected() as stream, trio.open_nursery() as nursery:
         await stream.send_all(head_of(account, "Content-Length: 5000"))
 
         async def drip() -> None:
@@ -288,7 +288,7 @@ async def test_a_slow_upload_ends_at_the_timeout(narrow: Daemon) -> None:
 async def test_an_aborted_upload_leaves_nothing(narrow: Daemon) -> None:
     account = await sign_up(narrow.addresses.http)
     for _ in range(30):
-        async with Door.of(narrow).connected() as stream:
+        async with HttpPort.of(narrow).connected() as stream:
             await stream.send_all(head_of(account, "Content-Length: 5000") + part(b"x" * 100))
     assert (await upload(narrow, account.access_token, PDF)).status in (200, 429)
     await poll_until(
@@ -369,7 +369,7 @@ def many_scans(count: int) -> bytes:
 
 
 def bomb(megabytes: int) -> bytes:
-    """So many megabytes of zeros, compressed: the same block again and again."""
+    """This many megabytes of zeros, compressed: the same block again and again."""
     zeros = zlib.compressobj(9)
     first = zeros.compress(bytes(1_000_000)) + zeros.flush(zlib.Z_FULL_FLUSH)
     again = zeros.compress(bytes(1_000_000)) + zeros.flush(zlib.Z_FULL_FLUSH)
@@ -500,7 +500,7 @@ async def test_concurrent_uploads_do_not_exceed_the_quota(config: Config) -> Non
 
 
 async def test_anonymous_accounts_of_one_address_share_a_quota(config: Config, store: Postgres) -> None:
-    """Regardless of the number of accounts, also at once; accounts that the operator vouches for do not count."""
+    """Regardless of the number of accounts, also at once; accounts of the operator's own backend do not count."""
     settings = config.using(replace(config.get(UploadSettings), address_quota_bytes=3 * len(PDF) + 10))
     async with running(settings) as daemon:
         accounts = [await sign_up(daemon.addresses.http) for _ in range(5)]

@@ -58,5 +58,5 @@ class World:
         return self._made[key].holder
 
     def forget(self) -> None:
-        """Make everything anew from here on: a command may have used it up."""
+        """Make everything again from here on: a command may have used it up."""
         self._made.clear()

@@ -47,7 +47,7 @@ async def closes(person: Person, code: int) -> None:
 async def test_tokens_of_an_issuer_are_accepted_from_the_beginning(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long its keys take to be read: who comes first must not be sent away as if the token were bad."""
+    """However long its keys take to be read: the first clients must not be refused as if their tokens were invalid."""
     tenant, sign = issuer("ES256", tmp_path)
     user = str(uuid4())
 

@@ -1,4 +1,4 @@
-"""Commands that run in the turn of the reactor: they never wait, and give what they give elsewhere."""
+"""Commands that run in the turn of the reactor: they never wait, and have the same results as in a task."""
 
 from typing import Any
 

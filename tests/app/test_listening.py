@@ -44,7 +44,7 @@ async def test_acceptor_without_descriptors_waits_and_logs_once(
 
 
 async def test_established_connections_are_served_when_accepting_stops() -> None:
-    """Without a turn of the loop in between; who comes later is refused, or reaches another process on the port."""
+    """Without a turn of the loop in between; later clients are refused, or reach another process on the port."""
     listener, served = open_listener("127.0.0.1", 0, 100), list[socket.socket]()
     address = listener.getsockname()
     acceptor = Acceptor("test", listener, served.append)

@@ -1,4 +1,4 @@
-"""Whether there is maintenance, as one node sees it."""
+"""Maintenance mode, as one node sees it."""
 
 from typing import Any
 

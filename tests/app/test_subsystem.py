@@ -1,4 +1,4 @@
-"""A subsystem is added by its package and its name in the list: nothing else in chatd knows it."""
+"""A subsystem is added by its package and its name in the list: nothing else in chatd refers to it."""
 
 import shutil
 import sys

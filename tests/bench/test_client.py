@@ -29,7 +29,7 @@ def news(rev: int) -> dict[str, Any]:
 
 
 def test_messages_from_before_the_beginning_are_not_logged(client: Client) -> None:
-    """Otherwise a client that got one late would make it look lost for those that got it earlier."""
+    """Otherwise a client that got one late would make it appear lost for those that got it earlier."""
     arrive(client, news(5))
     arrive(client, news(6))
     assert [entry.rev for entry in client.log.entries if isinstance(entry, Received)] == [6]

@@ -1,4 +1,4 @@
-"""`chatd bench send` against a daemon: it measures and judges."""
+"""`chatd bench send` against a daemon: its measurements and its verdict."""
 
 import json
 import time
@@ -30,7 +30,7 @@ async def test_every_message_is_acknowledged_and_delivered(daemon: Daemon) -> No
     result = await result_of(run_of(daemon), Send)
     assert result.is_good
     assert (result.verdict.sent, result.verdict.acked, result.verdict.received) == (72, 72, 72)
-    # Those of the warm-up are judged, and not measured.
+    # Those of the warm-up are checked, and not measured.
     assert counts(result) == {"ack": 60, "delivery": 60}
 
 

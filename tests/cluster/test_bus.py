@@ -55,7 +55,7 @@ class Narrow(Redis):
 
 
 async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
-    """Also if the next heartbeat is due while the farewell is written: other nodes would wait for its acks."""
+    """Also if the next heartbeat is due while the last entry is written: other nodes would wait for its acks."""
     async with (
         open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis,
         trio.open_nursery() as nursery,

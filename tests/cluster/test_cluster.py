@@ -23,7 +23,7 @@ from tests.support import operator, running
 
 
 def test_every_control_message_applies_itself() -> None:
-    """A new verb across nodes is one class: nothing else says what a message does."""
+    """A new verb across nodes is one class: no other code defines what a message does."""
     assert [kind.__name__ for kind in declared() if kind.apply is ControlMessage.apply] == []
 
 

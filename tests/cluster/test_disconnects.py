@@ -211,7 +211,7 @@ async def test_a_second_connection_keeps_the_user_waiting(patient: Config, owner
 
 
 async def test_the_later_request_counts_on_any_node(patient: Config) -> None:
-    """The ticket that another node still holds for the user is not her current one."""
+    """The ticket that another node still holds for the user is not their current one."""
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         await own_the_pool(two)
         async with one.person("eve") as eve:

@@ -57,7 +57,7 @@ async def test_an_expired_lease_continues_if_it_was_not_taken(redis: Redis) -> N
 
 
 async def test_a_lease_that_another_node_held_begins_anew(redis: Redis) -> None:
-    """As after a long sleep: another node held it and let it go before this node looks again."""
+    """As after a long sleep: another node held and released it before this node reads it again."""
     async with held(redis, "one") as (lease, messages):
         messages.clear()
         await redis.transaction(("INCR", redis.key("fence", "match")), ("DEL", redis.key("lease", "match")))

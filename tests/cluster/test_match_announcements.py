@@ -1,4 +1,4 @@
-"""Matches during a partition: connected users learn of each beginning and each end within ten seconds, and once."""
+"""Matches during a partition: each beginning and each end is announced to connected users within ten seconds, once."""
 
 import random
 from pathlib import Path

@@ -25,7 +25,7 @@ def quick(config: Config) -> Config:
 
 
 async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
-    """Both look for a partner and find each other; return the conversation."""
+    """Both search and are matched. Returns the conversation."""
     for person in (one, two):
         await person.call("match.find")
     found = await one.found(two, patience)

@@ -1,4 +1,4 @@
-"""Blocking: what a blocked user can no longer do, and what the other user does not find out."""
+"""Blocking: what a blocked user can no longer do, and that the block is not disclosed."""
 
 from contextlib import suppress
 from typing import Any

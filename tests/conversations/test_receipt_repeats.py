@@ -1,4 +1,4 @@
-"""Receipts that move nothing are answered without the database, and change nothing else."""
+"""Receipts that advance no position are answered without the database, and change nothing else."""
 
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ class Database:
         self.is_available = True
 
     async def append(self, item: Receipt, publish: Callable[[Advanced], Awaitable[None]], began: float) -> Advanced:
-        """As `MessageLog.append`."""
+        """Like `MessageLog.append`."""
         self.statements += 1
         if not self.is_available:
             raise Refused("unavailable")
@@ -91,7 +91,7 @@ class World:
         self.backup = self.copy()
 
     async def add(self, refresh: RefreshUnread) -> None:
-        """As `UnreadCounters.add`."""
+        """Like `UnreadCounters.add`."""
         self.refreshed.append(refresh)
 
     def connect(self, id_: str) -> None:

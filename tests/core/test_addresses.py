@@ -1,4 +1,4 @@
-"""Whose address it is."""
+"""The client address of a connection."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The clock of those who wait."""
+"""The steady clock."""
 
 from chatd.core.clock import steady
 

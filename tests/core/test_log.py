@@ -1,4 +1,4 @@
-"""What a log may contain."""
+"""Log lines: masked credentials, escapes, bounded length."""
 
 import json
 import logging

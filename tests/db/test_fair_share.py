@@ -1,4 +1,4 @@
-"""One user who asks for more than the database can do leaves the others their part of it."""
+"""A user who overloads the database leaves the others their share of it."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -67,7 +67,7 @@ async def test_connections_are_limited_per_user_and_in_total() -> None:
 
 
 async def test_waiting_for_the_own_limit_is_not_a_postgres_failure(dsn: str, loop: None) -> None:
-    """It may come again, and neither the log nor the probes say that Postgres is slow."""
+    """The user may retry, and neither the log nor the probes report that Postgres is slow."""
     settings = PostgresSection(pool=2, user_connections=1, reserved=1, timeout=1.0)
     async with open_postgres(dsn, settings) as db, trio.open_nursery() as nursery:
 

@@ -1,4 +1,4 @@
-"""Rows that other programs have written: one that has another form stops no service, and spoils no answer to others."""
+"""Rows that other programs have written: a malformed one stops no service, and affects no answer to other users."""
 
 from pathlib import Path
 

@@ -138,7 +138,7 @@ async def early_end(_: Asked) -> bytes:
 
 @pytest.mark.parametrize("answers", [huge, endless, huge_head, nonsense, early_end])
 async def test_unusable_answers_are_errors(answers: Any) -> None:
-    """What went wrong with one request does no harm to the next one."""
+    """A failed request does not affect the next one."""
 
     async def once(asked: Asked) -> bytes:
         return await (answers if asked.path == "/bad" else fine)(asked)

@@ -1,4 +1,4 @@
-"""One secret for all nodes of a database."""
+"""All nodes of a database use one secret."""
 
 import pytest
 from msgspec.structs import replace

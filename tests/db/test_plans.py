@@ -128,7 +128,7 @@ def columns_in(condition: str) -> set[str]:
 
 
 def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
-    """Why it reads more than it looks for; empty when it does not."""
+    """Why it reads more rows than it returns; empty if it does not."""
     if "Index Name" not in scan:
         return "" if scan["Node Type"] == "Tid Scan" else "reads all rows"
     index, condition = indexes[scan["Index Name"]], scan.get("Index Cond", "")

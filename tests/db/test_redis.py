@@ -1,4 +1,4 @@
-"""The door to Redis."""
+"""The Redis client."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from tests.conftest import Servers
 
 
 async def test_many_cancellations_mix_up_no_answers(servers: Servers, loop: None) -> None:
-    """Trap 13: a cancelled command must not leave its answer to the next one on the connection."""
+    """A cancelled command must not leave its answer to the next one on the connection."""
     rng = random.Random(1)
     answered = 0
 

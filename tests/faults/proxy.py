@@ -1,4 +1,4 @@
-"""A bad line: a TCP proxy in front of a daemon or of Postgres. The toxics are those of Toxiproxy.
+"""An unreliable connection: a TCP proxy in front of a daemon or of Postgres. The toxics are those of Toxiproxy.
 
     async with bad_line(daemon) as line:
         line.up.slice = 1

@@ -1,4 +1,4 @@
-"""Clients on bad lines, and clients that do not read: they lose nothing, and other clients do not notice."""
+"""Clients on bad lines, and clients that do not read: they lose nothing, and other clients are not affected."""
 
 import os
 from pathlib import Path

@@ -100,9 +100,9 @@ async def test_disconnects_during_commands_affect_no_others(config: Config) -> N
         before = await daemon_connections(db)
         async with trio.open_nursery() as nursery:
             for person in people:
-                nursery.start_soon(hang_up_again_and_again, daemon, person, rooms[person.user], HANG_UPS // TALKERS)
+                nursery.start_soon(disconnect_repeatedly, daemon, person, rooms[person.user], DISCONNECTS // TALKERS)
             for person in people:
-                nursery.start_soon(ask_all_the_while, person, rooms[person.user], HANG_UPS // TALKERS)
+                nursery.start_soon(ask_all_the_while, person, rooms[person.user], DISCONNECTS // TALKERS)
         for person in people:
             await check_own_words(person, rooms[person.user])
         with trio.fail_after(PATIENCE):
@@ -127,7 +127,7 @@ async def daemon_connections(db: Postgres) -> Count:
     return {row["state"]: row["n"] for row in rows}
 
 
-async def hang_up_again_and_again(daemon: Daemon, person: Person, room: str, times: int) -> None:
+async def disconnect_repeatedly(daemon: Daemon, person: Person, room: str, times: int) -> None:
     """Run a command that needs the database on a separate connection, and disconnect 0 to 30 ms later."""
     for number in range(times):
         async with Raw.to(daemon) as raw:

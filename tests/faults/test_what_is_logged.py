@@ -43,7 +43,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Logged:
     return lines
 
 
-def told_once(logged: Logged) -> list[tuple[str, str]]:
+def logged_once(logged: Logged) -> list[tuple[str, str]]:
     """The warnings, none of which is repeated; without that of the bus, which depends on Redis."""
     lines = logged(logging.WARNING)
     messages = [message for message, _ in lines]
@@ -67,7 +67,7 @@ async def test_redis_outage_is_logged_once(own: Own, logged: Logged) -> None:
             await trio.sleep(0.1)
         await redis.start()
         await until_logged(logged, "Redis connection recovered")
-    ((message, cause),) = told_once(logged)
+    ((message, cause),) = logged_once(logged)
     assert (message, bool(cause)) == ("Redis connection failed", True)
 
 
@@ -79,7 +79,7 @@ async def test_redis_out_of_memory_is_logged_once(own: Own, logged: Logged) -> N
         await trio.sleep(1)
         run_command(redis, "CONFIG SET maxmemory 0")
         await until_logged(logged, "Redis commands recovered")
-    ((message, cause),) = told_once(logged)
+    ((message, cause),) = logged_once(logged)
     assert (message, "command not allowed" in cause) == ("Redis commands failed", True)
 
 
@@ -87,7 +87,7 @@ async def test_unreachable_redis_at_start_is_reported_in_one_line(config: Config
     wrong = replace(config, redis=replace(config.redis, url="redis://127.0.0.1:1"))
     async with running(wrong) as daemon, daemon.pair() as (alice, _, conversation):
         await alice.send(conversation)
-    ((message, cause),) = told_once(logged)
+    ((message, cause),) = logged_once(logged)
     assert message == "Redis connection failed"
     assert "127.0.0.1:1" in cause
 
@@ -102,7 +102,7 @@ async def test_postgres_outage_is_logged_once(own: Own, logged: Logged) -> None:
         await postgres.start()
         await until_logged(logged, "Postgres connection recovered")
         await alice.send(conversation)
-    ((message, cause),) = told_once(logged)
+    ((message, cause),) = logged_once(logged)
     assert (message, bool(cause)) == ("Postgres connection failed", True)
 
 
@@ -129,7 +129,7 @@ async def test_read_only_postgres_is_logged_separately(own: Own, logged: Logged)
         await run(postgres, "alter system reset default_transaction_read_only; select pg_reload_conf()")
         await until_logged(logged, "Postgres writes recovered")
         assert await send(alice, conversation) is None
-    ((message, cause),) = told_once(logged)
+    ((message, cause),) = logged_once(logged)
     assert (message, "read-only transaction" in cause) == ("Postgres writes failed", True)
 
 

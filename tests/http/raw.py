@@ -14,14 +14,14 @@ from tests.support import PATIENCE, Answer, Daemon
 GRACE_S = 5.0
 
 
-class Door:
+class HttpPort:
     """The address of an HTTP server."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
 
     @classmethod
-    def of(cls, daemon: Daemon) -> "Door":
+    def of(cls, daemon: Daemon) -> "HttpPort":
         host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
         return cls(host, int(port))
 
@@ -57,10 +57,10 @@ class Door:
 @asynccontextmanager
 async def served(
     app: ASGIFramework, config: Config | None = None, tunables: ServerTunables = TUNABLES, *, grace_s: float = GRACE_S
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[HttpPort]:
     """Serve this application with the production server, which waits `grace_s` for requests when it stops."""
     listener = open_listener("127.0.0.1", 0, 100)
     address = listener.getsockname()
     async with open_http(app, listener, config, tunables=tunables) as server:
-        yield Door(*address)
+        yield HttpPort(*address)
         await server.finish(trio.current_time() + grace_s)

@@ -21,7 +21,7 @@ from chatd.http.app import quart_app
 from chatd.http.asgi_guard import AsgiGuard
 from chatd.wire.base import Command, Ok
 from chatd.wire.reference.description import Description
-from tests.http.raw import Door, served
+from tests.http.raw import HttpPort, served
 from tests.support import NOBODY, Daemon, running
 
 ORIGIN = "https://good.test"
@@ -52,7 +52,7 @@ NOTHING = [
 async def test_unknown_path_is_answered_with_a_json_error(daemon: Daemon) -> None:
     """Nothing is redirected, and no state changes through GET."""
     for method, path, status, code in NOTHING:
-        answer = await Door.of(daemon).ask(f"{method} {path} HTTP/1.1")
+        answer = await HttpPort.of(daemon).ask(f"{method} {path} HTTP/1.1")
         assert (answer.status, answer.body["t"], answer.body["code"]) == (status, "error", code), (method, path)
         assert answer.headers["content-type"] == "application/json"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -62,7 +62,7 @@ async def test_unknown_path_is_answered_with_a_json_error(daemon: Daemon) -> Non
 
 async def test_host_header_is_not_reflected(daemon: Daemon) -> None:
     for path in ("/", "/openapi.json", "/v1/socket/ping", "/nothing"):
-        answer = await Door.of(daemon).send(
+        answer = await HttpPort.of(daemon).send(
             f"GET {path} HTTP/1.1\r\nHost: evil.test\r\nX-Forwarded-Host: evil.test\r\nConnection: close\r\n\r\n".encode()
         )
         assert b"evil.test" not in answer
@@ -77,7 +77,7 @@ async def test_invalid_host_header_is_refused(daemon: Daemon) -> None:
 
 
 async def test_head_and_options_are_answered(daemon: Daemon) -> None:
-    door = Door.of(daemon)
+    door = HttpPort.of(daemon)
     head = await door.ask("HEAD /healthz HTTP/1.1")
     assert (head.status, head.body) == (200, b"")
     options = await door.ask("OPTIONS /v1/conversations HTTP/1.1")
@@ -87,14 +87,14 @@ async def test_head_and_options_are_answered(daemon: Daemon) -> None:
 async def test_slow_body_is_refused(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, body_timeout=0.05))) as daemon:
         head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\nContent-Length: 50"
-        answer = await Door.of(daemon).ask(head, b"{")
+        answer = await HttpPort.of(daemon).ask(head, b"{")
         assert (answer.status, answer.body["code"]) == (408, "timeout")
-        assert await Door.of(daemon).is_served()
+        assert await HttpPort.of(daemon).is_served()
 
 
 async def test_body_over_the_limit_is_refused(daemon: Daemon) -> None:
     """The answer arrives although the body was never read."""
-    door = Door.of(daemon)
+    door = HttpPort.of(daemon)
     head = "POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\n"
     for _ in range(5):
         assert (await door.ask(f"{head}Content-Length: 3000000", b"x" * 3_000_000)).status == 413
@@ -106,7 +106,7 @@ async def test_websocket_request_on_the_http_port_names_the_gateway(daemon: Daem
     head = (
         "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     )
-    answer = await Door.of(daemon).send(f"{head}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
+    answer = await HttpPort.of(daemon).send(f"{head}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404")
     assert daemon.addresses.socket.encode() in answer
 
@@ -122,14 +122,14 @@ async def test_unlisted_origin_gets_no_cors_headers(config: Config) -> None:
         for head in (
             f"{method} /healthz HTTP/1.1\nOrigin: {origin}" for method in ("GET", "OPTIONS") for origin in FOREIGN
         ):
-            answer = await Door.of(daemon).ask(f"{head}\nAccess-Control-Request-Method: GET")
+            answer = await HttpPort.of(daemon).ask(f"{head}\nAccess-Control-Request-Method: GET")
             assert not [name for name in answer.headers if name.startswith("access-control")]
             assert answer.headers["vary"] == "Origin"
 
 
 async def test_listed_origin_gets_cors_headers(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
-        door = Door.of(daemon)
+        door = HttpPort.of(daemon)
         preflight = await door.ask(f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST")
         assert preflight.status == 204
         assert preflight.headers["access-control-allow-origin"] == ORIGIN
@@ -144,12 +144,12 @@ async def test_listed_origin_gets_cors_headers(config: Config) -> None:
 
 async def test_any_origin_is_allowed_with_a_wildcard(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=["*"]))) as daemon:
-        answer = await Door.of(daemon).ask("GET /nothing HTTP/1.1\nOrigin: https://any.test")
+        answer = await HttpPort.of(daemon).ask("GET /nothing HTTP/1.1\nOrigin: https://any.test")
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (404, "*")
 
 
 async def test_no_origin_is_allowed_by_default(daemon: Daemon) -> None:
-    answer = await Door.of(daemon).ask(
+    answer = await HttpPort.of(daemon).ask(
         f"OPTIONS /v1/ping HTTP/1.1\nOrigin: {ORIGIN}\nAccess-Control-Request-Method: POST"
     )
     assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from chatd.client import sign_up
 from chatd.core.config import Config
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import PATIENCE, Answer, Daemon, running
 
 # Seconds; long enough for the visits of an overloaded machine.
@@ -27,9 +27,9 @@ async def test_readiness_fails_before_the_ports_close(config: Config) -> None:
         daemon.person() as early,
     ):
         host, port = daemon.addresses.socket.removeprefix("ws://").partition("/")[0].split(":")
-        socket = Door(host, int(port))
+        socket = HttpPort(host, int(port))
         account = await sign_up(daemon.addresses.http)
-        async with Door.of(daemon).connected() as busy:
+        async with HttpPort.of(daemon).connected() as busy:
             await busy.send_all(upload_head(account.access_token))
             os.kill(os.getpid(), signal.SIGTERM)
             with trio.fail_after(NOTICE):
@@ -40,7 +40,7 @@ async def test_readiness_fails_before_the_ports_close(config: Config) -> None:
                 assert await late.is_served()
                 assert await early.is_served()
                 for _ in range(VISITS):
-                    async with socket.connected(), Door.of(daemon).connected():
+                    async with socket.connected(), HttpPort.of(daemon).connected():
                         assert (await daemon.rest("GET", "/v1/conversations", token=account.access_token)).status == 200
                 for person in (early, late):
                     assert (await person.ended()).code == 1001

@@ -17,7 +17,7 @@ from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from tests.files import PDF, stored
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import NOBODY, Answer, Daemon, Person, running, shared
 
 daemon = shared
@@ -261,7 +261,7 @@ async def sign_up(daemon: Daemon, *forwarded: str) -> Answer:
     lines = "".join(f"\nX-Forwarded-For: {address}" for address in forwarded)
     spoofed = "Remote-Addr: 5.5.5.5\nX-Real-IP: 5.5.5.5\nForwarded: for=5.5.5.5"
     head = f"POST /v1/auth/anonymous HTTP/1.1\nContent-Type: application/json\nContent-Length: 2\n{spoofed}{lines}"
-    return await Door.of(daemon).ask(head, b"{}")
+    return await HttpPort.of(daemon).ask(head, b"{}")
 
 
 async def test_repeated_x_forwarded_for_is_one_chain(config: Config) -> None:
@@ -280,14 +280,14 @@ async def test_disconnect_ends_only_its_own_request(daemon: Daemon) -> None:
         head += f"Authorization: Bearer {alice.account.access_token}\r\nContent-Length: 32\r\n\r\n"
         async with trio.open_nursery() as nursery:
             for number in range(20):
-                nursery.start_soon(hang_up, daemon, head.encode() + b'{"client_id":"%02d","text":"hello"}' % number)
+                nursery.start_soon(disconnect, daemon, head.encode() + b'{"client_id":"%02d","text":"hello"}' % number)
         assert await served_both(alice, bob)
         history = await alice.call("message.history", conversation=conversation)
         assert [message["seq"] for message in history["items"]] == list(range(1, len(history["items"]) + 1))
 
 
-async def hang_up(daemon: Daemon, data: bytes) -> None:
-    async with Door.of(daemon).connected() as stream:
+async def disconnect(daemon: Daemon, data: bytes) -> None:
+    async with HttpPort.of(daemon).connected() as stream:
         await stream.send_all(data)
 
 

@@ -19,7 +19,7 @@ from quart_trio import QuartTrio
 from chatd.core.config import Config, Gateway, Http, Limits
 from chatd.http.asgi_guard import AsgiGuard
 from chatd.http.server import ServerTunables
-from tests.http.raw import Door, served
+from tests.http.raw import HttpPort, served
 from tests.support import PATIENCE, Answer, Daemon, eventually, poll_until
 
 BIG = 30_000_000
@@ -95,12 +95,12 @@ def hall() -> Hall:
 
 
 @pytest.fixture
-async def door(hall: Hall) -> AsyncIterator[Door]:
+async def door(hall: Hall) -> AsyncIterator[HttpPort]:
     async with served(hall.front) as door:
         yield door
 
 
-async def visit(door: Door, data: bytes, manner: str) -> None:
+async def visit(door: HttpPort, data: bytes, manner: str) -> None:
     """Send a request, then: read the response, disconnect, reset the connection, or close the sending side."""
     async with door.connected() as stream:
         try:
@@ -117,7 +117,7 @@ async def visit(door: Door, data: bytes, manner: str) -> None:
             pass
 
 
-async def test_upgrade_to_http2_is_refused(door: Door) -> None:
+async def test_upgrade_to_http2_is_refused(door: HttpPort) -> None:
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
     answer = await door.send(
         b"GET / HTTP/1.1\r\nHost: a\r\n" + upgrade + b"\r\nGET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -139,7 +139,7 @@ HTTP2 = {
 
 
 @pytest.mark.parametrize("sent", HTTP2.values(), ids=HTTP2)
-async def test_only_http1_is_supported(door: Door, sent: bytes) -> None:
+async def test_only_http1_is_supported(door: HttpPort, sent: bytes) -> None:
     answer = await door.send(sent)
     *before, last = re.split(rb"HTTP/1.1 (?=\d)", answer)[1:]
     assert last.startswith(b"505 ")
@@ -150,7 +150,7 @@ async def test_only_http1_is_supported(door: Door, sent: bytes) -> None:
     assert await door.is_served("/")
 
 
-async def test_request_with_two_lengths_ends_the_connection(door: Door) -> None:
+async def test_request_with_two_lengths_ends_the_connection(door: HttpPort) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await door.send(head + b"0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (answer.count(b"HTTP/1.1 "), b" 400 " in answer) == (1, True)
@@ -172,7 +172,7 @@ LONG_HEADS = {
 
 @pytest.mark.parametrize("headers", LONG_HEADS.values(), ids=LONG_HEADS)
 @pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["first", "pipelined"])
-async def test_head_that_is_slow_to_parse_is_refused(door: Door, headers: bytes, before: bytes) -> None:
+async def test_head_that_is_slow_to_parse_is_refused(door: HttpPort, headers: bytes, before: bytes) -> None:
     """The size of a head is checked before it is parsed."""
     answer = await door.send(before + b"GET / HTTP/1.1\r\nHost: a\r\n" + headers + b"\r\n")
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == ([b"200"] if before else []) + [b"431"]
@@ -189,7 +189,7 @@ TWICE = {
 
 
 @pytest.mark.parametrize("name", TWICE)
-async def test_ambiguous_header_is_refused(door: Door, name: str) -> None:
+async def test_ambiguous_header_is_refused(door: HttpPort, name: str) -> None:
     """All readers of the headers see the same values."""
     host = "" if name == "host" else "Host: a\r\n"
     for first, second in (TWICE[name], TWICE[name][::-1], (TWICE[name][0],) * 2):
@@ -198,7 +198,7 @@ async def test_ambiguous_header_is_refused(door: Door, name: str) -> None:
         assert answer.startswith(b"HTTP/1.1 400 "), (first, second)
 
 
-async def test_maximum_number_of_headers_is_accepted(door: Door) -> None:
+async def test_maximum_number_of_headers_is_accepted(door: HttpPort) -> None:
     for end in (b"\r\n", b"\n"):
         answer = await door.send(
             end.join([b"GET / HTTP/1.1", b"Host: a", b"Connection: close", *[b"a:b"] * 98, b"", b""])
@@ -207,7 +207,7 @@ async def test_maximum_number_of_headers_is_accepted(door: Door) -> None:
 
 
 @pytest.mark.parametrize("trailer", [b"a:\r\n", b"a: b\r\n", b"abcdefghi: b\r\n"])
-async def test_trailers_are_bounded(door: Door, trailer: bytes) -> None:
+async def test_trailers_are_bounded(door: HttpPort, trailer: bytes) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
     answer = await door.send(head + trailer * (FILL // len(trailer)) + b"\r\n")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
@@ -215,7 +215,7 @@ async def test_trailers_are_bounded(door: Door, trailer: bytes) -> None:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-async def test_random_bytes_do_not_stop_the_server(door: Door, probe: str) -> None:
+async def test_random_bytes_do_not_stop_the_server(door: HttpPort, probe: str) -> None:
     for manner in ("read", "hang up", "reset", "finish"):
         await visit(door, PROBES[probe], manner)
         assert await door.is_served("/")
@@ -232,7 +232,7 @@ async def test_damaged_requests_do_not_stop_the_server(hall: Hall) -> None:
         assert await door.is_served("/")
 
 
-async def test_failure_is_logged_in_one_record(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failure_is_logged_in_one_record(door: HttpPort, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         await visit(door, PROBES["non-ASCII connection"], "read")
         assert await door.is_served("/")
@@ -242,20 +242,20 @@ async def test_failure_is_logged_in_one_record(door: Door, caplog: pytest.LogCap
 async def test_daemon_survives_requests_that_crash_hypercorn(daemon: Daemon) -> None:
     async with daemon.person() as alice:
         for probe in list(PROBES)[:6]:
-            await visit(Door.of(daemon), PROBES[probe], "read")
-        assert await Door.of(daemon).is_served()
+            await visit(HttpPort.of(daemon), PROBES[probe], "read")
+        assert await HttpPort.of(daemon).is_served()
         assert await alice.is_served()
 
 
 @pytest.mark.parametrize("head", ["GET / HTTP/1.1", "HEAD / HTTP/1.1", "POST / HTTP/1.1\nContent-Length: 0"])
-async def test_connection_close_is_honoured(door: Door, head: str) -> None:
+async def test_connection_close_is_honoured(door: HttpPort, head: str) -> None:
     with trio.fail_after(PATIENCE / 2):
         for _ in range(10):
             assert (await door.ask(head)).status == 200
             assert (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
 
 
-async def test_connection_is_reused(door: Door) -> None:
+async def test_connection_is_reused(door: HttpPort) -> None:
     async with door.connected() as stream:
         for _ in range(20):
             await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -393,7 +393,7 @@ async def test_connections_over_the_total_limit_are_answered(hall: Hall) -> None
         assert (answer.status, answer.body["code"]) == (503, "unavailable")
 
 
-async def is_let_in(door: Door) -> bool:
+async def is_let_in(door: HttpPort) -> bool:
     return (await door.send(b"GET / HTTP/1.0\r\n\r\n")).endswith(b"hello")
 
 

@@ -20,7 +20,7 @@ from chatd.http.long_answers import BOUNDS
 from tests.admins import ANN, administered, order
 from tests.faults.process import linked, process
 from tests.files import stored
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import PATIENCE, Daemon, eventually, poll_until, running
 
 FILE = b"\x00\x01" * 3_500_000
@@ -40,7 +40,7 @@ def get(path: str, token: str) -> bytes:
 
 
 @asynccontextmanager
-async def stalled(door: Door, asked: bytes, count: int) -> AsyncIterator[list[trio.SocketStream]]:
+async def stalled(door: HttpPort, asked: bytes, count: int) -> AsyncIterator[list[trio.SocketStream]]:
     """This many connections that have sent the request and read nothing."""
     async with AsyncExitStack() as stack:
         streams = []
@@ -85,7 +85,7 @@ async def test_slow_readers_use_bounded_memory(tmp_path: Path) -> None:
             streams: list[trio.SocketStream] = []
             for name, count in STALLED.items():
                 streams += await stack.enter_async_context(
-                    stalled(Door.of(daemon), get(paths[name], alice.access_token), count)
+                    stalled(HttpPort.of(daemon), get(paths[name], alice.access_token), count)
                 )
             for _ in range(5):
                 assert (await daemon.rest("GET", own, token=bob.access_token)).body == FILE
@@ -95,10 +95,10 @@ async def test_slow_readers_use_bounded_memory(tmp_path: Path) -> None:
             await eventually(lambda: len(system.net_connections("tcp")) <= sockets)
             for path in paths.values():
                 assert (await daemon.rest("GET", path, token=alice.access_token)).status == 200
-        await parallel_lists(Door.of(daemon), paths["list"], alice.access_token, system)
+        await parallel_lists(HttpPort.of(daemon), paths["list"], alice.access_token, system)
 
 
-async def parallel_lists(door: Door, path: str, token: str, system: psutil.Process) -> None:
+async def parallel_lists(door: HttpPort, path: str, token: str, system: psutil.Process) -> None:
     """Refused lists are in memory for a moment as well: they are made a few at a time, and not kept."""
     reset_peak(system.pid)
     memory = peak(system.pid)
@@ -143,7 +143,7 @@ async def test_file_downloads_of_admins_are_bounded(config: Config) -> None:
         report = await alice.call("report.create", conversation=conversation, message=sent["message"], reason="abuse")
         body = json.dumps({"report": report["report"], "upload": file}).encode()
         asked = posted("/admin/report/file", ANN, body)
-        async with stalled(Door.of(daemon), asked, ADMIN_LISTS) as streams:
+        async with stalled(HttpPort.of(daemon), asked, ADMIN_LISTS) as streams:
             with trio.move_on_after(1.0):
                 await statuses_of(streams[: BOUNDS.per_user + 1])
                 raise AssertionError("more files than that are sent to one admin")
@@ -168,7 +168,7 @@ async def test_long_lists_of_admins_are_bounded(config: Config, store: Postgres)
             " from generate_series(1, 150)"
         )
         asked = posted("/admin/audit", ANN, b'{"limit": 150}')
-        async with stalled(Door.of(daemon), asked, ADMIN_LISTS) as streams:
+        async with stalled(HttpPort.of(daemon), asked, ADMIN_LISTS) as streams:
             statuses = await statuses_of(streams)
             # An overloaded machine may answer 504.
             assert set(statuses) <= {200, 429, 504}

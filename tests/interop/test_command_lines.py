@@ -31,7 +31,7 @@ socket.on("close", (code) => console.log("closed", code));
 
 
 async def run(command: list[str], typed: str, until: str) -> str:
-    """The output until it contains `until`. A line is typed after the server has greeted."""
+    """The output until it contains `until`. A line is typed after the first event of the server."""
     environment = os.environ | {"NODE_PATH": "/usr/share/nodejs"}
     process = await trio.lowlevel.open_process(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment

@@ -44,7 +44,7 @@ Deed = tuple[str, dict[str, Any]]
 
 @dataclass
 class World:
-    """`who` by role, and `ids` by what the asker calls them. `watch`: the answer to the last `presence.watch`."""
+    """`who` by role, and `ids` by the asker's names. `watch`: the answer to the last `presence.watch`."""
 
     me: Person
     who: dict[str, Person]
@@ -92,7 +92,7 @@ async def world(daemon: Daemon, *, same: bool) -> AsyncIterator[World]:
 
 
 async def act(world: World, deed: Deed) -> None:
-    """What the asker asks is answered; what the others do is seen in events."""
+    """Commands of the asker have answers; acts of the others cause events."""
     name, fields = deed
     role, _, command = name.rpartition(":")
     fields = {key: world.named(value) for key, value in fields.items()}

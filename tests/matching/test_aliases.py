@@ -80,7 +80,7 @@ async def server(quick: Config) -> AsyncIterator[Daemon]:
 
 
 async def meet(one: Person, two: Person) -> tuple[Reply, Reply]:
-    """They find each other: what each of them gets."""
+    """Both search and are matched. Returns what each of them gets."""
     await one.call("match.find")
     await two.call("match.find")
     return await one.event("match.found"), await two.event("match.found")
@@ -107,7 +107,7 @@ async def exported(daemon: Daemon, person: Person) -> str:
 
 
 async def test_events_and_answers_of_a_match_contain_no_user_id(quick: Config, tap: Tapped, db: Postgres) -> None:
-    """They meet, write, read, look, come back, part, report and block; on two nodes, by both codecs and REST."""
+    """The users match, write, read, query, reconnect, leave, report and block; on two nodes, by both codecs and REST."""
     async with nodes(quick) as (one, two), one.person("alice") as alice, two.person("bob", "msgpack") as bob:
         of_bob, of_alice = await meet(alice, bob)
         talk, bobs, alices = of_bob["conversation"], of_bob["partner"]["id"], of_alice["partner"]["id"]
@@ -216,7 +216,7 @@ async def over_rest(daemon: Daemon, alice: Person, bob: str, bobs: str, talk: st
 
 
 async def after_the_end(daemon: Daemon, alice: Person, bob: Person, bobs: str, db: Postgres) -> None:
-    """A former partner can be reported and blocked by the alias, and is listed by it for ever."""
+    """A former partner can be reported and blocked by the alias, and is listed by it permanently."""
     await alice.call("report.create", user=bobs, reason="spam")
     assert await db.value("select target::text from reports") == bob.user
     await alice.call("user.block", user=bobs)
@@ -372,7 +372,7 @@ async def test_blocks_by_user_id_and_by_alias_do_not_show_in_each_other(server: 
 
 
 async def test_watcher_is_notified_when_an_alias_ends(server: Daemon) -> None:
-    """Not when the user goes, which a watcher of the user id sees as well."""
+    """Not when the user disconnects, which a watcher of the user id sees as well."""
     async with server.pair() as (alice, bob, _):
         of_bob, _ = await meet(alice, bob)
         bobs = of_bob["partner"]["id"]
@@ -516,7 +516,7 @@ async def test_answer_before_the_event_contains_no_user_id(
 async def test_match_found_by_a_resync_contains_no_user_id(
     quick: Config, db: Postgres, tap: Tapped, own_redis: redis.Server
 ) -> None:
-    """Without Redis, Postgres is asked who receives what, and neither of them has asked for anything before."""
+    """Without Redis, Postgres is queried for the recipients, and neither user has sent a command before."""
     lone = replace(quick, redis=replace(quick.redis, url=own_redis.url))
     async with running(lone) as daemon, daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
         talk = await made_behind_their_backs(db, alice, bob)

@@ -1,4 +1,4 @@
-"""The services of matching are a line: each calls those below it, and none is handed a function of one above it."""
+"""The services of matching are layers: each calls those below it, and none gets a function of one above it."""
 
 import ast
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_no_constructor_takes_a_callback() -> None:
 
 
 def test_no_module_sets_an_attribute_of_another_object() -> None:
-    """So no function is attached to it from outside."""
+    """So no module attaches a function to it from outside."""
     stores = [
         node
         for tree in MODULES.values()

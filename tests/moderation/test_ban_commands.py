@@ -62,8 +62,8 @@ async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) ->
 
 @covers("admin.ban")
 async def test_range_ban_applies_to_all_its_addresses(config: Config) -> None:
-    """Rotating addresses of one /64. The address is never the only key: an account that was there goes by its
-    own ban.
+    """Rotating addresses of one /64. The address is never the only key: an existing account is refused only by a ban of
+    its own.
     """
     gateway = replace(config.gateway, trusted_proxies=["127.0.0.1"])
     async with running(replace(administered(config), gateway=gateway)) as daemon:

@@ -1,4 +1,4 @@
-"""What strikes lead to."""
+"""The escalation from strikes to bans."""
 
 import json
 from pathlib import Path

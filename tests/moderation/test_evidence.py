@@ -1,6 +1,4 @@
-"""Who is reported cannot remove the evidence first: not by edits, not by deleting, not by a timer, not by removing the
-file.
-"""
+"""A reported user cannot remove the evidence first: not by edits, deletion, a timer, or removal of the file."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What admins do about reports."""
+"""Commands of admins about reports."""
 
 import trio
 
@@ -113,7 +113,7 @@ async def test_resolution_can_include_a_ban(daemon: Daemon) -> None:
 
 @covers("admin.report.resolve", "conflict")
 async def test_report_is_resolved_once(daemon: Daemon) -> None:
-    """Of several admins at the same moment one decides, and there is one strike."""
+    """If several admins resolve it at the same moment, one succeeds, and there is one strike."""
     async with daemon.pair() as (alice, bob, _):
         id_ = await report(alice, user=bob.user)
         answers: list[int] = []

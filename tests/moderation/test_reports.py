@@ -35,7 +35,7 @@ async def all_reports(daemon: Daemon) -> list[Any]:
 
 @asynccontextmanager
 async def strangers(daemon: Daemon) -> AsyncIterator[tuple[Person, Person, str]]:
-    """Two who have met by chance, and the conversation between them."""
+    """Two matched users, and their conversation."""
     async with daemon.person("alice") as alice, daemon.person("bob") as bob:
         await alice.call("match.find")
         await bob.call("match.find")
@@ -152,7 +152,7 @@ async def test_messages_before_joining_cannot_be_reported(daemon: Daemon) -> Non
 
 @covers("report.create", "not_found")
 async def test_report_requires_a_shared_conversation(daemon: Daemon) -> None:
-    """What does not exist, and what one may not know of, are refused alike."""
+    """Things that do not exist, and things that the reporter may not see, are refused alike."""
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as eve, daemon.person() as dan:
         message = (await bob.send(conversation))["message"]
         for fields in (

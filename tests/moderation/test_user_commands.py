@@ -1,4 +1,4 @@
-"""What admins do to one user: kick, revoke, strike, shadow, look."""
+"""Commands of admins on one user: kick, revoke, strike, shadow ban, summary."""
 
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres

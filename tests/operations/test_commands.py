@@ -1,4 +1,4 @@
-"""What admins order of the cluster."""
+"""Commands of admins for the whole cluster."""
 
 import trio
 

@@ -27,7 +27,7 @@ from chatd.wire.reference.openapi import openapi
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import run_command
 from tests.golden.vectors import REGISTRY
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import PATIENCE, Daemon, poll_until, running
 
 __all__ = ["moderator"]
@@ -194,11 +194,11 @@ async def until(daemon: Daemon, status: str, patience: float = PATIENCE) -> dict
 
 async def test_probes_need_no_token_and_accept_only_get(daemon: Daemon) -> None:
     for path in ("/healthz", "/readyz", "/v1/socket/ping"):
-        assert (await Door.of(daemon).ask(f"POST {path} HTTP/1.1\nContent-Length: 0")).status == 405
+        assert (await HttpPort.of(daemon).ask(f"POST {path} HTTP/1.1\nContent-Length: 0")).status == 405
 
 
 class Counting:
-    """A database that counts how often it is asked, and answers when it is let."""
+    """A database that counts queries, and answers when the test allows it."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -217,7 +217,7 @@ class Counting:
 
 
 class Databases:
-    """As much of a node as is asked for."""
+    """The parts of a node that the probes use."""
 
     def __init__(self) -> None:
         self.db, self.redis, self.health = Counting(), Counting(), Health()

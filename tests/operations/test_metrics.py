@@ -1,4 +1,4 @@
-"""GET /metrics: what Prometheus reads, and who may."""
+"""GET /metrics: content and access."""
 
 import re
 from pathlib import Path
@@ -134,7 +134,7 @@ async def test_metrics_without_a_token_are_for_localhost_only(
 
 
 async def test_another_machine_needs_the_token(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peer's address is the only thing that cannot be had here."""
+    """Only the address of the peer cannot be another one in this test."""
     peers: list[str] = ["203.0.113.7", "10.0.0.1", "2001:db8::1", "", "localhost", "::ffff:203.0.113.7"]
 
     real: Any = door.request

@@ -1,4 +1,4 @@
-"""Which nodes there are, and how each of them is."""
+"""The list of running nodes, and their states."""
 
 import socket
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A sign of life."""
+"""The command `ping`."""
 
 from tests.support import Daemon, covers
 

@@ -265,11 +265,11 @@ async def test_interrupted_erasure_is_finished(
 
 
 class Killed(Exception):
-    """What a signal would be."""
+    """Represents the end of the process by a signal."""
 
 
 def dying(after: int) -> Callable[..., Awaitable[None]]:
-    """`deliver` that works so many times."""
+    """A `deliver` that works this many times."""
     left = iter(range(after))
 
     async def deliver(*args: Any) -> None:

@@ -19,7 +19,7 @@ from chatd.db.postgres import Postgres
 from chatd.privacy import export
 from chatd.privacy.routes import MAX_READERS
 from chatd.subsystems import all_personal_data
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import PATIENCE, Daemon, Person, poll_until, running
 
 Lines = list[dict[str, Any]]
@@ -241,7 +241,7 @@ async def asked(daemon: Daemon, person: Person, address: str) -> AsyncIterator[t
     """A connection that has requested the export."""
     sock = trio.socket.socket()
     sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
-    door = Door.of(daemon)
+    door = HttpPort.of(daemon)
     await sock.connect((door.host, door.port))
     head = f"Host: a\r\nAuthorization: Bearer {person.account.access_token}\r\nX-Forwarded-For: {address}\r\n"
     async with trio.SocketStream(sock) as stream:

@@ -1,4 +1,4 @@
-"""A device of a user: a connection to one node, and its mirror."""
+"""A device of a user: a connection to one node, and its local state (`Mirror`)."""
 
 from collections import Counter
 from typing import Any
@@ -69,7 +69,7 @@ class Device:
                 try:
                     await self._link.run(self._on_event, self._answered)
                 except ConnectionClosed as closed:
-                    self.wrong.append(f"hung up on: {closed.reason}")
+                    self.wrong.append(f"disconnected by the server: {closed.reason}")
                 finally:
                     self._link = None
                     with trio.CancelScope(shield=True):

@@ -1,5 +1,5 @@
-"""Check one connection: every change in order, or `behind` before it, none after the end of the membership or of
-the match (I9).
+"""Check one connection: every change in order, or `behind` before it, none after the end of the membership or of the
+match.
 """
 
 from typing import Any

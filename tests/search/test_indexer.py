@@ -153,7 +153,7 @@ async def test_existing_messages_are_indexed_in_any_number_of_batches(db: Postgr
 
 
 async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(db: Postgres, dsn: str) -> None:
-    """Trap 6, with one node that gets no notes, and one that gets all."""
+    """With one node that gets no notes, and one that gets all."""
     eager = IndexerTunables(sweep_pause_s=0.02, gather_s=0.0, batch_messages=20, rest_ratio=0.0)
     rng = random.Random(2)
     places = await conversations(db, 5)
@@ -225,7 +225,7 @@ async def test_indexer_retries_after_a_lost_connection(db: Postgres) -> None:
 
 
 async def test_concurrent_deletion_does_not_block_the_indexer(db: Postgres) -> None:
-    """The indexer lets go at once, and tries again later: no deadlock."""
+    """The indexer releases its locks at once, and tries again later: no deadlock."""
     rng = random.Random(7)
     (place,) = await conversations(db, 1)
     for number in range(3):

@@ -144,7 +144,7 @@ def test_facets_of_a_message() -> None:
 
 
 def test_long_queries_take_linear_time() -> None:
-    """Far longer ones than are let in."""
+    """Far longer ones than are accepted."""
     for text in (
         '"' * 16_384,
         "-" * 16_384,

@@ -319,7 +319,7 @@ async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: 
 
 
 async def test_old_messages_are_paged(daemon: Daemon, db: Postgres) -> None:
-    """Every look back in time, and nothing twice."""
+    """Every window of time, and nothing twice."""
     async with daemon.pair() as (alice, bob, conversation):
         day, now = 86_400_000, 1_700_000_000_000
         ages = [0, 1, 2, 7, 8, 9, 40, 63, 64, 65, 72, 73, 74, 500, 584, 585, 586, 3000]

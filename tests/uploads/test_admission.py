@@ -1,4 +1,4 @@
-"""Places for files on their way."""
+"""Slots for files that are being received."""
 
 from contextlib import ExitStack
 

@@ -72,7 +72,7 @@ def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
 
 
 def client(endpoint: str) -> object:
-    """Amazon's own client, to look from the other side."""
+    """Amazon's own client, for comparison."""
     return boto3.client(
         "s3",
         endpoint_url=endpoint,

@@ -1,4 +1,4 @@
-"""Taking an upload away, over the socket and over REST; and what the sweep takes."""
+"""Removal of uploads, over WebSocket and REST, and by the sweep."""
 
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ async def use(daemon: Daemon, upload: str, conversation: str, tenant: str = "def
         await db.run(sql, tenant, upload, conversation)
 
 
-class House:
-    """As much of a node as the sweep needs."""
+class SweepNode:
+    """The parts of a node that the sweep uses."""
 
     def __init__(self, db: Postgres, blobs: Any) -> None:
         self.db, self.blobs = db, blobs
@@ -96,7 +96,7 @@ async def test_sweep_removes_unused_uploads_after_a_day(db: Postgres, tmp_path: 
     await add(db, folder, keys[1], 2 * DAY, used=True)
     await add(db, folder, keys[2], DAY // 2)
     await add(db, folder, keys[3], 3 * DAY, removed=True)
-    await Sweep(House(db, folder)).run(now_ms())  # type: ignore[arg-type]
+    await Sweep(SweepNode(db, folder)).run(now_ms())  # type: ignore[arg-type]
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {keys[1], keys[2]}
     rows = await db.all("select key, removed_at is null as alive from uploads")
     assert {row["key"] for row in rows if row["alive"]} == {keys[1], keys[2]}
@@ -104,7 +104,7 @@ async def test_sweep_removes_unused_uploads_after_a_day(db: Postgres, tmp_path: 
 
 
 async def test_rows_of_removed_files_are_deleted_after_a_month(db: Postgres, tmp_path: Path) -> None:
-    sweep = Sweep(House(db, Folder(tmp_path)))  # type: ignore[arg-type]
+    sweep = Sweep(SweepNode(db, Folder(tmp_path)))  # type: ignore[arg-type]
     await add(db, Folder(tmp_path), "a" * 40, 2 * DAY)
     await add(db, Folder(tmp_path), "b" * 40, 2 * DAY, used=True)
     now, counts = now_ms(), []
@@ -119,7 +119,7 @@ async def test_sweep_is_bounded_and_continues(db: Postgres, tmp_path: Path) -> N
     folder = Folder(tmp_path)
     for number in range(5):
         await add(db, folder, f"{number:040x}", 2 * DAY)
-    sweep = Sweep(House(db, folder), page=2, pages=1)  # type: ignore[arg-type]
+    sweep = Sweep(SweepNode(db, folder), page=2, pages=1)  # type: ignore[arg-type]
     left = []
     for _ in range(4):
         await sweep.run(now_ms())
@@ -130,7 +130,7 @@ async def test_sweep_is_bounded_and_continues(db: Postgres, tmp_path: Path) -> N
 async def test_sweep_keeps_uploads_that_are_being_attached(db: Postgres, dsn: str, tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     id_ = await add(db, folder, "a" * 40, 2 * DAY)
-    sweep = Sweep(House(db, folder))  # type: ignore[arg-type]
+    sweep = Sweep(SweepNode(db, folder))  # type: ignore[arg-type]
 
     async def hold(connection: Any) -> None:
         async with connection.transaction():
@@ -158,5 +158,5 @@ async def test_unreachable_store_does_not_stop_the_sweep(config: Config, daemon:
     assert (await fetched(daemon, account.access_token, id_)).status == 404
     async with open_postgres(config.postgres.dsn, config.postgres) as db:
         assert len(files(daemon)) == 1
-        await Sweep(House(db, Folder(folder))).run(now_ms())  # type: ignore[arg-type]
+        await Sweep(SweepNode(db, Folder(folder))).run(now_ms())  # type: ignore[arg-type]
     assert files(daemon) == []

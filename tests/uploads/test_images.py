@@ -1,4 +1,4 @@
-"""Headers, pixels and names: whatever comes in, it is refused in order or becomes an image."""
+"""Headers, pixels and names: every input is refused, or becomes a valid image."""
 
 from io import BytesIO
 

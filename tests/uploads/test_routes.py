@@ -17,7 +17,7 @@ from chatd.uploads.folder_store import IDENTITY
 from chatd.uploads.ranges import Unsatisfiable, wanted
 from chatd.uploads.settings import UploadSettings
 from tests.files import FORM, MP4, PDF, fetched, film, form, part, picture, stored, upload
-from tests.http.raw import Door
+from tests.http.raw import HttpPort
 from tests.support import NOBODY, Daemon, running
 from tests.uploads.test_commands import use
 
@@ -154,7 +154,7 @@ async def test_head_returns_headers_only(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http)
     id_ = (await stored(daemon, account.access_token, PDF))["id"]
     lines = f"HEAD /v1/uploads/{id_} HTTP/1.1\nAuthorization: Bearer {account.access_token}"
-    head = await Door.of(daemon).ask(lines)
+    head = await HttpPort.of(daemon).ask(lines)
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(PDF)))
 
 

@@ -1,4 +1,4 @@
-"""The codec by itself. What the abuse suite sends (rows C) is in tests/abuse/test_payloads.py."""
+"""The codec by itself. Malformed payloads are in tests/abuse/test_payloads.py."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ DEPTH = 16
 
 
 class Odd(Command, tag="odd"):
-    """With all that a type can leave open."""
+    """A command with every kind of loosely typed field."""
 
     anything: Any = None
     number: float = 0.0

@@ -248,7 +248,7 @@ def test_new_feature_needs_no_change_of_the_reference_code() -> None:
         guard = Guard.USER
 
         def handler(self) -> None:
-            """Refused never."""
+            """Never refused."""
 
     files = generated(Description(rows=(Row(),), events={"listed": Listed}), "1")
     assert "### `lonely`" in files["protocol.md"]

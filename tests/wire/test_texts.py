@@ -23,7 +23,7 @@ def open_fields(kind: type[Command]) -> list[str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.tag))
 def test_free_texts_declare_their_kind(row: Row) -> None:
-    """What an admin writes is the operator's own word, and passes no filter."""
+    """Texts of admins are the operator's own, and pass no filter."""
     if row.guard is not Guard.ADMIN:
         assert open_fields(row.command) == [], "declare it: see chatd/wire/texts.py"
 

@@ -1,4 +1,4 @@
-"""What the subsystem stores, and what its nodes tell each other."""
+"""Stores the notes, and exchanges their number between nodes."""
 
 from pathlib import Path
 

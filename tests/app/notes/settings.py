@@ -1,4 +1,4 @@
-"""The settings, and what `chatd check` says of them."""
+"""The settings, and their check by `chatd check`."""
 
 import sys
 from collections.abc import Iterable, Iterator

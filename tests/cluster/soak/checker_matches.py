@@ -152,7 +152,7 @@ def judge_entries(entries: Sequence[Entry]) -> list[str]:
     return wrong + [f"I14: {match} ended {count} times" for match, count in ends.items() if count > 1]
 
 
-async def judge_mirror(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
+async def judge_event_log(redis: Redis, stream: str, rules: dict[str, Queue]) -> list[str]:
     """Every pair once, its end at most once, and the next owner can replay the log."""
     rows = await redis.call("XRANGE", redis.key(stream), "-", "+")
     wrong = judge_entries([page for page in (decode_entry(fields) for _, fields in rows) if page is not None])

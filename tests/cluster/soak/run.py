@@ -210,4 +210,4 @@ async def judge_matches(servers: Servers, strangers: Sequence[Stranger], weather
         open_redis(RedisSection(), servers.redis.url) as redis,
     ):
         wrong = await checker_matches.judge_matches(db, strangers, weather)
-        return wrong + await checker_matches.judge_mirror(redis, PoolLogSettings().stream_key, queue_rules(Config()))
+        return wrong + await checker_matches.judge_event_log(redis, PoolLogSettings().stream_key, queue_rules(Config()))

@@ -1,4 +1,4 @@
-"""The caller disconnects before a command is done: the command completes, and other users get its events."""
+"""The client disconnects before a command is done: the command completes, and other users get its events."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ WAITING = """
 
 
 @asynccontextmanager
-async def held_up(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connection]:
+async def locked(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connection]:
     """Lock these tables as long as the block lasts."""
     connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
     try:
@@ -32,9 +32,9 @@ async def held_up(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connecti
         await trio_asyncio.aio_as_trio(connection.close)()
 
 
-async def ask_and_hang_up(daemon: Daemon, tables: str, path: str, token: str, body: str = "{}") -> None:
+async def request_and_disconnect(daemon: Daemon, tables: str, path: str, token: str, body: str = "{}") -> None:
     """Disconnect while the request waits for one of these tables, which are released afterwards."""
-    async with held_up(daemon, tables) as connection:
+    async with locked(daemon, tables) as connection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(daemon.rest, "POST", path, body.encode(), token))
             with trio.fail_after(PATIENCE):
@@ -51,7 +51,7 @@ async def test_end_of_a_match_is_sent_although_the_requester_disconnects(
     """At once, not after the grace period."""
     async with daemon.person() as ann, daemon.person() as ben:
         await meet(ann, ben)
-        await ask_and_hang_up(daemon, "matches", f"/v1/match/{command}", ann.account.access_token)
+        await request_and_disconnect(daemon, "matches", f"/v1/match/{command}", ann.account.access_token)
         assert (await ben.event("match.ended"))["reason"] == reason
 
 
@@ -70,14 +70,14 @@ async def test_sessions_are_closed_although_the_requester_disconnects(
 ) -> None:
     async with daemon.person() as eve:
         token = ANN if path.startswith("/admin") else eve.account.access_token
-        await ask_and_hang_up(daemon, "users, logins, audit_log", path, token, body.replace("%s", eve.user))
+        await request_and_disconnect(daemon, "users, logins, audit_log", path, token, body.replace("%s", eve.user))
         with trio.fail_after(3):
             assert (await eve.ended()).code == code
 
 
 async def test_maintenance_begins_although_the_requester_disconnects(daemon: Daemon) -> None:
     async with daemon.person() as eve:
-        await ask_and_hang_up(daemon, "audit_log", "/admin/maintenance", ANN, '{"on":true}')
+        await request_and_disconnect(daemon, "audit_log", "/admin/maintenance", ANN, '{"on":true}')
         assert (await eve.event("maintenance.mode"))["enabled"] is True
         await done(daemon, "maintenance", on=False)
         assert "maintenance.on" in [act for _, act, _ in await acts(daemon)]

@@ -1,4 +1,4 @@
-"""Positions in a queue that only the event log of the pool knew: returning users have them as before."""
+"""Parked tickets that only the event log of the pool contains: returning users keep their waiting time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
