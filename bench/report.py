@@ -30,7 +30,7 @@ class Goal:
 
 @dataclass
 class Bench:
-    """A scenario and how to judge it."""
+    """A scenario and its goals."""
 
     name: str
     run: Callable[[Server, argparse.Namespace, Callable[[], None]], Figures]

@@ -81,7 +81,7 @@ class Tokens(Result, tag="auth.tokens"):
     socket=False,
 )
 async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
-    """Refused `forbidden` if sign-up is off or left to an identity provider, `not_found` for an unknown tenant."""
+    """`forbidden`: sign-up is off, or left to an identity provider. `not_found`: there is no such tenant."""
     node, tenant = ctx.node, cmd.tenant
     node.get(SignIn).signup_limiter.check(ctx.address)
     if not node.config.get(AuthSettings).anonymous:
@@ -143,7 +143,7 @@ def tokens_of(ctx: Ctx, tenant: str, user: str, login: str, refresh: str) -> Tok
     socket=False,
 )
 async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
-    """Refused `unauthenticated` if the token is unknown, expired or used, or its login has ended."""
+    """`unauthenticated`: the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
     row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
@@ -182,7 +182,7 @@ class AuthRefreshed(Result, tag="auth.refreshed"):
 
 @command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """Refused `forbidden` for a token of another user."""
+    """`forbidden`: the token belongs to another user."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: belongs to another user")

@@ -1,6 +1,6 @@
 """The two tables of failures that a client can see: refusals (answers to a command) and closes (ends of a socket).
 
-Anything that is not in one of these tables is a bug: it is logged once and answered `internal`.
+Anything that is not in one of these tables is a bug: it is logged once and answered with `internal`.
 """
 
 from dataclasses import dataclass

@@ -69,7 +69,7 @@ class MatchQueued(Result, tag="match.queued"):
 
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
-    """Refused `conflict` in a match or without a WebSocket connection, `forbidden` by a word or link filter."""
+    """`conflict`: you are in a match, or have no WebSocket connection. `forbidden`: a filter refuses a text."""
     ctx.node.get(Maintenance).check()
     check_conditions(cmd.accept)
     matching = ctx.node.get(MatchingService)
@@ -143,7 +143,7 @@ class MatchStatus(Command, tag="match.status"):
 
 @command(MatchStatus, result=MatchQueued, refuses=("not_found",), http="GET /v1/match")
 async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
-    """Refused `not_found` if you have no active search.
+    """`not_found`: you have no active search.
 
     Over REST only the node with your WebSocket connection is sure to know it.
     """
@@ -188,7 +188,7 @@ class CancelMatch(Command, tag="match.cancel"):
 
 @command(CancelMatch, result=Ok, refuses=("not_found",), http="DELETE /v1/match")
 async def match_cancel(ctx: Ctx, cmd: CancelMatch) -> Effects:
-    """Refused `not_found` if you have no active search."""
+    """`not_found`: you have no active search."""
     matching = ctx.node.get(MatchingService)
     ticket = matching.ticket_of(user_key(ctx))
     is_other = cmd.ticket is not None and (ticket is None or ticket.id != cmd.ticket)
@@ -205,7 +205,7 @@ class ConfirmMatch(Command, tag="match.confirm"):
 
 @command(ConfirmMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/confirm")
 async def match_confirm(ctx: Ctx, cmd: ConfirmMatch) -> Effects:
-    """Refused `not_found` if the match was not proposed to you, or the proposal has expired."""
+    """`not_found`: the match was not proposed to you, or the proposal has expired."""
     if not ctx.node.get(MatchingService).confirm(user_key(ctx), cmd.match):
         raise Refused("not_found", "no such proposal")
     return [Reply(Ok())]
@@ -219,7 +219,7 @@ class LeaveMatch(Command, tag="match.leave"):
 
 @command(LeaveMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/leave", uncancellable=True)
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
-    """Refused `not_found` if you are not in a match."""
+    """`not_found`: you are not in a match."""
     row, _ = await current_match(ctx, cmd.ticket)
     await ctx.node.get(Matches).end(ctx.tenant, row["match"], "left", session=ctx.session)
     return [Reply(Ok())]
@@ -238,7 +238,7 @@ class SkipMatch(Command, tag="match.skip"):
     SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True
 )
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
-    """Refused `not_found` if you are not in a match, `conflict` without a WebSocket connection."""
+    """`not_found`: you are not in a match. `conflict`: you have no WebSocket connection."""
     row, criteria = await current_match(ctx, cmd.ticket)
     matching = ctx.node.get(MatchingService)
     await matching.check_connected(user_key(ctx))
@@ -257,7 +257,7 @@ class KeepMatch(Command, tag="match.keep"):
 
 @command(KeepMatch, result=Ok, refuses=("not_found",), http="POST /v1/match/keep", uncancellable=True)
 async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
-    """Refused `not_found` if you are not in a match."""
+    """`not_found`: you are not in a match."""
     row, _ = await current_match(ctx)
     kept = await record_keep_vote(ctx, row["match"], row["aliases"])
     if kept is None:

@@ -42,7 +42,7 @@ class BanAdded(Result, tag="admin.banned"):
 
 @admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
     db = ctx.node.db
     if cmd.user is not None and cmd.address is None:
@@ -70,7 +70,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
 
 @admin_command(LiftBan, result=Ok, refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
-    """Refused `not_found` if the ban does not exist or was revoked before."""
+    """`not_found`: the ban does not exist, or was revoked before."""
     if not await bans.revoke_ban(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]

@@ -45,8 +45,8 @@ class ReportMade(Result, tag="report"):
 
 @command(CreateReport, result=ReportMade, cost=5, refuses=("not_found",), http="POST /v1/reports")
 async def create_report(ctx: Ctx, cmd: CreateReport) -> Effects:
-    """Refused `not_found` for what you cannot report or do not own, `rate_limited` after too many reports in an
-    hour.
+    """`not_found`: you cannot report this user or message, or the picture is not yours. `rate_limited`: you have made
+    too many reports within an hour.
     """
     check_fields(ctx, cmd)
     report = await ctx.node.db.in_transaction(insert_report, ctx, cmd)

@@ -95,7 +95,7 @@ class FullReport(Result, tag="admin.report.full"):
 
 @admin_command(ShowReport, result=FullReport, refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
-    """Refused `not_found` for an unknown report."""
+    """`not_found`: there is no such report."""
     row = await ctx.node.db.in_transaction(reports.read, ctx.actor, cmd.report)
     transcript = convert(row.pop("transcript"), list[Evidence])
     return [Reply(FullReport(report=convert(row, Report), transcript=transcript))]
@@ -133,7 +133,7 @@ class Resolved(Result, tag="admin.report.resolved"):
     uncancellable=True,
 )
 async def resolve_report(ctx: Ctx, cmd: ResolveReport) -> Effects:
-    """Refused `conflict` if the report is resolved already."""
+    """`conflict`: the report is already resolved."""
     settings = ctx.node.config.get(ModerationSettings)
     sanction = sanction_of(cmd, ctx.now)
     decision = (ctx.actor, cmd.report, cmd.outcome, cmd.note, sanction)

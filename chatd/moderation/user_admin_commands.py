@@ -20,7 +20,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
 
 @admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "going_away"), Reply(Ok())]
 
@@ -36,7 +36,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
 
 @admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
     return [CloseSessions(cmd.user, "logged_out"), Reply(Ok())]
 
@@ -60,7 +60,7 @@ class Struck(Result, tag="admin.struck"):
 
 @admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     done = await ctx.node.db.in_transaction(
         strikes.strike, ctx.node.config.get(ModerationSettings), ctx.actor, cmd.user, cmd.reason
     )
@@ -80,7 +80,7 @@ class ShadowUser(AdminCommand, tag="admin.shadow"):
 
 @admin_command(ShadowUser, result=Ok, refuses=("not_found",))
 async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.set_shadow, ctx.actor, cmd.user, cmd.on)
     return [Reply(Ok())]
 
@@ -117,6 +117,6 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
 
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))
 async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
-    """Refused `not_found` for an unknown user."""
+    """`not_found`: there is no such user."""
     row = await actions.user_summary(ctx.node.db, ctx.tenant, cmd.user, ctx.now)
     return [Reply(KnownUser(**row))]

@@ -34,7 +34,7 @@ class SetMaintenance(AdminCommand, tag="admin.maintenance"):
     uncancellable=True,
 )
 async def set_maintenance(ctx: Ctx, cmd: SetMaintenance) -> Effects:
-    """Refused `forbidden` for an admin whose tenants are restricted."""
+    """`forbidden`: the tenants of this admin are restricted."""
     require_all_tenants(ctx)
     again = float(cmd.lasts) if cmd.on and cmd.lasts else None
     await ctx.node.db.in_transaction(maintenance.change, ctx.actor, cmd.on, cmd.message if cmd.on else "", again)
@@ -53,7 +53,7 @@ class DrainNodes(AdminCommand, tag="admin.drain"):
 
 @admin_command(DrainNodes, result=Ok, refuses=("forbidden",), uncancellable=True)
 async def drain_nodes(ctx: Ctx, cmd: DrainNodes) -> Effects:
-    """Refused `forbidden` for an admin whose tenants are restricted."""
+    """`forbidden`: the tenants of this admin are restricted."""
     require_all_tenants(ctx)
     await audit_log.write(ctx.node.db, ctx.actor, "nodes.drain", cmd.node or "all nodes", {"over": cmd.over})
     return [Broadcast(StartDrain(cmd.node, float(cmd.over), ctx.actor.name)), Reply(Ok())]

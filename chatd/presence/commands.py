@@ -41,7 +41,7 @@ class PresenceStates(Result, tag="presence.states"):
 
 @command(WatchPresence, result=PresenceStates, cost=2, unanswered=True)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
-    """An empty list ends the subscription. Refused `bad_request` over REST."""
+    """An empty list ends the subscription. `bad_request`: the command came over REST."""
     targets = await targets_of(ctx, cmd.users)
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 

@@ -62,7 +62,7 @@ class SearchResults(Result, tag="search.results"):
 
 @command(SearchMessages, result=SearchResults, cost=5, http="GET /v1/search")
 async def search_messages(ctx: Ctx, cmd: SearchMessages) -> Effects:
-    """Refused `bad_request` for a cursor of another query, `timeout` if not even part of a page was found in time."""
+    """`bad_request`: the cursor belongs to another query. `timeout`: not even a part of a page was found in time."""
     query = query_of(cmd)
     key = key_of(ctx, query)
     since = None if cmd.cursor is None else read_cursor(cmd.cursor, key)

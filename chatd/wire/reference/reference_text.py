@@ -111,20 +111,20 @@ Every frame is an array `[id, body]`; `body` is a map, and its `t` names its typ
 * Event: `id` 0.
 * A command may have `id` 0 if its description says so: `[0, {"t": "typing.start", ...}]`. It has the same effects and
   costs, but no answer. If it is refused, the event [`error`](#commandrefused) has the refusal, and its type as
-  `command`. Any other command under `id` 0 is refused `bad_request` in the same way.
+  `command`. Any other command under `id` 0 is refused with `bad_request` in the same way.
 * The commands of one connection are executed one after the other, in the order in which they were sent. Clients need
   not wait for an answer before they send the next command.
 * Unknown fields in a command are refused by name. Clients must ignore unknown fields, unknown events and unknown codes.
-* A body that does not have the declared form is answered `bad_request` under its id; the message begins with the path:
-  `$.text: expected str | null, got int`. An unknown `t` is answered `unknown_command`.
+* A body that does not have the declared form is answered with `bad_request` under its id; the message begins with the
+  path: `$.text: expected str | null, got int`. An unknown `t` is answered with `unknown_command`.
 * Unreadable content, such as half of a surrogate pair, `NaN`, invalid UTF-8 in a msgpack string or a nesting that is
-  too deep, is answered `bad_request` too.
+  too deep, is answered with `bad_request` as well.
 * If a key occurs twice, its last value counts.
 * A message that is not an `[id, body]` array of the negotiated codec closes the connection with 4400.
 * Times are integer milliseconds since 1970 UTC, ids are UUIDs in lower case, sizes are bytes, durations are seconds.
 * Integers fit into 64 bits with a sign. Text contains no NUL. `meta` contains JSON values, at most 2000 of them and,
   including the command, 16 levels. `meta` and `attachments` of a message have at most 8192 bytes together, as JSON
-  (`limits.payload_bytes`); more is refused `too_large`.
+  (`limits.payload_bytes`); more is refused with `too_large`.
 * In msgpack: maps have `str` keys; extension types and `bin` are not allowed.
 
 ## REST
@@ -248,7 +248,7 @@ an `[admins.NAME]` in the configuration every path there is 404. See `docs/moder
 * All commands are POST with one JSON object, also those that only read. Other methods get 405, other content types 415,
   and requests from pages of another site 403.
 * `tenant` names the tenant of the command. A tenant that the admin does not administer is `not_found`.
-* Any command may also be answered `bad_request`, `unauthenticated`, `forbidden`, `rate_limited`, `unavailable`,
+* Any command may also be refused with `bad_request`, `unauthenticated`, `forbidden`, `rate_limited`, `unavailable`,
   `timeout`, `internal`.
 * Changes are recorded in the audit log, in the same transaction.
 """
