@@ -34,7 +34,7 @@ class NoteAdded(Event, tag="note.added"):
 
 @command(AddNote, result=Note, refuses=("not_found", "too_large"), http="POST /v1/notes")
 async def add_note(ctx: Ctx, cmd: AddNote) -> Effects:
-    """Notes to yourself are allowed. Refused `not_found` for an unknown user, `too_large` for more than `notes.max_notes`."""
+    """Notes to yourself are allowed. `not_found`: there is no such user. `too_large`: you have `notes.max_notes` notes."""
     most = ctx.node.config.get(NoteSettings).max_notes
     if await ctx.node.db.value(SQL.written, ctx.tenant, ctx.user) >= most:
         raise Refused("too_large", f"a user can write at most {most} notes")
