@@ -124,7 +124,7 @@ def judge_pool(nodes: Mapping[str, Health], owner: str | None, silent: set[str])
     if len(owners) > 1:
         detail, fix = (
             f"{' and '.join(owners)} own the pool at the same time",
-            "this ends by itself within seconds when Redis answers; run this again",
+            "this resolves itself within seconds once Redis answers; run `chatd doctor` again",
         )
         return Finding("match pool", False, detail, fix, "match.owner")
     if owner is None or (owner not in nodes and owner not in silent):
@@ -163,7 +163,7 @@ def judge_each(nodes: Mapping[str, Health], now: int) -> Iterator[Finding]:
 
 def judge_services(name: str, node: Health) -> Finding:
     detail = "; ".join(f"{service}: {cause}" for service, cause in node.failing.items())
-    fix = "see the log of the node for the cause; the service restarts by itself, and messages are delivered meanwhile"
+    fix = "see the log of the node for the cause; the service restarts by itself, and messages are still delivered"
     return Finding(f"services, {name}", not node.failing, detail or "all running", fix, "nodes.services")
 
 

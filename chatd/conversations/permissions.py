@@ -17,12 +17,12 @@ class Right(Enum):
     PIN = "pin messages"
     DELETE_ANY = "delete messages of others"
     SLOW_EXEMPT = "write without waiting in slow mode"
-    ADD = "add members, approve requests and make invite links"
+    ADD = "add members, approve requests and create invite links"
     REMOVE = "remove members with a lower role"
     INFO = "change title, description and picture"
     RULES = "change who may write, who may join, slow mode, disappearing messages and how long messages are kept"
     ROLES = "change roles below their own"
-    OWN = "hand over the group and dissolve it"
+    OWN = "transfer the group and dissolve it"
 
 
 RIGHTS: dict[str, frozenset[Right]] = {

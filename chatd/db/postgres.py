@@ -166,7 +166,7 @@ class Postgres(Database):
             finally:
                 if wait_scope.cancel_called:
                     connection.close()
-                    # A timeout that was mostly spent waiting for a connection is no fault of Postgres.
+                    # A timeout that was mostly spent waiting for a connection is not a fault of Postgres.
                     if perf_counter() - began > timeout / 2:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
