@@ -115,11 +115,9 @@ def command(
 
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
     a task and without a deadline. It has no texts that are normalized.
-
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
     hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
-
-    `pipeline`: see `pipeline_of`. The first effect is a SettledEffect, and only replies follow.
+    `pipeline`: see `dispatch.pipeline_of`. Its first effect is a SettledEffect, and only replies follow.
 
     `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
     """

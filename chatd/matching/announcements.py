@@ -40,16 +40,16 @@ ENCODE = msgpack.Encoder().encode
 
 
 class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
-    """To all sessions of a user except `but`: this match has begun, or has ended. `event` is its body in msgpack.
+    """To all sessions of a user except `exclude_session`: this match has begun, or has ended.
 
-    A node whose user was sent it before does not send it again.
+    `event` is its body in msgpack. A node whose user was sent it before does not send it again.
     """
 
     tenant: str
     user: str
     match: str
     began: bool
-    but: str | None
+    exclude_session: str | None
     event: Raw
 
     async def apply(self, receiver: Receiver) -> None:

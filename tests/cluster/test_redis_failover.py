@@ -47,7 +47,7 @@ async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
     async with AsyncExitStack() as stack:
         for server in (old, new):
             await server.start()
-            assert tell(server, "CONFIG SET repl-diskless-sync-delay 0").startswith(b"+OK")
+            assert run_command(server, "CONFIG SET repl-diskless-sync-delay 0").startswith(b"+OK")
             stack.push_async_callback(server.stop)
         to_old, to_new, *ways = [await stack.enter_async_context(proxy_to(one.socket)) for one in (old, new, old, old)]
         replicas = Replicas(old, new, to_old, to_new, ways)

@@ -54,9 +54,9 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
     async with open_message_log(db, MessageLogSettings(flushers=1), on_gap) as message_log:
         shard: Any = message_log._shards[0]
         shard._connection = LosesAnAnswer(shard._connection)
-        done = await append(message_log, Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), tell)
+        done = await append(message_log, Receipt("default", GROUP, BOB, 0, 4, shared_up_to=1), publish)
         assert (done.read_seq, done.rev, done.unread, done.uncertain) == (4, None, None, True)
-        again = await append(message_log, Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), tell)
+        again = await append(message_log, Receipt("default", GROUP, BOB, 0, 5, shared_up_to=1), publish)
         assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
     assert events == [done, again]
     assert gaps == [("default", GROUP)]
@@ -78,7 +78,7 @@ async def test_batch_entries_get_separate_results(db: Postgres) -> None:
 
         item = NewMessage("default", conversation, BOB, client_id, uuid7(1), "x", None, None, None, extra)
         try:
-            done = await append(message_log, item, tell)
+            done = await append(message_log, item, publish)
             assert outcomes[name] is done
         except Refused as refused:
             outcomes[name] = (refused.code, refused.message)

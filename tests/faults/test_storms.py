@@ -17,7 +17,7 @@ from tests.wire_client import Raw, upgrade
 
 # Twice as many as are admitted in one second.
 CLIENTS = 200
-HANG_UPS = 400
+DISCONNECTS = 400
 TALKERS = 10
 Count = dict[str, int]
 

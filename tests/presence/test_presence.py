@@ -50,7 +50,7 @@ async def next_update(person: Person) -> tuple[str, str]:
     return update["user"], update["status"]
 
 
-async def nothing_is_told(person: Person, seconds: float = 2 * GRACE) -> None:
+async def gets_no_update(person: Person, seconds: float = 2 * GRACE) -> None:
     """Wait longer than the grace period and the interval between updates."""
     await trio.sleep(seconds)
     assert await person.is_served()

@@ -267,7 +267,7 @@ def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
     if cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.meta is not None or not cmd.text:
         return None
     is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
-    is_screened = ctx.node.services.find(Screening) is not None
+    is_screened = ctx.node.services.find(Filters) is not None
     return None if not is_short or is_screened or is_blank(cmd.text) else cmd.conversation
 
 
