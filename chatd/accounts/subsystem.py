@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.accounts import authentication, checks, commands, idle_accounts, jwks
+from chatd.accounts import authentication, ban_commands, checks, commands, idle_accounts, jwks, openapi
 from chatd.accounts.keys import Keyring
 from chatd.accounts.personal_data import PERSONAL_DATA
 from chatd.accounts.range_ban_sweep import RangeBans
@@ -43,7 +43,8 @@ ACCOUNTS = Subsystem(
     check_settings=checks.check_settings,
     check=checks.check,
     tables=TABLES,
-    commands=(commands,),
+    commands=(commands, ban_commands),
+    conditions=openapi.CONDITIONS,
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     personal_data=PERSONAL_DATA,
     open=open_accounts,

@@ -1,6 +1,5 @@
 """Rows of the database as entities of the wire."""
 
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from msgspec import UNSET, Struct, convert
@@ -34,11 +33,6 @@ OPTIONAL = tuple(
     name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True)
 )
 FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
-
-
-def page_of(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
-    """A page of at most `limit` rows, and whether there are more: `rows` were read with a limit of one more."""
-    return rows[:limit], len(rows) > limit
 
 
 def entity_of(kind: type[Entity], row: Row, **more: Any) -> Entity:

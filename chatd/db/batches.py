@@ -1,4 +1,4 @@
-"""Statements on many rows: parameters as arrays, and work in batches of bounded size."""
+"""Statements on many rows: parameters as arrays, pages, and work in batches of bounded size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -17,6 +17,11 @@ def to_unnest_arrays(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any
 def slices(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The rows in parts of at most `size`."""
     return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def page_of(rows: Sequence[T], limit: int) -> tuple[Sequence[T], bool]:
+    """A page of at most `limit` rows, and whether there are more: `rows` were read with a limit of one more."""
+    return rows[:limit], len(rows) > limit
 
 
 async def delete_all(db: Postgres, statement: str, *args: Any, batch_size: int = BATCH_SIZE) -> int:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from chatd.moderation.ban_commands import AddBan
 from chatd.moderation.commands import CreateReport
 from chatd.moderation.routes import PATH
 from chatd.wire.reference.conditions import given
@@ -40,14 +39,5 @@ FILE_OF_REPORT: dict[str, Any] = {
     "security": [{"admin": []}],
 }
 ROUTES: Routes = {PATH: {"post": FILE_OF_REPORT}}
-USER_OR_ADDRESS: Schema = {
-    "anyOf": [
-        {**given("user"), "not": given("address")},
-        {
-            **given("address"),
-            "not": {"anyOf": [given("user"), {"required": ["devices"], "properties": {"devices": {"enum": [True]}}}]},
-        },
-    ]
-}
 USER_OR_MESSAGE: Schema = {"anyOf": [given("user"), given("conversation", "message")]}
-CONDITIONS = (Condition(AddBan, USER_OR_ADDRESS), Condition(CreateReport, USER_OR_MESSAGE))
+CONDITIONS = (Condition(CreateReport, USER_OR_MESSAGE),)

@@ -8,7 +8,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.conversations.entities import Json
-from chatd.conversations.read_model import page_of
+from chatd.db.batches import page_of
 from chatd.moderation import reports
 from chatd.moderation.reports import Sanction
 from chatd.moderation.settings import ModerationSettings

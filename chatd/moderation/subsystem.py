@@ -1,10 +1,10 @@
-"""Moderation: reports, strikes, and the admin commands on users and bans."""
+"""Moderation: reports, strikes, and the admin commands on users."""
 
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem
 from chatd.moderation import (
-    ban_commands,
+    audit_commands,
     commands,
     openapi,
     report_admin_commands,
@@ -24,10 +24,10 @@ async def sweep(node: Node) -> bool:
 
 MODERATION = Subsystem(
     name="moderation",
-    about="reports, strikes, ban commands of admins",
+    about="reports, strikes, acts of admins on users, the audit log",
     settings=SETTINGS,
     tables=TABLES,
-    commands=(commands, ban_commands, report_admin_commands, user_admin_commands),
+    commands=(commands, audit_commands, report_admin_commands, user_admin_commands),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
     conditions=openapi.CONDITIONS,

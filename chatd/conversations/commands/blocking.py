@@ -19,11 +19,11 @@ from chatd.app.registry import command
 from chatd.cluster.control_messages import SuppressTyping
 from chatd.conversations.aliases import is_valid, resolve
 from chatd.conversations.block_rules import lock_pair
-from chatd.conversations.read_model import page_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.conversations.signals import UserBlocked, VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.postgres import ForeignKeyViolation, Tx
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind

@@ -22,10 +22,11 @@ from chatd.conversations.membership import (
     system_payload,
 )
 from chatd.conversations.permissions import Right, may_give, stands_above
-from chatd.conversations.read_model import member_of, page_of
+from chatd.conversations.read_model import member_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev
 from chatd.wire.reference.examples import Example
 

@@ -19,12 +19,13 @@ from chatd.conversations.messages.deletion import delete_messages, deletion_even
 from chatd.conversations.messages.screening import screen
 from chatd.conversations.messages.sending import check_text
 from chatd.conversations.permissions import Right
-from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import SessionBehind

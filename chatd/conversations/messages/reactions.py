@@ -12,11 +12,12 @@ from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Guard, command
 from chatd.conversations.effects import update_event
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
-from chatd.conversations.read_model import message_of, page_of, visible_message
+from chatd.conversations.read_model import message_of, visible_message
 from chatd.conversations.settings import MessageSettings
 from chatd.core.emoji import MAX_LENGTH, is_emoji
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Event, Id, Limit, Name, Ok, Result
 from chatd.wire.texts import KEY, LOOKUP

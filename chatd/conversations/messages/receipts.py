@@ -13,10 +13,11 @@ from chatd.app.effects import Broadcast, Effect, Effects, Reply, ToConversation
 from chatd.app.registry import command
 from chatd.conversations.log.effects import Advance
 from chatd.conversations.log.entries import Advanced, Receipt
-from chatd.conversations.read_model import page_of, visible_message
+from chatd.conversations.read_model import visible_message
 from chatd.conversations.settings import MessageSettings
 from chatd.conversations.unread_counters import RefreshUnread
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.realtime.feeds import Positions
 from chatd.wire.base import Command, Event, Id, Limit, Ok, Result, Rev, Seq
 from chatd.wire.reference.examples import Example

@@ -11,11 +11,11 @@ from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import AttachmentInput
 from chatd.conversations.entities import Json
 from chatd.conversations.messages.sending import MessageInput, MessageText, check
-from chatd.conversations.read_model import page_of
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.postgres import ForeignKeyViolation, Row, Tx
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import SessionBehind

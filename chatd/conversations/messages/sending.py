@@ -17,13 +17,14 @@ from chatd.conversations.log.effects import Append
 from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import screen
-from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.jsonb import to_jsonb
 from chatd.filters.service import Filters
 from chatd.wire.base import ClientId, Command, Id, Limit, Millis, Result, Rev, Seq

@@ -8,11 +8,12 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.conversations.entities import Message
-from chatd.conversations.read_model import message_of, page_of
+from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import UUID
 from chatd.db import queries
+from chatd.db.batches import page_of
 from chatd.db.postgres import Tx
 from chatd.wire.base import Command, Cursor, Id, Limit, Ok, Result
 from chatd.wire.connection_events import SessionBehind

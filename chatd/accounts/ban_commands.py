@@ -1,21 +1,20 @@
-"""Admin commands for bans and the audit log."""
+"""Admin commands for bans."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, convert
 
 from chatd.accounts import bans
 from chatd.accounts.bans import BadRange
 from chatd.accounts.range_ban_sweep import CloseRange
-from chatd.app import audit_log
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, CloseSessions, Effects, Reply
 from chatd.app.registry import admin_command
-from chatd.conversations.read_model import page_of
 from chatd.core.errors import Refused
+from chatd.db.batches import page_of
 from chatd.wire.admin import AdminCommand, Lasts, Why
 from chatd.wire.base import Id, Limit, Millis, Ok, Result
-from chatd.wire.reference.examples import BOB, Example
+from chatd.wire.reference.examples import Example
 
 
 class AddBan(AdminCommand, tag="admin.ban"):
@@ -112,36 +111,3 @@ async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     )
     page, more = page_of(rows, cmd.limit)
     return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
-
-
-class ListActs(AdminCommand, tag="admin.audit"):
-    """List the audit log, newest first. `before`: the last id of the previous page."""
-
-    before: Id | None = None
-    limit: Limit = 50
-
-
-class Act(Struct, kw_only=True, frozen=True):
-    """An entry of the audit log. `actor`: the name of an admin, or of an account of the operating system."""
-
-    id: Id
-    at: Millis
-    actor: str
-    act: str
-    subject: str
-    details: dict[str, Any] | None
-    EXAMPLE: ClassVar = Example(subject=BOB)
-
-
-class Acts(Result, tag="admin.audit.list"):
-    """A page of the audit log. `more`: there are older entries."""
-
-    items: list[Act]
-    more: bool
-
-
-@admin_command(ListActs, result=Acts)
-async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
-    rows = await audit_log.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
-    page, more = page_of(rows, cmd.limit)
-    return [Reply(Acts(items=convert(page, list[Act]), more=more))]
