@@ -33,6 +33,7 @@ from chatd.wire.reference.python_types import python_types
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "chatd").rglob("*.py"))
+STEP = re.compile(r"^\d+\. `([\w/]+\.py)` `([\w.]+)`: ", re.MULTILINE)
 COVERS = re.compile(r'^@covers\("([^"]+)"((?:, "[^"]+")*)\)', re.MULTILINE)
 LONGEST = 500
 # Longer, with the reason.
@@ -248,6 +249,23 @@ def test_every_statement_is_used(name: str) -> None:
     )
     for statement in queries.load(name).statements:
         assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
+
+
+def definitions(path: Path) -> set[str]:
+    """The functions, the classes and, as `Class.method`, the methods of a module."""
+    tops = [node for node in parsed(path.read_text()).body if isinstance(node, Function | ast.ClassDef)]
+    kinds = [node for node in tops if isinstance(node, ast.ClassDef)]
+    methods = {f"{kind.name}.{node.name}" for kind in kinds for node in kind.body if isinstance(node, Function)}
+    return methods | {node.name for node in tops}
+
+
+def test_the_steps_of_the_walks_exist() -> None:
+    """Every numbered line of "Four walks" names a file and a definition in it."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    walks = text[text.index("<!-- walks -->") : text.index("<!-- end of walks -->")]
+    steps = STEP.findall(walks)
+    assert len(steps) == len(re.findall(r"^\d+\.", walks, re.MULTILINE)) > 40
+    assert [(file, name) for file, name in steps if name not in definitions(ROOT / "chatd" / file)] == []
 
 
 def declared_tags(base: str) -> set[str]:
