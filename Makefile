@@ -9,7 +9,7 @@ JOBS ?= 4
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test quick coverage soak check lint types layers lock schema clean
+.PHONY: run test quick coverage soak bench bench-quick peers check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
@@ -24,6 +24,10 @@ QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests
 # Break nodes, Postgres, Redis and the network under load for minutes, and judge the log of every client.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
+
+# The packages of the servers that bench/ compares with.
+peers: $(VENV)/.dev
+	$(BIN)/python -m bench.packages
 
 # COVER selects tests: make coverage COVER=tests/wire
 coverage: $(VENV)/.dev
@@ -55,6 +59,7 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile $(LOCK) pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile $(LOCK) --group build -c requirements.lock -o requirements-build.lock
 	$(BIN)/uv pip compile $(LOCK) --group dev pyproject.toml -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile $(LOCK) --group peers -c requirements-dev.lock -o requirements-peers.lock
 LOCK := --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 
 # The build tools are in a separate folder, which chatd cannot import from when it runs.

@@ -1,6 +1,6 @@
 """Authenticated connects, and the memory of an idle session.
 
-python -m bench.connect --peer
+python -m bench.connect --peer socket.io,ws
 """
 
 import argparse
@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from bench.report import Bench, Figures, Goal, main, percentiles
+from bench.report import main, percentiles
+from bench.scenario import Bench, Figures, Goal
 from bench.servers import Server, settle
+
+FIGURE, MEMORY = "server us per connect", "KB per idle session"
 
 
 def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
@@ -20,28 +23,37 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     # Keep these connected: the memory they free would be reused and hide the cost of the next ones.
     earlier = [server.connect(str(uuid4())) for _ in users]
     settle()
-    peers, times = [], []
+    connections, times = [], []
     memory, before = server.resident(), server.cpu()
     for number, user in enumerate(users):
         started = time.perf_counter()
-        peers.append(server.connect(user))
+        connections.append(server.connect(user))
         times.append(time.perf_counter() - started)
         if number % 20 == 0:
             step()
     used = server.cpu().since(before)
     settle()
     kept = server.resident() - memory
-    for peer in (*earlier, *peers):
-        peer.close()
+    for connection in (*earlier, *connections):
+        connection.close()
     count = len(users)
     return {
-        "server us per connect": used.total / count * 1e6,
+        FIGURE: used.total / count * 1e6,
         "kernel share %": used.kernel_percent,
-        "KB per idle session": kept / count / 1024,
+        MEMORY: kept / count / 1024,
         **percentiles(times),
     }
 
 
+BENCH = Bench(
+    "connect",
+    "authenticated connects",
+    FIGURE,
+    run,
+    lambda options: max(1, options.connections // 20),
+    lambda options: [Goal(FIGURE, ratio=0.5), Goal(MEMORY, most=15)],
+    {"connections": 1500},
+)
+
 if __name__ == "__main__":
-    goals = [Goal("server us per connect", ratio=1.5), Goal("KB per idle session", most=20)]
-    main(Bench("connect", run, lambda options: options.connections // 20, goals, {"connections": 1500}))
+    main(BENCH)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
-from bench.report import Bench, Figures, main, percentiles
-from bench.send import Writer
+from bench.report import main, percentiles
+from bench.scenario import Bench, Figures, Goal
+from bench.send import Writer, pairs_of
 from bench.servers import Chatd, Server
-from bench.wire import Load, Peer, frame
+from bench.wire import Load, frame
 from chatd.bench.own_server import RAISED_LIMITS
 
 # The default limits per user; all other limits are raised.
@@ -33,9 +34,9 @@ def flood(server: Chatd, user: str) -> None:
     """Run until the process ends."""
     while True:
         with suppress(OSError):
-            peer = server.connect(user)
+            connection = server.connect(user)
             while True:
-                peer.sock.sendall(FLOODED)
+                connection.sock.sendall(FLOODED)
 
 
 @contextmanager
@@ -53,14 +54,8 @@ def flooding(server: Chatd) -> Iterator[None]:
 def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
     assert isinstance(server, Chatd)
     times: list[float] = []
-    peers: list[Peer] = []
-    writers: list[Writer] = []
-    for _ in range(options.pairs):
-        people = [(user, server.connect(user)) for user in (str(uuid4()), str(uuid4()))]
-        peers += [peer for _, peer in people]
-        room = server.room(people)
-        writers += [Writer(server, peer, room, times) for _, peer in people]
-    load = Load(peers)
+    writers = pairs_of(server, options.pairs, times)
+    load = Load([writer.connection for writer in writers])
     paced(load, writers, 10, step)
     times.clear()
     paced(load, writers, options.messages, step)
@@ -69,8 +64,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     with flooding(server):
         paced(load, writers, options.messages, step)
     beside = percentiles(times)
-    for peer in peers:
-        peer.close()
+    load.close()
     cases = {"alone": alone, "flooded": beside}
     figures = {f"{case} {name}": value for case, found in cases.items() for name, value in found.items()}
     return {**figures, "p99 flooded / alone": beside["latency p99 ms"] / alone["latency p99 ms"]}
@@ -81,15 +75,23 @@ def paced(load: Load, writers: list[Writer], count: int, step: Callable[[], None
     for _ in range(count):
         began = time.perf_counter()
         for writer in writers:
-            writer.acked = 0
             writer.start(1)
         load.run_until(lambda: all(writer.acked for writer in writers))
         time.sleep(max(0.0, PAUSE_S - (time.perf_counter() - began)))
         step()
 
 
+BENCH = Bench(
+    "fairness",
+    "the latency of others beside a client that floods",
+    "p99 flooded / alone",
+    run,
+    lambda options: 2 * options.messages + 10,
+    lambda options: [Goal("p99 flooded / alone", most=1.5)],
+    {"pairs": 10, "messages": 100},
+    limits={**RAISED_LIMITS, **COMMANDS},
+    has_peers=False,
+)
+
 if __name__ == "__main__":
-    limits, options = {**RAISED_LIMITS, **COMMANDS}, {"pairs": 10, "messages": 100}
-    main(
-        Bench("fairness: others beside a flooder", run, lambda options: 2 * options.messages + 10, [], options, limits)
-    )
+    main(BENCH)

@@ -1,7 +1,7 @@
 """A sender in a group, and the delivery to all its members.
 
-chatd stores each message; the peer only forwards it. The figure is per delivery, so the cost of storing hardly counts.
-python -m bench.fanout --peer
+chatd stores each message; the peers only forward it. The figure is per delivery, so the cost of storing hardly counts.
+python -m bench.fanout --peer socket.io,ws
 """
 
 import argparse
@@ -9,56 +9,81 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from bench.report import Bench, Figures, Goal, main, percentiles
-from bench.servers import Server
-from bench.wire import Load, Peer
+from bench.report import main, percentiles
+from bench.scenario import Bench, Figures, Goal
+from bench.servers import Server, wait_until_idle
+from bench.wire import BadServer, Connection, Load
+
+FIGURE = "server us per delivery"
+
+
+class Group:
+    """A sender and its audience. Each message has to be acknowledged once, and delivered once to every member."""
+
+    def __init__(self, server: Server, room: str, sender: Connection, audience: list[Connection]) -> None:
+        self.server, self.room, self.sender = server, room, sender
+        self.size = len(audience)
+        self.load = Load([sender, *audience])
+        self._client_id = b""
+        self._acks = 0
+        self._got: set[int] = set()
+        sender.on_message = self.on_ack
+        for number, connection in enumerate(audience):
+            connection.on_message = lambda payload, number=number: self.on_new(payload, number)
+
+    def send_one(self) -> None:
+        """Send one message and wait until all members have it."""
+        client_id = str(uuid4())
+        self._client_id, self._acks = client_id.encode(), 0
+        self._got.clear()
+        self.sender.send(self.server.broadcast(self.room, client_id))
+        self.load.run_until(lambda: self._acks == 1 and len(self._got) == self.size)
+
+    def on_ack(self, payload: bytes) -> None:
+        if self.server.ack in payload:
+            self._acks += 1
+
+    def on_new(self, payload: bytes, number: int) -> None:
+        if self.server.new in payload:
+            if number in self._got or self._client_id not in payload:
+                raise BadServer(f"{self.server.name} sent what nobody expects: {payload[:300]!r}")
+            self._got.add(number)
 
 
 def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
     people = [(user, server.connect(user)) for user in (str(uuid4()) for _ in range(options.members))]
     room = server.room(people)
-    sender, *others = [peer for _, peer in people]
-    state = {"acked": 0, "delivered": 0}
+    sender, *audience = [connection for _, connection in people]
+    group = Group(server, room, sender, audience)
     times: list[float] = []
-
-    def on_ack(payload: bytes) -> None:
-        if server.ack in payload:
-            state["acked"] += 1
-
-    def on_new(payload: bytes) -> None:
-        if server.new in payload:
-            state["delivered"] += 1
-
-    sender.on_message = on_ack
-    for peer in others:
-        peer.on_message = on_new
-    load = Load([sender, *others])
     for _ in range(3):
-        send_one(server, load, sender, room, state, len(others))
+        group.send_one()
+    wait_until_idle(server)
     before = server.cpu()
     for _ in range(options.messages):
         started = time.perf_counter()
-        send_one(server, load, sender, room, state, len(others))
+        group.send_one()
         times.append(time.perf_counter() - started)
         step()
+    wait_until_idle(server)
     used = server.cpu().since(before)
-    for _, peer in people:
-        peer.close()
-    count = options.messages * len(others)
+    group.load.close()
     return {
-        "server us per delivery": used.total / count * 1e6,
+        FIGURE: used.total / (options.messages * group.size) * 1e6,
         "kernel share %": used.kernel_percent,
         **percentiles(times),
     }
 
 
-def send_one(server: Server, load: Load, sender: Peer, room: str, state: dict[str, int], audience: int) -> None:
-    """Send one message and wait until all members have it."""
-    state["acked"] = state["delivered"] = 0
-    sender.send(server.message(room, str(uuid4()), stored=server.name == "chatd"))
-    load.run_until(lambda: state["acked"] == 1 and state["delivered"] == audience)
-
+BENCH = Bench(
+    "fanout",
+    "delivery to the members of a group",
+    FIGURE,
+    run,
+    lambda options: options.messages,
+    lambda options: [Goal(FIGURE, ratio=0.65), Goal("kernel share %", least=75)],
+    {"members": 500, "messages": 300},
+)
 
 if __name__ == "__main__":
-    goals = [Goal("server us per delivery", ratio=0.60)]
-    main(Bench("fan-out", run, lambda options: options.messages, goals, {"members": 500, "messages": 300}))
+    main(BENCH)

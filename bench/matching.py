@@ -131,7 +131,7 @@ def arrivals(make: Make, size: int, count: int) -> tuple[float, float]:
     return used / count / 1000, met / count
 
 
-def wakings(size: int, count: int) -> float:
+def relaxing(size: int, count: int) -> float:
     """Microseconds per user whose criteria relax, in a pool without a fitting pair."""
     crowd = Crowd(lambda rng, number: replace(nobody(rng, number), since=number), size, RELAXING, size)
     start = time.process_time_ns()
@@ -141,7 +141,7 @@ def wakings(size: int, count: int) -> float:
     return used / min(count, size) / 1000
 
 
-def words(size: int) -> float:
+def reporting(size: int) -> float:
     """Microseconds of the owner's report of its queues, which it makes once a second."""
     crowd = Crowd(lambda _, number: ticket(number, attributes={"name": f"{number}"}), size, RULES, size)
     start = time.process_time_ns()
@@ -153,14 +153,16 @@ def words(size: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arrivals", type=int, default=2000)
-    count = parser.parse_args().arrivals
-    table = Table("CPU us", *(f"{size:,} wait" for size in SIZES), "most / least", "who comes meets somebody")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of waiting users")
+    options = parser.parse_args()
+    count, sizes = options.arrivals, options.sizes
+    table = Table("CPU us", *(f"{size:,} wait" for size in sizes), "most / least", "arrivals that match")
     for name, make in CROWDS.items():
-        found = [arrivals(make, size, count) for size in SIZES]
+        found = [arrivals(make, size, count) for size in sizes]
         shares = "  ".join(f"{share:.0%}" for _, share in found)
-        table.add_row(f"who comes: {name}", *figures([us for us, _ in found]), shares)
-    table.add_row("demands loosen: nobody fits", *figures([wakings(size, min(SIZES)) for size in SIZES]), "")
-    table.add_row("the owner's word, a second", *figures([words(size) for size in SIZES]), "")
+        table.add_row(f"arrival: {name}", *figures([us for us, _ in found]), shares)
+    table.add_row("criteria relax: nobody fits", *figures([relaxing(size, min(sizes)) for size in sizes]), "")
+    table.add_row("report of the queues, once a second", *figures([reporting(size) for size in sizes]), "")
     Console(width=160).print(table)
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def cpu_of(pids: Iterable[int]) -> Cpu:
     return Cpu((user + kernel) / TICKS, kernel / TICKS)
 
 
+def cpu_of_family(pid: int) -> Cpu:
+    """CPU time of a process and its children, also of those that have ended: a postmaster and its backends."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    ended = Cpu((int(fields[13]) + int(fields[14])) / TICKS, int(fields[14]) / TICKS)
+    running = cpu_of(family(pid))
+    return Cpu(ended.total + running.total, ended.kernel + running.kernel)
+
+
 def family(pid: int) -> list[int]:
     """A process and its children: a postmaster and its backends."""
     try:
@@ -55,9 +64,18 @@ def resident(pid: int) -> int:
 
 
 def pin(pid: int, core: int) -> None:
-    """Pin a process, and those it starts later, to one core. Does nothing on a machine with one core."""
+    """Pin a process, and those it starts later, to one core. Does nothing on a machine with one core, or if it has
+    ended.
+    """
     if len(CORES) > 1:
-        os.sched_setaffinity(pid, {CORES[core % len(CORES)]})
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(pid, {CORES[core % len(CORES)]})
+
+
+def pin_threads(pid: int, core: int) -> None:
+    """Pin a running process with all its threads."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        pin(int(thread.name), core)
 
 
 def raise_file_limit() -> None:
@@ -72,3 +90,6 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()

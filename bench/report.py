@@ -1,127 +1,90 @@
-"""Run rounds in alternation, and print figures with their goals."""
+"""The command line of a scenario: run it, and print figures with their goals."""
 
 import argparse
 import json
-import os
 import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.processes import pin, raise_file_limit
-from bench.servers import Chatd, Server, SocketIO, settle
-from chatd.bench.own_server import RAISED_LIMITS
+from bench.packages import NotInstalled
+from bench.peers import KINDS, PeerFailed
+from bench.processes import raise_file_limit
+from bench.rounds import Results, Spread, missed, opened, run_rounds
+from bench.scenario import Bench, Figures
 
-Figures = dict[str, float]
-err = Console(stderr=True)
-
-
-@dataclass
-class Goal:
-    """The maximum of a figure, or of its ratio to the peer's figure."""
-
-    figure: str
-    ratio: float | None = None
-    most: float | None = None
-
-
-@dataclass
-class Bench:
-    """A scenario and its goals."""
-
-    name: str
-    run: Callable[[Server, argparse.Namespace, Callable[[], None]], Figures]
-    steps: Callable[[argparse.Namespace], int]
-    goals: list[Goal]
-    options: dict[str, int] = field(default_factory=dict)
-    # Options without a value, with their help.
-    flags: dict[str, str] = field(default_factory=dict)
-    limits: Mapping[str, float] = field(default_factory=lambda: RAISED_LIMITS)
+DEFAULT_PEER = "socket.io"
 
 
 def main(bench: Bench) -> None:
     """Parse the command line, run the rounds, print."""
-    parser = argparse.ArgumentParser(description=bench.name)
-    parser.add_argument("--peer", action="store_true", help="run Socket.IO 4 on Node in alternation, for the ratio")
+    options = parser_of(bench).parse_args()
+    raise_file_limit()
+    try:
+        with opened(options.peer, bench.limits, twice=options.aa) as servers:
+            results = run_rounds(bench, options, servers)
+    except (NotInstalled, PeerFailed) as error:
+        sys.exit(str(error))
+    goals = bench.goals(options)
+    misses = missed(goals, results)
+    if options.json:
+        print(json.dumps({"bench": bench.name, "results": results.rounds, "missed": misses}, indent=1))
+    else:
+        console = Console()
+        console.print(table_of(bench, results))
+        for goal in goals:
+            console.print(f"goal: {goal}")
+        for miss in misses:
+            console.print(f"[yellow]missed: {miss}[/]")
+    sys.exit(1 if misses and options.check else 0)
+
+
+def parser_of(bench: Bench) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=bench.title)
+    parser.set_defaults(peer=[], aa=False)
+    if bench.has_peers:
+        text = f"run these too, in alternation: {', '.join(KINDS)}, or all; without a name {DEFAULT_PEER}"
+        parser.add_argument(
+            "--peer", type=peer_names, nargs="?", const=[DEFAULT_PEER], metavar="NAME[,NAME...]", help=text
+        )
+        parser.add_argument("--aa", action="store_true", help="run chatd against a second chatd, which shows the noise")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
     for name, default in bench.options.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"default: {default}")
     for name, text in bench.flags.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
-    options = parser.parse_args()
-    raise_file_limit()
-    results = rounds(bench, options)
-    misses = judge(bench, results)
-    if options.json:
-        print(json.dumps({"bench": bench.name, "results": results, "missed": misses}, indent=1))
-    else:
-        show(bench, results, misses)
-    raise SystemExit(1 if misses and options.check else 0)
+    return parser
 
 
-def rounds(bench: Bench, options: argparse.Namespace) -> dict[str, list[Figures]]:
-    """Run the servers as A B A B, so that other load on the machine affects both."""
-    chatd = Chatd(bench.limits)
-    servers: list[Server] = [chatd]
-    try:
-        if options.peer:
-            servers.append(SocketIO(chatd))
-        pin(os.getpid(), 1)
-        results: dict[str, list[Figures]] = {server.name: [] for server in servers}
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=err, transient=True) as progress:
-            for number in range(options.rounds):
-                for server in servers:
-                    task = progress.add_task(f"{bench.name} {server.name} {number + 1}", total=bench.steps(options))
-                    settle()
-                    results[server.name].append(bench.run(server, options, lambda task=task: progress.advance(task)))
-                    progress.remove_task(task)
-        return results
-    finally:
-        for server in reversed(servers):
-            server.close()
+def peer_names(text: str) -> list[str]:
+    """Names of peers, separated by commas; `all` for all."""
+    names = list(KINDS) if text == "all" else text.split(",")
+    for name in names:
+        if name not in KINDS:
+            raise argparse.ArgumentTypeError(f"no such peer: {name}; there are {', '.join(KINDS)}")
+    return names
 
 
-def median(rounds_: list[Figures], figure: str) -> float:
-    return statistics.median(round_[figure] for round_ in rounds_)
+def table_of(bench: Bench, results: Results) -> Table:
+    table = Table("figure", "server", "median", "range", "chatd / this", "range", title=bench.title)
+    for figure in results.figures:
+        for server in results.rounds:
+            spread = results.spread(server, figure)
+            ratio = results.ratio(server, figure) if server != "chatd" else None
+            table.add_row(
+                figure if server == "chatd" else "",
+                server,
+                *(cells(spread, ".1f") if spread else ("", "")),
+                *(cells(ratio, ".2f") if ratio else ("", "")),
+            )
+    return table
 
 
-def ratios(results: dict[str, list[Figures]], figure: str) -> list[float]:
-    """The ratio of each round."""
-    pairs = zip(results["chatd"], results.get("socket.io", []), strict=False)
-    return [ours[figure] / theirs[figure] for ours, theirs in pairs if theirs.get(figure)]
-
-
-def judge(bench: Bench, results: dict[str, list[Figures]]) -> list[str]:
-    """The goals that were missed."""
-    missed = []
-    for goal in bench.goals:
-        found = ratios(results, goal.figure)
-        if goal.ratio is not None and found and statistics.median(found) > goal.ratio:
-            missed.append(f"{goal.figure}: {statistics.median(found):.2f} of the peer, goal {goal.ratio:.2f}")
-        if goal.most is not None and median(results["chatd"], goal.figure) > goal.most:
-            missed.append(f"{goal.figure}: {median(results['chatd'], goal.figure):.1f}, goal {goal.most:.1f}")
-    return missed
-
-
-def show(bench: Bench, results: dict[str, list[Figures]], missed: list[str]) -> None:
-    table = Table("figure (median of the rounds)", *results, "ratio (least to most)", title=bench.name)
-    for figure in results["chatd"][0]:
-        found = ratios(results, figure)
-        spread = f"{statistics.median(found):.2f} ({min(found):.2f} to {max(found):.2f})" if found else ""
-        table.add_row(figure, *(f"{median(rounds_, figure):.1f}" for rounds_ in results.values()), spread)
-    console = Console()
-    console.print(table)
-    for goal in bench.goals:
-        wanted = f"at most {goal.ratio:.2f} of the peer" if goal.ratio is not None else f"at most {goal.most:.0f}"
-        console.print(f"goal: {goal.figure} {wanted}")
-    for miss in missed:
-        console.print(f"[yellow]missed: {miss}[/]")
+def cells(spread: Spread, form: str) -> tuple[str, str]:
+    return f"{spread.median:{form}}", f"{spread.least:{form}} to {spread.most:{form}}"
 
 
 def percentiles(times: list[float]) -> Figures:

@@ -35,7 +35,8 @@ from chatd.subsystems import schemas_of
 YEARS = 3
 DAY = 86_400_000
 NOW = 1_800_000_000_000
-CONVERSATIONS, HUGE = 20_000, 5
+# One of the users is in 2000 conversations.
+CONVERSATIONS, MIN_CONVERSATIONS, HUGE = 20_000, 2_100, 5
 WORDS, CHINESE = 50_000, 3000
 BLOCK = 20_000
 
@@ -91,17 +92,17 @@ class Vocabulary:
         return " ".join(rng.choices(self.words, cum_weights=self._weights, k=rng.randint(2, 24)))
 
 
-def sizes(messages: int) -> list[int]:
+def sizes(messages: int, conversations: int) -> list[int]:
     """Sizes of the conversations: each of the largest holds a twentieth of all messages."""
     huge = [messages // 20] * HUGE
-    rest, weights = messages - sum(huge), [1 / (rank + 20) for rank in range(CONVERSATIONS - HUGE)]
+    rest, weights = messages - sum(huge), [1 / (rank + 20) for rank in range(conversations - HUGE)]
     return huge + [max(1, int(rest * weight / sum(weights))) for weight in weights]
 
 
-async def fill(db: Postgres, messages: int, words: Vocabulary, rng: random.Random) -> int:
+async def fill(db: Postgres, messages: int, conversations: int, words: Vocabulary, rng: random.Random) -> int:
     """Insert users, conversations and messages in order of time; return the number of messages."""
     await db.run("insert into tenants (id, created_at) values ('default', 0)")
-    counts = sizes(messages)
+    counts = sizes(messages, conversations)
     users = [*USERS.values(), *(uuid_of(1, 10 + number) for number in range(50))]
     await db.run("insert into users (tenant, id, created_at) select 'default', unnest($1::uuid[]), 0", users)
     await db.run(
@@ -216,11 +217,9 @@ async def bench(arguments: argparse.Namespace, folder: Path) -> None:
             rng = random.Random(1)
             words = Vocabulary(rng)
             began = time.perf_counter()
-            total = await fill(db, arguments.messages, words, rng)
-            print(
-                f"{total} messages in {CONVERSATIONS} conversations written in {time.perf_counter() - began:.0f} s",
-                flush=True,
-            )
+            total = await fill(db, arguments.messages, arguments.conversations, words, rng)
+            took = time.perf_counter() - began
+            print(f"{total} messages in {arguments.conversations} conversations written in {took:.0f} s", flush=True)
             await db.run_on_connection(
                 lambda connection: connection.execute("set statement_timeout = 0; analyze"), timeout=300
             )
@@ -249,10 +248,14 @@ async def print_sizes(db: Postgres) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="search")
     parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--conversations", type=int, default=CONVERSATIONS, help=f"at least {MIN_CONVERSATIONS}")
     parser.add_argument("--searches", type=int, default=20, help="of each kind, by each asker")
     folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
     try:
-        trio.run(bench, parser.parse_args(), folder / "postgres")
+        arguments = parser.parse_args()
+        if arguments.conversations < MIN_CONVERSATIONS:
+            parser.error(f"--conversations must be at least {MIN_CONVERSATIONS}")
+        trio.run(bench, arguments, folder / "postgres")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

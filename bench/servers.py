@@ -1,4 +1,4 @@
-"""The two servers behind one interface, so that each scenario is written once."""
+"""The servers under load behind one interface, so that each scenario is written once."""
 
 import json
 import os
@@ -10,24 +10,65 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import jwt
 import msgspec
 
-from bench.processes import Cpu, cpu_of, end, family, pin, resident
-from bench.wire import KEY, Peer
+from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin, resident
+from bench.wire import KEY, Connection
 from chatd.bench.own_server import RAISED_LIMITS
 
-HERE = Path(__file__).parent
 SECRET = "0123456789abcdef0123456789abcdef"
 TEXT = "x" * 100
+SETTLE_S = 0.3
+# A server is idle when it and its database use less than this share of a core.
+IDLE_LOOK_S, IDLE_SHARE, MAX_IDLE_WAIT_S = 0.25, 0.1, 20.0
 
 
-def token(user: str) -> str:
+class Server(Protocol):
+    """`ack`, `new`, `typing`: what a message of that kind contains."""
+
+    name: str
+    ack: bytes
+    new: bytes
+    typing: bytes
+
+    def connect(self, user: str) -> Connection:
+        """An authenticated connection."""
+        ...
+
+    def room(self, members: list[tuple[str, Connection]]) -> str:
+        """A conversation of these users."""
+        ...
+
+    def message(self, room: str, client_id: str, number: int = 1) -> bytes:
+        """A message that is stored before it is acknowledged. `number`: the id of the command."""
+        ...
+
+    def broadcast(self, room: str, client_id: str) -> bytes:
+        """A message that the server may forward without storing it."""
+        ...
+
+    def type_in(self, room: str, *, on: bool = True, unanswered: bool = False) -> bytes:
+        """Start or stop typing."""
+        ...
+
+    def cpu(self) -> Cpu: ...
+
+    def database_cpu(self) -> Cpu: ...
+
+    def resident(self) -> int:
+        """Bytes of memory."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def token(user: str, secret: str = SECRET) -> str:
     return jwt.encode(
-        {"sub": user, "exp": 2**31, "iat": 1, "jti": str(uuid4()), "scope": "user"}, SECRET, algorithm="HS256"
+        {"sub": user, "exp": 2**31, "iat": 1, "jti": str(uuid4()), "scope": "user"}, secret, algorithm="HS256"
     )
 
 
@@ -45,21 +86,23 @@ def upgrade(path: str, *lines: str) -> bytes:
 
 
 class Chatd:
-    """chatd and its embedded Postgres, which the peer uses too.
+    """chatd with its embedded Postgres and Redis: the server on the first core, the rest on the second."""
 
-    The server runs on the first core, the rest on the second.
-    """
-
-    name = "chatd"
     ack, new, typing = b"message.ack", b"message.new", b"typing.st"
 
-    def __init__(self, limits: Mapping[str, float] = RAISED_LIMITS) -> None:
+    def __init__(self, limits: Mapping[str, float] = RAISED_LIMITS, name: str = "chatd") -> None:
+        self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
         environment |= {"CHATD_DATA__DIR": str(self.folder), "CHATD_AUTH__SECRET": SECRET, "CHATD_DATA__SECRET": SECRET}
         environment |= {"CHATD_GATEWAY__PORT": "0", "CHATD_HTTP__PORT": "0", "CHATD_LOG__LEVEL": "warning"}
+        # If the load generator is killed, its end of standard input is closed, and the server stops by itself.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "chatd", "serve"], stdout=subprocess.PIPE, env=os.environ | environment
+            [sys.executable, "-m", "chatd", "serve", "--supervised"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | environment,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode().split()
@@ -74,12 +117,12 @@ class Chatd:
     def dsn(self) -> str:
         return f"postgresql://chatd@/chatd?host={self.folder / 'postgres'}"
 
-    def connect(self, user: str) -> Peer:
+    def connect(self, user: str) -> Connection:
         host, _, rest = self.socket.removeprefix("ws://").partition(":")
         lines = ("Sec-WebSocket-Protocol: chatd.v1.msgpack", f"Authorization: Bearer {token(user)}")
-        peer = Peer((host, int(rest.partition("/")[0])), upgrade("/v1/ws", *lines), 2)
-        peer.wait_for(b"connected")
-        return peer
+        connection = Connection((host, int(rest.partition("/")[0])), upgrade("/v1/ws", *lines), 2)
+        connection.wait_for(b"connected")
+        return connection
 
     def rest(self, path: str, user: str, body: dict[str, Any]) -> Any:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token(user)}"}
@@ -87,8 +130,7 @@ class Chatd:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def room(self, members: list[tuple[str, Peer]]) -> str:
-        """A conversation of these users."""
+    def room(self, members: list[tuple[str, Connection]]) -> str:
         users = [user for user, _ in members]
         if len(users) == 2:
             made = self.rest("/v1/conversations/direct", users[0], {"user": users[1]})
@@ -96,12 +138,15 @@ class Chatd:
             made = self.rest("/v1/conversations", users[0], {"members": users})
         return str(made["conversation"]["id"])
 
-    def message(self, room: str, client_id: str, *, stored: bool = True) -> bytes:
+    def message(self, room: str, client_id: str, number: int = 1) -> bytes:
         body = {"t": "message.send", "conversation": room, "client_id": client_id, "text": TEXT}
-        return msgspec.msgpack.encode([1, body])
+        return msgspec.msgpack.encode([number, body])
+
+    def broadcast(self, room: str, client_id: str) -> bytes:
+        return self.message(room, client_id)
 
     def type_in(self, room: str, *, on: bool = True, unanswered: bool = False) -> bytes:
-        """Start or stop typing: a repetition of either would not be sent on."""
+        """A repetition of either would not be sent on."""
         kind = "typing.start" if on else "typing.stop"
         return msgspec.msgpack.encode([0 if unanswered else 1, {"t": kind, "conversation": room}])
 
@@ -109,7 +154,7 @@ class Chatd:
         return cpu_of([self.pid])
 
     def database_cpu(self) -> Cpu:
-        return cpu_of(family(self.postmaster))
+        return cpu_of_family(self.postmaster)
 
     def resident(self) -> int:
         return resident(self.pid)
@@ -119,64 +164,15 @@ class Chatd:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class SocketIO:
-    """Socket.IO 4 on Node, with the Postgres of the running chatd."""
-
-    name = "socket.io"
-    ack, new, typing = b"43", b"message:new", b'"typing"'
-
-    def __init__(self, chatd: Chatd) -> None:
-        folder = HERE / "peer"
-        if not (folder / "node_modules").exists():
-            subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
-        self._chatd = chatd
-        self.port = 20_000 + os.getpid() % 20_000
-        command = ["node", str(folder / "server.js"), str(self.port), SECRET, chatd.dsn]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        self.process.stdout.readline()
-        self.pid = self.process.pid
-        pin(self.pid, 0)
-        for thread in Path(f"/proc/{self.pid}/task").iterdir():
-            pin(int(thread.name), 0)
-
-    def connect(self, user: str) -> Peer:
-        peer = Peer(("127.0.0.1", self.port), upgrade("/socket.io/?EIO=4&transport=websocket"), 1)
-        peer.wait_for(b"0{")
-        peer.send(b"40" + json.dumps({"token": token(user)}).encode())
-        peer.wait_for(b"40{")
-        return peer
-
-    def room(self, members: list[tuple[str, Peer]]) -> str:
-        room = str(uuid4())
-        for _, peer in members:
-            peer.send(f'420["join","{room}"]'.encode())
-            peer.wait_for(b"430")
-        return room
-
-    def message(self, room: str, client_id: str, *, stored: bool = True) -> bytes:
-        body = {"room": room, "client_id": client_id, "text": TEXT}
-        return b"421" + json.dumps(["message" if stored else "broadcast", body], separators=(",", ":")).encode()
-
-    def type_in(self, room: str, *, on: bool = True, unanswered: bool = False) -> bytes:
-        """The events of Socket.IO have no answer."""
-        return f'42["typing","{room}"]'.encode()
-
-    def cpu(self) -> Cpu:
-        return cpu_of([self.pid])
-
-    def database_cpu(self) -> Cpu:
-        return self._chatd.database_cpu()
-
-    def resident(self) -> int:
-        return resident(self.pid)
-
-    def close(self) -> None:
-        end(self.process)
-
-
-Server = Chatd | SocketIO
-
-
 def settle() -> None:
-    time.sleep(0.3)
+    time.sleep(SETTLE_S)
+
+
+def wait_until_idle(server: Server) -> None:
+    """Wait for work that the server does after its last answer, such as indexing, so that it is measured too."""
+    deadline = time.monotonic() + MAX_IDLE_WAIT_S
+    while time.monotonic() < deadline:
+        before = server.cpu().total + server.database_cpu().total
+        time.sleep(IDLE_LOOK_S)
+        if server.cpu().total + server.database_cpu().total - before < IDLE_SHARE * IDLE_LOOK_S:
+            return

@@ -29,7 +29,8 @@ from uuid import uuid4
 import msgspec
 
 from bench.processes import Cpu, cpu_of
-from bench.report import Bench, Figures, Goal, main
+from bench.report import main
+from bench.scenario import Bench, Figures, Goal
 from bench.servers import Chatd, Server, token, upgrade
 from bench.wire import frame
 from chatd.client.backoff import Backoff
@@ -39,7 +40,7 @@ PER_ADDRESS = 80
 RESET = struct.pack("ii", 1, 0)
 RETRY_AFTER = re.compile(rb"retry-after: (\d+)", re.IGNORECASE)
 # Seconds until Postgres reports the statistics of an idle connection.
-COUNTED = 11.0
+STATISTICS_DELAY_S = 11
 CONNECT_TIMEOUT = 15.0
 UPGRADED = b"HTTP/1.1 101\r\n\r\n"
 PING = b"\x89\x00"
@@ -235,7 +236,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     storm = Storm((host, int(rest.partition("/")[0])), options.connections)
     make_users(server, [visitor.user for visitor in storm.visitors])
     storm.come(options.connections / 300, step)
-    time.sleep(COUNTED)
+    time.sleep(options.statistics_delay)
     before, cpu, database, load = transactions(server), server.cpu(), server.database_cpu(), own_cpu()
     ours.send("begin")
     storm.drop()
@@ -244,7 +245,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     ours.send("stop")
     latencies = ours.recv()
     watcher.join()
-    time.sleep(COUNTED)
+    time.sleep(options.statistics_delay)
     statements = transactions(server) - before - len(latencies)
     storm.drop()
     return figures(storm, latencies, used, database, load) | {
@@ -276,11 +277,23 @@ def figures(storm: Storm, latencies: list[float], used: Cpu, database: Cpu, load
     }
 
 
+GOALS = [
+    Goal("seconds until all are back", most=20),
+    Goal("handshake p99 ms", most=2000),
+    Goal("statements per reconnect", most=2.5),
+    Goal("canary worst ms", most=1000),
+]
+BENCH = Bench(
+    "storm",
+    "all clients reconnect at once",
+    "seconds until all are back",
+    run,
+    lambda options: 2 * options.connections // 100,
+    lambda options: GOALS,
+    {"connections": 2000, "statistics-delay": STATISTICS_DELAY_S},
+    limits={},
+    has_peers=False,
+)
+
 if __name__ == "__main__":
-    goals = [
-        Goal("seconds until all are back", most=20),
-        Goal("handshake p99 ms", most=2000),
-        Goal("statements per reconnect", most=2.5),
-        Goal("canary worst ms", most=1000),
-    ]
-    main(Bench("storm", run, lambda options: 2 * options.connections // 100, goals, {"connections": 2000}, limits={}))
+    main(BENCH)

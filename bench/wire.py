@@ -15,15 +15,25 @@ def frame(payload: bytes, opcode: int) -> bytes:
     return bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big") + bytes(4) + payload
 
 
-class Peer:
-    """One connection of the load. `on_message` gets each payload."""
+class BadServer(Exception):
+    """The server lost a message, repeated one, or sent one that nobody had sent."""
 
-    __slots__ = ("buffer", "on_message", "opcode", "sock")
 
-    def __init__(self, address: tuple[str, int], head: bytes, opcode: int) -> None:
+class Connection:
+    """One connection of the load. `on_message` gets each payload.
+
+    `heartbeat`: a message that asks for an answer, and the answer, if the protocol has such messages.
+    """
+
+    __slots__ = ("_ping", "_pong", "buffer", "on_message", "opcode", "sock")
+
+    def __init__(
+        self, address: tuple[str, int], head: bytes, opcode: int, heartbeat: tuple[bytes, bytes] | None = None
+    ) -> None:
         self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.opcode = opcode
+        self._ping, self._pong = heartbeat or (None, b"")
         self.sock.sendall(head)
         data = b""
         while b"\r\n\r\n" not in data:
@@ -41,7 +51,10 @@ class Peer:
 
     def receive(self) -> list[bytes]:
         """All complete messages that have arrived; waits for at least one byte."""
-        self.buffer += self.sock.recv(262_144)
+        data = self.sock.recv(262_144)
+        if not data:
+            raise ConnectionError("the server closed a connection")
+        self.buffer += data
         return self.take()
 
     def take(self) -> list[bytes]:
@@ -54,10 +67,13 @@ class Peer:
                 size, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 10
             if len(data) < start + size:
                 break
+            payload = data[start : start + size]
             if data[at] & 0x0F == 9:
-                self.sock.sendall(frame(data[start : start + size], 10))
+                self.sock.sendall(frame(payload, 10))
+            elif payload == self._ping:
+                self.send(self._pong)
             else:
-                found.append(data[start : start + size])
+                found.append(payload)
             at = start + size
         self.buffer = data[at:]
         return found
@@ -76,10 +92,10 @@ class Peer:
 class Load:
     """Many connections in one epoll loop."""
 
-    def __init__(self, peers: list[Peer]) -> None:
+    def __init__(self, connections: list[Connection]) -> None:
         self._selector = selectors.DefaultSelector()
-        for peer in peers:
-            self._selector.register(peer.sock, selectors.EVENT_READ, peer)
+        for connection in connections:
+            self._selector.register(connection.sock, selectors.EVENT_READ, connection)
 
     def run_until(self, done: Callable[[], bool], timeout: float = 120.0) -> None:
         """Dispatch messages until `done`. Raises TimeoutError if none arrives for too long."""
@@ -88,9 +104,12 @@ class Load:
             if not ready:
                 raise TimeoutError("the server has gone quiet")
             for key, _ in ready:
-                peer: Peer = key.data
-                for payload in peer.receive():
-                    peer.on_message(payload)
+                connection: Connection = key.data
+                for payload in connection.receive():
+                    connection.on_message(payload)
 
     def close(self) -> None:
+        """Close the connections too."""
+        for key in list(self._selector.get_map().values()):
+            key.data.close()
         self._selector.close()

@@ -1,5 +1,6 @@
 """Installed packages are pinned, with hashes, without addresses, and not older than the last known vulnerability."""
 
+import json
 import re
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from chatd.db.embedded import postgres, redis_servers
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ["requirements.lock", "requirements-dev.lock"]
-BUILD = "requirements-build.lock"
+BUILD, PEERS = "requirements-build.lock", "requirements-peers.lock"
+# The fewest packages of each: a lock that is cut off is refused.
+SIZES = {"requirements.lock": 30, "requirements-dev.lock": 30, BUILD: 5, PEERS: 20}
 # The oldest release without a relevant vulnerability, and the vulnerability.
 FLOORS = {
     "werkzeug": "3.1.4",  # Windows device names in safe_join; 3.0.6: multipart memory
@@ -43,14 +46,22 @@ def pins(name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", [*LOCKS, BUILD])
+@pytest.mark.parametrize("name", SIZES)
 def test_everything_is_pinned_with_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = re.split(r"\n(?=\S)", text.strip())
-    assert len(entries) == text.count("==") - text.count(" == ") > (5 if name == BUILD else 30)
+    assert len(entries) == text.count("==") - text.count(" == ") > SIZES[name]
     assert all("--hash=sha256:" in entry for entry in entries)
     assert "://" not in text
     assert "index" not in text.replace("importlib", "")
+
+
+def test_packages_of_node_are_pinned_with_hashes_and_no_address() -> None:
+    packages = json.loads((ROOT / "bench/peer/package-lock.json").read_text())["packages"]
+    del packages[""]
+    assert len(packages) > 30
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert not [name for name, package in packages.items() if "resolved" in package]
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -67,8 +78,11 @@ def test_the_lock_satisfies_what_is_declared() -> None:
         assert requirement.specifier.contains(found[requirement.name.lower()]), text
 
 
-def test_both_locks_agree() -> None:
-    run, dev, build = (pins(name) for name in (*LOCKS, BUILD))
+def test_locks_agree() -> None:
+    run, dev, build, peers = (pins(name) for name in (*LOCKS, BUILD, PEERS))
+    assert {name: dev[name] for name in dev.keys() & peers.keys()} == {
+        name: peers[name] for name in dev.keys() & peers.keys()
+    }
     assert {name: dev.get(name) for name in run} == run
     assert {name: run[name] for name in run.keys() & build.keys()} == {
         name: build[name] for name in run.keys() & build.keys()

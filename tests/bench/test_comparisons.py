@@ -1,22 +1,70 @@
-"""The comparisons with other servers in `bench/` run to their end with the present server."""
+"""The benchmarks in `bench/` run to their end with the present server."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench import connect, fanout, send, typing
+from bench.report import parser_of
+from bench.scenario import Bench
+from bench.servers import Chatd
+from chatd.bench.processes import raise_file_limit
+
 ROOT = Path(__file__).parents[2]
-SHORT = ("--rounds", "1", "--events", "50", "--json")
-
-
-@pytest.mark.parametrize(
-    "options", [("--pairs", "3"), ("--pairs", "3", "--unanswered"), ("--members", "5")], ids=" ".join
+pytestmark = pytest.mark.servers
+# With what each prints. `scale` exits with 1: small tables are read without an index.
+PROGRAMS = (
+    ("fairness --rounds 1 --pairs 1 --messages 3 --json", '"p99 flooded / alone"'),
+    ("matching --arrivals 20 --sizes 10 20", "report of the queues"),
+    ("scale --messages 2000 --rounds 1", "ms slowest  connect"),
+    ("search --messages 3000 --conversations 2100 --searches 1", "in 2000 conversations"),
+    ("send --rounds 1 --pairs 1 --messages 5 --aa --json", '"chatd again"'),
+    ("storm --rounds 1 --connections 20 --statistics-delay 1 --json", '"canary worst ms"'),
 )
-def test_typing_is_delivered_to_the_end(options: tuple[str, ...]) -> None:
-    """A repetition that the server does not send on would be waited for without end."""
-    command = [sys.executable, "-m", "bench.typing", *SHORT, *options]
+SCENARIOS: tuple[tuple[Bench, str], ...] = (
+    (connect.BENCH, "--connections 5"),
+    (fanout.BENCH, "--members 5 --messages 3"),
+    (send.BENCH, "--pairs 3 --messages 5"),
+    (send.BENCH, "--pairs 3 --messages 10 --in-flight 4"),
+    (typing.BENCH, "--pairs 3 --events 20"),
+    (typing.BENCH, "--pairs 3 --events 20 --unanswered"),
+    (typing.BENCH, "--members 5 --events 20"),
+)
+
+
+@pytest.fixture(scope="module")
+def chatd() -> Iterator[Chatd]:
+    raise_file_limit()
+    server = Chatd()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(("bench", "arguments"), SCENARIOS, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_load_is_served_to_its_end(bench: Bench, arguments: str, chatd: Chatd) -> None:
+    """Whatever the server loses or does not send on would be waited for without end."""
+    figures = bench.run(chatd, parser_of(bench).parse_args(arguments.split()), lambda: None)
+    assert len(figures) > 1
+    assert "--members 5 --events" in arguments or bench.figure in figures
+
+
+@pytest.mark.parametrize(("arguments", "printed"), PROGRAMS, ids=[arguments.split()[0] for arguments, _ in PROGRAMS])
+def test_a_program_runs_to_its_end(arguments: str, printed: str) -> None:
+    name, *options = arguments.split()
+    command = [sys.executable, "-m", f"bench.{name}", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == (name == "scale"), done.stderr
+    assert printed in done.stdout
+    if "--json" in options:
+        assert json.loads(done.stdout)["bench"] == name
+
+
+def test_an_unknown_peer_is_named() -> None:
+    command = [sys.executable, "-m", "bench.send", "--peer", "ws,netty"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["bench"] == "typing"
+    assert done.returncode == 2
+    assert "no such peer: netty" in done.stderr
