@@ -25,6 +25,14 @@ QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
 
+# Compare chatd with other servers, in half an hour, and write bench/RESULTS.md.
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench.all
+
+# Compare it with one in two minutes, and fail if it uses far more CPU than usual.
+bench-quick: $(VENV)/.dev
+	$(BIN)/python -m bench.quick
+
 # The packages of the servers that bench/ compares with.
 peers: $(VENV)/.dev
 	$(BIN)/python -m bench.packages
