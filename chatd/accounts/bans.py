@@ -5,6 +5,7 @@ Addresses are not stored, only an HMAC of each of their prefixes, with a key der
 """
 
 import hmac
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -22,6 +23,8 @@ SQL = queries.load("accounts/bans")
 PERMANENT = 2**63 - 1
 # The lengths of prefixes that can be banned.
 LENGTHS = {4: (32, 24, 16, 8), 6: (128, 64, 56, 48, 32)}
+# Addresses whose hashes are remembered, about 1 KB each: a client that reconnects comes from the same address.
+MAX_CACHED = 10_000
 
 
 class BadRange(Exception):
@@ -30,10 +33,16 @@ class BadRange(Exception):
 
 def address_hashes(config: Config, address: str) -> list[bytes]:
     """The stored forms of a ban of this address and of the ranges that contain it. Empty if the peer has no address."""
+    return list(hashes_of(key_of(config), address))
+
+
+@lru_cache(maxsize=MAX_CACHED)
+def hashes_of(key: bytes, address: str) -> tuple[bytes, ...]:
     parsed = parse(address)
     if parsed is None:
-        return []
-    return [hash_of(config, str(ip_network((parsed, length), strict=False))) for length in LENGTHS[parsed.version]]
+        return ()
+    networks = (ip_network((parsed, length), strict=False) for length in LENGTHS[parsed.version])
+    return tuple(keyed_hash(key, str(network)) for network in networks)
 
 
 def range_hash(config: Config, text: str) -> bytes:
@@ -49,7 +58,16 @@ def range_hash(config: Config, text: str) -> bytes:
 
 
 def hash_of(config: Config, text: str) -> bytes:
-    return hmac.digest(derived_key(config.data.secret, "addresses"), text.encode(), "sha256")
+    return keyed_hash(key_of(config), text)
+
+
+def keyed_hash(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")
+
+
+def key_of(config: Config) -> bytes:
+    """The key of all hashes of addresses."""
+    return derived_key(config.data.secret, "addresses")
 
 
 def raise_if_banned(settings: BanNotice, row: Row | None) -> None:

@@ -6,6 +6,7 @@ address that is not such a proxy is the client's. One IPv6 customer has a /64, s
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -21,6 +22,9 @@ MAX_HOST = 259
 # Real chains of proxies are shorter.
 MAX_CHAIN = 32
 
+# Addresses whose bucket is remembered.
+MAX_CACHED = 10_000
+
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Addresses or networks. Raises ValueError."""
@@ -28,6 +32,8 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 
 def is_trusted(peer: str, proxies: Sequence[Network]) -> bool:
+    if not proxies:
+        return False
     address = parse(peer)
     return address is not None and any(address in network for network in proxies if network.version == address.version)
 
@@ -47,6 +53,7 @@ def client_address(peer: str, forwarded: str, proxies: Sequence[Network]) -> str
     return client
 
 
+@lru_cache(maxsize=MAX_CACHED)
 def bucket(address: str) -> str:
     """What limits count as one address: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = parse(address)

@@ -10,6 +10,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chatd.accounts.jwks import refresh
@@ -68,6 +70,63 @@ def test_algorithm_is_not_taken_from_the_token(alg: str) -> None:
     assert refused(by_hand({"alg": alg, "typ": "JWT"}, CLAIMS))
     good = token(CLAIMS)
     assert refused(good.rpartition(".")[0] + ".")
+
+
+UNCHECKED: Any = {f"verify_{claim}": False for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")}
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "alg": st.sampled_from(["HS256", "HS256", "HS256", "none", "HS512", "RS256", None, ["HS256"]]),
+        "typ": st.sampled_from(["JWT", "at+jwt", "refresh", None]),
+        "kid": st.sampled_from(["", "k", 5, None]),
+        "crit": st.sampled_from([["b64"], ["x"], [], "b64"]),
+        "b64": st.sampled_from([True, False, None, 0]),
+        "x": st.integers(),
+    },
+)
+# Changes of a token: the position as a share of its length, and what replaces the characters there.
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1), st.integers(0, 2), st.sampled_from(["", "A", "=", ".", "-", "+", "/", " ", "\u00e9"])),
+    max_size=2,
+)
+
+
+@given(
+    HEADERS.map(lambda header: {"alg": "HS256"} | header),
+    st.one_of(st.just(CLAIMS), st.just(CLAIMS), st.lists(st.integers()), st.just("text"), st.none()),
+    st.booleans(),
+    CHANGES,
+)
+def test_tokens_are_accepted_as_by_pyjwt(
+    header: dict[str, Any], claims: Any, signed: bool, changes: list[tuple[float, int, str]]
+) -> None:
+    """The token is parsed here, and PyJWT sees only its signature. What this node accepts, PyJWT alone accepts with the
+    same claims, and the reverse, except for the headers that this node refuses.
+    """
+    text = by_hand(header, claims)
+    digest = hmac.new(SECRET.encode(), text[:-1].encode(), hashlib.sha256).digest()
+    text = by_hand(header, claims, digest if signed else bytes(32))
+    for place, length, replacement in changes:
+        at = round(place * len(text))
+        text = text[:at] + replacement + text[at + length :]
+    try:
+        known = jwt.decode_complete(text, SECRET, algorithms=["HS256"], options=UNCHECKED)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        known = None
+    if known is not None and ("crit" in known["header"] or known["header"].get("typ") not in (None, "JWT", "at+jwt")):
+        known = None
+    if known is not None and "=" in text:
+        # PyJWT accepts padding.
+        known = None
+    assert refused(text) == (known is None or known["payload"] != CLAIMS)
+
+
+def test_public_key_as_a_secret_is_refused() -> None:
+    """Everybody could sign tokens with it."""
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(WeakKey, match="random secret"):
+        Keyring(Config().using(AuthSettings(secret=pem)))
 
 
 def test_hs512_with_the_right_secret_is_refused() -> None:
