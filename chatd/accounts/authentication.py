@@ -1,10 +1,10 @@
 """Authentication: from a credential to a Principal. The gateway and HTTP use it; nothing else identifies users."""
 
 import re
-from typing import Any
 
 from chatd.accounts import bans
 from chatd.accounts.keys import Keyring
+from chatd.accounts.session_states import SessionStates
 from chatd.accounts.settings import AccountLimits, AuthSettings, BanNotice
 from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Config
@@ -12,7 +12,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.secrets import digest
 from chatd.db import queries
-from chatd.db.postgres import Postgres
+from chatd.db.postgres import Postgres, Row
 from chatd.realtime.pending_session import PendingSession
 
 SQL = queries.load("accounts/sign_in")
@@ -28,6 +28,7 @@ class SignIn:
         self._create = config.get(AuthSettings).create_users
         self._keys = keys
         self._db = db
+        self._states = SessionStates(db)
         self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
         self.signup_limiter = AddressLimits(config.get(AccountLimits).signups_per_minute)
 
@@ -72,24 +73,26 @@ class SignIn:
 
     async def enter(self, principal: Principal, address: str, now: int, pending: PendingSession) -> None:
         """Check a user who connects, and load the state of the session. Raises Refused: `unauthenticated`, `banned`."""
-        row = await self._look_up(SQL.session_state, principal, address, now)
+        hashes = bans.address_hashes(self._config, address)
+        row = await self._states.of(principal, hashes, now)
+        await self._check(row, principal, now)
         pending.topics += zip(row["conversations"], row["revs"], strict=True)
         pending.match, pending.match_delivered = row["match"], row["announced"]
         pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
 
     async def check(self, principal: Principal, address: str, now: int) -> None:
         """Check that the credential is still accepted. Raises Refused: `unauthenticated`, `banned`."""
-        await self._look_up(SQL.credential_state, principal, address, now)
-
-    async def _look_up(self, statement: str, principal: Principal, address: str, now: int) -> Any:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
-        row = await self._db.one(statement, principal.tenant, principal.user, principal.token_id, login, hashes, now)
+        key = (principal.tenant, principal.user, principal.token_id, login)
+        row = await self._db.one(SQL.credential_state, *key, hashes, now)
+        await self._check(row, principal, now)
+
+    async def _check(self, row: Row | None, principal: Principal, now: int) -> None:
         bans.raise_if_banned(self._config.get(BanNotice), row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
         if not row["user_exists"]:
             await self._make_user(principal, now)
-        return row
 
     async def _make_user(self, principal: Principal, now: int) -> None:
         if not self._create:

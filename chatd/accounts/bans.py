@@ -23,6 +23,7 @@ SQL = queries.load("accounts/bans")
 PERMANENT = 2**63 - 1
 # The lengths of prefixes that can be banned.
 LENGTHS = {4: (32, 24, 16, 8), 6: (128, 64, 56, 48, 32)}
+MAX_HASHES = max(map(len, LENGTHS.values()))
 # Addresses whose hashes are remembered, about 1 KB each: a client that reconnects comes from the same address.
 MAX_CACHED = 10_000
 

@@ -1,8 +1,8 @@
-"""Postgres: asyncpg behind trio-asyncio, as a pool and as dedicated connections.
+"""Postgres: asyncpg in Trio, as a pool and as dedicated connections.
 
-Every call switches to asyncio once, with all statements that it runs there, because the switch costs more than a small
-query. Exceptions of asyncpg are translated: to a `Refused` for clients, or to a violation that handlers expect; others
-are bugs and are raised unchanged. While the server is unreachable, calls are refused `unavailable`.
+The calling task runs the coroutines of asyncpg, see `asyncpg_driver.py`; asyncio opens the connections. Exceptions of
+asyncpg are translated: to a `Refused` for clients, or to a violation that handlers expect; others are bugs and are
+raised unchanged. While the server is unreachable, calls are refused `unavailable`.
 
 jsonb is converted to and from Python values. uuid parameters are text; statements select `::text`.
 """
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from time import perf_counter
 from types import SimpleNamespace
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 from weakref import WeakSet
 
 import asyncpg
@@ -22,6 +22,7 @@ import trio_asyncio
 from chatd.core import setting_rules
 from chatd.core.config import PostgresSection
 from chatd.core.errors import OperatorError, Refused
+from chatd.db.asyncpg_driver import Driver
 from chatd.db.deadline import deadline
 from chatd.db.fair_share import ACCOUNT, FairShare
 from chatd.db.jsonb import from_jsonb, to_jsonb
@@ -71,7 +72,9 @@ class Database:
     """
 
     async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
-        """Run `work(connection)` in asyncio: for what the other methods cannot do. `timeout` in seconds.
+        """Run `work(connection)`, which awaits nothing but the connection: for what the other methods cannot do.
+
+        `timeout` in seconds.
 
         Raises Refused (`unavailable`, `timeout`), UniqueViolation, ForeignKeyViolation.
         """
@@ -96,7 +99,7 @@ class Database:
     async def in_transaction(
         self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `work(tx, *args)` in asyncio, in one transaction. Raises what `work` raises, too."""
+        """Run `work(tx, *args)` in one transaction; it awaits nothing but `tx`. Raises what `work` raises, too."""
         return await self.run_on_connection(
             lambda connection: in_transaction(connection, READ_WRITE, work, *args, **kwargs)
         )
@@ -104,7 +107,7 @@ class Database:
     async def in_snapshot(
         self, work: Callable[Concatenate["Tx", P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `work(tx, *args)` in asyncio; all its statements read the same snapshot of the database."""
+        """The same, and all its statements read one snapshot of the database."""
         return await self.run_on_connection(
             lambda connection: in_transaction(connection, SNAPSHOT, work, *args, **kwargs)
         )
@@ -190,7 +193,7 @@ class Postgres(Database):
 
 
 class Tx:
-    """A transaction, or one connection, with the methods of `Database`. For one statement at a time, in asyncio."""
+    """A transaction, or one connection, with the methods of `Database`. For one statement at a time."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -233,12 +236,13 @@ class Connection(Database):
         self._name = name
         self._prelude = prelude
         self._timeout_s = timeout_s
-        self._connection: asyncpg.Connection[Row] | None = None
+        self._connection: Session | None = None
+        self._driver: Driver | None = None
 
     async def run_on_connection(self, work: Work[T], timeout: float | None = None) -> T:
         timeout = self._timeout_s if timeout is None else timeout
         with trio.move_on_after(timeout):
-            result = await self._run_in_asyncio(work, timeout + ROLLBACK_S)
+            result = await self._run(work, timeout + ROLLBACK_S)
             if self._faults.open:
                 self._faults.succeeded()
             return result
@@ -246,10 +250,10 @@ class Connection(Database):
         self._faults.note_timeout(timeout)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _run_in_asyncio(self, work: Work[T], at_most: float) -> T:
+    async def _run(self, work: Work[T], at_most_s: float) -> T:
         """Translates exceptions. The cause of a `Refused` is for operators only."""
         try:
-            return cast(T, await trio_asyncio.aio_as_trio(self._run)(work, at_most))
+            return await self._run_opened(work, at_most_s)
         except Exception as error:
             self._faults.note(error)
             ours = translated(error)
@@ -257,32 +261,43 @@ class Connection(Database):
                 raise
             raise ours from error
 
-    async def _run(self, work: Work[T], at_most: float) -> T:
-        connection = await self._opened()
-        # A cancelled transaction is rolled back first, which a server that is unreachable never answers.
-        silent = asyncio.get_running_loop().call_later(at_most, connection.terminate)
+    async def _run_opened(self, work: Work[T], at_most_s: float) -> T:
+        connection, driver = await self._opened()
         try:
-            return await work(connection)
+            return await driver.run(started(work, connection), at_most_s)
         except CONNECTION_ERRORS:
-            connection.terminate()
+            driver.terminate()
             raise
         finally:
-            silent.cancel()
             # Cancelled inside a transaction: the next task must not continue it.
             if not connection.is_closed() and connection.is_in_transaction():
-                connection.terminate()
+                driver.terminate()
 
-    async def _opened(self) -> "asyncpg.Connection[Row]":
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._dsn, self._settings, self._name)
-            if self._prelude:
-                await self._connection.execute(self._prelude)
-        return self._connection
+    async def _opened(self) -> "tuple[Session, Driver]":
+        if self._driver is not None and not self._driver.is_open():
+            self.close()
+        if self._connection is None or self._driver is None:
+            self._connection = await trio_asyncio.aio_as_trio(self._open)()
+            self._driver = Driver(self._connection, self._connection.transport)
+        return self._connection, self._driver
+
+    async def _open(self) -> "Session":
+        """Runs in asyncio."""
+        connection = await connect(self._dsn, self._settings, self._name)
+        if self._prelude:
+            await connection.execute(self._prelude)
+        return connection
 
     def close(self) -> None:
         """Terminate it, whatever it is doing."""
-        if self._connection is not None:
-            self._connection.terminate()
+        if self._driver is not None:
+            self._driver.terminate()
+        self._connection = self._driver = None
+
+
+async def started(work: Work[T], connection: Any) -> T:
+    """A coroutine of the work, which may be any awaitable."""
+    return await work(connection)
 
 
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
@@ -312,11 +327,17 @@ def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
 
 
 class Session(asyncpg.Connection):
-    """Reads the description of an array type of Postgres once: asyncpg reads it in each connection, 5 ms of Postgres
+    """A connection of asyncpg with its transport.
+
+    It reads the description of an array type of Postgres once: asyncpg reads it in each connection, 5 ms of Postgres
     each.
     """
 
     _types: ClassVar[dict[int, Row]] = {}
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *args: Any) -> None:
+        super().__init__(protocol, transport, *args)
+        self.transport = transport
 
     async def _introspect_types(self, oids: Collection[int], timeout: float | None) -> tuple[list[Row], Any]:
         if all(oid in self._types for oid in oids):
@@ -326,7 +347,7 @@ class Session(asyncpg.Connection):
         return rows, statement
 
 
-async def connect(dsn: str, settings: PostgresSection, name: str) -> "asyncpg.Connection[Row]":
+async def connect(dsn: str, settings: PostgresSection, name: str) -> Session:
     try:
         setting_rules.postgres_address(dsn)
         connection = await asyncpg.connect(

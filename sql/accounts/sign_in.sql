@@ -41,6 +41,44 @@ left join lateral (
     order by 1 desc limit 1
 ) as ban on true
 
+-- name: session_states
+-- The states of several sessions that begin, by number from 1: tenants, users, token ids, logins (null for tokens of an
+-- identity provider), address hashes (the same number for each session, some null), how many these are, now, the most
+-- conversations to read for one session. `too_many`: the user has more; see session_state.
+select
+    s.number,
+    exists (select 1 from users u where u.tenant = s.tenant and u.id = s.user_id) as user_exists,
+    exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
+    or exists (select 1 from users u where u.tenant = s.tenant and u.id = s.user_id and u.erased_at is not null)
+    or coalesce((select l.ended_at is not null from logins l where l.tenant = s.tenant and l.id = s.login), s.login is not null) as revoked,
+    ban.banned_until, ban.ban_reason,
+    current.match::text, current.announced,
+    p.conversations, p.revs, p.blocked, cardinality(p.conversations) > $8 as too_many
+from unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[]) with ordinality as s (tenant, user_id, token_id, login, number)
+cross join lateral (
+    select coalesce(array_agg(m.conversation::text), '{}') as conversations, coalesce(array_agg(m.rev), '{}') as revs,
+        coalesce(array_agg(m.conversation::text) filter (where m.blocked), '{}') as blocked
+    from (
+        select b.conversation, c.rev, c.blocked
+        from members b
+        join conversations c on c.tenant = b.tenant and c.id = b.conversation
+        where b.tenant = s.tenant and b.user_id = s.user_id
+        limit $8 + 1
+    ) as m
+) as p
+left join match_members current on current.tenant = s.tenant and current.user_id = s.user_id and current.ended_at is null
+left join lateral (
+    select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
+    from (
+        select * from bans where tenant = s.tenant and user_id = s.user_id and lifted_at is null
+        union all
+        select * from bans
+        where tenant = s.tenant and address_hash = any(($5::bytea[])[(s.number - 1) * $6::int + 1 : s.number * $6::int]) and lifted_at is null
+    ) as b
+    where b.expires_at is null or b.expires_at > $7
+    order by 1 desc limit 1
+) as ban on true
+
 -- name: credential_state
 -- Whether a credential is still accepted: tenant, user, token id, login (null for tokens of an identity provider),
 -- address hashes, now.

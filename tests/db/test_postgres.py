@@ -178,3 +178,75 @@ async def test_no_connection_outlives_the_daemon(config: Config, store: Postgres
 async def others(db: Postgres) -> int:
     """Other connections to the same database."""
     return int(await db.value(OTHERS))
+
+
+async def backend_of(db: Postgres) -> int:
+    return int(await db.value("select pg_backend_pid()"))
+
+
+async def test_connection_that_ended_while_idle_is_replaced(dsn: str) -> None:
+    async with open_postgres(dsn, replace(SECTION, pool=1)) as db, open_postgres(dsn, SECTION) as other:
+        for _ in range(3):
+            before = await backend_of(db)
+            assert await other.value("select pg_terminate_backend($1)", before)
+            while await other.value("select exists (select 1 from pg_stat_activity where pid = $1)", before):
+                await trio.sleep(0.01)
+            assert await backend_of(db) != before
+
+
+async def test_connection_that_ends_within_a_statement_is_unavailable(dsn: str) -> None:
+    async with open_postgres(dsn, replace(SECTION, pool=1)) as db, open_postgres(dsn, SECTION) as other:
+        before, began = await backend_of(db), trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(terminate_when_busy, other, before)
+            with pytest.raises(Refused) as caught:
+                await db.run("select pg_sleep(30)")
+        assert caught.value.code == "unavailable"
+        assert trio.current_time() - began < SECTION.timeout
+        assert await backend_of(db) != before
+
+
+async def terminate_when_busy(db: Postgres, backend: int) -> None:
+    while not await db.value("select state = 'active' from pg_stat_activity where pid = $1", backend):
+        await trio.sleep(0.01)
+    assert await db.value("select pg_terminate_backend($1)", backend)
+
+
+async def test_connection_that_is_closed_within_a_statement_is_unavailable(dsn: str) -> None:
+    async with open_postgres(dsn, SECTION) as db:
+        connection = db.connection("one")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def close() -> None:
+                await trio.sleep(0.3)
+                connection.close()
+
+            with trio.fail_after(3), pytest.raises(Refused) as caught:
+                await connection.run("select pg_sleep(30)")
+        assert caught.value.code == "unavailable"
+        assert await connection.value("select 7") == 7
+        connection.close()
+
+
+async def test_large_arguments_and_results(dsn: str) -> None:
+    """More than the socket takes, and more than one read returns."""
+    text = "x" * 20_000_000
+    async with open_postgres(dsn, replace(SECTION, pool=1, timeout=30)) as db:
+        assert await db.value("select $1::text", text) == text
+        assert len(await db.all("select n, repeat('x', 100) from generate_series(1, 50000) n")) == 50_000
+
+
+async def test_statement_after_a_cancelled_one_gets_its_own_answer(dsn: str) -> None:
+    """The first one, and those after it, which are not run by asyncio any more."""
+    async with open_postgres(dsn, replace(SECTION, pool=1)) as db:
+        before = await backend_of(db)
+        for number in range(20):
+            with trio.move_on_after(0.02):
+                await db.value("select 1 from pg_sleep(10)")
+            assert [await db.value("select $1::int", number + after) for after in range(3)] == [
+                number,
+                number + 1,
+                number + 2,
+            ]
+        assert await backend_of(db) == before

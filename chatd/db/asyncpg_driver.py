@@ -1,0 +1,122 @@
+"""Runs coroutines of asyncpg in the Trio task that calls them.
+
+Through trio-asyncio, a statement takes about seven turns of Trio's loop: the start of an asyncio task, a timer, and
+each callback of asyncio is one. Here the calling task advances the coroutine itself. asyncpg writes to the socket at
+once; the task waits for the socket, and gives what it reads to the protocol of asyncpg, which completes the future that
+the coroutine awaits.
+
+After a cancellation asyncio finishes the coroutine, and runs the next one: asyncpg cancels a statement by a second
+connection, and waits until that is done.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+import asyncpg
+import outcome
+import trio
+import trio_asyncio
+
+READ_SIZE = 262_144
+CANCELLED = (trio.Cancelled, asyncio.CancelledError)
+T = TypeVar("T")
+
+
+class Driver:
+    """Runs coroutines that await nothing but one connection of asyncpg, one at a time."""
+
+    def __init__(self, connection: "asyncpg.Connection[Any]", transport: asyncio.Transport) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._protocol = cast(asyncio.Protocol, transport.get_protocol())
+        # With TLS, asyncio has to read and decrypt.
+        self._is_encrypted = transport.get_extra_info("ssl_object") is not None
+        self._is_cancelling = False
+        self._descriptor: int = transport.get_extra_info("socket").fileno()
+        if not self._reads_in_asyncio:
+            transport.pause_reading()
+
+    @property
+    def _reads_in_asyncio(self) -> bool:
+        return self._is_encrypted or self._is_cancelling
+
+    def is_open(self) -> bool:
+        """Whether statements can be sent. Reads what the server has sent since the last one: usually its farewell."""
+        if self._connection.is_closed() or self._transport.is_closing():
+            return False
+        while not self._reads_in_asyncio and not self._connection.is_closed():
+            try:
+                data = os.read(self._descriptor, READ_SIZE)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            self._protocol.data_received(data)
+        return not self._connection.is_closed()
+
+    async def run(self, coroutine: Coroutine[Any, Any, T], at_most_s: float) -> T:
+        """Run the coroutine. Raises what it raises.
+
+        A cancelled statement is cancelled on the server, and a transaction rolled back. A server that does not answer
+        has `at_most_s` for both together; then the connection is terminated.
+        """
+        if self._reads_in_asyncio:
+            return await self._run_in_asyncio(coroutine, at_most_s)
+        ends_at = trio.current_time() + at_most_s
+        future: asyncio.Future[Any] | None = None
+        try:
+            while True:
+                future = coroutine.send(None)
+                assert future is not None
+                while not future.done():
+                    await self._receive(future)
+        except StopIteration as end:
+            return cast(T, end.value)
+        except trio.Cancelled:
+            assert future is not None
+            self._is_cancelling = True
+            self._transport.resume_reading()
+            # Its callback, by which asyncpg cancels the statement, runs before the task.
+            future.cancel()
+            with trio.CancelScope(shield=True), suppress(asyncio.CancelledError):
+                return await self._run_in_asyncio(coroutine, ends_at - trio.current_time())
+            raise
+
+    async def _run_in_asyncio(self, coroutine: Coroutine[Any, Any, T], at_most_s: float) -> T:
+        loop = asyncio.get_event_loop()
+        timer = loop.call_later(max(0.0, at_most_s), self._connection.terminate)
+        result = await outcome.acapture(trio_asyncio.run_aio_future, loop.create_task(coroutine))
+        self._is_cancelling = isinstance(result, outcome.Error) and isinstance(result.error, CANCELLED)
+        timer.cancel()
+        if not self._reads_in_asyncio:
+            self._transport.pause_reading()
+        return cast(T, result.unwrap())
+
+    async def _receive(self, future: "asyncio.Future[Any]") -> None:
+        """Read once. After the end of the connection, asyncio completes the future."""
+        if self._transport.is_closing():
+            with suppress(Exception, asyncio.CancelledError):
+                await trio_asyncio.run_aio_future(future)
+            return
+        try:
+            await trio.lowlevel.wait_readable(self._descriptor)
+            data = os.read(self._descriptor, READ_SIZE)
+        except BlockingIOError:
+            return
+        except (OSError, trio.ClosedResourceError):
+            data = b""
+        if data:
+            self._protocol.data_received(data)
+        else:
+            self._transport.abort()
+
+    def terminate(self) -> None:
+        """Close the connection, whatever it is doing."""
+        if not (self._reads_in_asyncio or self._transport.is_closing()):
+            trio.lowlevel.notify_closing(self._descriptor)
+        self._connection.terminate()
