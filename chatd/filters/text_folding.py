@@ -16,6 +16,7 @@ from itertools import accumulate, chain, count, repeat
 import msgspec
 
 from chatd.core.slices import SLICE_CHARS, Sliced
+from chatd.core.text_forms import APOSTROPHES
 
 MAX_KNOWN = 50_000
 
@@ -80,11 +81,6 @@ def letters_with_strokes() -> dict[int, str]:
     return {point: (match[1] or match[2]).lower() for point, match in names if match}
 
 
-# Characters that are written in place of an apostrophe: single accents, quotation marks, primes, modifier letters.
-APOSTROPHES = frozenset(
-    "'`\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u02f4\u0374\u0384\u055a\u055d\u05f3\u07f4\u07f5\u1fbd\u1fbf\u1fef\u1ffd\u1ffe"
-    "\u2018\u2019\u201a\u201b\u2032\u2035\ua78b\ua78c\uff07\uff40"
-)
 # Letters that NFKD does not decompose, or decomposes to another text: white on black (as emoji too), (a), the lunate
 # sigma.
 WHITE_ON_BLACK = {start + place: chr(97 + place) for start in (0x1F150, 0x1F170) for place in range(26)}

@@ -3,6 +3,7 @@
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from chatd.conversations.attachment_types import attachments_in
@@ -12,9 +13,12 @@ HAS: tuple[Has, ...] = ("file", "link", "image")
 DAY = 86_400_000
 # Days of the longer spans of time.
 SPAN = 32
+# Ids of which the short form is cached: those of the last batches.
+MAX_KNOWN = 4096
 LINK = re.compile(r"https?://[^\s]|www\.[^\s]", re.IGNORECASE)
 
 
+@lru_cache(MAX_KNOWN)
 def short(id_: str) -> str:
     """A UUID in 22 characters."""
     return urlsafe_b64encode(bytes.fromhex(id_.replace("-", ""))).decode().rstrip("=")
@@ -44,9 +48,17 @@ def spans(low: int, high: int) -> list[str]:
 
 def facets(conversation: str, sender: str, created_at: int, text: str | None, attachments: Any) -> list[str]:
     """All facets of a message."""
-    times = days(created_at, created_at + 1) + spans(created_at, created_at + 1)
-    contents = map(with_content, contents_of(text or "", attachments_in(attachments)))
-    return [in_conversation(conversation), from_sender(sender), *times, *contents]
+    day = created_at // DAY
+    known = [in_conversation(conversation), from_sender(sender), f"@d{day}", f"@s{day // SPAN}"]
+    stored = attachments_in(attachments)
+    if stored or has_link(text or ""):
+        known += map(with_content, contents_of(text or "", stored))
+    return known
+
+
+def has_link(text: str) -> bool:
+    """Whether the text contains a link. The search for a part of all links is faster than the pattern."""
+    return ("." in text or "://" in text) and LINK.search(text) is not None
 
 
 def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
@@ -55,5 +67,5 @@ def contents_of(text: str, attachments: Sequence[Any]) -> Iterable[Has]:
         yield "file"
     if any(str(one.get("mime")).startswith("image/") for one in attachments):
         yield "image"
-    if LINK.search(text) or any(one.get("type") == "link" for one in attachments):
+    if has_link(text) or any(one.get("type") == "link" for one in attachments):
         yield "link"

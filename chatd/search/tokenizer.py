@@ -19,13 +19,17 @@ from msgspec import Struct
 
 from chatd.core.emoji import SHORT
 from chatd.core.slices import SLICE_CHARS, Sliced, finish
-from chatd.filters.text_folding import APOSTROPHES
+from chatd.core.text_forms import APOSTROPHES
 
 MAX_TOKENS = 4000
 MAX_TOKEN_LENGTH = 64
 # Characters of all tokens of a text together.
 MAX_SIZE = 60_000
 MAX_HIGHLIGHTS = 50
+# A longer text, or one with other characters, is split in slices.
+MAX_ASCII_LENGTH = 2 * MAX_TOKENS
+# The folded form of each byte of ASCII: letters and digits without case, and spaces.
+ASCII = bytes(ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(128)).ljust(256)
 # A shorter prefix matches too many words.
 SHORTEST_PREFIX = 3
 MAX_KNOWN = 50_000
@@ -152,6 +156,16 @@ def tokens_in_slices(text: str) -> Sliced[list[str]]:
                 break
             found[token] = None
     return list(found)
+
+
+def ascii_tokens(text: str) -> list[str] | None:
+    """Like `tokens`, in a tenth of the time, for most texts of ASCII; None for all others."""
+    if not text.isascii() or len(text) > MAX_ASCII_LENGTH:
+        return None
+    words = text.encode().translate(ASCII).decode().split()
+    if len(text) > MAX_TOKEN_LENGTH:
+        words = [word[:MAX_TOKEN_LENGTH] for word in words]
+    return list(dict.fromkeys(words))
 
 
 def is_run(piece: str) -> bool:

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from chatd.search.tokenizer import (
     FOLDS,
+    MAX_ASCII_LENGTH,
     MAX_HIGHLIGHTS,
     MAX_KNOWN,
     MAX_SIZE,
     MAX_TOKEN_LENGTH,
     MAX_TOKENS,
+    ascii_tokens,
     fold,
     highlights,
     term_of,
@@ -42,6 +44,22 @@ def test_every_text_has_bounded_tokens(text: str) -> None:
         assert len(token) <= MAX_TOKEN_LENGTH
         assert not re.search(r"[\s@'\\]", token)
         assert fold(token) == token
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=400))
+def test_short_way_for_ascii_equals_the_general_way(text: str) -> None:
+    assert ascii_tokens(text) == tokens(text)
+
+
+@pytest.mark.parametrize("length", [64, 65, 7999, 8000])
+def test_short_way_has_the_same_limits(length: int) -> None:
+    for text in ("aB" * length, "a " * length, "".join(f"{number:x} " for number in range(length))):
+        assert ascii_tokens(text[:length]) == tokens(text[:length])
+
+
+def test_short_way_is_for_short_texts_of_ascii() -> None:
+    assert ascii_tokens("caf\u00e9") is None
+    assert ascii_tokens("a " * MAX_ASCII_LENGTH) is None
 
 
 @given(NASTY, NASTY, st.booleans())
