@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import trio
-import trio_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 from msgspec.structs import replace
@@ -186,7 +185,8 @@ async def locked(store: Postgres) -> AsyncIterator[None]:
     async def lock(connection: Any) -> None:
         await connection.execute(f"begin; lock table {', '.join(TABLES)} in access exclusive mode")
         began.set()
-        await trio_asyncio.trio_as_aio(release.wait)()
+        while not release.is_set():
+            await connection.execute("select pg_sleep(0.02)")
         await connection.execute("rollback")
 
     began, release = trio.Event(), trio.Event()

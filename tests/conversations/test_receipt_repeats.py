@@ -1,9 +1,9 @@
 """Receipts that advance no position are answered without the database, and change nothing else."""
 
-from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import outcome
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chatd.app.context import Ctx
 from chatd.app.effects import deliver
 from chatd.cluster.cluster import Cluster
-from chatd.conversations.log.entries import Advanced, Receipt
+from chatd.conversations.log.entries import Advanced, Publish, Receipt
 from chatd.conversations.log.writer import MessageLog
 from chatd.conversations.messages.receipts import (
     ReceiptDelivered,
@@ -25,6 +25,7 @@ from chatd.core.config import ClusterTimes, Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.services import Services
+from chatd.core.settlement import Settled
 from chatd.realtime.hub import Hub
 from chatd.wire.base import Result
 from tests.realtime.test_hub import Session, attach, body_of
@@ -43,15 +44,19 @@ class Database:
         self.statements = 0
         self.is_available = True
 
-    async def append(self, item: Receipt, publish: Callable[[Advanced], Awaitable[None]], began: float) -> Advanced:
+    def append(self, item: Receipt, publish: Publish, began: float, settled: Settled) -> None:
         """Like `MessageLog.append`."""
         self.statements += 1
         if not self.is_available:
             raise Refused("unavailable")
+        trio.lowlevel.spawn_system_task(self._commit, item, publish, settled)
+
+    async def _commit(self, item: Receipt, publish: Publish, settled: Settled) -> None:
         room, key = item.conversation, (item.conversation, item.user)
         seq = max(item.delivered, item.read)
         if key not in self.positions or seq > self.seq[room]:
-            raise Refused("not_found")
+            settled(outcome.Error(Refused("not_found")))
+            return
         old = self.positions[key]
         new = self.positions[key] = max(old[0], seq), max(old[1], item.read)
         self.rev[room] += new != old
@@ -60,7 +65,7 @@ class Database:
         rev = self.rev[room] if new != old else None
         done = Advanced(*new, rev, self.seq[room], unread, unread and 0, alias)
         await publish(done)
-        return done
+        settled(outcome.Value(done))
 
     def join(self, room: str, user: str) -> None:
         self.positions[room, user] = (self.seq[room], self.seq[room])

@@ -11,7 +11,7 @@ import trio
 from chatd.accounts import bans
 from chatd.app.jobs import Job
 from chatd.client import Refused
-from chatd.conversations.messages import scheduling
+from chatd.conversations.messages import scheduler
 from chatd.conversations.settings import MessageSettings
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -23,7 +23,7 @@ from tests.support import NOBODY, Daemon, Person, covers, only_jobs, operator, p
 
 HOUR = 3_600_000
 EVERY_S = 0.1
-SOON = only_jobs(Job("scheduled messages", scheduling.send_due, EVERY_S))
+SOON = only_jobs(Job("scheduled messages", scheduler.send_due, EVERY_S))
 
 
 @pytest.fixture
