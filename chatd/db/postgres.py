@@ -161,7 +161,8 @@ class Postgres(Database):
         raise Refused("timeout", TOO_SLOW)
 
     async def _lend(self, work: Work[T], timeout: float, wait_scope: trio.CancelScope) -> T:
-        async with self._free:
+        await acquire(self._free)
+        try:
             connection = self._idle.pop() if self._idle else self.connection("pool")
             began = perf_counter()
             try:
@@ -173,6 +174,8 @@ class Postgres(Database):
                     if perf_counter() - began > timeout / 2:
                         self.faults.note_timeout(timeout)
                 self._idle.append(connection)
+        finally:
+            self._free.release()
 
     def connection(self, name: str, prelude: str = "", timeout_s: float | None = None) -> "Connection":
         """A dedicated connection, which runs the statements of the prelude first. `timeout_s`: of its statements."""
@@ -190,6 +193,14 @@ class Postgres(Database):
     def statistics(self) -> dict[str, int]:
         lent = self._settings.pool - self._free.value
         return {"size": len(self._idle) + lent, "idle": len(self._idle)}
+
+
+async def acquire(semaphore: trio.Semaphore) -> None:
+    """Take a slot. If one is free, this is no checkpoint: the statement that follows is one."""
+    try:
+        semaphore.acquire_nowait()
+    except trio.WouldBlock:
+        await semaphore.acquire()
 
 
 class Tx:

@@ -169,6 +169,17 @@ class Admission:
     @asynccontextmanager
     async def auth_slot(self) -> AsyncIterator[None]:
         """Hold a slot for a sign-in. Raises Overloaded if none is free in time."""
+        try:
+            self._auth_slots.acquire_nowait()
+        except trio.WouldBlock:
+            await self._wait_for_auth_slot()
+        try:
+            yield
+            self._gate.retries.note_accepted(trio.current_time())
+        finally:
+            self._auth_slots.release()
+
+    async def _wait_for_auth_slot(self) -> None:
         self._waiting += 1
         try:
             with trio.move_on_after(AUTH_SLOT_TIMEOUT_S) as timeout:
@@ -177,11 +188,6 @@ class Admission:
             self._waiting -= 1
         if timeout.cancelled_caught:
             raise self._overloaded("too many sign-ins at once")
-        try:
-            yield
-            self._gate.retries.note_accepted(trio.current_time())
-        finally:
-            self._auth_slots.release()
 
     def _overloaded(self, message: str) -> Overloaded:
         return self._gate.retries.overloaded(message, trio.current_time())
