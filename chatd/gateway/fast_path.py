@@ -175,7 +175,7 @@ class FastPathStream(trio.abc.Stream):
             return False
         self.is_reading = True
         try:
-            data = await self._transport.read(self._handle_at_once)
+            data = await self._transport.read(self._handle_received)
         except PEER_GONE as error:
             raise trio.BrokenResourceError("the peer is gone") from error
         self.is_reading = False
@@ -191,19 +191,23 @@ class FastPathStream(trio.abc.Stream):
         else:
             self._append(data)
 
-    async def _handle_at_once(self, data: bytes) -> bool:
-        """In the turn of the reactor: buffer bytes, and handle plain frames that wait for nothing.
+    async def _handle_received(self, data: bytes) -> bool:
+        """In the turn of the reactor: buffer bytes, and handle what waits for nothing.
 
         Returns False if anything is left for the task of the connection. It comes before all that follows it.
         """
         self._buffer(data)
+        return await self._handle_ready()
+
+    async def _handle_ready(self) -> bool:
+        """Handle complete plain frames that wait for nothing. Returns whether nothing is left."""
         rules = self._rules
         if rules is None or self._raw or self._muted or self._passthrough or self._slow_path_busy is not None:
             return False
         ends = 0.0
         while self._position < len(self._data):
             header = read_header(self._data, self._position)
-            if header is None or header.end > len(self._data) or self._queue.queued_bytes:
+            if header is None or header.end > len(self._data) or self._queue.is_half_full:
                 return False
             if header.first in HEARTBEATS and header.valid and not self._skipping:
                 self._handle_heartbeat(header, rules)
@@ -262,38 +266,51 @@ class FastPathStream(trio.abc.Stream):
 
     async def _take(self) -> bytes:
         """Return bytes for trio-websocket, or b"" if more must arrive first."""
-        if self._pending is not None:
-            call, self._pending = self._pending, None
-            await self._run(call)
-        while self._position < len(self._data):
-            if self._raw:
+        while self._pending is not None or self._position < len(self._data):
+            if self._pending is not None:
+                call, self._pending = self._pending, None
+                await self._run(call)
+                await self._yield_turn()
+            elif self._raw:
                 return self._take_bytes(len(self._data))
-            if self._passthrough:
+            elif self._passthrough:
                 taken = self._take_bytes(self._passthrough)
                 self._passthrough -= len(taken)
                 if not self._skipping:
                     return taken
-                continue
-            assert self._rules is not None
-            header = read_header(self._data, self._position)
-            if header is None:
-                return self._take_incomplete()
-            if self._is_plain(header, self._rules):
-                if header.end > len(self._data):
-                    return b""
-                if await self._handle_plain(header, self._rules):
-                    await self._yield_turn()
-                    continue
-            elif header.first in HEARTBEATS and header.valid and not self._skipping:
-                if header.end > len(self._data):
-                    return b""
-                if self._queue.queued_bytes:
-                    await self._queue.wait_for_room()
-                self._handle_heartbeat(header, self._rules)
-                await self._yield_turn()
-                continue
-            await self._classify(header, self._rules)
+            elif not await self._handle_ready() and not await self._prepare_next():
+                return b""
         return b""
+
+    async def _prepare_next(self) -> bool:
+        """Do what `_handle_ready` has stopped for: wait, or classify a frame that is not plain.
+
+        Returns False if more must arrive first.
+        """
+        rules, header = self._rules, read_header(self._data, self._position)
+        if self._pending is not None or rules is None:
+            return True
+        if header is None:
+            self._raw = self._is_invalid_head()
+            return self._raw
+        is_heartbeat = header.first in HEARTBEATS and header.valid and not self._skipping
+        if not is_heartbeat and not self._is_plain(header, rules):
+            await self._classify(header, rules)
+        elif header.end > len(self._data):
+            return False
+        elif self._queue.is_half_full:
+            await self._queue.wait_for_room()
+            self.read_at = trio.current_time()
+        elif is_heartbeat:
+            self._handle_heartbeat(header, rules)
+        elif header.first & 0x0F == TEXT and not is_utf8(unmask(self._data, header)):
+            # trio-websocket refuses it (RFC 6455, 8.1).
+            self._raw = True
+        elif self._slow_path_busy is not None:
+            await self._slow_path_busy.wait()
+        else:
+            await self._yield_turn()
+        return True
 
     async def _yield_turn(self) -> None:
         """Let other tasks run if more data is buffered and the turn of this connection is over."""
@@ -320,13 +337,10 @@ class FastPathStream(trio.abc.Stream):
             self._data, self._position = b"", 0
         return taken
 
-    def _take_incomplete(self) -> bytes:
-        """Wait for the rest of an incomplete header, unless its first bytes are already invalid."""
-        first, rest = self._data[self._position], self._data[self._position + 1 : self._position + 2]
-        if first & 0x70 or (rest and not rest[0] & 0x80):
-            self._raw = True
-            return self._take_bytes(len(self._data))
-        return b""
+    def _is_invalid_head(self) -> bool:
+        """Whether the first bytes of an incomplete header are invalid, whatever follows."""
+        head = self._data[self._position : self._position + 2]
+        return bool(head[:1] and head[0] & 0x70) or bool(head[1:] and not head[1] & 0x80)
 
     def _is_plain(self, header: Header, rules: FrameRules) -> bool:
         return (
@@ -339,24 +353,6 @@ class FastPathStream(trio.abc.Stream):
             and not self._skipping
         )
 
-    async def _handle_plain(self, header: Header, rules: FrameRules) -> bool:
-        """Give a plain frame to the session.
-
-        Returns False for invalid UTF-8, which trio-websocket refuses (RFC 6455, 8.1), and after a violation.
-        """
-        payload = unmask(self._data, header)
-        if header.first & 0x0F == TEXT and not is_utf8(payload):
-            self._raw = True
-            return False
-        if self._slow_path_busy is not None:
-            await self._slow_path_busy.wait()
-            if self._raw:
-                # The previous message was a violation: everything after it is ignored.
-                return False
-        self._take_bytes(header.end - self._position)
-        await self._dispatch(rules, header.opcode, payload)
-        return True
-
     def _handle_heartbeat(self, header: Header, rules: FrameRules) -> None:
         """Answer a ping, and drop a pong (RFC 6455, section 5.5.2)."""
         payload = unmask(self._data, header)
@@ -365,14 +361,6 @@ class FastPathStream(trio.abc.Stream):
             self._exceed("flooding", rules)
         elif header.opcode == PING and not self._close_sent:
             self._queue.send_nowait(encode_frame(PONG, payload))
-
-    async def _dispatch(self, rules: FrameRules, opcode: int, payload: bytes) -> None:
-        """Give a message to the session once the queue has room for its answer."""
-        if self._queue.queued_bytes and await self._queue.wait_for_room():
-            self.read_at = trio.current_time()
-        call = rules.decode(opcode, payload)
-        if call is not None:
-            await self._run(call)
 
     async def _run(self, call: Call) -> None:
         """Handle a message after those before it, except those of its pipeline."""
@@ -475,7 +463,11 @@ class FastPathStream(trio.abc.Stream):
         if opcode not in rules.opcodes:
             rules.exceeded("protocol_error")
         else:
-            await self._dispatch(rules, opcode, message.encode() if isinstance(message, str) else message)
+            if await self._queue.wait_for_room():
+                self.read_at = trio.current_time()
+            call = rules.decode(opcode, message.encode() if isinstance(message, str) else message)
+            if call is not None:
+                await self._run(call)
 
     def _release_slow_path(self) -> None:
         if self._slow_path_busy is not None:

@@ -135,6 +135,11 @@ class SendQueue:
     def queued_frames(self) -> int:
         return len(self._entries) if self._entries is not None else 0
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether a sender that can wait should wait for room."""
+        return self._entries is not None and self.state is not BROKEN and self._is_full(2)
+
     def _is_full(self, share: int) -> bool:
         return self.queued_bytes * share >= self._max_bytes or self.queued_frames * share >= self._max_frames
 
@@ -231,7 +236,7 @@ class SendQueue:
     async def wait_for_room(self) -> bool:
         """Wait until the queue is less than half full, or the peer is gone. Returns whether it had to wait."""
         waited = False
-        while self._is_full(2) and self.state is not BROKEN:
+        while self.is_half_full:
             await self._wait_for_change()
             waited = True
         return waited
