@@ -319,8 +319,8 @@ def test_every_route_is_in_the_descriptions() -> None:
         assert f"{method.upper()} {path.partition('{')[0]}" in text, path
 
 
-# Constants without a parameter. The folder of programs is one per machine; the others are patched in `tests/cluster`.
-PATCHED = {"LIBRARY", "MAX_ANSWER_BYTES", "MAX_SESSIONS", "TIMEOUT_S"}
+# Constants without a parameter: the folder of programs is one per machine.
+PATCHED = {"LIBRARY"}
 
 
 def test_tests_pass_tunables_as_parameters() -> None:

@@ -65,12 +65,16 @@ Command = tuple[Any, ...]
 
 
 class Redis:
-    """The client of Redis. Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`."""
+    """The client of Redis. Opened by `open_redis`. Every key of this cluster starts with its prefix: see `key`.
 
-    def __init__(self, connect: Callable[[], "Client"], prefix: str) -> None:
+    `timeout_s`: within which a command must be answered.
+    """
+
+    def __init__(self, connect: Callable[[], "Client"], prefix: str, timeout_s: float = TIMEOUT_S) -> None:
         self._connect = connect
         self._client = connect()
         self._prefix = prefix
+        self._timeout_s = timeout_s
         self.connection = Condition("Redis connection", quiet_s=1.0)
         self.commands = Condition("Redis commands", quiet_s=3.0)
         # Entries that could not be read, by stream or list.
@@ -131,7 +135,7 @@ class Redis:
         """Run `work` in asyncio and translate its errors. `command` is for the log."""
         client, cause = self._client, None
         try:
-            with trio.move_on_after(TIMEOUT_S):
+            with trio.move_on_after(self._timeout_s):
                 try:
                     answer: T = await trio_asyncio.aio_as_trio(work)(client)
                 except (TimeoutError, RedisError, OSError) as error:
@@ -163,7 +167,7 @@ class Redis:
     def _note(self, cause: Exception | None, command: Command) -> Refused:
         """Log the failure; returns what to raise. A server that answers with an error is reachable."""
         if cause is None or (isinstance(cause, NO_ANSWER) and not isinstance(cause, ANSWERS)):
-            self.connection.fail(cause or f"no answer within {TIMEOUT_S:g} s")
+            self.connection.fail(cause or f"no answer within {self._timeout_s:g} s")
             return Refused("unavailable", "Redis is unreachable", retry_after=1)
         self.connection.recover()
         self.commands.fail(cause, command=command[0], key=key_of(command))
@@ -255,11 +259,11 @@ def check_number(url: str) -> None:
         raise ValueError(parts.path)
 
 
-def client_of(settings: RedisSection, url: str) -> "Client":
+def client_of(settings: RedisSection, url: str, timeout_s: float = TIMEOUT_S) -> "Client":
     """Make a client by url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
-        "socket_timeout": TIMEOUT_S,
-        "socket_connect_timeout": TIMEOUT_S,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
@@ -290,9 +294,9 @@ def client_of(settings: RedisSection, url: str) -> "Client":
 
 
 @asynccontextmanager
-async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
+async def open_redis(settings: RedisSection, url: str = "", *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Redis]:
     """Open a client. `url` overrides the one in the settings. Connects with the first command. Raises BadAddress."""
-    redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix)
+    redis = Redis(lambda: client_of(settings, url or settings.url, timeout_s), settings.prefix, timeout_s)
     try:
         yield redis
     finally:

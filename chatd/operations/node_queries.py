@@ -96,7 +96,8 @@ class AskSessions(NodeQuery, array_like=True, tag="ask-sessions"):
     limit: int
 
     def answer(self, node: Node) -> Sessions:
-        return session_list(node.hub.connections.find(self.tenant, self.user, self.session), self.limit)
+        found = node.hub.connections.find(self.tenant, self.user, self.session)
+        return session_list(found, min(self.limit, node.get(NodeQueries).max_sessions))
 
 
 class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
@@ -111,7 +112,7 @@ class AskKick(NodeQuery, array_like=True, tag="ask-kick"):
     def answer(self, node: Node) -> Sessions:
         if not self.user and not self.session:
             return Sessions(0, [])
-        return kick(node.hub.connections.find(self.tenant, self.user, self.session))
+        return kick(node.hub.connections.find(self.tenant, self.user, self.session), node.get(NodeQueries).max_sessions)
 
 
 class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
@@ -130,10 +131,17 @@ class AskTrace(NodeQuery, array_like=True, tag="ask-trace"):
 
 
 class NodeQueries:
-    """Queues the queries of the command line; `run` answers them."""
+    """Queues the queries of the command line; `run` answers them.
 
-    def __init__(self, node: Node) -> None:
+    `max_sessions`: in one answer. `max_answer_bytes`: a larger answer is replaced by an error.
+    """
+
+    def __init__(
+        self, node: Node, *, max_sessions: int = MAX_SESSIONS, max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
         self._node = node
+        self._max_answer_bytes = max_answer_bytes
+        self.max_sessions = max_sessions
         self.secrets = fingerprint(node.config.data.secret, token_keys(node.config))
         # The identity of the node's upload store; "" until it is known.
         self.uploads = ""
@@ -151,7 +159,8 @@ class NodeQueries:
             self.uploads = await self._node.get(Blobs).identity()
         async for query in self._waiting:
             try:
-                await put_answer(self._node.redis, query.reply, self._node.cluster.name, query.answer(self._node))
+                answer = query.answer(self._node)
+                await put_answer(self._node.redis, query.reply, self._node.cluster.name, answer, self._max_answer_bytes)
             except Refused:
                 continue
             except Exception:
@@ -160,13 +169,12 @@ class NodeQueries:
 
 def session_list(sessions: list[Session], limit: int) -> Sessions:
     """The first sessions, and the number of all."""
-    most = max(0, min(limit, MAX_SESSIONS))
-    return Sessions(len(sessions), [session.info() for session in sessions[:most]])
+    return Sessions(len(sessions), [session.info() for session in sessions[: max(0, limit)]])
 
 
-def kick(sessions: list[Session]) -> Sessions:
+def kick(sessions: list[Session], limit: int) -> Sessions:
     """Close sessions as a drain does: the clients reconnect by themselves and resume."""
-    closed = session_list(sessions, MAX_SESSIONS)
+    closed = session_list(sessions, limit)
     if sessions:
         users = sorted({session.user for session in sessions})
         LOG.info("sessions were kicked", extra={"sessions": len(sessions), "users": ", ".join(users[:MAX_NAMED])})
@@ -175,10 +183,10 @@ def kick(sessions: list[Session]) -> Sessions:
     return closed
 
 
-async def put_answer(redis: Redis, reply: str, node: str, answer: Any) -> None:
+async def put_answer(redis: Redis, reply: str, node: str, answer: Any, max_bytes: int = MAX_ANSWER_BYTES) -> None:
     """Append an answer to the list of a query. Raises Refused."""
     data = msgspec.json.encode(Answer(node, Raw(msgspec.json.encode(answer))))
-    if len(data) > MAX_ANSWER_BYTES:
+    if len(data) > max_bytes:
         data = msgspec.json.encode(Answer(node, error=TOO_MUCH))
     answers, size = redis.key("answers", reply), redis.key("answers", reply, "bytes")
     size_bytes, _ = await redis.transaction(("INCRBY", size, len(data)), ("EXPIRE", size, LIST_TTL_S))

@@ -1,6 +1,6 @@
 """Operations: probes, metrics, and queries and commands of the operator."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from chatd.app.context import Node
@@ -14,11 +14,11 @@ from chatd.operations.snapshot import SnapshotSource
 
 
 @asynccontextmanager
-async def open_operations(node: Node) -> AsyncIterator[None]:
+async def open_operations(node: Node, make_queries: Callable[[Node], NodeQueries] = NodeQueries) -> AsyncIterator[None]:
     node.services.add(SnapshotSource(node))
     node.services.add(ProcessCounts())
     async with background(node) as start:
-        start("node queries", node.services.add(NodeQueries(node)).run)
+        start("node queries", node.services.add(make_queries(node)).run)
         yield
 
 

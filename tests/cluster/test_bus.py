@@ -15,8 +15,7 @@ from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRIES, MAX_ENTRY_BYTES, Entry, pairs, recent
 from chatd.core.config import ClusterTimes, RedisSection
-from chatd.db import redis as redis_module
-from chatd.db.redis import Command, Redis, open_redis
+from chatd.db.redis import TIMEOUT_S, Command, Redis, open_redis
 from chatd.matching.control_messages import DropTicket
 from tests.conftest import Servers
 from tests.support import PATIENCE
@@ -81,7 +80,7 @@ async def nobody_asks() -> None:
 
 @asynccontextmanager
 async def two_nodes(
-    servers: Servers, kind: type[Redis] = Redis, **limits: Any
+    servers: Servers, kind: type[Redis] = Redis, timeout_s: float = TIMEOUT_S, **limits: Any
 ) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
     """A node that publishes, and all control messages that another one receives."""
     received: list[bytes] = []
@@ -90,8 +89,8 @@ async def two_nodes(
         received.append(control_messages.encode(control_messages.decoder().decode(message)))
 
     async with (
-        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as plain,
-        aclosing(kind(plain._connect, plain._prefix)) as redis,
+        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis, timeout_s=timeout_s) as plain,
+        aclosing(kind(plain._connect, plain._prefix, timeout_s)) as redis,
         trio.open_nursery() as nursery,
     ):
         one, other = Bus(redis, "one", **limits), Bus(redis, "other", **limits)
@@ -173,12 +172,9 @@ async def test_unreadable_entries_are_skipped_and_counted(
         assert "one" in await recent(redis)
 
 
-async def test_entries_too_large_to_be_read_in_time_are_skipped(
-    servers: Servers, loop: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_entries_too_large_to_be_read_in_time_are_skipped(servers: Servers, loop: None) -> None:
     """Reading them takes longer than the timeout of a command, and writing works."""
-    monkeypatch.setattr(redis_module, "TIMEOUT_S", 1.0)
-    async with two_nodes(servers, Narrow) as (bus, redis, _):
+    async with two_nodes(servers, Narrow, timeout_s=1.0) as (bus, redis, _):
         for _ in range(4):
             await redis.call("XADD", redis.key("bus"), "*", "b", b"x" * (2 * BYTES_PER_S))
         with trio.fail_after(2 * PATIENCE):

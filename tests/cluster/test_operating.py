@@ -1,8 +1,11 @@
 """Operator commands while two nodes run: list and kick sessions, trace messages."""
 
+import dataclasses
 import getpass
 import json
 import os
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -19,6 +22,8 @@ from typer.testing import CliRunner
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
 from chatd.app import audit_log
+from chatd.app.context import Node
+from chatd.app.subsystem import Subsystem
 from chatd.cli import cluster, sessions, trace
 from chatd.cli.main import app
 from chatd.client import connect, sign_up
@@ -29,12 +34,13 @@ from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis, open_redis
 from chatd.operations import node_queries
-from chatd.operations.node_queries import AskHealth, AskKick, AskSessions
+from chatd.operations.node_queries import AskHealth, AskKick, AskSessions, NodeQueries
 from chatd.operations.node_query_types import Health, Sessions
+from chatd.operations.subsystem import OPERATIONS, open_operations
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.forked import run_chatd
-from tests.support import NOBODY, PATIENCE, Person, eventually, running
+from tests.support import NOBODY, PATIENCE, Person, altered, eventually, running
 
 __all__ = ["moderator"]
 
@@ -349,18 +355,25 @@ async def test_many_simultaneous_queries_are_answered(config: Config) -> None:
         assert (len(found.nodes), found.silent) == (1, {})
 
 
-async def test_an_answer_is_bounded(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running(config) as daemon, daemon.people(3), open_redis(config.redis) as redis:
+async def test_an_answer_is_bounded(config: Config) -> None:
+    def sessions(reply: str) -> AskSessions:
+        return AskSessions(reply, "default", None, None, 10**9)
 
-        def question(reply: str) -> AskSessions:
-            return AskSessions(reply, "default", None, None, 10**9)
-
-        monkeypatch.setattr(node_queries, "MAX_SESSIONS", 2)
-        (received,) = (await cluster.query_nodes(redis, question, Sessions)).nodes.values()
+    few = partial(NodeQueries, max_sessions=2)
+    async with running(config, querying(few)) as daemon, daemon.people(3), open_redis(config.redis) as redis:
+        (received,) = (await cluster.query_nodes(redis, sessions, Sessions)).nodes.values()
         assert (received.answer.total, len(received.answer.sessions)) == (3, 2)
-        monkeypatch.setattr(node_queries, "MAX_ANSWER_BYTES", 100)
-        found = await cluster.query_nodes(redis, question, Sessions)
+    short = partial(NodeQueries, max_answer_bytes=100)
+    # Another cluster: the first node would be expected to answer.
+    config = replace(config, redis=replace(config.redis, prefix=f"{config.redis.prefix}-short"))
+    async with running(config, querying(short)) as daemon, daemon.people(3), open_redis(config.redis) as redis:
+        found = await cluster.query_nodes(redis, sessions, Sessions)
         assert (found.nodes, list(found.silent.values())) == ({}, [node_queries.TOO_MUCH])
+
+
+def querying(make: Callable[[Node], NodeQueries]) -> tuple[Subsystem, ...]:
+    """The subsystems, with these limits of answers."""
+    return altered(dataclasses.replace(OPERATIONS, open=partial(open_operations, make_queries=make)))
 
 
 async def test_a_failing_query_does_not_stop_the_others(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
