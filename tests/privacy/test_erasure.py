@@ -24,6 +24,7 @@ from chatd.core.clock import now_ms
 from chatd.core.config import ClusterTimes, Config
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
+from chatd.core.settlement import settlement
 from chatd.db.postgres import Postgres
 from chatd.privacy import erasure
 from chatd.privacy.erasure import ErasureTunables
@@ -293,7 +294,7 @@ async def test_a_message_that_was_on_its_way_is_found_by_the_next_pass(
 
         async def deliver(ctx: Ctx, made: effects.Effects) -> None:
             await effects.deliver(ctx, made)
-            await ctx.node.get(MessageLog).append(late, publish, ctx.began)
+            await settlement(partial(ctx.node.get(MessageLog).append, late, publish, ctx.began))
 
         monkeypatch.setattr(conversations_erasure, "deliver", deliver)
         await inside(ERASURE.run)
