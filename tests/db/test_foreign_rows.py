@@ -16,7 +16,7 @@ from tests.admins import administered, done
 from tests.db.test_jsonb import MISSHAPEN, eventually_found
 from tests.files import PDF, fetched, stored
 from tests.support import Daemon, operator, running
-from tests.uploads.test_commands import House
+from tests.uploads.test_commands import SweepNode
 
 
 async def test_malformed_messages_and_versions_fail_no_report(daemon: Daemon, store: Postgres) -> None:
@@ -83,7 +83,7 @@ async def test_files_with_foreign_keys_do_not_stop_the_sweep(daemon: Daemon, sto
             assert (await fetched(daemon, token, bad)).status == 404
             assert (await fetched(daemon, token, good)).status == 200
             await store.run("update uploads set created_at = 0 where id = any($1::uuid[])", [bad, old])
-            await Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads"))).run(now_ms())  # type: ignore[arg-type]
+            await Sweep(SweepNode(store, Folder(Path(daemon.config.data.dir) / "uploads"))).run(now_ms())  # type: ignore[arg-type]
             assert await store.value("select count(*) from uploads where removed_at is null and created_at = 0") == 0
             await store.run("delete from uploads")
 

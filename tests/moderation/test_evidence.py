@@ -22,7 +22,7 @@ from tests.files import PDF, fetched, picture, stored
 from tests.moderation.test_reports import report, strangers, transcript
 from tests.privacy.test_export import exported
 from tests.support import Daemon, Person, covers, operator, poll_until, running
-from tests.uploads.test_commands import House, files
+from tests.uploads.test_commands import SweepNode, files
 
 __all__ = ["daemon"]
 LONG = 16_000
@@ -196,7 +196,7 @@ async def test_evidence_keeps_its_file(daemon: Daemon, store: Postgres) -> None:
         for file in ids:
             assert (await fetched(daemon, alice.account.access_token, file)).status == 404 or file == ids[0]
         assert (await fetched(daemon, alice.account.access_token, ids[0])).status == 404
-        sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
+        sweep = Sweep(SweepNode(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
         await sweep.run(now_ms())
         assert len(files(daemon)) == 3
         later = now_ms() + 2 * DAY
@@ -219,7 +219,7 @@ async def test_report_keeps_its_picture(daemon: Daemon, store: Postgres, act: st
         id_ = await report(alice, user=bob.user, picture=picture)
         await alice.call(act, **({"upload": picture} if act == "upload.delete" else {"confirm": True}))
         await poll_until(lambda: store.value("select removed_at from uploads"))
-        sweep = Sweep(House(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
+        sweep = Sweep(SweepNode(store, Folder(Path(daemon.config.data.dir) / "uploads")))  # type: ignore[arg-type]
         await sweep.run(now_ms() + 2 * DAY)
         assert (await order(daemon, "report.file", report=id_, upload=picture)).body == PDF
         await store.run("delete from reports")
