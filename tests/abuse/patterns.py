@@ -86,7 +86,8 @@ def flagged(call: ast.Call) -> str:
 
 
 def evaluated(source: str, names: dict[str, Any]) -> list["re.Pattern[Any]"]:
-    return [re.compile(pattern) for pattern in BUILT.get(source) or [eval(source, {**names, "re": re})]]
+    built: Any = BUILT.get(source) or [eval(source, {**names, "re": re})]
+    return [re.compile(pattern) for pattern in built]
 
 
 def texts(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,6 @@ from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
 from chatd.core.services import Services
 from chatd.daemon import run
-from chatd.http import admin_tokens as admins_module
 from chatd.http.admin_tokens import Admins
 from chatd.subsystems import load_registry
 from chatd.wire.admin import AdminCommand
@@ -273,7 +272,7 @@ async def test_all_admin_tokens_are_compared(config: Config, monkeypatch: pytest
         return compare(one, other)
 
     ring = Admins(administered(config))
-    monkeypatch.setattr(admins_module.hmac, "compare_digest", spy)
+    monkeypatch.setattr(hmac, "compare_digest", spy)
     for token in (ANN, BEN, "x", "", "é", None):
         compared.clear()
         try:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from chatd import __version__
 from chatd.accounts.settings import AuthSettings
+from chatd.app.checks import Finding
 from chatd.cli import doctor, doctor_nodes, doctor_postgres, doctor_redis
-from chatd.cli.check import Finding
 from chatd.cli.cluster import Answers, NodeAnswer
 from chatd.cli.doctor_nodes import Clock
 from chatd.cluster import control_messages

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chatd.app.command_texts import key_form
 from chatd.core.emoji import canonical, is_emoji
-from chatd.core.text_forms import name_form, prose_form
-from chatd.filters.text_folding import APOSTROPHES, fold
+from chatd.core.text_forms import APOSTROPHES, name_form, prose_form
+from chatd.filters.text_folding import fold
 from chatd.filters.word_filter import WordFilter
 from chatd.search.tokenizer import highlights, term_of, tokens
 

@@ -21,7 +21,8 @@ from chatd.db import releases
 from chatd.db.embedded import installs, redis_servers
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
-from chatd.db.embedded.account import NOBODY, Account, account_for
+from chatd.db.embedded.account import NOBODY, Account, account_for, give
+from chatd.db.embedded.files import read
 from chatd.db.embedded.folder_lock import EmbeddedError, locked
 from chatd.db.embedded.process import run_tool
 from chatd.db.embedded.sockets import listener
@@ -162,7 +163,7 @@ async def test_folder_of_the_first_layout_changes_owner(public: Path) -> None:
                 )
         finally:
             await server.stop("immediate")
-        assert "trust" not in re.sub(r"(?m)^#.*", "", embedded_postgres.read(folder / "pg_hba.conf"))
+        assert "trust" not in re.sub(r"(?m)^#.*", "", read(folder / "pg_hba.conf"))
         assert folder.stat().st_uid not in (0, NOBODY) or not AS_ROOT
 
 
@@ -217,12 +218,12 @@ def test_root_follows_no_links(tmp_path: Path) -> None:
     embedded_postgres.allow_access(folder, Account(NOBODY, NOBODY))
     assert (victim.read_text(), victim.stat().st_uid) == ("mine", 0)
     with pytest.raises(OSError, match="symbolic links"):
-        embedded_postgres.read(folder / "postmaster.pid")
-    embedded_postgres.give(folder, Account(NOBODY, NOBODY))
+        read(folder / "postmaster.pid")
+    give(folder, Account(NOBODY, NOBODY))
     assert victim.stat().st_uid == 0
     os.link(victim, folder / "second")
     with pytest.raises(EmbeddedError, match="several hard links"):
-        embedded_postgres.give(folder, Account(NOBODY, NOBODY))
+        give(folder, Account(NOBODY, NOBODY))
     assert victim.stat().st_uid == 0
 
 

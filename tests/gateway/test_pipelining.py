@@ -129,7 +129,7 @@ class Broken(SettledEffect, frozen=True):
 
 async def test_every_end_is_answered_once(config: Config) -> None:
     async def use(node: Node) -> None:
-        async def outcome_of(effect: SettledEffect, *results: outcome.Outcome[Any]) -> list[Any]:
+        async def outcome_of(effect: SettledEffect, *results: outcome.Outcome[Any]) -> Any:
             async def handler(ctx: Ctx, cmd: Any) -> Effects:
                 return [effect, Reply(Ok())]
 

@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatd.accounts.settings import AuthSettings
 from chatd.app.metrics import Durations
+from chatd.core.addresses import name_of
 from chatd.core.config import Admin, Config
 from chatd.core.settings import ConfigError, load
 from chatd.operations import metrics as door
-from chatd.operations.metrics import name_of
 from chatd.operations.settings import MetricsSettings
 from chatd.subsystems import SUBSYSTEMS, setting_names
 from tests.cluster.test_two_nodes import nodes
@@ -137,7 +137,7 @@ async def test_another_machine_needs_the_token(config: Config, monkeypatch: pyte
     """Only the address of the peer cannot be another one in this test."""
     peers: list[str] = ["203.0.113.7", "10.0.0.1", "2001:db8::1", "", "localhost", "::ffff:203.0.113.7"]
 
-    real: Any = door.request
+    real: Any = vars(door)["request"]
 
     class Request:
         def __init__(self, peer: str) -> None:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -71,7 +72,7 @@ def wait_for(endpoint: str, server: "subprocess.Popen[bytes]") -> None:
     raise TimeoutError
 
 
-def client(endpoint: str) -> object:
+def client(endpoint: str) -> Any:
     """Amazon's own client, for comparison."""
     return boto3.client(
         "s3",

@@ -59,7 +59,7 @@ async def test_animation_is_kept(daemon: Daemon, kind: str) -> None:
     answer = await stored(daemon, account.access_token, film(kind, 7))
     got = await fetched(daemon, account.access_token, answer["id"])
     with Image.open(BytesIO(got.body)) as image:
-        assert image.n_frames == 7
+        assert getattr(image, "n_frames", 1) == 7
 
 
 async def test_field_image_and_missing_file_name_are_accepted(daemon: Daemon) -> None:
