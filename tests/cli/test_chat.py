@@ -14,7 +14,9 @@ import trio
 from chatd.cli.identities import load_state, save_state, state_file
 from tests.cli.processes import Process
 from tests.forked import run_chatd
-from tests.support import PATIENCE, Daemon
+from tests.support import PATIENCE, Daemon, shared
+
+daemon = shared
 
 
 class Person:

@@ -16,7 +16,9 @@ from chatd.cli.line_editor import EndOfInput, LineEditor, fitting
 from tests.cli.processes import Interpreter, Process
 from tests.cli.test_chat import chat
 from tests.cli.test_chat import terminal as pipe
-from tests.support import PATIENCE, Daemon
+from tests.support import PATIENCE, Daemon, shared
+
+daemon = shared
 
 COLUMNS = 40
 Start = Callable[[tuple[str, ...], dict[str, str], tuple[int, int, int]], Process | Interpreter]

@@ -18,8 +18,10 @@ from chatd.uploads.ranges import Unsatisfiable, wanted
 from chatd.uploads.settings import UploadSettings
 from tests.files import FORM, MP4, PDF, fetched, film, form, part, picture, stored, upload
 from tests.http.raw import HttpPort
-from tests.support import NOBODY, Daemon, running
+from tests.support import NOBODY, Daemon, running, shared
 from tests.uploads.test_commands import use
+
+daemon = shared
 
 OTHER_SECRET = "another-tenant's-secret-of-32-bytes"
 
@@ -82,7 +84,7 @@ async def test_upload_and_download_need_a_valid_token(daemon: Daemon) -> None:
     assert (await fetched(daemon, account.access_token, id_)).status == 401
 
 
-async def test_members_of_a_conversation_that_uses_a_file_can_read_it(daemon: Daemon) -> None:
+async def test_members_of_a_conversation_that_uses_a_file_can_read_it(daemon: Daemon, loop: None) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.person() as carol:
         id_ = (await stored(daemon, alice.account.access_token, PDF))["id"]
         assert (await fetched(daemon, bob.account.access_token, id_)).status == 404
@@ -177,9 +179,10 @@ async def test_file_url_uses_the_configured_base(config: Config) -> None:
         assert answer.body["url"] == f"https://files.example.org/v1/uploads/{answer.body['id']}"
 
 
-async def test_files_are_readable_by_this_account_only(config: Config, daemon: Daemon) -> None:
-    account = await sign_up(daemon.addresses.http)
-    key = (await stored(daemon, account.access_token, PDF))["key"]
+async def test_files_are_readable_by_this_account_only(config: Config) -> None:
+    async with running(config) as daemon:
+        account = await sign_up(daemon.addresses.http)
+        key = (await stored(daemon, account.access_token, PDF))["key"]
     folder = Path(config.data.dir) / "uploads"
     path = folder / key[:2] / key[2:4] / key
     assert path.read_bytes() == PDF
