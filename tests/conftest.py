@@ -73,7 +73,7 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that need the servers: `make quick` leaves them out.
+    """Mark tests that need the servers: `make quick` leaves them out. Modules that start their own mark themselves.
 
     Begin with those that wait longest, in each worker.
     """

@@ -30,6 +30,7 @@ from chatd.db.postgres import open_postgres
 from chatd.db.redis import open_redis
 from tests.conftest import QUICK, Servers
 
+pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not AS_ROOT, reason="only root can give a server to another account")
