@@ -20,7 +20,7 @@ from chatd.cli.doctor_nodes import Clock
 from chatd.cluster import control_messages
 from chatd.cluster.stream_entries import DECODE, pairs
 from chatd.core.clock import now_ms
-from chatd.core.config import Config
+from chatd.core.config import ClusterTimes, Config
 from chatd.core.settings import Loaded
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Connection, Postgres, UniqueViolation
@@ -226,11 +226,11 @@ def test_redis_that_cannot_save_is_found() -> None:
 
 async def test_hanging_node_is_found(config: Config, redis: Redis) -> None:
     """It wrote a moment ago and does not answer, even after it has stopped writing."""
-    async with running(config):
+    quick = replace(config, cluster=ClusterTimes(heartbeat=0.2))
+    async with running(quick):
         await write_as(redis, "ghost")
-        # Longer than a node may be silent.
-        await trio.sleep(4)
-        assert (await wrong_in(config))["nodes.silent"].detail == "ghost: no answer within 2 seconds"
+        await trio.sleep(1.3 * quick.cluster.silence_s)
+        assert (await wrong_in(quick))["nodes.silent"].detail == "ghost: no answer within 2 seconds"
 
 
 Change = Callable[[Health], None]

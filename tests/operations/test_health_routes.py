@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from chatd import __version__
 from chatd import daemon as daemon_module
 from chatd.app.addresses import Addresses
+from chatd.app.jobs import Job
 from chatd.client import Refused, sign_up
 from chatd.core.config import Config
 from chatd.core.health import Health
@@ -22,13 +23,14 @@ from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres
 from chatd.db.postgres_faults import Faults
 from chatd.operations.health import MAX_AGE_S, Readiness
+from chatd.privacy.erasure import erase_next
 from chatd.realtime.drain import Drain
 from chatd.wire.reference.openapi import openapi
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import run_command
 from tests.golden.vectors import REGISTRY
 from tests.http.raw import HttpPort
-from tests.support import PATIENCE, Daemon, poll_until, running
+from tests.support import PATIENCE, Daemon, altered, poll_until, running
 
 __all__ = ["moderator"]
 # Connections keep the settings with which they began.
@@ -112,7 +114,7 @@ async def test_postgres_without_writes_is_not_ready(config: Config, dsn: str, mo
 
 
 async def test_a_background_service_that_fails_is_named(config: Config, moderator: Postgres) -> None:
-    async with running(config) as daemon:
+    async with running(config, altered(Job("erasure", erase_next, 0.1))) as daemon:
         await moderator.run("alter table erasures rename column claimed_until to elsewhere")
         assert (await until(daemon, "degraded"))["background"] == {"status": "degraded", "failing": ["erasure"]}
         await moderator.run("alter table erasures rename column elsewhere to claimed_until")

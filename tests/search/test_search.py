@@ -6,6 +6,7 @@ from urllib.parse import quote
 import jwt
 import pytest
 import trio
+import trio_asyncio
 
 from chatd.accounts.settings import TenantSettings
 from chatd.core.config import Config
@@ -300,13 +301,13 @@ async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: 
         await alice.send(conversation, "needle")
         await found(bob, "needle", ["needle"])
 
-        locked = trio.Event()
+        locked, released = trio.Event(), trio.Event()
 
         async def hold(connection: Any) -> None:
             async with connection.transaction():
                 await connection.execute("lock table search_index in access exclusive mode")
                 locked.set()
-                await connection.execute("select pg_sleep(3)")
+                await trio_asyncio.trio_as_aio(released.wait)()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(db.run_on_connection, hold)
@@ -315,6 +316,7 @@ async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: 
                 assert (await bob.refused("message.search", query=query)).code == "timeout"
             await alice.send(conversation, "sending goes on")
             await bob.event("message.new")
+            released.set()
         assert await texts(bob, "needle") == ["needle"]
 
 
