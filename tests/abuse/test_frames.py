@@ -18,6 +18,8 @@ daemon = shared
 
 frame = Raw.frame_of
 PING_COMMAND = b'[1,{"t":"ping","ts":1}]'
+# Messages between two requests that ask whether the reader is too slow: a request costs more than a message.
+AT_A_TIME = 10
 
 
 @pytest.fixture(autouse=True)
@@ -203,8 +205,10 @@ async def test_stalled_reader_is_closed_without_delaying_others(config: Config) 
         await raw.read(b"\r\n\r\n")
         slow = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
         while await dropped(daemon) < 1:
-            await alice.send(slow, "x" * 15000)
-        await trio.sleep(2)
+            for _ in range(AT_A_TIME):
+                await alice.send(slow, "x" * 15000)
+        # Longer than the timeout of a stall.
+        await trio.sleep(1.5)
         assert await alice.is_served()
         assert await raw.close_code() == 4000
 
@@ -218,7 +222,8 @@ async def test_reader_that_stops_reading_is_closed(config: Config) -> None:
         slow = (await alice.call("conversation.open", user=SOMEBODY)).conversation.id
         with trio.fail_after(3 * PATIENCE):
             while await sessions(daemon) > 1:
-                await alice.send(slow, "x" * 15000)
+                for _ in range(AT_A_TIME):
+                    await alice.send(slow, "x" * 15000)
         assert await alice.is_served()
 
 

@@ -48,7 +48,8 @@ UNSAID = {
 }
 # Nor which times are plausible: an integer schema of one range would leave out 0, which stands for no time.
 PLAUSIBLE_TIME = "expected milliseconds since 1970"
-EXAMPLES = 3
+# The simplest request, and one at random.
+EXAMPLES = 2
 
 
 def findings(daemon: Daemon) -> dict[str, str]:
