@@ -161,12 +161,21 @@ def cuts(tree: Any, before: str) -> Iterator[str]:
 
 
 def bodies(tree: Any) -> Iterator[str]:
-    """One round of each repeat, and each branch."""
+    """One round of each repeat, and each branch. Of the fixed texts of a list, such as domains, two are enough."""
     for kind, argument in tree:
-        for part in parts(kind, argument):
+        inside = parts(kind, argument)
+        if kind is op.BRANCH:
+            fixed = [part for part in inside if not repeats(part)]
+            inside = [part for part in inside if part not in fixed[1:-1]]
+        for part in inside:
             if kind in REPEATS or kind is op.BRANCH:
                 yield sample(part)
             yield from bodies(part)
+
+
+def repeats(tree: Any) -> bool:
+    """Whether the parsed pattern contains a repeat."""
+    return any(kind in REPEATS or any(map(repeats, parts(kind, argument))) for kind, argument in tree)
 
 
 def members(tree: Any) -> Iterator[str]:
