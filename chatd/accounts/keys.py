@@ -70,7 +70,7 @@ def ensure_token_secret(config: Config, *, make: bool = True) -> Config:
 class Keyring:
     """The keys of all tenants.
 
-    Caches verified tokens until they expire; the database knows whether they were revoked.
+    Caches verified tokens until they expire; revocations are checked in the database.
     """
 
     def __init__(self, config: Config) -> None:

@@ -55,7 +55,7 @@ class SettledEffect(Effect, frozen=True):
 
 
 class Reply(Effect, frozen=True):
-    """Answer the command, unless the client wants no answer."""
+    """Answer the command, unless the client requested no answer."""
 
     result: Result
 

@@ -17,7 +17,7 @@ class Part(Struct, frozen=True):
     """Rows of one `type` in an export. `content`: what they are, for docs/privacy.md.
 
     The parameters of `statement` are tenant, user, limit and `keys`. It returns rows after these keys, ordered by them;
-    `start` lies before the first row. Without keys there is at most one row.
+    `start` is before the first row. Without keys there is at most one row.
     """
 
     type: str

@@ -70,7 +70,7 @@ class Subsystem:
 
 
 def packages_of(subsystems: Iterable[Subsystem]) -> tuple[str, ...]:
-    """Where events and control messages are declared: in chatd, and in the subsystems that lie outside of it."""
+    """Where events and control messages are declared: in chatd, and in the subsystems outside of it."""
     return tuple(dict.fromkeys(("chatd", *(subsystem.package for subsystem in subsystems))))
 
 

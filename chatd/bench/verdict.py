@@ -76,7 +76,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Message:
-    """What the log of the sender says about a message.
+    """What the log of the sender contains about a message.
 
     `acked_at`: the time of the first ack; 0 without one. `interrupted`: the connection ended before an answer came.
     `unanswered`: no answer came to the last attempt, though its connection stayed open.

@@ -163,7 +163,7 @@ class Timeline:
     def remove_gone(self, ids: Iterable[str]) -> None:
         """Remove conversations that the user has left.
 
-        The list may be older than live events, so the server is asked about each conversation.
+        The list may be older than live events, so each conversation is queried from the server.
         """
         for id_ in ids:
             if self._waiting is not None:

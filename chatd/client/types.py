@@ -430,9 +430,9 @@ class Members(Answer, tag="members", kw_only=True, frozen=True):
 class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
-    A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system` says
-    what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester; `starred_at`:
-    the star of the requester. Events for all members contain neither."""
+    A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system`
+    describes what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
+    `starred_at`: the star of the requester. Events for all members contain neither."""
 
     id: str
     seq: int

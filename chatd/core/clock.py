@@ -13,8 +13,8 @@ def now_ms() -> int:
 
 
 def steady(clock: Callable[[], int]) -> Callable[[], int]:
-    """A clock that starts at the present time of another one and then follows the monotonic clock, whatever the other
-    one does.
+    """A clock that starts at the present time of another one and then follows the monotonic clock, even if the other
+    one jumps.
     """
     ahead = clock() - time.monotonic_ns() // 1_000_000
     return lambda: ahead + time.monotonic_ns() // 1_000_000

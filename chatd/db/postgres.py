@@ -300,7 +300,7 @@ class Connection(Database):
         return connection
 
     def close(self) -> None:
-        """Terminate it, whatever it is doing."""
+        """Terminate the connection, even during a statement."""
         if self._driver is not None:
             self._driver.terminate()
         self._connection = self._driver = None

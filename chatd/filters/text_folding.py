@@ -168,7 +168,7 @@ def fold_each(chars: str) -> str:
 
 
 def fold_each_loosely(chars: str) -> str:
-    """Like `fold_each`, and convert digits and signs that stand for letters."""
+    """Like `fold_each`, and convert digits and signs that are used for letters."""
     return replaced(fold_each(chars), LEET)
 
 
@@ -182,7 +182,7 @@ def fold(text: str) -> str:
 
 
 def fold_loosely(text: str) -> str:
-    """Like `fold`, and convert digits and signs that stand for letters."""
+    """Like `fold`, and convert digits and signs that are used for letters."""
     return LOOSE.translate(text)
 
 

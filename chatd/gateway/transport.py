@@ -30,7 +30,7 @@ class Transport(Protocol):
         """Return some bytes, or b"" at the end.
 
         `handle` may be called with bytes in place of a return. It handles them at once and returns True, and the read
-        goes on; or it keeps them and returns False, and the read returns None.
+        continues; or it keeps them and returns False, and the read returns None.
         """
 
     def write_nowait(self, data: Data) -> int:

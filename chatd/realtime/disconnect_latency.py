@@ -1,7 +1,8 @@
 """Measures the time from a commit that closes sessions, such as a ban, until the last of these sessions is closed.
 
-The request says when its reason was committed, by the clock of the node that committed it. A peer that does not answer
-the close frame is counted until `gateway.close_timeout`, although nothing is sent to it or read from it any more.
+The request contains the time at which its reason was committed, by the clock of the node that committed it. A peer that
+does not answer the close frame is counted until `gateway.close_timeout`, although nothing is sent to it or read from it
+any more.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Drain: a node stops admitting clients, and asks each connected one to reconnect at another time.
+"""Drain: a node stops admitting clients, and requests each connected one to reconnect, each at another time.
 
 A process signal leaves little time: all sessions are closed at once, each with the time at which its client reconnects.
 An operator can allow more time: then the sessions are closed one by one, and each client reconnects at once, to another

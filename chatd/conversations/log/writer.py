@@ -1,8 +1,8 @@
 """The log of messages: group commit of many messages and receipts in one statement, published in the order of their
 numbers.
 
-What is appended during a commit goes into the next one; on an idle system a batch is one entry. Each shard (a hash of
-the conversation) has its own connection, so that entries of one conversation never overtake each other.
+Entries that are appended during a commit are part of the next one; on an idle system a batch is one entry. Each shard
+(a hash of the conversation) has its own connection, so that entries of one conversation never overtake each other.
 
 Five promises, and how they are kept:
 
@@ -11,8 +11,8 @@ Five promises, and how they are kept:
   it, and is therefore not written by what waits for the entry.
 * No silent gap: when the outcome of a commit is unknown (its sender got `unavailable`), the members get `behind` in the
   place of what may have been committed.
-* Visible exactly once: a batch whose connection broke is sent again. The message table knows the `client_id`: what had
-  been committed comes back under the id that this node made, and is published as new.
+* Visible exactly once: a batch whose connection broke is sent again. The message table contains the `client_id`: what
+  had been committed comes back under the id that this node made, and is published as new.
 * One deadline: a sender waits `deadline` seconds, whatever the database does. A conversation whose row is locked is
   deferred (see `conversations/log/deferred.py`) and does not delay the others of its shard.
 

@@ -3,8 +3,8 @@
 Screened are the text, the names of files, the URLs of links, and every text in `meta`. Other texts (names, titles,
 tags) pass the filters in `chatd/app/command_texts.py`.
 
-A message that is stored already is not screened again, so that sending it again repeats the first ack, whatever the
-filters say by now.
+A message that is stored already is not screened again, so that sending it again repeats the first ack, even if the
+filters would refuse it now.
 """
 
 from collections.abc import Sequence
