@@ -259,12 +259,12 @@ def definitions(path: Path) -> set[str]:
     return methods | {node.name for node in tops}
 
 
-def test_the_steps_of_the_walks_exist() -> None:
-    """Every numbered line of "Four walks" names a file and a definition in it."""
+def test_the_steps_of_the_flows_exist() -> None:
+    """Every numbered line of "Four flows, step by step" names a file and a definition in it."""
     text = (ROOT / "docs" / "architecture.md").read_text()
-    walks = text[text.index("<!-- walks -->") : text.index("<!-- end of walks -->")]
-    steps = STEP.findall(walks)
-    assert len(steps) == len(re.findall(r"^\d+\.", walks, re.MULTILINE)) > 40
+    flows = text[text.index("<!-- flows -->") : text.index("<!-- end of flows -->")]
+    steps = STEP.findall(flows)
+    assert len(steps) == len(re.findall(r"^\d+\.", flows, re.MULTILINE)) > 40
     assert [(file, name) for file, name in steps if name not in definitions(ROOT / "chatd" / file)] == []
 
 

@@ -41,10 +41,11 @@ def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
 
 
 def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
-    """A key if the guard of a command is met, and it waits for its first effect only, as things are now; or None.
+    """The pipeline key of a command, or None. A command has one if its guard is met and it waits for its first effect
+    only.
 
-    Such a command is begun where it was received, without a task. So are the next ones of its type with the same key
-    before it is settled; they are answered in their order.
+    Such a command begins where it was received, without a task. So do the next ones of its type with the same key
+    before it is settled; they are answered in order.
     """
     if row.pipeline is None or not ctx.node.get(GuardChecks).is_met[row.guard](ctx, command):
         return None
@@ -70,7 +71,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = F
 
 
 async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[], None]) -> None:
-    """Begin a command that has a pipeline, without a wait; call `done` once it is answered, as by `run_command`."""
+    """Begin a command that has a pipeline, without a wait. Calls `done` once it is answered, as by `run_command`."""
     began = perf_counter()
     replies: list[Reply] = []
 
@@ -164,7 +165,7 @@ def check_admin(ctx: Ctx) -> None:
 
 
 def refusal_of(error: BaseException, row: Row, ctx: Ctx) -> Refused:
-    """The refusal of a command that ended with this error."""
+    """The refusal of a command that raised this error."""
     if isinstance(error, Refused):
         return error
     return Refused("timeout") if isinstance(error, trio.TooSlowError) else internal_error(error, row, ctx)

@@ -44,10 +44,12 @@ async def deliver(ctx: Ctx, effects: Effects) -> None:
 
 
 class SettledEffect(Effect, frozen=True):
-    """An effect that waits, and needs no task for it."""
+    """An effect that waits without a task."""
 
     def begin(self, ctx: Ctx, settled: Settled) -> None:
-        """Begin it; at its end call `settled`, whose error is the answer. Raises Refused instead."""
+        """Begin the effect. `settled` is called at its end, with the error that becomes the answer, if any. Raises
+        Refused.
+        """
         raise NotImplementedError
 
     async def deliver(self, ctx: Ctx) -> None:

@@ -22,7 +22,7 @@ LOG = log.get(__name__)
 
 
 class Receiver(Protocol):
-    """What a control message may change on the node that receives it: `Cluster`."""
+    """The parts of a node that a control message may change: `Cluster`."""
 
     hub: Hub
     reconciler: Reconciler

@@ -47,7 +47,7 @@ from chatd.realtime.drain import NodeLeft
 
 @asynccontextmanager
 async def open_conversations(node: Node) -> AsyncIterator[None]:
-    """The log of messages, and what other services ask of conversations."""
+    """The log of messages, and the services that other subsystems use."""
     log_settings, hook = node.config.get(MessageLogSettings), node.config.get(HookSettings)
     screening_s = hook.timeout if hook.url else 0.0
     node.get(CommandTimeout).raise_to(max(node.config.postgres.timeout, log_settings.deadline) + screening_s)

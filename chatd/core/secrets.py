@@ -36,5 +36,5 @@ def fingerprint(secret: str, keys: bytes = b"") -> str:
 
 
 def digest(secret: str) -> bytes:
-    """The form in which random secrets (tickets, refresh tokens, links) are stored and compared: all of one length."""
+    """Hash a random secret (ticket, refresh token, link) to store or compare it. All hashes have the same length."""
     return hashlib.sha256(secret.encode()).digest()

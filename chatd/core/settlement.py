@@ -1,7 +1,7 @@
 """Operations that call a function at their end, and tasks that wait for one.
 
-A waiting task costs a wake-up, which for a small operation is as much as the operation. Who has nothing else to do at
-the end than to call a function needs no task.
+A waiting task costs a wake-up, which for a small operation is as much as the operation. An operation whose end only
+calls a function needs no task.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ Settled = Callable[[outcome.Outcome[Any]], None]
 
 
 async def settlement(begin: Callable[[Settled], None]) -> Any:
-    """Begin an operation and wait for its end; it goes on if the wait is cancelled. `begin` does not settle it itself.
+    """Begin an operation and wait for its end; it continues if the wait is cancelled. `begin` does not settle it
+    itself.
 
     Raises what `begin` raises, and the error with which it is settled.
     """

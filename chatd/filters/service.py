@@ -67,7 +67,7 @@ class Filter:
 
 
 class Filters:
-    """The filters by tenant, and the hook. A node without configured ones has no such service."""
+    """The filters by tenant, and the hook. A node without configured filters or a hook has no such service."""
 
     def __init__(self, filters: Mapping[str, Filter], general: Filter, hook: Hook | None) -> None:
         self._filters = filters
@@ -85,7 +85,7 @@ def filters_of(config: Config) -> tuple[dict[str, Filter], Filter]:
 
 
 def check_filters(config: Config) -> None:
-    """Raises InvalidFilters."""
+    """Check the settings of the filters and the hook. Raises InvalidFilters."""
     filters_of(config)
     if config.get(HookSettings).url:
         try:
@@ -96,7 +96,7 @@ def check_filters(config: Config) -> None:
 
 @asynccontextmanager
 async def open_filters(config: Config, clock: Callable[[], int]) -> AsyncIterator[Filters | None]:
-    """None if nothing is configured. Raises InvalidFilters."""
+    """Open the filters; yields None if nothing is configured. Raises InvalidFilters."""
     check_filters(config)
     own, general = filters_of(config)
     if config.get(HookSettings).url:

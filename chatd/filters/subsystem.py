@@ -1,4 +1,4 @@
-"""Filters: what the texts of users must not contain, and a service of the operator that is asked about messages."""
+"""Filters for the texts of users, and the moderation hook: a service of the operator that checks messages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +13,9 @@ from chatd.filters.settings import SETTINGS
 
 @asynccontextmanager
 async def open_subsystem(node: Node) -> AsyncIterator[None]:
-    """Dispatch applies the filters to the texts of all commands; conversations apply them, and the hook, to messages.
+    """Open the filters and the hook. Raises InvalidFilters.
 
-    Raises InvalidFilters.
+    Dispatch applies the filters to the texts of all commands; conversations apply them, and the hook, to messages.
     """
     async with open_filters(node.config, node.clock) as filters:
         if filters is not None:

@@ -386,7 +386,7 @@ class FastPathStream(trio.abc.Stream):
         return True
 
     def _settle(self) -> None:
-        """A command that was begun is settled."""
+        """Handle the end of a command that was begun."""
         self._begun -= 1
         if not self._begun and self._settled is not None:
             self._settled.set()

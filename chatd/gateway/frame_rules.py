@@ -8,10 +8,9 @@ from chatd.gateway.send_queue import ignore, no_frame
 
 
 class Call(Protocol):
-    """A message that is decoded, and is still to be handled.
+    """A decoded message that is still to be handled. `at_once`: nothing in it waits.
 
-    `at_once`: nothing in it waits. `pipeline`: it can be begun without a wait, also while others of the same pipeline
-    are not settled yet.
+    `pipeline`: it can begin without a wait, also while others of the same pipeline are not settled yet.
     """
 
     @property
@@ -20,10 +19,10 @@ class Call(Protocol):
     def pipeline(self) -> object | None: ...
 
     async def run(self) -> None:
-        """Handle it."""
+        """Handle the message."""
 
     async def begin(self, done: Callable[[], None]) -> None:
-        """Begin it, without a wait, and call `done` when it is settled. Only with a `pipeline`."""
+        """Begin the message without a wait, and call `done` when it is settled. Requires a `pipeline`."""
 
 
 class FrameRules:

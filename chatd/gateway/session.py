@@ -81,7 +81,7 @@ class Call:
 
 
 class Refusal:
-    """The refusal of a message that is not a command, in its place among the answers. See `frame_rules.Call`."""
+    """The refusal of a message that is not a command, at its place among the answers. See `frame_rules.Call`."""
 
     __slots__ = ("_refuse",)
     at_once = True
@@ -213,7 +213,7 @@ class Session:
             self._note_answered()
 
     async def begin_call(self, call: "Call", done: Callable[[], None]) -> None:
-        """Begin a command with a pipeline, and call `done` when it is answered. As `run_call` otherwise."""
+        """Begin a command with a pipeline, and call `done` when it is answered. Otherwise like `run_call`."""
         if self.ending is not None:
             done()
             return

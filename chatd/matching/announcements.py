@@ -39,7 +39,7 @@ ANNOUNCED_WITHIN_S = 1.0
 ENCODE = msgpack.Encoder().encode
 
 
-class MatchAnnounced(ControlMessage, array_like=True, tag="match-news"):
+class MatchAnnounced(ControlMessage, array_like=True, tag="match-announced"):
     """To all sessions of a user except `exclude_session`: this match has begun, or has ended.
 
     `event` is its body in msgpack. A node whose user was sent it before does not send it again.

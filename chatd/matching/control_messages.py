@@ -10,7 +10,7 @@ from chatd.matching.local_tickets import LocalTickets
 
 
 class Pool(Protocol):
-    """What control messages ask of `PoolOwner`."""
+    """The methods of `PoolOwner` that control messages call."""
 
     @property
     def held(self) -> bool: ...
@@ -29,7 +29,7 @@ class Pool(Protocol):
 
 
 class Matching(Protocol):
-    """What control messages ask of `MatchingService`, which is found by this class."""
+    """The methods of `MatchingService` that control messages call. The service is found by this class."""
 
     clock: Callable[[], int]
     tickets: LocalTickets

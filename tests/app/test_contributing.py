@@ -54,7 +54,7 @@ def written() -> dict[str, str]:
 
 
 def run(folder: Path, command: str) -> None:
-    """The options of the surrounding run of pytest, such as `--basetemp`, are not for the copy."""
+    """Options of the surrounding pytest run, such as `--basetemp`, do not apply to the copy."""
     done = subprocess.run(command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout[-5000:]}{done.stderr[-2000:]}"
 

@@ -246,7 +246,7 @@ ROUNDS = examples(15)
 
 
 async def test_a_user_who_searches_on_two_nodes_is_in_one_pair(config: Config, moderator: Postgres) -> None:
-    """E6: six times in each round, with two possible partners at any moment."""
+    """Six times in each round, with two possible partners at any moment."""
     quick = config.using(MatchSettings(relax=0.01))
     async with AsyncExitStack() as stack:
         one, two = await stack.enter_async_context(nodes(quick))

@@ -262,7 +262,7 @@ def chunked(draw: st.DrawFn) -> list[bytes]:
 
 @given(chunked(), st.lists(st.sampled_from(KINDS), min_size=1))
 @settings(max_examples=int(os.environ.get("LANE_EXAMPLES", "150")), suppress_health_check=list(HealthCheck))
-def test_any_bytes_in_any_chunks_give_the_same(chunks: list[bytes], kinds: list[str]) -> None:
+def test_any_bytes_in_any_chunks_give_the_same_result_on_both_paths(chunks: list[bytes], kinds: list[str]) -> None:
     alone = trio.run(observe, plain, chunks)
     for serve in (through_tasks(partial(next, cycle(kinds))), through_reactor(partial(next, cycle(kinds)))):
         assert_the_same(trio.run(observe, serve, chunks), alone)

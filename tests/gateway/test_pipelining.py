@@ -1,4 +1,4 @@
-"""Commands that are begun before the one before is answered: messages and receipts of one conversation."""
+"""Commands that begin before the previous one is answered: messages and receipts of one conversation."""
 
 import json
 import random
@@ -33,11 +33,11 @@ PIPELINED = {row.tag: row for row in load_registry().commands.values() if row.pi
 LOCK = "select from conversations where id = $1 for update"
 
 
-def test_which_commands_are_pipelined() -> None:
+def test_messages_and_receipts_are_pipelined() -> None:
     assert set(PIPELINED) == {"message.send", "receipt.delivered", "receipt.read"}
 
 
-def test_a_command_without_a_user_cannot_be_one() -> None:
+def test_a_command_without_a_user_cannot_be_pipelined() -> None:
     class Act(Command, tag="act.in.a.pipeline"):
         """Do something."""
 
@@ -80,7 +80,7 @@ def context(node: Node, answer: Callable[[Result], None]) -> Ctx:
     return Ctx(node, me, "session", "", node.clock(), answer)
 
 
-async def test_what_is_begun_waits_for_nothing(config: Config) -> None:
+async def test_a_pipelined_command_begins_without_a_wait(config: Config) -> None:
     """It runs without an event loop: a wait of any kind fails the test."""
 
     async def use(node: Node) -> list[list[Result]]:
@@ -109,7 +109,7 @@ async def test_what_is_begun_waits_for_nothing(config: Config) -> None:
 
 
 class Late(SettledEffect, frozen=True):
-    """An effect that settles when the test says so."""
+    """An effect that settles when the test settles it."""
 
     settle: list[Settled]
 
@@ -212,7 +212,7 @@ async def test_messages_that_arrive_together_share_batches(config: Config) -> No
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_answers_come_in_the_order_of_the_commands(daemon: Daemon, seed: int) -> None:
+async def test_answers_arrive_in_the_order_of_the_commands(daemon: Daemon, seed: int) -> None:
     """Whatever waits, is begun, runs at once or is refused."""
     rng = random.Random(seed)
     async with daemon.people(2) as (alice, bob):
@@ -266,7 +266,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_what_was_begun_is_answered_before_the_end(config: Config, store: Postgres, end: str) -> None:
+async def test_begun_commands_are_answered_before_the_close(config: Config, store: Postgres, end: str) -> None:
     async with running(config) as daemon, daemon.pair() as (alice, _, room), trio.open_nursery() as nursery:
         locked = trio.Event()
         nursery.start_soon(hold, store, room, locked, 0.3)
@@ -281,8 +281,8 @@ async def test_what_was_begun_is_answered_before_the_end(config: Config, store: 
             assert [body["t"] for _, body in await answers(raw, 3)] == ["message.ack"] * 3
 
 
-async def test_what_was_begun_is_answered_before_the_session_moves(config: Config, store: Postgres) -> None:
-    """As at a drain: the client is told to reconnect once its commands are answered."""
+async def test_begun_commands_are_answered_before_a_drain_closes_the_session(config: Config, store: Postgres) -> None:
+    """As at a drain: the client gets the close once its commands are answered."""
     async with (
         running(administered(config)) as daemon,
         daemon.pair() as (alice, _, room),
@@ -317,7 +317,7 @@ async def test_a_repeated_message_in_the_pipeline_is_the_same_message(daemon: Da
         assert (await bob.event("message.new")).message.text == "last"
 
 
-async def test_slow_mode_counts_what_was_begun(daemon: Daemon) -> None:
+async def test_slow_mode_counts_pipelined_messages(daemon: Daemon) -> None:
     async with daemon.people(2) as (alice, bob):
         room = (await alice.call("conversation.create", members=[bob.user], title="slow")).conversation.id
         await alice.call("conversation.edit", conversation=room, slow_seconds=60)

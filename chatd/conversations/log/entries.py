@@ -1,4 +1,4 @@
-"""What the log commits: messages and receipts, each with what waits for it."""
+"""What the log commits: messages and receipts, each with the function to call at its end."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -85,8 +85,9 @@ Publish = Callable[[Any], Awaitable[None]]
 
 
 class Entry(Struct, eq=False):
-    """One item, and what is called when it is published or refused. `deadline` in trio's time. `decided`: it is
-    committed or refused, and the deadline no longer applies.
+    """One item, and the function to call when it is published or refused. `deadline` in trio's time.
+
+    `decided`: it is committed or refused, and the deadline no longer applies.
     """
 
     item: Item

@@ -57,8 +57,8 @@ class MessageLog:
         self._settings = settings
 
     def append(self, item: Item, publish: Publish, began: float, settled: Settled) -> None:
-        """Commit one item, and publish it in its order; then call `settled` with Appended or Advanced. `began`: since
-        when its sender waits, in trio's time.
+        """Commit one item, and publish it in its order; then call `settled` with Appended or Advanced. `began`: the
+        time since which its sender waits, in trio's time.
 
         Raises Refused: `unavailable`. `settled` may get Refused instead: `not_found`, `conflict`, `blocked`,
         `forbidden`, `rate_limited`; or `unavailable` at the deadline: then it is unknown whether the item is committed,

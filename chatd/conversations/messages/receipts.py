@@ -85,7 +85,7 @@ def moves_nothing(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> bool:
 
 
 def pipeline(ctx: Ctx, cmd: ReceiptDelivered | ReceiptRead) -> str:
-    """The conversation: nothing has to be read before the commit."""
+    """The pipeline key of a receipt: its conversation. Nothing has to be read before the commit."""
     return cmd.conversation
 
 

@@ -1,8 +1,8 @@
 """Sends scheduled messages at their time.
 
-A node takes a few due messages for 20 seconds, sends them as any other message, and removes them. If the node dies in
-between, another node takes them afterwards and sends them with the same client_id: a committed message is recognized by
-it and not sent twice.
+A node claims a few due messages for 20 seconds, sends them like any other message, and removes them. If the node dies
+in between, another node claims them afterwards and sends them with the same client_id: a committed message is
+recognized by it and not sent twice.
 """
 
 from contextlib import suppress
@@ -27,7 +27,7 @@ LEASE_MS, RETRY_MS = 20_000, 5_000
 
 
 async def send_due(node: Node) -> bool:
-    """Send due messages, all at once. Whether there may be more."""
+    """Send due messages concurrently. Returns whether there may be more."""
     rows = await node.db.all(SQL.claim_due, LEASE_MS, ROUND_SIZE)
     async with trio.open_nursery() as nursery:
         for row in rows:
@@ -36,7 +36,7 @@ async def send_due(node: Node) -> bool:
 
 
 async def send_one(node: Node, row: Row) -> None:
-    """If the database is unavailable, the message is taken again after the lease."""
+    """Send one message. If the database is unavailable, the message is claimed again after the lease."""
     with suppress(Refused):
         await send_scheduled(node, row)
 

@@ -1,4 +1,4 @@
-"""Scheduled messages: planning them, and changing and cancelling them. `scheduler.py` sends them at their time."""
+"""Schedules, changes and cancels messages. `scheduler.py` sends them at their time."""
 
 from typing import Annotated, Any
 
@@ -129,7 +129,7 @@ def to_input(conversation: str, client_id: str, body: Json) -> MessageInput:
 
 
 def to_input_or_empty(conversation: str, client_id: str, body: Any) -> MessageInput:
-    """As `to_input`; a form that other programs have stored and that cannot be read gives an empty message."""
+    """Like `to_input`. A stored form that cannot be read, because another program wrote it, gives an empty message."""
     try:
         return to_input(conversation, client_id, body)
     except (ValidationError, TypeError):

@@ -48,9 +48,8 @@ async def screen(
     reply_to: str | None = None,
     meta: Json | None = None,
 ) -> MessageToScreen:
-    """The message that the filters and the hook leave.
-
-    Raises Refused: `forbidden`; with a hook also `not_found`, `unavailable`.
+    """The message after the filters and the hook. Raises Refused: `forbidden`; with a hook also `not_found`,
+    `unavailable`.
     """
     to_screen = MessageToScreen(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
     filters = ctx.node.services.find(Filters)
@@ -62,7 +61,7 @@ async def screen(
 
 
 async def filtered_or_stored(db: Postgres, tenant_filter: Filter, to_screen: MessageToScreen) -> MessageToScreen:
-    """Raises Refused: `forbidden`."""
+    """Apply the filters, unless the message is already stored. Raises Refused: `forbidden`."""
     try:
         return await in_turns(filtered(tenant_filter, to_screen))
     except Refused:
@@ -74,7 +73,7 @@ async def filtered_or_stored(db: Postgres, tenant_filter: Filter, to_screen: Mes
 async def judged_or_stored(
     db: Postgres, tenant_filter: Filter, hook: Hook, to_screen: MessageToScreen
 ) -> MessageToScreen:
-    """Raises Refused: `forbidden`, `not_found`, `unavailable`."""
+    """Call the hook, unless the message is already stored. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
     row = await screening_state(db, to_screen)
     if row["is_stored"]:
         return to_screen

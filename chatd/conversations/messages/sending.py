@@ -264,7 +264,7 @@ class MessageAck(SentAck, tag="message.ack"):
 
 
 def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
-    """The conversation, if nothing has to be read or asked before the commit."""
+    """The pipeline key of a message: its conversation, if nothing has to be read before the commit."""
     if cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.meta is not None or not cmd.text:
         return None
     is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
