@@ -1,4 +1,4 @@
-"""What a measurement depends on: the machine, and the versions of everything that took part."""
+"""The conditions of a measurement: the machine, and the versions of all software involved."""
 
 import json
 import os

@@ -19,7 +19,7 @@ COMMAND = "python -m bench.packages"
 
 
 class NotInstalled(Exception):
-    """Something is missing; the text says what, and how to install it."""
+    """Something is missing; the text names it, and how to install it."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ TABLE = """
 
 
 class PeerFailed(Exception):
-    """A peer did not start; the text has what it printed."""
+    """A peer did not start; the text contains its output."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_table(dsn: str) -> None:
 
 
 class Peer:
-    """A server process, on the first core. Subclasses know its protocol."""
+    """A server process, on the first core. Subclasses implement its protocol."""
 
     ack: ClassVar[bytes]
     new: ClassVar[bytes]
@@ -113,7 +113,7 @@ class Peer:
         raise PeerFailed(f"{self.name} did not start: {self.output()}")
 
     def output(self) -> str:
-        """The end of what it has printed."""
+        """The end of its output."""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-2000:].strip()
 

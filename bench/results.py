@@ -19,7 +19,7 @@ chatd: its ratio would be 1.00 on a machine without noise, and a ratio within th
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario that was measured. `figure`: the one that counts."""
+    """A scenario that was measured. `figure`: the main figure."""
 
     name: str
     title: str

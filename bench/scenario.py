@@ -1,4 +1,4 @@
-"""What a scenario is: a load, its options, and its goals."""
+"""A scenario: a load, its options, and its goals."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -32,9 +32,9 @@ class Goal:
 
 @dataclass(frozen=True)
 class Bench:
-    """A scenario and how to judge it.
+    """A scenario and its goals.
 
-    `figure`: the one that counts. `goals` depend on the options. `has_peers`: whether peers can do the same.
+    `figure`: the main figure. `goals` depend on the options. `has_peers`: whether peers can do the same.
     """
 
     name: str

@@ -20,7 +20,7 @@ FIGURE = "server + Postgres us"
 class Writer:
     """A sender that has a number of messages in flight: it sends the next one when one is acknowledged.
 
-    `partner`: who gets them. The verdict is exact: every message has to be acknowledged once and delivered once.
+    `partner`: the recipient. The verdict is exact: every message has to be acknowledged once and delivered once.
     """
 
     def __init__(

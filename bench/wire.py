@@ -16,7 +16,7 @@ def frame(payload: bytes, opcode: int) -> bytes:
 
 
 class BadServer(Exception):
-    """The server lost a message, repeated one, or sent one that nobody had sent."""
+    """The server lost a message, repeated one, or delivered one that no client had sent."""
 
 
 class Connection:

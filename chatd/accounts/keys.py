@@ -190,7 +190,7 @@ def hmac_key(section: str, secret: str) -> bytes:
 
 
 class Token(NamedTuple):
-    """A token in its parts. `header` and `claims` are only true if `is_signed`."""
+    """A token in its parts. `header` and `claims` can be trusted only if `is_signed`."""
 
     header: dict[str, Any]
     claims: dict[str, Any]

@@ -1,11 +1,10 @@
 """The states of users who connect, looked up in batches.
 
 When many connect at once, a statement for each costs more than the rest of the connection. At most MAX_STATEMENTS run
-at a time; those who come meanwhile wait, and the next statement is for all of them. A client that comes alone does not
-wait.
+at a time; later users wait, and the next statement is for all of them. A single client does not wait.
 
-A batch is bounded in users and in rows, so nobody waits for the many conversations of another user: those are read by a
-statement of their own. After a failure of a batch, each of its users is looked up alone, and gets their own outcome.
+A batch is bounded in users and in rows, so no user waits for the many conversations of another one: those are read by a
+separate statement. After a failure of a batch, each of its users is looked up alone, and gets their own outcome.
 """
 
 from collections import deque
@@ -29,7 +28,7 @@ MAX_CONVERSATIONS = 200
 
 
 class Turn(Enum):
-    """What a waiting task does next."""
+    """The next step of a waiting task."""
 
     WAIT = 1
     LEAD = 2

@@ -48,7 +48,9 @@ class Driver:
         return self._is_encrypted or self._is_cancelling
 
     def is_open(self) -> bool:
-        """Whether statements can be sent. Reads what the server has sent since the last one: usually its farewell."""
+        """Whether statements can be sent. Reads what the server has sent since the last one, usually its last message
+        before a close.
+        """
         if self._connection.is_closed() or self._transport.is_closing():
             return False
         while not self._reads_in_asyncio and not self._connection.is_closed():
@@ -124,7 +126,7 @@ class Driver:
             self._transport.abort()
 
     def terminate(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection, even during a statement."""
         if not (self._reads_in_asyncio or self._transport.is_closing()):
             trio.lowlevel.notify_closing(self._descriptor)
         self._connection.terminate()

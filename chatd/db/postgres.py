@@ -293,7 +293,7 @@ class Connection(Database):
         return self._connection, self._driver
 
     async def _open(self) -> "Session":
-        """Runs in asyncio."""
+        """Open the connection. Runs in asyncio."""
         connection = await connect(self._dsn, self._settings, self._name)
         if self._prelude:
             await connection.execute(self._prelude)

@@ -122,7 +122,7 @@ def test_tokens_are_accepted_as_by_pyjwt(
 
 
 def test_public_key_as_a_secret_is_refused() -> None:
-    """Everybody could sign tokens with it."""
+    """Any client could sign tokens with it."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
     with pytest.raises(WeakKey, match="random secret"):

@@ -95,7 +95,7 @@ async def people(db: Postgres, tenant: str) -> AsyncIterator[tuple[Principal, li
 
 
 def outcome_of(row: Row) -> dict[str, Any]:
-    """What counts of a row, in an order of its own."""
+    """The relevant fields of a row, sorted."""
     known = {name: value for name, value in row.items() if name not in ("number", "too_many")}
     known["topics"] = sorted(zip(known.pop("conversations"), known.pop("revs"), strict=True))
     return known | {"blocked": sorted(known["blocked"])}
@@ -143,7 +143,7 @@ async def look_up_all(
 
 
 @pytest.mark.parametrize("max_batch", [3, 32])
-async def test_users_of_a_batch_get_the_outcome_that_they_get_alone(db: Postgres, max_batch: int) -> None:
+async def test_users_of_a_batch_get_the_same_outcome_as_alone(db: Postgres, max_batch: int) -> None:
     """Banned and pardoned users and addresses, revoked tokens, ended logins, erased and unknown users, of two tenants."""
     everybody = [one for tenant in TENANTS async for one in people(db, tenant)]
     random.shuffle(everybody)
@@ -194,7 +194,7 @@ async def test_users_of_a_batch_that_fails_are_looked_up_alone(db: Postgres) -> 
     assert all(outcome["user_exists"] for outcome in outcomes.values())
 
 
-async def test_statement_that_is_cut_fails_for_nobody_else(db: Postgres, dsn: str) -> None:
+async def test_a_broken_statement_fails_for_its_own_user_only(db: Postgres, dsn: str) -> None:
     """The connection of the first statement breaks while the others wait for it; then that of their batch."""
     users = [await make_user(db) for _ in range(8)]
     outcomes: dict[int, Any] = {}
@@ -212,7 +212,7 @@ async def test_statement_that_is_cut_fails_for_nobody_else(db: Postgres, dsn: st
     assert Counter(outcome == "unavailable" for outcome in outcomes.values()) == {True: 1, False: 7}
 
 
-async def test_many_conversations_of_one_user_hold_nobody_back(db: Postgres) -> None:
+async def test_many_conversations_of_one_user_do_not_delay_others(db: Postgres) -> None:
     """Their own statement does not take the turn of a batch."""
     large, small = await make_user(db), await make_user(db)
     await join(db, "default", large, 12)
@@ -223,7 +223,7 @@ async def test_many_conversations_of_one_user_hold_nobody_back(db: Postgres) -> 
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 3])
-async def test_cancelled_task_holds_nobody_up(db: Postgres, dsn: str, cancelled: int) -> None:
+async def test_a_cancelled_task_does_not_block_others(db: Postgres, dsn: str, cancelled: int) -> None:
     """The first one, whose statement runs; the one that leads the next batch; one that waits."""
     users = [await make_user(db) for _ in range(6)]
     outcomes: dict[int, Any] = {}

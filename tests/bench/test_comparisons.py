@@ -46,7 +46,7 @@ def chatd() -> Iterator[Chatd]:
 
 @pytest.mark.parametrize(("bench", "arguments"), SCENARIOS, ids=lambda value: value if isinstance(value, str) else "")
 def test_a_load_is_served_to_its_end(bench: Bench, arguments: str, chatd: Chatd) -> None:
-    """Whatever the server loses or does not send on would be waited for without end."""
+    """The load would wait forever for a message that the server loses or does not forward."""
     figures = bench.run(chatd, parser_of(bench).parse_args(arguments.split()), lambda: None)
     assert len(figures) > 1
     assert "--members 5 --events" in arguments or bench.figure in figures

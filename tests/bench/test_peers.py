@@ -43,7 +43,7 @@ def data_of(dsn: str, servers: Servers) -> Databases:
 
 @pytest.mark.parametrize("name", KINDS)
 async def test_a_peer_does_the_work(name: str, dsn: str, servers: Servers) -> None:
-    """The loads judge that every message arrives once, and raise otherwise."""
+    """The loads check that every message arrives once, and raise otherwise."""
     needs_packages(name)
     await trio.to_thread.run_sync(do_all, name, data_of(dsn, servers))
 
@@ -94,7 +94,7 @@ def delivers_what_was_sent(peer: Peer) -> None:
 
 
 def is_judged(peer: Peer) -> None:
-    """What arrives a second time, and what nobody has sent, is an error of the server."""
+    """A message that arrives twice, or that no client has sent, is an error of the server."""
     writers = pairs_of(peer, 1, [])
     load = Load([writer.connection for writer in writers])
     payloads: list[tuple[Callable[[bytes], None], bytes]] = []
