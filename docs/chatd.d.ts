@@ -1034,7 +1034,7 @@ export interface Pong {
   server_time: number;
 }
 
-/** `online`: members who are online or away and visible to you; in large groups, visible to everybody. */
+/** The counts of a conversation. `online`: members who are online or away and visible to you; in large groups, */
 export interface PresenceCount {
   t: "presence.count";
   online: number;
@@ -1494,7 +1494,7 @@ export interface StrikeUser {
   tenant?: string;
 }
 
-/** `count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent. */
+/** The strike was added. `count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is */
 export interface Struck {
   t: "admin.struck";
   strike: string;

@@ -55,7 +55,9 @@ class LookUp:
 
 
 class SessionStates:
-    """`of` may be called by any number of tasks. `batches` counts their statements."""
+    """Looks up the states of users who connect. `of` may be called by any number of tasks. `batches` counts their
+    statements.
+    """
 
     def __init__(
         self,

@@ -18,8 +18,8 @@ class LatencyByCommand(dict[type[Command], Histogram]):
 
 
 class CommandMetrics:
-    """`commands`: the latencies of all commands that were run. `refusals`: by code, including those of frames without a
-    command. `closes`: of connections, by name.
+    """The counters of commands. `commands`: the latencies of all commands that were run. `refusals`: by code, including
+    those of frames without a command. `closes`: of connections, by name.
     """
 
     __slots__ = ("closes", "commands", "refusals")

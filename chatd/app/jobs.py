@@ -19,7 +19,7 @@ MAX_FIRST_WAIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run` does a bounded piece of work and returns whether there is more: then it runs again at once."""
+    """A periodic job. `run` does a bounded piece of work, and returns whether there is more: then it runs again."""
 
     name: str
     run: Callable[[Node], Awaitable[bool]]

@@ -37,7 +37,9 @@ class Remains(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalData:
-    """`export`: what the subsystem adds to the export of a user. `remains`: what stays after an erasure.
+    """The personal data of a subsystem.
+
+    `export`: what the subsystem adds to the export of a user. `remains`: what stays after an erasure.
 
     `forget`: statements with the parameters tenant and user that delete the few rows which are the user's own. They run
     in the transaction that begins the erasure, and again when the rest is done. `erase`: the rest. It runs on any node

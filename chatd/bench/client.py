@@ -120,7 +120,9 @@ class Unsettled(NamedTuple):
 
 
 class Client:
-    """`is_connected` from the event `connected` on. `conversations` are the ids that it is a member of."""
+    """A simulated client. `is_connected` from the event `connected` on. `conversations` are the ids that it is a member
+    of.
+    """
 
     def __init__(self, loop: Loop, target: Target, user: str, handler: Handler, decode: Decoded, source: str) -> None:
         """Make a client that is not connected yet. `source`: the local address to connect from, or ""."""

@@ -26,7 +26,7 @@ class Sent(NamedTuple):
 
 
 class Acked(NamedTuple):
-    """`duplicate`: the message had been committed before, and this repeats its first ack."""
+    """A message was acknowledged. `duplicate`: it had been committed before, and this repeats its first ack."""
 
     at: float
     client_id: str
@@ -36,7 +36,7 @@ class Acked(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """`retryable`: the message may have been committed nevertheless."""
+    """A message was refused. `retryable`: the message may have been committed nevertheless."""
 
     at: float
     client_id: str

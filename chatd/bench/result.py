@@ -35,10 +35,12 @@ def percentiles(seconds: Sequence[float]) -> Percentiles | None:
 
 @dataclass
 class Result:
-    """`latencies` in seconds by name; `planned`, if known, are the times of the operations since the warm-up.
+    """The result of a run.
 
-    `ended`: connections that the server refused or closed, by reason. `unfinished`: answers and deliveries that did
-    not arrive in time.
+    `latencies` in seconds by name; `planned`, if known, are the times of the operations since the warm-up.
+
+    `ended`: connections that the server refused or closed, by reason. `unfinished`: answers and deliveries that did not
+    arrive in time.
     """
 
     name: str

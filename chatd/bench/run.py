@@ -40,7 +40,7 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """`rate` in operations per second. Operations of the first `warm_up_s` are not measured."""
+    """The options of a run. `rate` in operations per second. Operations of the first `warm_up_s` are not measured."""
 
     connections: int = 100
     rate: float = 100.0
@@ -144,7 +144,7 @@ class Preparation:
 
 
 class Run:
-    """`database`: the postmaster of a Postgres on this machine; 0 if unknown."""
+    """A run against one server. `database`: the postmaster of a Postgres on this machine; 0 if unknown."""
 
     def __init__(self, target: Target, options: Options, progress: Progress, database: int = 0) -> None:
         self.target, self.options, self.loop = target, options, Loop()

@@ -16,7 +16,9 @@ class BadTarget(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """`address` is resolved once. `sign` returns the access token of a user. `pid`: the server, if it runs here."""
+    """The server under load. `address` is resolved once. `sign` returns the access token of a user. `pid`: the server,
+    if it runs here.
+    """
 
     host: str
     path: str

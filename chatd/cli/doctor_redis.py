@@ -40,7 +40,7 @@ def judge_memory(info: Info) -> Iterator[Finding]:
 
 
 def judge_persistence(info: Info) -> Finding:
-    """Persistence may be off. If it is on and fails, Redis refuses writes."""
+    """Check persistence. It may be off; if it is on and fails, Redis refuses writes."""
     names = ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
     failing = [name for name in names if info.get(name, "ok") != "ok"]
     kept = "in an append-only file" if info.get("aof_enabled") else "none: after a restart the nodes restore the data"

@@ -35,7 +35,7 @@ class CannotStart(CannotServe):
 
 
 class Supervisor:
-    """`run` returns when all workers have ended."""
+    """Starts, watches and stops the workers. `run` returns when all workers have ended."""
 
     def __init__(self, config: Config, path: Path | None, count: int, ready: Callable[[Addresses], None]) -> None:
         self._config = config

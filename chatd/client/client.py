@@ -44,7 +44,7 @@ class Ended(Exception):
 
 
 class Client(Commands):
-    """See `connect`. `state` is connecting, connected, waiting or closed."""
+    """The client, opened by `connect`. `state` is connecting, connected, waiting or closed."""
 
     def __init__(self, url: str, who: Account | str, codec: str, position: dict[str, Any] | None, dial: Dial) -> None:
         super().__init__(Outbox())

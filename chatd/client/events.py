@@ -22,7 +22,7 @@ ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
 
 
 class EventQueue:
-    """`async for event in client.events`, for one reader at a time.
+    """The events for the app: `async for event in client.events`, for one reader at a time.
 
     `client.state` reports the state of the client itself.
     """

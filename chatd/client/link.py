@@ -50,7 +50,7 @@ def rank(error: BaseException) -> int:
 
 
 class Link:
-    """`run` it; `call` works while it runs."""
+    """One connection. `call` works while `run` runs."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection

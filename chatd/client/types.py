@@ -561,7 +561,8 @@ class Pong(Answer, tag="pong", kw_only=True, frozen=True):
     server_time: int
 
 class PresenceCount(Answer, tag="presence.count", kw_only=True, frozen=True):
-    """`online`: members who are online or away and visible to you; in large groups, visible to everybody."""
+    """The counts of a conversation. `online`: members who are online or away and visible to you; in large groups,
+    visible to everybody."""
 
     online: int
     members: int

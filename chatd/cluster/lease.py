@@ -18,7 +18,9 @@ MAX_FIRST_FAILURES = 4
 
 
 class Lease:
-    """`held`: whether this node holds it; `fence`: the number then. `ttl_s`: how long it lasts without renewal."""
+    """A lease in Redis. `held`: whether this node holds it; `fence`: the number then. `ttl_s`: how long it lasts
+    without renewal.
+    """
 
     def __init__(self, redis: Redis, name: str, holder: str, ttl_s: float = 3.0) -> None:
         self.held = False

@@ -29,7 +29,7 @@ TICK_S = 0.25
 
 
 class PeerWatch:
-    """`run` it in the background."""
+    """Watches the other nodes. `run` it in the background."""
 
     def __init__(self, bus: Bus, db: Postgres, reconciler: Reconciler) -> None:
         self._bus = bus

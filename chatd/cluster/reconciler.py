@@ -47,7 +47,7 @@ class Topics(Protocol):
 
 
 class Reconciler:
-    """`repair_gaps` and `sweep` run in the background."""
+    """Runs the checks of this node. `repair_gaps` and `sweep` run in the background."""
 
     def __init__(self, hub: Hub, db: Postgres, times: ClusterTimes) -> None:
         self._hub = hub

@@ -15,7 +15,7 @@ def order_of(id_: bytes) -> tuple[int, int]:
 
 
 class StreamWindow:
-    """`note` each entry. Entries before `cut` can be removed; None: none yet."""
+    """The window of one stream. `note` each entry. Entries before `cut` can be removed; None: none yet."""
 
     def __init__(self, max_entries: int, max_bytes: int, max_age_s: float = inf) -> None:
         self.cut: bytes | None = None

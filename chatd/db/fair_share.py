@@ -41,7 +41,7 @@ class Slots(Struct, eq=False):
 
 
 class FairShare:
-    """`acquire` before a connection is lent to a user, `release` after."""
+    """The shares of all users: `acquire` before a connection is lent to a user, `release` after."""
 
     def __init__(self, settings: PostgresSection) -> None:
         of_users = max(1, settings.pool - settings.reserved)

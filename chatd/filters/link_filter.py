@@ -75,7 +75,9 @@ MAX_HOSTS = 100
 
 
 class LinkFilter:
-    """`only`: the hosts that links may lead to, None for any.
+    """The rules for links.
+
+    `only`: the hosts that links may lead to, None for any.
 
     `denied`: those they must not. Subdomains are included.
     """

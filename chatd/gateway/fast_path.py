@@ -65,7 +65,7 @@ Upgrade = Callable[[], Awaitable[WebSocketConnection]]
 
 
 class FastPathStream(trio.abc.Stream):
-    """After the handshake `open` it, and `run` it until the connection ends.
+    """The stream of one connection. After the handshake `open` it, and `run` it until the connection ends.
 
     `upgrade` lets trio-websocket do the handshake on this stream, with `head` as the request; its answer is dropped,
     because the peer has got one. `head` and `upgrade` are set before `run`.

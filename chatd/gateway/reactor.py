@@ -37,7 +37,7 @@ class Source(Protocol):
 
 
 class Reactor:
-    """`register` sockets, and `run` until cancelled; `close` it at the end."""
+    """Receives for many sockets: `register` sockets, and `run` until cancelled; `close` it at the end."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()

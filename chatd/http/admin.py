@@ -87,7 +87,7 @@ def view_of(row: Row, node: Node, admins: Admins, read_turns: ReadTurns) -> View
 def reader_of(
     kind: type[Command], node: Node, admins: Admins
 ) -> Callable[[], Awaitable[tuple[AdminCommand, AdminScope, str]]]:
-    """The request of an admin: command, admin, and client address. Raises Refused."""
+    """Make the function that reads the current request: command, admin, and client address. It raises Refused."""
     proxies = parse_networks(node.config.gateway.trusted_proxies)
     reader = RequestDecoder(kind, node.config.gateway.max_depth)
 

@@ -39,7 +39,9 @@ PEER, HELD = "peer", "held"
 
 
 class AsgiGuard:
-    """`socket_url`: the WebSocket endpoint, which is named in the response to a WebSocket request at this port."""
+    """The guard in front of the application. `socket_url`: the WebSocket endpoint, which is named in the response to a
+    WebSocket request at this port.
+    """
 
     def __init__(self, app: ASGIFramework, socket_url: str) -> None:
         self._app = app

@@ -50,7 +50,9 @@ RETRY_S = 1
 
 
 class ServerTunables(Struct, frozen=True, kw_only=True):
-    """`keep_alive_s`: maximum silence of a connection, and maximum time for the head of its first request.
+    """Times and limits of the HTTP server.
+
+    `keep_alive_s`: maximum silence of a connection, and maximum time for the head of its first request.
     `write_timeout_s`: see `BoundedStream`.
 
     Connections over a limit get 429 or 503, and are closed after the peer has read it. `max_refusals_per_address` and

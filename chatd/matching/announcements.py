@@ -57,7 +57,9 @@ class MatchAnnounced(ControlMessage, array_like=True, tag="match-announced"):
 
 
 class Announcements:
-    """`announce` may be called on any node, and repeated. `store_deliveries` runs beside it."""
+    """The announcements of this node. `announce` may be called on any node, and repeated. `store_deliveries` runs
+    beside it.
+    """
 
     def __init__(self, db: Postgres, hub: Hub, cluster: Cluster) -> None:
         # The match that each user connected here was sent, and whose end they were not sent.

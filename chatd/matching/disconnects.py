@@ -33,7 +33,7 @@ RECOVERED_AFTER_S = 10.0
 
 
 class DisconnectReaper:
-    """`run` it. Times are in milliseconds."""
+    """Ends the matches of absent and banned users. `run` it in the background. Times are in milliseconds."""
 
     def __init__(
         self,

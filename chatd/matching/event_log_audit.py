@@ -47,7 +47,7 @@ class LoggedMatches:
 
 
 class EventLogAudit:
-    """`run` audits the log while this node owns the pool."""
+    """Compares the event log with the database. `run` audits the log while this node owns the pool."""
 
     def __init__(
         self, db: Postgres, log: PoolEventLog, pairing: Pairing, clock: Callable[[], int], tunables: MatchTunables

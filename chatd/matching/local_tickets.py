@@ -7,7 +7,9 @@ from chatd.matching.criteria import Ticket
 
 
 class LocalTickets:
-    """`active`: the user is connected here. Parked tickets: the user is not, and the ticket is kept until a time in
+    """The tickets of one node.
+
+    `active`: the user is connected here. Parked tickets: the user is not, and the ticket is kept until a time in
     milliseconds.
 
     The latest ticket of a user counts: ids are in the order of time.

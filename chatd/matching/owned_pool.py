@@ -9,7 +9,7 @@ from chatd.matching.pool_events import PoolEvent, Queue
 
 
 class OwnedPool:
-    """`pool` is replaced when the lease changes hands. It counts only while `held`."""
+    """The pool of this node. `pool` is replaced when the lease changes hands. It counts only while `held`."""
 
     def __init__(self, queues: Mapping[str, Queue], lease: Lease, clock: Callable[[], int]) -> None:
         self._queues = queues

@@ -66,7 +66,9 @@ Work = Paired | TicketRemoved | PairDissolved | Ticket | Overflow
 
 
 class Pairing:
-    """`run` carries out what the pool decides. `notices` is the stream of what the matching service has to know."""
+    """Runs the match pool. `run` carries out its decisions. `notices` is the stream of notices for the matching
+    service.
+    """
 
     def __init__(
         self,

@@ -195,7 +195,7 @@ class Pool:
             self.requeue_all()
 
     def requeue_all(self) -> None:
-        """Let the next ticks search a partner for every ticket, after a time in which the pool was paused."""
+        """Let the next ticks search a partner for every ticket, after a pause."""
         self._to_pair = deque(self.tickets)
 
     # --- pairing --------------------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ DRAIN_S = 2.0
 
 
 class PoolOwner:
-    """`run` it. `notices` is the stream of what the matching service has to know."""
+    """The way to the match pool. `run` it in the background. `notices` is the stream of notices for the matching
+    service.
+    """
 
     def __init__(
         self,

@@ -60,7 +60,10 @@ RETRY_S = 1.0
 
 
 class MatchingService:
-    """`run` it; the other methods may be called at any time. `clock` is the clock of tickets, which does not jump."""
+    """The matching service. `run` it in the background; the other methods may be called at any time.
+
+    `clock` is the clock of tickets, which does not jump.
+    """
 
     def __init__(
         self,

@@ -4,8 +4,10 @@ from msgspec import Struct
 
 
 class MatchTunables(Struct, frozen=True, kw_only=True):
-    """`audit_s`: time between two look-ups of open matches and erased users. `erased_for_ms`: delay after an erasure
-    until it is looked up; by then no session of the user can submit a ticket.
+    """Times of the matching service.
+
+    `audit_s`: time between two look-ups of open matches and erased users. `erased_for_ms`: delay after an erasure until
+    it is looked up; by then no session of the user can submit a ticket.
 
     `disconnected_beats`: heartbeats of the cluster between two look-ups of users in matches who are connected nowhere,
     if nothing happens.

@@ -50,7 +50,9 @@ class StrikeUser(AdminCommand, tag="admin.strike"):
 
 
 class Struck(Result, tag="admin.struck"):
-    """`count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is permanent."""
+    """The strike was added. `count`: strikes in force. `ban`: the ban that followed, if any; `until` is null if it is
+    permanent.
+    """
 
     strike: Id
     count: int

@@ -36,7 +36,9 @@ class Identity(Struct, frozen=True):
 
 
 class Snapshot(Struct, kw_only=True):
-    """`state`: ready, draining or maintenance. `numbers` and `durations`: the values of each metric by their labels.
+    """The state of a node.
+
+    `state`: ready, draining or maintenance. `numbers` and `durations`: the values of each metric by their labels.
 
     `queues`: the longest queues of the match pool if this node owns it: tenant, queue, number of waiting users.
     """

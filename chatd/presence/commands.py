@@ -83,7 +83,9 @@ class CountPresence(Command, tag="presence.count"):
 
 
 class PresenceCount(Result, tag="presence.count"):
-    """`online`: members who are online or away and visible to you; in large groups, visible to everybody."""
+    """The counts of a conversation. `online`: members who are online or away and visible to you; in large groups,
+    visible to everybody.
+    """
 
     online: int
     members: int

@@ -24,7 +24,9 @@ class GracePeriod(Struct):
 
 
 class LocalPresence:
-    """`changed`: users whose level may have changed since it was cleared. `grace`: seconds."""
+    """The levels of this node's users. `changed`: users whose level may have changed since it was cleared. `grace`:
+    seconds.
+    """
 
     def __init__(self, hub: Hub, grace: float) -> None:
         self.changed: dict[UserKey, None] = {}

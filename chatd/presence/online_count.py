@@ -23,8 +23,10 @@ MAX_CACHED = 1000
 
 
 class CountTunables(Struct, frozen=True, kw_only=True):
-    """`max_small_members`: a conversation with more members is a large one. `cache_s`: how long the number of a large
-    one is reused. `page_size`: members of a large one that are counted at a time.
+    """Limits of the count.
+
+    `max_small_members`: a conversation with more members is a large one. `cache_s`: how long the number of a large one
+    is reused. `page_size`: members of a large one that are counted at a time.
     """
 
     max_small_members: int = 200
@@ -36,7 +38,9 @@ TUNABLES = CountTunables()
 
 
 class OnlineCount:
-    """`count` may be called at any time; large conversations are counted one after the other."""
+    """Counts the members who are online or away. `count` may be called at any time; large conversations are counted one
+    after the other.
+    """
 
     def __init__(self, db: Postgres, presence: Presence, shown_to: str, tunables: CountTunables = TUNABLES) -> None:
         self._db = db

@@ -41,7 +41,10 @@ class HeartbeatReply(Struct):
 
 
 class PresenceStore:
-    """`name`: of this node. `lease`: seconds. All methods raise Refused: `unavailable`."""
+    """The store, as one node uses it. `name`: of this node. `lease`: seconds.
+
+    All methods raise Refused: `unavailable`.
+    """
 
     def __init__(self, redis: Redis, name: str, lease: float) -> None:
         self._redis = redis

@@ -46,8 +46,8 @@ RETRY_S = 2.0
 
 
 class PresenceTunables(Struct, frozen=True, kw_only=True):
-    """`poll_s`: how often changes are collected, and updates sent. `update_interval_s`: the time between two updates of
-    one user.
+    """Times of the presence service. `poll_s`: how often changes are collected, and updates sent. `update_interval_s`:
+    the time between two updates of one user.
     """
 
     poll_s: float = 0.1

@@ -38,7 +38,7 @@ class Watcher(Struct):
 
 
 class PresenceVisibility:
-    """`shown_to`: who sees the presence of users without a setting of their own."""
+    """Decides who sees whom. `shown_to`: who sees the presence of users without a setting of their own."""
 
     def __init__(self, hub: Hub, db: Postgres, subscriptions: PresenceSubscriptions, shown_to: str) -> None:
         self._hub = hub

@@ -22,8 +22,10 @@ SQL = queries.load("privacy/erasure")
 
 
 class ErasureTunables(Struct, frozen=True, kw_only=True):
-    """`settled_ms`: after this time no session of the user is left, even if all control messages to close them were
-    lost. `lease_ms`: the time that a node has for one batch, of `batch_size` rows.
+    """Times of an erasure.
+
+    `settled_ms`: after this time no session of the user is left, even if all control messages to close them were lost.
+    `lease_ms`: the time that a node has for one batch, of `batch_size` rows.
     """
 
     settled_ms: int = 20_000

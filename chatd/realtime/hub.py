@@ -24,9 +24,7 @@ RECONNECT_MS = 1000
 
 
 class Hub:
-    """`connections`, `subscriptions`, the subscriptions of users (`memberships`), and what concerns sessions in
-    general.
-    """
+    """The sessions of this node: `connections`, `subscriptions`, and the subscriptions of users (`memberships`)."""
 
     def __init__(
         self,

@@ -60,7 +60,9 @@ class Trace(Struct):
 
 
 class Traces:
-    """`accepted`, `enqueued`, `delivered`, `skipped` and `receipts` each take a tuple, see the comments."""
+    """The records of this node. `accepted`, `enqueued`, `delivered`, `skipped` and `receipts` each take a tuple, see
+    the comments.
+    """
 
     __slots__ = (
         "_accepted",

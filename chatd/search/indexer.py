@@ -51,7 +51,9 @@ Place = tuple[str, str]
 
 
 class IndexerTunables(Struct, frozen=True, kw_only=True):
-    """`batch_conversations`: conversations of a batch; at most `batch_fresh` of them are noted ones. `batch_messages`:
+    """Sizes and times of the indexer.
+
+    `batch_conversations`: conversations of a batch; at most `batch_fresh` of them are noted ones. `batch_messages`:
     messages of a batch. `rest_ratio`: how long the indexer rests after a batch, in relation to its duration.
 
     `sweep_conversations`: conversations that the sweep examines in one step; `sweep_pause_s`: the time between two
@@ -86,7 +88,9 @@ COLUMNS = len(Entry.__struct_fields__)
 
 
 class Batch(Struct, frozen=True):
-    """`moves`: the old and new position by conversation. `more`: conversations that may have further messages."""
+    """Entries to write. `moves`: the old and new position by conversation. `more`: conversations that may have further
+    messages.
+    """
 
     entries: list[Entry]
     moves: dict[Place, tuple[int, int]]
@@ -94,7 +98,7 @@ class Batch(Struct, frozen=True):
 
 
 class Indexer:
-    """See the module. `indexed` counts the examined messages."""
+    """Writes the index in the background. `indexed` counts the examined messages."""
 
     def __init__(self, db: Postgres, tunables: IndexerTunables = TUNABLES) -> None:
         self.indexed = 0

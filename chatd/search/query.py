@@ -28,7 +28,7 @@ MAX_UNWANTED = 4
 
 
 class Query(Struct, frozen=True):
-    """`before` and `after` in milliseconds; `after` is included.
+    """A parsed query. `before` and `after` in milliseconds; `after` is included.
 
     Several conversations, or several senders, are alternatives. `by_alias`: the senders were named by alias, and are
     resolved.

@@ -24,7 +24,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Folder:
-    """See `blobs.Blobs`. Several processes may use one folder."""
+    """Blobs in a folder, see `blobs.Blobs`. Several processes may use one folder."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -30,7 +30,7 @@ def new_client() -> httpx.AsyncClient:
 
 
 class Bucket:
-    """See `blobs.Blobs`."""
+    """Blobs in a bucket, see `blobs.Blobs`."""
 
     def __init__(self, settings: UploadSettings, client: httpx.AsyncClient) -> None:
         self._base = httpx.URL(settings.s3_endpoint.rstrip("/"))

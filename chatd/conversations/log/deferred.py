@@ -29,7 +29,9 @@ RETRY_S = 0.2
 
 
 class DeferredConversation(Struct, eq=False):
-    """`began`: when an entry was first sent that may have been committed; infinity if none may.
+    """A deferred conversation.
+
+    `began`: when an entry was first sent that may have been committed; infinity if none may.
 
     `uncertain`: an entry may have been committed whose sender got `unavailable`. `one_by_one`: commit one entry at a
     time.

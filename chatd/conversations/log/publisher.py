@@ -31,7 +31,7 @@ Outcome = tuple[InFlight, list[Result], Gap | None]
 
 
 class Publisher:
-    """`put` what was committed; `run` publishes it. `settle` gives an entry its outcome."""
+    """Publishes committed entries: `put` them, and `run` publishes them. `settle` gives an entry its outcome."""
 
     def __init__(self, on_gap: OnGap, settle: Settle) -> None:
         self._on_gap = on_gap

@@ -73,7 +73,7 @@ SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool
 
 
 def python_types(described: Description) -> str:
-    """The whole module."""
+    """The source of the module with all types."""
     rows = tuple(row for row in in_order(described).rows if row.socket and not is_for_admins(row))
     schemas = with_unions_merged(components(replace(described, rows=rows), "{name}", *described.results))
     results: list[type[Result]] = [*(row.result for row in rows), *described.results, Error]

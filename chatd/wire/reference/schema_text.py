@@ -31,7 +31,7 @@ def in_words(schema: dict[str, Any]) -> str:
 
 
 def matching(pattern: str) -> str:
-    """A pattern in words. That text contains no NUL is not repeated for each field."""
+    """A pattern in words. The rule that text contains no NUL is not repeated for each field."""
     if pattern == NO_NUL:
         return ""
     return ", with a visible character" if pattern == VISIBLE_PATTERN else f", matching `{pattern}`"
