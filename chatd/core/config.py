@@ -166,8 +166,8 @@ class ClusterTimes(Section, frozen=True):
 
     heartbeat: Annotated[
         Annotated[float, Meta(ge=0.02, le=1)],
-        doc("Seconds between two signs of life of a node; the same on all nodes."),
-        doc("A node that gives none for three times as long is silent; shorter times need lower latencies."),
+        doc("Seconds between two heartbeats of a node; the same on all nodes."),
+        doc("A node without one for three times as long counts as silent; shorter times need lower latencies."),
     ] = 1.0
 
     @property

@@ -8,7 +8,7 @@ from chatd.core.config import SECRET, Count, Declaration, Duration, NamedSetting
 
 
 class FilterSettings(Section, frozen=True):
-    words: Annotated[list[str], doc("Unwanted words and phrases; docs/filters.md says which spellings are found.")] = (
+    words: Annotated[list[str], doc("Unwanted words and phrases; docs/filters.md lists the spellings that match.")] = (
         field(default_factory=list)
     )
     words_file: Annotated[str, doc("File of words, one per line, instead of words.")] = ""
