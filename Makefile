@@ -21,7 +21,7 @@ quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
 QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests/property tests/soak,$(wildcard tests/[a-z]*[a-z]))
 
-# Break nodes, Postgres, Redis and the network under load for minutes, and judge the log of every client.
+# Break nodes, Postgres, Redis and the network under load for minutes, and check the log of every client.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
 

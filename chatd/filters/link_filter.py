@@ -94,18 +94,18 @@ class LinkFilter:
     def refuses_in_slices(self, text: str) -> Sliced[bool]:
         """Like `refuses`, in slices."""
         plain = "".join((yield from READABLE.parts_in_slices(text)))
-        judged = 0
+        checked = 0
         for piece in PIECES.findall(plain):
-            for found in self._judged(piece):
+            for found in self._checked(piece):
                 for is_refused in found:
-                    if judged >= MAX_HOSTS or is_refused:
+                    if checked >= MAX_HOSTS or is_refused:
                         return True
-                    judged += 1
+                    checked += 1
                     yield
                 yield
         return False
 
-    def _judged(self, piece: str) -> Iterator[Iterable[bool]]:
+    def _checked(self, piece: str) -> Iterator[Iterable[bool]]:
         """Whether each host is refused, by the pattern that finds it: of links, and of names that are links only if
         denied.
         """

@@ -77,16 +77,16 @@ class WordFilter:
         """The words in their order, and None after each slice."""
         folded = yield from Folded.in_slices(text)
         # Each spelling is checked once: a text may have thousands of them.
-        judged: dict[str, bool] = {}
+        checked_spellings: dict[str, bool] = {}
         for match in self._matches(folded.text):
             if match is None:
                 yield None
                 continue
             start, end = folded.place(match.start()), folded.place(match.end() - 1) + 1
             spelling = text[start:end]
-            counts = judged.get(spelling)
+            counts = checked_spellings.get(spelling)
             if counts is None:
-                counts = judged[spelling] = self._counts(spelling)
+                counts = checked_spellings[spelling] = self._counts(spelling)
             if counts:
                 yield start, end
 

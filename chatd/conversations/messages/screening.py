@@ -57,7 +57,7 @@ async def screen(
         return to_screen
     if filters.hook is None:
         return await filtered_or_stored(ctx.node.db, filters.of(ctx.tenant), to_screen)
-    return await judged_or_stored(ctx.node.db, filters.of(ctx.tenant), filters.hook, to_screen)
+    return await checked_or_stored(ctx.node.db, filters.of(ctx.tenant), filters.hook, to_screen)
 
 
 async def filtered_or_stored(db: Postgres, tenant_filter: Filter, to_screen: MessageToScreen) -> MessageToScreen:
@@ -70,7 +70,7 @@ async def filtered_or_stored(db: Postgres, tenant_filter: Filter, to_screen: Mes
         raise
 
 
-async def judged_or_stored(
+async def checked_or_stored(
     db: Postgres, tenant_filter: Filter, hook: Hook, to_screen: MessageToScreen
 ) -> MessageToScreen:
     """Call the hook, unless the message is already stored. Raises Refused: `forbidden`, `not_found`, `unavailable`."""
