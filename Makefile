@@ -9,7 +9,7 @@ JOBS ?= 4
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test quick coverage soak bench bench-quick peers check lint types layers lock schema clean
+.PHONY: run test quick coverage soak conformance bench bench-quick peers check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
@@ -24,6 +24,11 @@ QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests
 # Break nodes, Postgres, Redis and the network under load for minutes, and check the log of every client.
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster.soak
+
+# The WebSocket conformance suite of Autobahn, which needs a Python 2.7: make conformance PYTHON2=/path/to/python2.7
+conformance: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance.autobahn --python2 $(PYTHON2)
+PYTHON2 ?= python2.7
 
 # Compare chatd with other servers, in half an hour, and write bench/RESULTS.md.
 bench: $(VENV)/.dev
