@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import connect, fanout, send, typing
 from bench.machine import load_average, machine, versions
-from bench.packages import NODE, PYTHON, NotInstalled
+from bench.packages import NotInstalled
 from bench.peers import KINDS, PeerFailed
 from bench.pictures import write_pictures
 from bench.processes import raise_file_limit
@@ -87,6 +87,7 @@ def run_all(options: argparse.Namespace) -> list[Case]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=peer_names, default=list(KINDS), metavar="NAME[,NAME...]")
+    parser.add_argument("--no-peers", dest="peer", action="store_const", const=[], help="chatd alone")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="share of the usual messages, events and connections")
     parser.add_argument("--only", default="", choices=["", *(bench.name for bench, _ in CASES), "open-loop"])
@@ -95,7 +96,7 @@ def main() -> None:
     raise_file_limit()
     before = load_average()
     try:
-        for packages in (NODE, PYTHON):
+        for packages in {KINDS[name].packages for name in options.peer}:
             packages.install()
         cases = run_all(options)
     except (NotInstalled, PeerFailed) as error:
