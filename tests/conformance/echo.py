@@ -52,13 +52,19 @@ class Echo:
         await stream.run()
 
 
-async def main(port: int, max_message: int = 16 * 2**20) -> None:
+def listener(port: int = 0, max_message: int = 16 * 2**20) -> tuple[Listener[None], int]:
+    """The echo server, to be run, and its port."""
     settings = Gateway(
         path="/", max_message_bytes=max_message, max_frames=10**9, outbox_bytes=2**30, outbox_frames=10**9
     )
     sock = open_listener("127.0.0.1", port, settings.backlog)
-    print(f"echo at ws://127.0.0.1:{sock.getsockname()[1]}/", flush=True)
-    await Listener(sock, settings, Admission(GENEROUS), Echo(settings)).run()
+    return Listener(sock, settings, Admission(GENEROUS), Echo(settings)), sock.getsockname()[1]
+
+
+async def main(*numbers: int) -> None:
+    server, port = listener(*numbers)
+    print(f"echo at ws://127.0.0.1:{port}/", flush=True)
+    await server.run()
 
 
 if __name__ == "__main__":
