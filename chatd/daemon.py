@@ -7,10 +7,8 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import trio
-import trio_asyncio
 from msgspec.structs import replace
 
 from chatd.app import installation
@@ -38,6 +36,7 @@ from chatd.core.services import Services
 from chatd.core.settings import with_installation_secret
 from chatd.core.signals import Signals
 from chatd.db import migrations, server_checks, stale_statistics, write_probe
+from chatd.db.driver_loop import open_driver_loop
 from chatd.db.embedded.select import open_servers, uses_embedded_redis
 from chatd.db.migrations import Schema
 from chatd.db.postgres import Postgres, open_postgres
@@ -161,20 +160,6 @@ async def open_databases(config: Config, name: str) -> AsyncIterator[tuple[Postg
 
 
 @asynccontextmanager
-async def open_asyncio() -> AsyncIterator[None]:
-    """The event loop of the database drivers. Log an exception of a callback, which would end the daemon by default."""
-    async with trio_asyncio.open_loop() as loop:
-        loop.set_exception_handler(log_driver_error)
-        yield
-
-
-def log_driver_error(loop: object, context: dict[str, Any]) -> None:
-    LOG.error(
-        "a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")}
-    )
-
-
-@asynccontextmanager
 async def open_cluster(cluster: Cluster, db: Postgres, health: Health, join_timeout_s: float) -> AsyncIterator[None]:
     """Join the cluster, and leave it at the end of the block."""
     bus = cluster.bus
@@ -230,7 +215,7 @@ async def run(
         config = with_public_url(config, listeners.addresses.http)
         async with (
             # Before the server: the tasks of its connections use the database drivers.
-            open_asyncio(),
+            open_driver_loop(),
             open_http(starting_app(listeners.addresses.socket), listeners.http, config, health) as http,
             open_kernel(config, listeners.addresses, health, subsystems) as node,
             open_all(node, subsystems),

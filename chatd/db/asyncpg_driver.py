@@ -65,6 +65,14 @@ class Driver:
             self._protocol.data_received(data)
         return not self._connection.is_closed()
 
+    async def read_between_statements(self) -> None:
+        """Read what the server sends while no coroutine runs, until the connection ends."""
+        while self.is_open():
+            if self._reads_in_asyncio:
+                await trio.sleep_forever()
+            with suppress(trio.ClosedResourceError):
+                await trio.lowlevel.wait_readable(self._descriptor)
+
     async def run(self, coroutine: Coroutine[Any, Any, T], at_most_s: float) -> T:
         """Run the coroutine. Raises what it raises.
 

@@ -10,6 +10,7 @@ jsonb is converted to and from Python values. uuid parameters are text; statemen
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -40,6 +41,7 @@ __all__ = [
     "BadAddress",
     "Connection",
     "ForeignKeyViolation",
+    "Listener",
     "NoSchema",
     "Postgres",
     "Row",
@@ -177,11 +179,18 @@ class Postgres(Database):
         finally:
             self._free.release()
 
-    def connection(self, name: str, prelude: str = "", timeout_s: float | None = None) -> "Connection":
+    @property
+    def dsn(self) -> str:
+        """The connection string, which may contain a password: for processes of this daemon, never for a log."""
+        return self._dsn
+
+    def connection(
+        self, name: str, prelude: str = "", timeout_s: float | None = None, listener: "Listener | None" = None
+    ) -> "Connection":
         """A dedicated connection, which runs the statements of the prelude first. `timeout_s`: of its statements."""
         timeout_s = self._settings.timeout if timeout_s is None else timeout_s
         application = f"{name} {self._node}".rstrip()
-        connection = Connection(self._dsn, self._settings, self.faults, application, prelude, timeout_s)
+        connection = Connection(self._dsn, self._settings, self.faults, application, prelude, timeout_s, listener)
         self._connections.add(connection)
         return connection
 
@@ -235,11 +244,29 @@ async def in_transaction(
         return await work(Tx(connection), *args, **kwargs)
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Receives the notifications of a channel (LISTEN). `on_open` is called when the connection was opened: earlier
+    notifications are lost. Both functions are called without awaiting.
+    """
+
+    channel: str
+    on_payload: Callable[[str], None]
+    on_open: Callable[[], None]
+
+
 class Connection(Database):
     """One connection, opened when it is used, and again after it broke. For one task at a time."""
 
     def __init__(
-        self, dsn: str, settings: PostgresSection, faults: Faults, name: str, prelude: str, timeout_s: float
+        self,
+        dsn: str,
+        settings: PostgresSection,
+        faults: Faults,
+        name: str,
+        prelude: str,
+        timeout_s: float,
+        listener: Listener | None = None,
     ) -> None:
         self._dsn = dsn
         self._settings = settings
@@ -247,6 +274,7 @@ class Connection(Database):
         self._name = name
         self._prelude = prelude
         self._timeout_s = timeout_s
+        self._listener = listener
         self._connection: Session | None = None
         self._driver: Driver | None = None
 
@@ -295,9 +323,23 @@ class Connection(Database):
     async def _open(self) -> "Session":
         """Open the connection. Runs in asyncio."""
         connection = await connect(self._dsn, self._settings, self._name)
-        if self._prelude:
-            await connection.execute(self._prelude)
+        try:
+            if self._prelude:
+                await connection.execute(self._prelude)
+            if self._listener is not None:
+                await listen(connection, self._listener)
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
+
+    async def read_notifications(self) -> None:
+        """Pass on the notifications that arrive while no statement runs, until the connection ends.
+
+        It has to be cancelled before the next statement.
+        """
+        if self._driver is not None:
+            await self._driver.read_between_statements()
 
     def close(self) -> None:
         """Terminate the connection, even during a statement."""
@@ -309,6 +351,14 @@ class Connection(Database):
 async def started(work: Work[T], connection: Any) -> T:
     """A coroutine of the work, which may be any awaitable."""
     return await work(connection)
+
+
+async def listen(connection: Any, listener: Listener) -> None:
+    def receive(connection: object, pid: int, channel: str, payload: str) -> None:
+        listener.on_payload(payload)
+
+    await connection.add_listener(listener.channel, receive)
+    listener.on_open()
 
 
 def server_settings(settings: PostgresSection, name: str) -> dict[str, str]:
