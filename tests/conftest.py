@@ -24,6 +24,7 @@ from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.search.settings import SearchSettings
 from chatd.subsystems import schemas_of
 from tests.db.system_postgres import SystemPostgres, programs
 from tests.forked import forked_daemon
@@ -210,7 +211,7 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         limits=Limits(
             commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6
         ),
-    ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"))
+    ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"), SearchSettings(indexer="inline"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from chatd.db.migrations import Script, pending
 from chatd.db.postgres import Postgres, Row
 from chatd.db.postgres_faults import fix_of
 from chatd.db.write_probe import probe
+from chatd.search.index_watch import IndexStatus, read_status
 from chatd.subsystems import schemas_of
 
 SQL = queries.load("cli/doctor")
@@ -26,6 +27,8 @@ MAX_SHOWN = 10
 MAX_DEAD_ROWS = 50_000
 # Bytes of changes that a replica may lack.
 MAX_LAG_BYTES = 67_108_864
+# Seconds that the search index may be behind.
+MAX_BEHIND_S = 60.0
 # Share of `max_connections`.
 MAX_USED_SHARE = 0.9
 
@@ -46,6 +49,7 @@ async def examine(db: Postgres, config: Config, nodes: int, *, max_idle_s: float
         judge_connections(row["used"], row["maximum"], needed, nodes),
         judge_vacuum(row["autovacuum"], await db.all(SQL.tables)),
         judge_replicas(await db.all(SQL.replicas)),
+        judge_search(await read_status(db), nodes),
         await try_a_write(db),
     ]
 
@@ -68,6 +72,26 @@ async def try_a_write(db: Postgres) -> Finding:
     written = f"a row was written and read back in {1000 * (monotonic() - began):.0f} ms"
     detail = written if same else "the row that was read back is different"
     return Finding("write", same, detail, "check triggers and rules on the table write_probes", "postgres.write")
+
+
+def judge_search(status: IndexStatus, nodes: int) -> Finding:
+    """Without nodes there is nothing to index."""
+    if not status.is_running:
+        detail, fix = (
+            "no index process has reported for 15 s",
+            (
+                'see the log of `chatd serve` or `chatd index` for the cause; with search.indexer = "off", start '
+                "`chatd index`. After a start, run this again"
+            ),
+        )
+        return Finding("search index", not nodes, detail if nodes else "no node is running", fix, "search.index")
+    detail = (
+        f"{status.changes} changes wait, the oldest for {status.behind_s:.0f} s" if status.changes else "up to date"
+    )
+    detail = f"{detail}; {status.problem}" if status.problem else detail
+    fix = "it is being rebuilt, or Postgres is too slow for the load: check its disk and its CPU usage"
+    late = status.behind_s > MAX_BEHIND_S or bool(status.problem)
+    return Finding("search index", True, detail, fix, "search.index", warn=late)
 
 
 def judge_replicas(rows: Sequence[Row]) -> Finding:

@@ -18,6 +18,7 @@ from chatd.cli.streams import flush_output, guard_streams
 # Name of the command: its module and attribute. An `app` is a group of commands.
 COMMANDS = {
     "serve": "serve:serve",
+    "index": "index:index",
     "init": "init:init",
     "check": "check:check",
     "migrate": "migrate:migrate",

@@ -48,8 +48,18 @@ class Pool(Struct):
     queues: list[tuple[str, str, int]]
 
 
+class SearchIndex(Struct):
+    """The search index: whether an index process runs, how long the oldest change that is missing has waited, and the
+    number of those changes.
+    """
+
+    is_running: bool
+    behind_s: float
+    changes: int
+
+
 class View(Struct):
-    """All nodes, all together, every command that was run, and the match pool."""
+    """All nodes, all together, every command that was run, the match pool, and the search index."""
 
     at: int
     nodes: list[Line]
@@ -58,6 +68,7 @@ class View(Struct):
     connections: int
     commands: dict[str, Latency]
     match: Pool
+    search: SearchIndex
 
 
 def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
@@ -73,6 +84,7 @@ def view_of(earlier: Sequence[Snapshot], later: Sequence[Snapshot]) -> View:
         connections=sum(line.connections for line in nodes),
         commands=commands_of(pairs),
         match=pool_of(later),
+        search=search_of(later),
     )
 
 
@@ -147,4 +159,16 @@ def pool_of(snapshots: Sequence[Snapshot]) -> Pool:
         Pool(owner.identity.node, int(owner.number("chatd_match_waiting_tickets")), owner.queues)
         if owner
         else Pool("", 0, [])
+    )
+
+
+def search_of(snapshots: Sequence[Snapshot]) -> SearchIndex:
+    """What the node that has read it last knows."""
+    last = max(snapshots, key=lambda snapshot: snapshot.at, default=None)
+    if last is None:
+        return SearchIndex(False, 0.0, 0)
+    return SearchIndex(
+        bool(last.number("chatd_search_indexer_up")),
+        last.number("chatd_search_behind_seconds"),
+        int(last.number("chatd_search_behind_changes")),
     )

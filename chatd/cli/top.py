@@ -18,7 +18,7 @@ from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_a
 from chatd.cli.databases import redis_alone
 from chatd.cli.nodes import state_of
 from chatd.cli.printing import out, plain, table_of, write_json
-from chatd.cli.rates import Latency, Line, Pool, View, view_of
+from chatd.cli.rates import Latency, Line, Pool, SearchIndex, View, view_of
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.db.redis import Redis
@@ -91,6 +91,7 @@ def picture(view: View) -> Group:
         table_of_commands(view.commands),
         owner_of(view),
         table_of_pool(view.match),
+        search_index(view.search),
     )
     return Group(head, *(part for table in tables for part in ("", table)))
 
@@ -127,6 +128,13 @@ def table_of_commands(commands: dict[str, Latency]) -> Table:
 def owner_of(view: View) -> Text:
     owner = next((line.address for line in view.nodes if line.node == view.match.owner), "no node")
     return plain(f"match pool: {view.match.waiting} waiting, owned by {owner}")
+
+
+def search_index(search: SearchIndex) -> Text:
+    if not search.is_running:
+        return plain("search index: no index process runs")
+    waiting = f"{search.changes} changes wait, the oldest for {search.behind_s:.0f} s"
+    return plain(f"search index: {waiting if search.changes else 'up to date'}")
 
 
 def table_of_pool(pool: Pool) -> Table:

@@ -28,6 +28,8 @@ from chatd.db.embedded.select import open_servers, uses_embedded_postgres, uses_
 # Seconds before a worker that died is started again, and that workers have beyond the time of their drain.
 RESTART_S, GRACE_S = 1.0, 10.0
 READY = b"chatd is ready: "
+# One index process is enough for all workers.
+ONLY_FIRST = {"CHATD_SEARCH__INDEXER": "off"}
 
 
 class CannotStart(CannotServe):
@@ -107,7 +109,7 @@ class Supervisor:
             [sys.executable, "-m", "chatd", "serve", "--supervised", *config],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | environment,
+            env=os.environ | environment | (ONLY_FIRST if number else {}),
             start_new_session=True,
         )
         self._processes[number] = process

@@ -13,4 +13,5 @@ TABLES = (
     ),
     Table("search_positions", (Within("conversations"),)),
     Table("search_scan", (OneRow(),), impersonal=("after_conversation", "after_tenant")),
+    Table("search_status", (OneRow(),), impersonal=("problem",)),
 )

@@ -22,7 +22,7 @@ moved_scan as (
     from (select count(*) from scanned) n
     where exists (select 1 from scan)
 )
-select l.tenant, l.id::text as conversation from scanned l
+select l.tenant, l.id::text as conversation, l.rev - coalesce(p.rev, 0) as changes from scanned l
 left join lateral (
     select p.rev from search_positions p where p.tenant = l.tenant and p.conversation = l.id limit 1
 ) as p on true
@@ -104,3 +104,15 @@ update search_scan set after_conversation = '00000000-0000-0000-0000-00000000000
 -- name: is_scan_at_start
 -- Whether the scan is at its start.
 select s.after_conversation = '00000000-0000-0000-0000-000000000000' from search_scan s
+
+-- name: merge_entries
+-- Merge the entries of the last batches into the index: until then, every search reads them one by one.
+select gin_clean_pending_list('search_index_words')
+
+-- name: report
+-- Record the state of the index, if this session is the active indexer or becomes it: milliseconds that the oldest
+-- change waits, number of waiting changes, cause of failures. No row while another session is.
+update search_status s
+set reported_at = (extract(epoch from clock_timestamp()) * 1000)::bigint, waiting_ms = $1, waiting_changes = $2, problem = $3
+where pg_try_advisory_lock(hashtextextended('chatd search index', 0))
+returning true

@@ -34,7 +34,7 @@ Place = str
 # What bounds the number of each owner: the product of these.
 OWNERS: dict[str, tuple[Most | Setting, ...]] = {
     "command": (Setting("limits.connections"),),
-    "conversation behind": (Most("search.indexer.MAX_NOTED"),),
+    "conversation behind": (Most("search.backlog.MAX_NOTED"),),
     "disconnected user": (Setting("limits.accepts_per_second"), Setting("presence.grace")),
     "entry of the log": (Setting("message_log.waiting"),),
     "handshake": (Setting("limits.pending_handshakes"),),
@@ -177,9 +177,10 @@ RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "realtime.disconnect_latency.DisconnectLatency._expected": Passing("session"),
     "realtime.timer_wheel.TimerWheel._slots": Fixed(),
     "realtime.unheard_revs.UnheardRevs._revs": Most("realtime.unheard_revs.MAX_TOPICS"),
-    "search.indexer.Indexer._behind": Passing("conversation behind"),
+    "search.backlog.Backlog._behind": Passing("conversation behind"),
+    "search.backlog.Backlog._fresh": Most("search.backlog.MAX_NOTED"),
     "search.indexer.Indexer._failed": Passing("conversation behind"),
-    "search.indexer.Indexer._fresh": Most("search.indexer.MAX_NOTED"),
+    "search.notices.Notices._noted": Most("search.backlog.MAX_NOTED"),
     "uploads.admission.UploadSlots._held": Passing("upload"),
 }
 

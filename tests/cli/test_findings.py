@@ -30,6 +30,7 @@ from chatd.db import postgres_faults
 from chatd.db.embedded import redis
 from chatd.db.postgres import Postgres
 from chatd.db.server_checks import pooling_problem
+from chatd.search.index_watch import IndexStatus
 from chatd.subsystems import setting_names
 from tests.cluster.test_bans import moderator
 from tests.cluster.test_redis_trouble import run_command
@@ -241,6 +242,15 @@ def test_replicas_are_reported() -> None:
     assert (judge([row]).state, judge([row]).detail) == ("ok", "two: streaming, async, 5 bytes behind")  # type: ignore[list-item]
     assert judge([row | {"state": "catchup"}]).state == judge([row | {"behind": 10**9}]).state == "warn"  # type: ignore[list-item]
     assert judge([row | {"state": None, "sync": None, "behind": None}]).state == "ok"  # type: ignore[list-item]
+
+
+def test_search_index_is_judged() -> None:
+    judge = doctor_postgres.judge_search
+    assert (judge(IndexStatus(), 1).state, judge(IndexStatus(), 1).detail) == ("ok", "up to date")
+    assert (judge(IndexStatus(60.0), 1).state, judge(IndexStatus(60.0), 0).state) == ("fail", "ok")
+    late = judge(IndexStatus(1.0, 100.0, 7), 1)
+    assert (late.state, late.detail) == ("warn", "7 changes wait, the oldest for 101 s")
+    assert judge(IndexStatus(problem="no"), 1).state == "warn"
 
 
 async def test_dedicated_connection_keeps_its_session(moderator: Postgres, config: Config) -> None:

@@ -136,6 +136,18 @@ def test_rates_are_differences_of_snapshots() -> None:
     }
 
 
+def test_state_of_the_search_index_is_shown() -> None:
+    for figures, expected in (
+        ({"search_indexer_up": 1}, "search index: up to date"),
+        (
+            {"search_indexer_up": 1, "search_behind_seconds": 3, "search_behind_changes": 9},
+            "9 changes wait, the oldest for 3 s",
+        ),
+        ({"search_behind_seconds": 60}, "search index: no index process runs"),
+    ):
+        assert expected in drawn(view_of([], [snapshot("a", 1000, numbers=numbers(**figures))]))
+
+
 def test_new_node_is_measured_from_its_start() -> None:
     young = snapshot("young", 500, numbers=numbers(deliveries_total=100), durations=commits(0.001))
     view = view_of([snapshot("left", 400)], [young])

@@ -43,7 +43,7 @@ SHARED = {
 # Functions that only the connections of the message log call.
 MESSAGE_LOG = ("append_messages", "advance_receipts", "apply_slow_mode")
 # Tables of one row, which describe the installation.
-ONE_ROW = {"database_epoch", "installation", "maintenance", "search_scan"}
+ONE_ROW = {"database_epoch", "installation", "maintenance", "search_scan", "search_status"}
 # By statement and table: why it may read more than it returns.
 EXCEPTIONS = {
     "privacy/erasure.claim_next erasures": "the index has open erasures only, oldest first: the first one without a node is the result",

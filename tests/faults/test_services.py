@@ -198,7 +198,8 @@ async def test_services_recover_from_an_initial_failure(config: Config, monkeypa
         "message log 0",
         "matching",
         "presence",
-        "search index",
+        "search indexer",
+        "search notices",
         "gateway accept",
         "http accept",
     } <= set(failures)
@@ -221,6 +222,7 @@ UNGUARDED = {
     "chatd/matching/pool_owner.py": {"self._remove_unclaimed"},
     "chatd/matching/pairing.py": {"self._carry_out_all"},
     "chatd/presence/service.py": {"self._remove_expired"},
+    "chatd/search/indexer.py": {"self._connection.read_notifications"},
     "chatd/db/embedded/watch.py": {"keep"},
     # Parts of a shard of the log: if one fails, the guard runs the shard again.
     "chatd/conversations/log/writer.py": {"self._publisher.run", "self._deferred.run", "self._expire"},

@@ -13,9 +13,10 @@ from chatd.conversations.entities import Message
 from chatd.conversations.events import MessageUpdate
 from chatd.core.config import PostgresSection
 from chatd.core.ids import uuid7
-from chatd.core.slices import finish
 from chatd.db.postgres import Postgres, open_postgres
+from chatd.search.index_watch import read_status
 from chatd.search.indexer import Indexer, IndexerTunables, batch_of, entry_of
+from chatd.search.notices import Notices
 from chatd.wire.connection_events import SessionBehind
 from tests.support import PATIENCE, poll_until
 
@@ -82,7 +83,7 @@ async def state(db: Postgres) -> tuple[dict[Any, set[str]], dict[Any, set[str]]]
         "select conversation::text as c, seq, created_at, tsvector_to_array(words) as words from search_index"
     )
     there = {(row["c"], row["created_at"], row["seq"]): set(row["words"]) for row in rows}
-    entries = [finish(entry_of(row)) for row in await db.all(ALL)]
+    entries = [await entry_of(row) for row in await db.all(ALL)]
     expected = {
         (entry.conversation, entry.created_at, entry.seq): set(entry.words.split(" "))
         for entry in entries
@@ -152,21 +153,47 @@ async def test_existing_messages_are_indexed_in_any_number_of_batches(db: Postgr
     assert await db.value("select count(*) from search_positions") == 6
 
 
-async def test_nothing_is_missed_under_concurrent_writers_by_two_nodes(db: Postgres, dsn: str) -> None:
-    """With one node that gets no notes, and one that gets all."""
+async def test_nothing_is_missed_by_two_indexers_at_once(db: Postgres, dsn: str) -> None:
+    """One that gets no announcements, and one that gets all and does not know that the other one is active."""
     eager = IndexerTunables(sweep_pause_s=0.02, gather_s=0.0, batch_messages=20, rest_ratio=0.0)
     rng = random.Random(2)
     places = await conversations(db, 5)
     async with open_postgres(dsn, PostgresSection()) as other:
         one, two = Indexer(db, eager), Indexer(other, eager)
-        async with at_work(one, two):
+        async with at_work(one):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(writers, db, places, rng, 60)
                 for _ in range(100):
-                    two.note(EventSent("default", rng.choice(places), EVENT))
+                    two.backlog.note(("default", rng.choice(places)), 1)
+                    await two.next_batch()
                     await trio.sleep(0.005)
             await wait_until_whole(db)
         assert one.indexed
+        assert two.indexed
+
+
+async def test_one_indexer_is_active_and_another_takes_over(db: Postgres, dsn: str) -> None:
+    quick = IndexerTunables(sweep_pause_s=0.02, standby_s=0.05, report_s=0.05)
+    rng = random.Random(8)
+    (place,) = await conversations(db, 1)
+    async with open_postgres(dsn, PostgresSection()) as other:
+        one, two = Indexer(db, quick), Indexer(other, quick)
+        async with at_work(one):
+            await write(db, place, "first", rng)
+            await wait_until_whole(db)
+            async with at_work(two):
+                await write(db, place, "second", rng)
+                await wait_until_whole(db)
+                assert (one.indexed, two.indexed) == (2, 0)
+                # The session of the active one ends; it may become active again, or the other one may.
+                for text in ("third", "fourth"):
+                    await db.run(HANG_UP)
+                    await write(db, place, text, rng)
+                    await wait_until_whole(db)
+        one._connection.close()
+        async with at_work(two):
+            await write(db, place, "fifth", rng)
+            await wait_until_whole(db)
         assert two.indexed
 
 
@@ -201,16 +228,78 @@ async def test_concurrent_indexers_write_each_batch_once(db: Postgres) -> None:
     assert await db.value("select rev from search_positions") == 2
 
 
-async def test_delivered_messages_are_indexed_soon(db: Postgres) -> None:
+@asynccontextmanager
+async def announcing(db: Postgres) -> AsyncIterator[Notices]:
+    notices = Notices(db, gather_s=0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notices.run)
+        yield notices
+        nursery.cancel_scope.cancel()
+
+
+async def test_announced_messages_are_indexed_without_the_sweep(db: Postgres) -> None:
     rng = random.Random(5)
     places = await conversations(db, 2)
-    indexer = Indexer(db)
-    async with at_work(indexer):
-        await write(db, places[1], "first", rng)
-        indexer.note(EventSent("default", places[0], SessionBehind()))
-        assert not indexer._fresh
-        indexer.note(EventSent("default", places[1], EVENT))
+    indexer = Indexer(db, IndexerTunables(sweep_pause_s=1000.0))
+    await write(db, places[0], "before", rng)
+    async with at_work(indexer), announcing(db) as notices:
         await wait_until_whole(db)
+        # The first sweep is over, and the next one far away.
+        await write(db, places[1], "after", rng)
+        notices.note(EventSent("default", places[0], SessionBehind()))
+        assert not notices._noted
+        notices.note(EventSent("default", places[1], EVENT))
+        notices.note(EventSent("default", places[1], EVENT))
+        await wait_until_whole(db)
+    assert indexer.indexed == 2
+
+
+async def test_lost_announcements_cause_a_sweep_of_all_conversations(db: Postgres) -> None:
+    """Postgres ends the connection, and with it the LISTEN."""
+    rng = random.Random(9)
+    places = await conversations(db, 30)
+    indexer = Indexer(db, IndexerTunables(sweep_pause_s=1000.0, sweep_conversations=4, report_s=0.05))
+    await write(db, places[0], "before", rng)
+    async with at_work(indexer):
+        await wait_until_whole(db)
+        await db.run(HANG_UP)
+        for place in places:
+            await write(db, place, "not announced", rng)
+        # It notices at its next report that the connection is lost.
+        await wait_until_whole(db)
+
+
+async def test_an_overflow_of_announcements_causes_a_sweep(db: Postgres) -> None:
+    rng = random.Random(10)
+    places = await conversations(db, 5)
+    indexer = Indexer(db, IndexerTunables(sweep_pause_s=0.05, sweep_conversations=2))
+    for place in places:
+        await write(db, place, "hello", rng)
+    indexer.backlog.overflowed = True
+    async with at_work(indexer):
+        await wait_until_whole(db)
+    assert not indexer.backlog.overflowed
+
+
+async def test_announcements_survive_an_outage(db: Postgres) -> None:
+    """A node that cannot reach Postgres keeps what it has noted, within a limit."""
+    notices = Notices(db)
+    notices.note(EventSent("default", SENDER, EVENT))
+    noted, notices._noted = notices._noted, {}
+    notices.note(EventSent("default", SENDER, EVENT))
+    notices._keep(noted)
+    assert notices._noted == {("default", SENDER): 2}
+
+
+async def test_the_state_of_the_index_is_reported(db: Postgres) -> None:
+    assert not (await read_status(db)).is_running
+    rng = random.Random(11)
+    (place,) = await conversations(db, 1)
+    async with at_work(Indexer(db, IndexerTunables(report_s=0.05))):
+        await write(db, place, "hello", rng)
+        await wait_until_whole(db)
+        status = await poll_until(lambda: read_status(db), lambda found: found.is_running and not found.changes)
+        assert status.behind_s == 0
 
 
 async def test_indexer_retries_after_a_lost_connection(db: Postgres) -> None:
