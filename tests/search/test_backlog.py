@@ -7,10 +7,12 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatd.db.postgres import Postgres
 from chatd.search.backlog import MAX_NOTED, Backlog
-from chatd.search.index_watch import SILENCE_S, IndexStatus
+from chatd.search.index_watch import SILENCE_S, IndexStatus, IndexWatch
 from chatd.search.indexer import IndexerTunables
 from chatd.search.notifications import MAX_BYTES, parse, payloads
+from tests.support import eventually
 
 A, B, C = (("default", name) for name in "abc")
 PLACES = st.tuples(
@@ -80,3 +82,28 @@ def test_index_is_behind_while_something_waits_or_nobody_indexes() -> None:
     assert IndexStatus(1.0, 0.0, 0).behind_s == 0
     assert IndexStatus(1.0, 2.0, 3).behind_s == 3
     assert IndexStatus(2 * SILENCE_S, 0.0, 0).behind_s == 2 * SILENCE_S
+
+
+async def test_silent_indexer_and_its_problems_are_conditions(db: Postgres) -> None:
+    watch = IndexWatch(db)
+    condition = watch.condition
+    silent = IndexStatus(2 * SILENCE_S)
+    # An indexer that starts together with the node has not reported yet.
+    watch._apply(silent, 1.0)
+    assert not condition.failing
+    watch._apply(silent, SILENCE_S)
+    assert "no index process has reported for 30 s" in condition.cause
+    watch._apply(IndexStatus(), 60.0)
+    assert not condition.failing
+    watch._apply(IndexStatus(problem="not today"), 60.0)
+    assert condition.cause == "not today"
+
+
+async def test_node_reads_the_reports(db: Postgres) -> None:
+    await db.run("update search_status set reported_at = 0, waiting_changes = 7")
+    watch = IndexWatch(db, poll_s=0.01)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch.run)
+        await eventually(lambda: watch.status.changes == 7)
+        assert not watch.status.is_running
+        nursery.cancel_scope.cancel()

@@ -292,6 +292,7 @@ async def test_announcements_survive_an_outage(db: Postgres) -> None:
 
 
 async def test_the_state_of_the_index_is_reported(db: Postgres) -> None:
+    await db.run("update search_status set reported_at = 0")
     assert not (await read_status(db)).is_running
     rng = random.Random(11)
     (place,) = await conversations(db, 1)

@@ -33,9 +33,9 @@ create table search_scan (
 );
 insert into search_scan (after_conversation, after_tenant) values ('00000000-0000-0000-0000-000000000000', '');
 
--- The last report of the active indexer, in milliseconds since 1970 by the clock of the database. One row. `waiting_ms`:
--- how long the oldest change had waited; `waiting_changes`: how many waited, an estimate; `problem`: why conversations
--- cannot be indexed, empty if all can.
+-- The last report of the active indexer. One row. `reported_at`: milliseconds since 1970 by the clock of the database,
+-- at first the time of the installation; `waiting_ms`: how long the oldest change had waited; `waiting_changes`: how many
+-- waited, an estimate; `problem`: why conversations cannot be indexed, empty if all can.
 create table search_status (
     only_row boolean primary key default true check (only_row),
     reported_at bigint not null,
@@ -43,4 +43,5 @@ create table search_status (
     waiting_changes bigint not null,
     problem text not null
 );
-insert into search_status (reported_at, waiting_ms, waiting_changes, problem) values (0, 0, 0, '');
+insert into search_status (reported_at, waiting_ms, waiting_changes, problem)
+values ((extract(epoch from clock_timestamp()) * 1000)::bigint, 0, 0, '');
