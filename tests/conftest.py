@@ -47,11 +47,16 @@ USED: deque[str] = deque()
 KEPT = 1
 # Tests that wait for timeouts, or that restart daemons.
 SLOW = (
+    "tests/abuse/test_ids.py",
     "tests/app/test_contributing.py",
+    "tests/bench/test_comparisons.py",
     "tests/cluster/",
     "tests/faults/",
     "tests/http/test_s",
+    "tests/matching/test_alias_property.py",
+    "tests/matching/test_pool.py",
     "tests/privacy/test_export.py",
+    "tests/property/test_histories.py",
 )
 # The database of the daemon that tests share.
 SHARED = "shared"
