@@ -8,6 +8,7 @@ around the cursor is shown.
 import codecs
 import os
 import re
+import select
 import shutil
 import signal
 import sys
@@ -61,7 +62,9 @@ class LineEditor:
                 # Linux reports this for a terminal whose other side is closed.
                 return
             if not data:
-                return
+                if self._modes is None or is_hung_up(self._descriptor):
+                    return
+                continue
             entered = list[str]()
             try:
                 entered.extend(self.feed(data))
@@ -107,7 +110,7 @@ class LineEditor:
         """Set cbreak mode and draw. Do nothing in the background, where this would stop the program."""
         if os.tcgetpgrp(self._descriptor) == os.getpgrp():
             self._modes = self._modes or termios.tcgetattr(self._descriptor)
-            tty.setcbreak(self._descriptor, termios.TCSADRAIN)
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, editing_modes(self._modes))
             self.draw()
 
     def restore_terminal(self) -> None:
@@ -154,6 +157,23 @@ KEYS: dict[str, Callable[[str, str], tuple[str, str]]] = {
     **dict.fromkeys(("\x02", "\x1b[D", "\x1bOD"), lambda before, after: (before[:-1], before[-1:] + after)),
     **dict.fromkeys(("\x06", "\x1b[C", "\x1bOC"), lambda before, after: (before + after[:1], after[1:])),
 }
+
+
+def editing_modes(modes: list[Any]) -> list[Any]:
+    """Cbreak mode, in which a read never waits: Ctrl-C and Ctrl-Z discard what was typed before them, even after it was
+    reported as readable.
+    """
+    local = modes[tty.LFLAG] & ~(termios.ECHO | termios.ICANON)
+    characters = list(modes[tty.CC])
+    characters[termios.VMIN] = characters[termios.VTIME] = 0
+    return [*modes[: tty.LFLAG], local, *modes[tty.LFLAG + 1 : tty.CC], characters]
+
+
+def is_hung_up(descriptor: int) -> bool:
+    """Whether the terminal is closed. An empty read does not say it."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
 
 
 def fitting(text: str, room: int) -> str:

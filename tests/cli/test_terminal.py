@@ -1,8 +1,10 @@
 """`chatd chat` on a real terminal: the typed line stays intact while lines arrive."""
 
+import fcntl
 import os
 import re
 import signal
+import sys
 import termios
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from chatd.cli.line_editor import EndOfInput, LineEditor, fitting
 from tests.cli.processes import Interpreter, Process
 from tests.cli.test_chat import chat
 from tests.cli.test_chat import terminal as pipe
+from tests.forked import CONTEXT
 from tests.support import PATIENCE, Daemon, shared
 
 daemon = shared
@@ -135,6 +138,50 @@ async def test_terminal_is_restored_at_the_end(daemon: Daemon, tmp_path: Path) -
             person.type(keys)
             await person.ends()
             assert person.modes() == before
+
+
+class Discarding(trio.abc.Instrument):
+    """Types text, and discards it once it is reported as readable: as a terminal does for Ctrl-C and Ctrl-Z."""
+
+    def __init__(self, master: int, slave: int) -> None:
+        self.master, self.slave, self.left = master, slave, 20
+
+    def before_io_wait(self, timeout: float) -> None:
+        if self.left:
+            os.write(self.master, b"text")
+
+    def after_io_wait(self, timeout: float) -> None:
+        if self.left:
+            termios.tcflush(self.slave, termios.TCIFLUSH)
+            self.left -= 1
+
+
+def edit_discarded_text() -> None:
+    """Run in a child, on a terminal of its own."""
+    os.setsid()
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    sys.stdout = open(slave, "w", encoding="utf8")  # noqa: SIM115
+
+    async def edit() -> None:
+        editor = LineEditor(slave)
+        editor.take_terminal()
+        trio.lowlevel.add_instrument(Discarding(master, slave))
+        with trio.move_on_after(0.5):
+            async for _ in editor.lines():
+                raise AssertionError
+
+    trio.run(edit)
+
+
+def test_the_editor_does_not_wait_for_discarded_text() -> None:
+    process = CONTEXT.Process(target=edit_discarded_text)
+    process.start()
+    process.join(PATIENCE)
+    code = process.exitcode
+    process.kill()
+    process.join()
+    assert code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
