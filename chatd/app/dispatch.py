@@ -10,7 +10,6 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-import outcome
 import trio
 
 from chatd.app.command_metrics import CommandMetrics
@@ -75,9 +74,9 @@ async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[],
     began = perf_counter()
     replies: list[Reply] = []
 
-    def settled(result: outcome.Outcome[Any]) -> None:
-        if isinstance(result, outcome.Error):
-            refuse(ctx, refusal_of(result.error, row, ctx))
+    def settled(_: Any, error: Exception | None) -> None:
+        if error is not None:
+            refuse(ctx, refusal_of(error, row, ctx))
         elif ctx.wants_answer:
             for reply in replies:
                 ctx.answer(reply.result)
@@ -91,7 +90,7 @@ async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[],
         assert isinstance(effect, SettledEffect)
         effect.begin(ctx, settled)
     except Exception as error:
-        settled(outcome.Error(error))
+        settled(None, error)
 
 
 async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import outcome
 import trio
 
-# Called once, with the result or the error.
-Settled = Callable[[outcome.Outcome[Any]], None]
+# Called once, with the result and None, or with None and the error.
+Settled = Callable[[Any, Exception | None], None]
 
 
 async def settlement(begin: Callable[[Settled], None]) -> Any:
@@ -22,9 +22,9 @@ async def settlement(begin: Callable[[Settled], None]) -> Any:
     """
     waiting = [trio.lowlevel.current_task()]
 
-    def settled(result: outcome.Outcome[Any]) -> None:
+    def settled(result: Any, error: Exception | None) -> None:
         for task in waiting:
-            trio.lowlevel.reschedule(task, result)
+            trio.lowlevel.reschedule(task, outcome.Value(result) if error is None else outcome.Error(error))
 
     def give_up(_: object) -> trio.lowlevel.Abort:
         waiting.clear()

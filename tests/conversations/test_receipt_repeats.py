@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 from typing import Any
 
-import outcome
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +54,7 @@ class Database:
         room, key = item.conversation, (item.conversation, item.user)
         seq = max(item.delivered, item.read)
         if key not in self.positions or seq > self.seq[room]:
-            settled(outcome.Error(Refused("not_found")))
+            settled(None, Refused("not_found"))
             return
         old = self.positions[key]
         new = self.positions[key] = max(old[0], seq), max(old[1], item.read)
@@ -65,7 +64,7 @@ class Database:
         rev = self.rev[room] if new != old else None
         done = Advanced(*new, rev, self.seq[room], unread, unread and 0, alias)
         await publish(done)
-        settled(outcome.Value(done))
+        settled(done, None)
 
     def join(self, room: str, user: str) -> None:
         self.positions[room, user] = (self.seq[room], self.seq[room])

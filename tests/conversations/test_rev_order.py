@@ -73,7 +73,7 @@ class OneConversation:
         self._rng = rng
         self._ids = count(1)
         self._hub = Hub(writes_per_turn=writes_per_turn)
-        self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda entry, result: None)
+        self._publisher = Publisher(self._hub.subscriptions.advance_past_gap, lambda *_: None)
         self._hub.subscriptions.gaps.use_commits(lambda *topic: self._publisher.began(topic))
 
     async def run(self) -> None:
@@ -126,7 +126,7 @@ class OneConversation:
             await self._pause()
             senders = self._rng.choices([None, *self._online], k=self._rng.randint(1, 3))
             entries = [
-                Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf, lambda _: None)
+                Entry(Receipt(*PLACE, "u", 0, 0, 0), partial(self._tell, sender), inf, lambda *_: None)
                 for sender in senders
             ]
             with self._publisher.flight(entries) as flight:

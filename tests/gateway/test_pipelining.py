@@ -129,7 +129,7 @@ class Broken(SettledEffect, frozen=True):
 
 async def test_every_end_is_answered_once(config: Config) -> None:
     async def use(node: Node) -> None:
-        async def outcome_of(effect: SettledEffect, *results: outcome.Outcome[Any]) -> Any:
+        async def outcome_of(effect: SettledEffect, *errors: Exception | None) -> Any:
             async def handler(ctx: Ctx, cmd: Any) -> Effects:
                 return [effect, Reply(Ok())]
 
@@ -137,18 +137,18 @@ async def test_every_end_is_answered_once(config: Config) -> None:
             row = Row(**{**fields_of(PIPELINED["receipt.read"]), "handler": handler})
             cmd = row.command(conversation=NOBODY, seq=1)
             await begin_command(row, context(node, answers.append), cmd, lambda: done.append(None))
-            for result in results:
+            for error in errors:
                 assert (answers, done) == ([], [])
-                settle.pop()(result)
+                settle.pop()(None, error)
             assert len(done) == len(answers) == 1
             return answers[0]
 
         settle = list[Settled]()
         late = Late(settle)
-        assert isinstance(await outcome_of(late, outcome.Value(None)), Ok)
-        assert (await outcome_of(late, outcome.Error(Refused("blocked")))).code == "blocked"
-        assert (await outcome_of(late, outcome.Error(ZeroDivisionError()))).code == "internal"
-        assert (await outcome_of(late, outcome.Error(trio.TooSlowError()))).code == "timeout"
+        assert isinstance(await outcome_of(late, None), Ok)
+        assert (await outcome_of(late, Refused("blocked"))).code == "blocked"
+        assert (await outcome_of(late, ZeroDivisionError())).code == "internal"
+        assert (await outcome_of(late, trio.TooSlowError())).code == "timeout"
         assert (await outcome_of(Unavailable())).code == "unavailable"
         assert (await outcome_of(Broken())).code == "internal"
 
@@ -161,7 +161,7 @@ def fields_of(row: Row) -> dict[str, Any]:
 
 async def test_a_failing_listener_does_not_stop_the_log(config: Config) -> None:
     async def use(node: Node) -> None:
-        def fail(_: object) -> None:
+        def fail(*_: object) -> None:
             raise KeyError("a bug")
 
         row = PIPELINED["receipt.read"]

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import outcome
 from msgspec import Struct
 
 from chatd.core.settlement import Settled
@@ -95,12 +94,12 @@ class Entry(Struct, eq=False):
     deadline: float
     settled: Settled
     decided: bool = False
-    result: outcome.Outcome[Any] | None = None
+    is_settled: bool = False
 
     @property
     def key(self) -> Key:
         return (self.item.tenant, self.item.conversation)
 
-    def settle(self, result: outcome.Outcome[Any]) -> None:
-        self.result = result
-        self.settled(result)
+    def settle(self, result: Any, error: Exception | None) -> None:
+        self.is_settled = True
+        self.settled(result, error)

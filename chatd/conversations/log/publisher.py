@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from math import inf
 from typing import Any
 
-import outcome
 import trio
 from msgspec import Struct
 
@@ -16,7 +15,7 @@ from chatd.core.errors import Refused
 
 LOG = log.get(__name__)
 OnGap = Callable[[str, str, int], Awaitable[None]]
-Settle = Callable[[Entry, outcome.Outcome[Any]], None]
+Settle = Callable[[Entry, Any, Exception | None], None]
 Gap = tuple[str, str, int]
 
 
@@ -86,14 +85,14 @@ class Publisher:
             return
         entry.decided = True
         if isinstance(result, str | Refused):
-            self._settle(entry, outcome.Error(Refused(result) if isinstance(result, str) else result))
+            self._settle(entry, None, Refused(result) if isinstance(result, str) else result)
             return
         self.messages += isinstance(result, Appended) and not result.duplicate
         try:
             await entry.publish(result)
         except Exception:
             LOG.exception("a committed entry could not be published")
-        self._settle(entry, outcome.Value(result))
+        self._settle(entry, result, None)
 
     async def _publish_too_late(self, entry: Entry, result: Any) -> None:
         """Publish `behind` to all members for an entry that was committed after its sender got `unavailable`."""

@@ -26,7 +26,6 @@ from time import perf_counter
 from typing import Any
 from zlib import crc32
 
-import outcome
 import trio
 
 from chatd.conversations.log.deferred import DeferredConversations
@@ -159,7 +158,7 @@ class Shard:
         if self._deferred.keys:
             self._deferred.put(entry for entry in batch if entry.key in self._deferred.keys)
             batch = [entry for entry in batch if entry.key not in self._deferred.keys]
-        return [entry for entry in batch if entry.result is None]
+        return [entry for entry in batch if not entry.is_settled]
 
     async def _commit(self, statement: Statement, entries: list[Entry]) -> None:
         """Retry until each entry is committed, refused, deferred or expired."""
@@ -200,14 +199,14 @@ class Shard:
             now = trio.current_time()
             for entry in (*self._open, *self._publisher.entries(), *self._deferred.entries()):
                 if entry.deadline <= now and not entry.decided:
-                    self._settle(entry, outcome.Error(Refused("unavailable", self._cause, retry_after=1)))
-            self._open = [entry for entry in self._open if entry.result is None]
+                    self._settle(entry, None, Refused("unavailable", self._cause, retry_after=1))
+            self._open = [entry for entry in self._open if not entry.is_settled]
 
-    def _settle(self, entry: Entry, result: outcome.Outcome[Any]) -> None:
+    def _settle(self, entry: Entry, result: Any, error: Exception | None) -> None:
         entry.decided = True
         self.waiting -= 1
         try:
-            entry.settle(result)
+            entry.settle(result, error)
         except Exception:
             LOG.exception("the sender of an entry could not be informed")
         if not self.waiting:

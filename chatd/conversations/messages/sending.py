@@ -208,6 +208,8 @@ def append(
 
 def extra_of(content: Content) -> str | None:
     """See `NewMessage.extra`."""
+    if not content.mentions and not content.everybody and content.forwarded is UNSET:
+        return None
     extra = dict[str, Any]()
     if content.mentions:
         extra["mentions"] = list(content.mentions.values())
@@ -215,7 +217,7 @@ def extra_of(content: Content) -> str | None:
         extra["everybody"] = True
     if content.forwarded is not UNSET:
         extra["forwarded"] = content.forwarded
-    return to_jsonb(extra) if extra else None
+    return to_jsonb(extra)
 
 
 def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
