@@ -309,7 +309,7 @@ class Connection(Database):
             raise
         finally:
             # Cancelled inside a transaction: the next task must not continue it.
-            if not connection.is_closed() and connection.is_in_transaction():
+            if not connection.is_closed() and connection.may_be_in_transaction():
                 driver.terminate()
 
     async def _opened(self) -> "tuple[Session, Driver]":
@@ -399,6 +399,12 @@ class Session(asyncpg.Connection):
     def __init__(self, protocol: Any, transport: asyncio.Transport, *args: Any) -> None:
         super().__init__(protocol, transport, *args)
         self.transport = transport
+
+    def may_be_in_transaction(self) -> bool:
+        """Whether a transaction is open, or its BEGIN was cancelled before the answer: the server may have carried it
+        out. For that asyncpg has a private attribute only; it would send SAVEPOINT in place of the next BEGIN.
+        """
+        return self.is_in_transaction() or self._top_xact is not None  # type: ignore[attr-defined]
 
     async def _introspect_types(self, oids: Collection[int], timeout: float | None) -> tuple[list[Row], Any]:
         if all(oid in self._types for oid in oids):
