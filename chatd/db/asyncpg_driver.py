@@ -26,7 +26,10 @@ T = TypeVar("T")
 
 
 class Driver:
-    """Runs coroutines that await nothing but one connection of asyncpg, one at a time."""
+    """Runs coroutines that await nothing but one connection of asyncpg, one at a time.
+
+    Not for COPY, `executemany` and arguments named `timeout`, for which asyncpg awaits asyncio itself.
+    """
 
     def __init__(self, connection: "asyncpg.Connection[Any]", transport: asyncio.Transport) -> None:
         self._connection = connection
@@ -69,9 +72,21 @@ class Driver:
         """Read what the server sends while no coroutine runs, until the connection ends."""
         while self.is_open():
             if self._reads_in_asyncio:
-                await trio.sleep_forever()
+                return await self._wait_for_end()
             with suppress(trio.ClosedResourceError):
                 await trio.lowlevel.wait_readable(self._descriptor)
+
+    async def _wait_for_end(self) -> None:
+        ended = trio.Event()
+
+        def end(connection: object) -> None:
+            ended.set()
+
+        self._connection.add_termination_listener(end)
+        try:
+            await ended.wait()
+        finally:
+            self._connection.remove_termination_listener(end)
 
     async def run(self, coroutine: Coroutine[Any, Any, T], at_most_s: float) -> T:
         """Run the coroutine. Raises what it raises.
@@ -123,7 +138,8 @@ class Driver:
             return
         try:
             await trio.lowlevel.wait_readable(self._descriptor)
-            data = os.read(self._descriptor, READ_SIZE)
+            # A write may have failed in the same turn. Then the descriptor may already belong to another socket.
+            data = b"" if self._transport.is_closing() else os.read(self._descriptor, READ_SIZE)
         except BlockingIOError:
             return
         except (OSError, trio.ClosedResourceError):
@@ -135,6 +151,8 @@ class Driver:
 
     def terminate(self) -> None:
         """Close the connection, even during a statement."""
-        if not (self._reads_in_asyncio or self._transport.is_closing()):
-            trio.lowlevel.notify_closing(self._descriptor)
+        is_waiting = not (self._reads_in_asyncio or self._transport.is_closing())
+        # Ends the writer of asyncio, which fails if it is notified. The socket is still open.
         self._connection.terminate()
+        if is_waiting:
+            trio.lowlevel.notify_closing(self._descriptor)
