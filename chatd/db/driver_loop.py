@@ -20,6 +20,8 @@ async def open_driver_loop() -> AsyncIterator[None]:
 
 
 def log_driver_error(loop: object, context: dict[str, Any]) -> None:
-    LOG.error(
-        "a database driver failed", exc_info=context.get("exception"), extra={"cause": context.get("message", "")}
-    )
+    error = context.get("exception")
+    if isinstance(error, ConnectionError) and "future" in context:
+        # asyncpg leaves it behind when the opening of a connection is cancelled.
+        return
+    LOG.error("a database driver failed", exc_info=error, extra={"cause": context.get("message", "")})
