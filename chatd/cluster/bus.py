@@ -41,7 +41,7 @@ from chatd.core import log
 from chatd.core.clock import now_ms
 from chatd.core.config import ClusterTimes
 from chatd.core.errors import Refused
-from chatd.db.redis import Redis
+from chatd.db.redis import OwnConnection, Redis
 
 LOG = log.get(__name__)
 
@@ -251,21 +251,25 @@ class Bus:
 
     async def read(self, handle: Handle, on_gap: OnGap) -> None:
         """Read forever. Calls `handle` for each message of other nodes, and `on_gap` if some may be lost."""
-        while True:
-            try:
-                if self._last is None:
-                    self._last = await self._newest()
-                answer = await self._redis.call(
-                    "XREAD", "COUNT", BATCH_SIZE, "BLOCK", READ_BLOCK_MS, "STREAMS", self._key, self._last
-                )
-                self._failed_reads = 0
-                if answer:
-                    await self._take_rows(rows_of(answer), handle, on_gap)
-                elif await self._has_gone_back():
-                    await self._restart_at(START, on_gap)
-            except Refused:
-                await self._skip_unreadable(on_gap)
-                await trio.sleep(RETRY_S)
+        async with self._redis.own_connection() as connection:
+            while True:
+                await self._read_once(connection, handle, on_gap)
+
+    async def _read_once(self, connection: OwnConnection, handle: Handle, on_gap: OnGap) -> None:
+        try:
+            if self._last is None:
+                self._last = await self._newest()
+            answer = await connection.call(
+                "XREAD", "COUNT", BATCH_SIZE, "BLOCK", READ_BLOCK_MS, "STREAMS", self._key, self._last
+            )
+            self._failed_reads = 0
+            if answer:
+                await self._take_rows(rows_of(answer), handle, on_gap)
+            elif await self._has_gone_back():
+                await self._restart_at(START, on_gap)
+        except Refused:
+            await self._skip_unreadable(on_gap)
+            await trio.sleep(RETRY_S)
 
     async def _take_rows(self, rows: Rows, handle: Handle, on_gap: OnGap) -> None:
         for id_, fields in rows:

@@ -52,8 +52,8 @@ def size_of(fields: dict[bytes, bytes]) -> int:
 
 
 def rows_of(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    """The rows of an XREAD of one stream, as returned by RESP2 and by redis-py."""
-    return pairs(next(iter(answer.values())) if isinstance(answer, dict) else answer[0][1])
+    """The rows of an XREAD of one stream, as Redis returns them."""
+    return [(id_, dict(zip(flat[::2], flat[1::2], strict=True))) for id_, flat in answer[0][1]]
 
 
 def pairs(rows: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

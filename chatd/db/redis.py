@@ -40,6 +40,7 @@ from chatd.core import log
 from chatd.core.config import RedisSection
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
+from chatd.db.redis_channel import Channel
 
 LOG = log.get(__name__)
 TIMEOUT_S = 2.0
@@ -127,17 +128,30 @@ class Redis:
 
         return await self._execute(attempt, reads[0])
 
+    @asynccontextmanager
+    async def own_connection(self) -> AsyncIterator["OwnConnection"]:
+        """A connection for one task that executes many commands."""
+        connection = OwnConnection(self._translate_errors)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
     async def now_ms(self) -> int:
         """The time of the server. Raises Refused like `call`."""
         return milliseconds(await self.call("TIME"))
 
     async def _execute(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
         """Run `work` in asyncio and translate its errors. `command` is for the log."""
+        return await self._translate_errors(trio_asyncio.aio_as_trio(work), command)
+
+    async def _translate_errors(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
+        """Run `work` in this task, within the time limit. Raises Refused."""
         client, cause = self._client, None
         try:
             with trio.move_on_after(self._timeout_s):
                 try:
-                    answer: T = await trio_asyncio.aio_as_trio(work)(client)
+                    answer = await work(client)
                 except (TimeoutError, RedisError, OSError) as error:
                     cause = server_error(error)
                 else:
@@ -176,6 +190,49 @@ class Redis:
     def _recover(self) -> None:
         self.connection.recover()
         self.commands.recover()
+
+
+class OwnConnection:
+    """A connection that does not go through asyncio, see `db/redis_channel.py`. It is opened again after a failure.
+
+    `run`: calls a function with the present client, and translates its errors.
+    """
+
+    def __init__(self, run: Callable[[Callable[["Client"], Awaitable[Any]], Command], Awaitable[Any]]) -> None:
+        self._run = run
+        self._channel: Channel | None = None
+        # The client by which it was opened: another one may lead to another server.
+        self._client: Client | None = None
+
+    async def call(self, *command: Any) -> Any:
+        """Execute one command, as `Redis.call` does. Not for two tasks at once. Raises Refused."""
+
+        async def work(client: "Client") -> Any:
+            if self._channel is None or client is not self._client:
+                await self._open(client)
+            assert self._channel is not None
+            try:
+                return await self._channel.call(*command)
+            except BaseException:
+                await self.close()
+                raise
+
+        return await self._run(work, command)
+
+    async def _open(self, client: "Client") -> None:
+        await self.close()
+        channel = Channel(client.connection_pool.make_connection())  # type: ignore[no-untyped-call]
+        try:
+            await channel.open()
+        except BaseException:
+            await channel.close()
+            raise
+        self._channel, self._client = channel, client
+
+    async def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
 
 
 async def commit(client: "Client", commands: Sequence[Command]) -> list[Any]:

@@ -1,6 +1,5 @@
 """The Redis stream between the nodes."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from itertools import count
@@ -44,13 +43,13 @@ class Slow(Redis):
 class Narrow(Redis):
     """A Redis behind a slow line."""
 
-    async def _execute(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
+    async def _translate_errors(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
         async def transfer(client: "Client") -> T:
             answer = await work(client)
-            await asyncio.sleep(len(str(answer)) / BYTES_PER_S)
+            await trio.sleep(len(str(answer)) / BYTES_PER_S)
             return answer
 
-        return await super()._execute(transfer, command)
+        return await super()._translate_errors(transfer, command)
 
 
 async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
