@@ -53,6 +53,9 @@ MAX_MESSAGES_PER_ENTRY = 2_000
 MAX_WRITES = 5_000
 READ_BLOCK_MS = 1000
 RETRY_S = 0.2
+# Between two writes, and two reads, while there is something to write or read: what arrives in that time is written or
+# read together. It delays no first message.
+GATHER_S = 0.005
 # Failed attempts to read, while writing works, after which the unreadable entries are skipped.
 MAX_FAILED_READS = 3
 START = b"0-0"
@@ -76,6 +79,7 @@ class Bus:
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         max_stream_bytes: int = MAX_STREAM_BYTES,
         max_age_s: float = MAX_AGE_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self.name = name
         self.times = times
@@ -88,6 +92,7 @@ class Bus:
         self.gap_at = 0
         self._redis = redis
         self._max_waiting_bytes = max_waiting_bytes
+        self._gather_s = gather_s
         self._key = redis.key("bus")
         self._waiting: list[Raw] = []
         self._waiting_bytes = 0
@@ -169,27 +174,34 @@ class Bus:
 
     async def write(self) -> None:
         """Write waiting messages, or an entry without messages per heartbeat, until this node leaves."""
+        next_at = trio.current_time()
         while True:
             with trio.move_on_after(self.times.heartbeat):
                 await self._work.wait()
+                await sleep_until(next_at)
             self._work = trio.Event()
             if self._leaving:
                 return
+            next_at = trio.current_time() + self._gather_s
             await self._write_all()
 
     async def _write_all(self) -> None:
-        """Write at least one entry. A write is repeated until it succeeds; readers skip a repeated entry."""
-        while True:
+        """Write what is waiting, and at least one entry."""
+        has_more = True
+        while has_more:
             batch = self._take_batch()
-            last = self.enqueued - len(self._waiting)
-            self._number += 1
-            acks, self._unacked = self._unacked, []
-            await self._write(ENCODE(Entry(self.name, self._number, acks, batch)))
-            self.published += len(batch)
-            if batch:
-                self.writes.append((last, now_ms()))
-            if not self._waiting:
-                return
+            has_more = bool(self._waiting)
+            await self._write_batch(batch)
+
+    async def _write_batch(self, batch: list[Raw]) -> None:
+        """Write an entry. A write is repeated until it succeeds; readers skip a repeated entry."""
+        last = self.enqueued - len(self._waiting)
+        self._number += 1
+        acks, self._unacked = self._unacked, []
+        await self._write(ENCODE(Entry(self.name, self._number, acks, batch)))
+        self.published += len(batch)
+        if batch:
+            self.writes.append((last, now_ms()))
 
     def _take_batch(self) -> list[Raw]:
         """Take the messages of the next entry: as many as fit, and at least one if any is waiting."""
@@ -264,22 +276,30 @@ class Bus:
             )
             self._failed_reads = 0
             if answer:
-                await self._take_rows(rows_of(answer), handle, on_gap)
+                next_at, rows = trio.current_time() + self._gather_s, rows_of(answer)
+                size = await self._take_rows(rows, handle, on_gap)
+                if len(rows) < BATCH_SIZE and size < MAX_ENTRY_BYTES:
+                    await sleep_until(next_at)
             elif await self._has_gone_back():
                 await self._restart_at(START, on_gap)
         except Refused:
             await self._skip_unreadable(on_gap)
             await trio.sleep(RETRY_S)
 
-    async def _take_rows(self, rows: Rows, handle: Handle, on_gap: OnGap) -> None:
+    async def _take_rows(self, rows: Rows, handle: Handle, on_gap: OnGap) -> int:
+        """Handle these entries. Returns their bytes."""
+        bytes_ = 0
         for id_, fields in rows:
             self._last = id_
-            self._window.note(id_, size_of(fields))
+            size = size_of(fields)
+            bytes_ += size
+            self._window.note(id_, size)
             entry = entry_of(fields)
             if entry is not None:
                 await self._receive(entry, handle, on_gap)
             else:
                 self._redis.note_unreadable("bus", entry=id_)
+        return bytes_
 
     async def _receive(self, entry: Entry, handle: Handle, on_gap: OnGap) -> None:
         """Handle an entry, unless it was received before."""
@@ -361,6 +381,11 @@ class Bus:
     def statistics(self) -> dict[str, int]:
         counts = {"sent": self.published, "received": self.received, "gaps": self.gaps}
         return {**counts, "peers": len(self.peers()), "waiting": len(self._waiting)}
+
+
+async def sleep_until(at: float) -> None:
+    if at > trio.current_time():
+        await trio.sleep_until(at)
 
 
 async def wait_until(holds: Callable[[], bool]) -> None:

@@ -7,7 +7,6 @@ Postgres (`resync`), so the bus may lose messages.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 
 from msgspec import Raw, msgpack
 
@@ -144,5 +143,8 @@ class Cluster:
 
     async def handle(self, data: bytes) -> None:
         """Apply what another node has published. A node that starts or stops skips what it has no service for."""
-        with suppress(NotOpen):
-            await self._decode(data).apply(self)
+        message = self._decode(data)
+        try:
+            await message.apply(self)
+        except NotOpen:
+            return

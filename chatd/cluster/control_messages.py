@@ -61,12 +61,13 @@ class DeliverToConversation(ControlMessage, array_like=True, tag="event"):
     leaving: Sequence[str] = ()
 
     async def apply(self, receiver: Receiver) -> None:
+        """Most events are for no session of this node, so they are skipped before anything is made of them."""
         hub = receiver.hub
-        on_delivered = (
-            hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev)
-            if self.leaving
-            else None
-        )
+        on_delivered = None
+        if self.leaving:
+            on_delivered = hub.memberships.remove_after(self.tenant, self.conversation, self.leaving, self.rev)
+        elif hub.subscriptions.skip(self.tenant, self.conversation, self.rev):
+            return
         delivery = Delivery(ForwardedEvent(self.event), self.rev, self.exclude_session, self.ephemeral, on_delivered)
         await hub.subscriptions.deliver(self.tenant, self.conversation, delivery)
 

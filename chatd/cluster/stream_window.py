@@ -15,31 +15,41 @@ def order_of(id_: bytes) -> tuple[int, int]:
 
 
 class StreamWindow:
-    """The window of one stream. `note` each entry. Entries before `cut` can be removed; None: none yet."""
+    """The window of one stream. `note` each entry."""
 
     def __init__(self, max_entries: int, max_bytes: int, max_age_s: float = inf) -> None:
-        self.cut: bytes | None = None
         self.bytes = 0
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._max_age_ms = max_age_s * 1000
-        self._entries: deque[tuple[bytes, int]] = deque()
+        # Time in milliseconds, id and size.
+        self._entries: deque[tuple[int, bytes, int]] = deque()
+        # By number and bytes; by age, entries before the first noted one are removed too.
+        self._first: bytes | None = None
+        self._since = 0.0
+
+    @property
+    def cut(self) -> bytes | None:
+        """Entries before this id can be removed; None: none yet."""
+        if self._since <= 0:
+            return self._first
+        by_age = b"%d-0" % int(self._since)
+        return by_age if self._first is None else max(self._first, by_age, key=order_of)
 
     def note(self, id_: bytes, size: int) -> None:
         """Note the newest entry, which is kept whatever its size."""
-        self._entries.append((id_, size))
+        entries = self._entries
+        at = int(id_[: id_.index(b"-")])
+        entries.append((at, id_, size))
         self.bytes += size
-        while len(self._entries) > 1 and (len(self._entries) > self._max_entries or self.bytes > self._max_bytes):
-            self.bytes -= self._entries.popleft()[1]
-            self.cut = self._entries[0][0]
-        # By age, entries before the first noted one are removed too.
-        since = order_of(id_)[0] - self._max_age_ms
-        if since > 0:
-            while order_of(self._entries[0][0])[0] < since:
-                self.bytes -= self._entries.popleft()[1]
-            self.cut = max(self.cut or b"0-0", b"%d-0" % int(since), key=order_of)
+        while len(entries) > 1 and (len(entries) > self._max_entries or self.bytes > self._max_bytes):
+            self.bytes -= entries.popleft()[2]
+            self._first = entries[0][1]
+        self._since = since = at - self._max_age_ms
+        while entries[0][0] < since:
+            self.bytes -= entries.popleft()[2]
 
     def clear(self) -> None:
         """Start over with a new stream."""
         self._entries.clear()
-        self.bytes, self.cut = 0, None
+        self.bytes, self._first, self._since = 0, None, 0.0

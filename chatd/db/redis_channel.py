@@ -6,6 +6,7 @@ and database. Then the calling task writes the command, waits for the socket and
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +26,12 @@ class Incomplete(Exception):
 
     def __init__(self, size: int) -> None:
         self.size = size
+
+
+def pack(command: Sequence[bytes | str | int]) -> bytes:
+    """A command as Redis reads it. The one of redis-py takes ten times as long."""
+    values = [value if isinstance(value, bytes) else str(value).encode() for value in command]
+    return b"*%d\r\n%b" % (len(values), b"".join([b"$%d\r\n%b\r\n" % (len(value), value) for value in values]))
 
 
 def parse(data: bytes | bytearray, at: int = 0) -> tuple[Any, int]:
@@ -107,7 +114,7 @@ class Channel:
 
     async def _call(self, command: tuple[Any, ...]) -> Any:
         transport = self._transport
-        transport.write(b"".join(self._connection.pack_command(*command)))
+        transport.write(pack(command))
         if transport.is_closing():
             raise NoConnection("the connection is closed")
         buffer, size = bytearray(), 1

@@ -140,15 +140,22 @@ class Subscriptions:
 
     async def deliver(self, tenant: str, name: str, delivery: Delivery) -> None:
         """Deliver to the subscribers, in its place in the order."""
-        topic = (tenant, name)
-        feed = self._feeds.get(topic)
-        if feed is None:
-            if delivery.rev:
-                self.unheard.note(topic, delivery.rev)
+        if self.skip(tenant, name, delivery.rev):
             delivery.done()
             return
+        topic = (tenant, name)
+        feed = self._feeds[topic]
         await feed.deliver(delivery)
         self._note_gap(topic, feed)
+
+    def skip(self, tenant: str, name: str, rev: int) -> bool:
+        """Note the `rev` of an event that no session is subscribed to. Returns whether there is none."""
+        topic = (tenant, name)
+        if topic in self._feeds:
+            return False
+        if rev:
+            self.unheard.note(topic, rev)
+        return True
 
     async def report_gap(self, tenant: str, name: str, rev: int) -> None:
         """Events up to `rev` may be missing: deliver `behind`.

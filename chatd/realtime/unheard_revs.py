@@ -27,8 +27,10 @@ class UnheardRevs:
         self._trim_above = MAX_TOPICS
 
     def note(self, topic: Topic, rev: int) -> None:
-        self._revs[topic] = (max(rev, self._revs.pop(topic, (0, 0.0))[0]), monotonic())
-        if len(self._revs) > self._trim_above:
+        revs = self._revs
+        known = revs.pop(topic, None)
+        revs[topic] = (rev if known is None or known[0] < rev else known[0], monotonic())
+        if len(revs) > self._trim_above:
             self._trim()
 
     def _trim(self) -> None:

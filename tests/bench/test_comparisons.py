@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.servers
 # With what each prints. `scale` exits with 1: small tables are read without an index.
 PROGRAMS = (
+    ("bus --rounds 1 --events 20 --batches 1 5 --json", '"delivered, at once, batch 5"'),
     ("fairness --rounds 1 --pairs 1 --messages 3 --json", '"p99 flooded / alone"'),
     ("matching --arrivals 20 --sizes 10 20", "report of the queues"),
     ("scale --messages 2000 --rounds 1", "ms slowest  connect"),

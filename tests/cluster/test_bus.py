@@ -123,6 +123,22 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
         assert bus.waiting * len(message) < limit + len(message)
 
 
+async def test_messages_of_a_moment_share_an_entry(servers: Servers, loop: None) -> None:
+    """An entry costs its writer and each reader more than a hundred messages in one."""
+    async with two_nodes(servers, gather_s=0.2) as (bus, redis, received):
+        await trio.sleep(0.2)
+        first, began = bus._number, trio.current_time()
+        for number in range(100):
+            bus.publish(control_messages.encode(DropTicket(str(number), "user", "reason")))
+            await trio.sleep(0.002)
+        with trio.fail_after(PATIENCE):
+            while len(received) < 100:
+                await trio.sleep(0.01)
+        spent = trio.current_time() - began
+        assert received == [control_messages.encode(DropTicket(str(n), "user", "reason")) for n in range(100)]
+        assert bus._number - first <= 2 + spent / 0.2
+
+
 async def test_messages_are_trimmed_by_age(servers: Servers, loop: None) -> None:
     """Long before newer entries displace it, while nodes write only heartbeats (see docs/privacy.md)."""
     async with two_nodes(servers, max_age_s=0.5) as (bus, redis, received):
