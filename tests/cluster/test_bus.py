@@ -125,7 +125,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
 
 async def test_messages_of_a_moment_share_an_entry(servers: Servers, loop: None) -> None:
     """An entry costs its writer and each reader more than a hundred messages in one."""
-    async with two_nodes(servers, gather_s=0.2) as (bus, redis, received):
+    async with two_nodes(servers, gather_s=0.2) as (bus, _, received):
         await trio.sleep(0.2)
         first, began = bus._number, trio.current_time()
         for number in range(100):
