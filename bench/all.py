@@ -15,13 +15,14 @@ from pathlib import Path
 from bench import connect, fanout, send, typing
 from bench.machine import load_average, machine, versions
 from bench.packages import NotInstalled
-from bench.peers import KINDS, PeerFailed
+from bench.peers import KINDS
 from bench.pictures import write_pictures
-from bench.processes import raise_file_limit
+from bench.processes import raise_file_limit, stop_at_sigterm
 from bench.report import parser_of, peer_names
 from bench.results import Case, Page, write_page
 from bench.rounds import Results, err, opened, run_rounds
 from bench.scenario import Bench, Figures, Goal
+from bench.servers import ServerFailed
 
 HERE = Path(__file__).parent
 # Scenarios with their options, and the numbers of which `--share` uses a part.
@@ -94,12 +95,13 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=HERE, help="the folder to write to")
     options = parser.parse_args()
     raise_file_limit()
+    stop_at_sigterm()
     before = load_average()
     try:
         for packages in {KINDS[name].packages for name in options.peer}:
             packages.install()
         cases = run_all(options)
-    except (NotInstalled, PeerFailed) as error:
+    except (NotInstalled, ServerFailed) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing is written")

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from bench.report import main, percentiles
 from bench.scenario import Bench, Figures, Goal
-from bench.servers import Server, wait_until_idle
-from bench.wire import BadServer, Connection, Load
+from bench.servers import Server, ServerFailed, wait_until_idle
+from bench.wire import Connection, Load
 
 FIGURE = "server us per delivery"
 
@@ -46,7 +46,7 @@ class Group:
     def on_new(self, payload: bytes, number: int) -> None:
         if self.server.new in payload:
             if number in self._got or self._client_id not in payload:
-                raise BadServer(f"{self.server.name} sent what nobody expects: {payload[:300]!r}")
+                raise ServerFailed(f"{self.server.name} sent what nobody expects: {payload[:300]!r}")
             self._got.add(number)
 
 

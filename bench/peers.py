@@ -18,7 +18,7 @@ import trio
 
 from bench.packages import FOLDER, NODE, PYTHON, Packages
 from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin, pin_threads, resident
-from bench.servers import SECRET, TEXT, token, upgrade
+from bench.servers import SECRET, TEXT, ServerFailed, token, upgrade
 from bench.wire import Connection
 from chatd.db.embedded import postgres, redis
 from chatd.db.embedded.sockets import listener
@@ -33,10 +33,6 @@ TABLE = """
     );
     create index if not exists peer_messages_room on peer_messages (room, id);
 """
-
-
-class PeerFailed(Exception):
-    """A peer did not start; the text contains its output."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ class Peer:
                 if sock.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(POLL_S)
-        raise PeerFailed(f"{self.name} did not start: {self.output()}")
+        raise ServerFailed(f"{self.name} did not start: {self.output()}")
 
     def output(self) -> str:
         """The end of its output."""
@@ -231,7 +227,7 @@ KINDS = {
 
 @contextmanager
 def peers(names: list[str], data: Databases) -> Iterator[list[SocketIoPeer | JsonPeer]]:
-    """Running servers of these kinds. Raises NotInstalled, PeerFailed."""
+    """Running servers of these kinds. Raises NotInstalled, ServerFailed."""
     with ExitStack() as stack:
         make_table(data.dsn)
         started: list[SocketIoPeer | JsonPeer] = []

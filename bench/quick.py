@@ -16,11 +16,11 @@ from rich.table import Table
 
 from bench import connect, fanout, send, typing
 from bench.packages import NotInstalled
-from bench.peers import PeerFailed
-from bench.processes import raise_file_limit
+from bench.processes import raise_file_limit, stop_at_sigterm
 from bench.report import parser_of
 from bench.rounds import opened, run_rounds
 from bench.scenario import Bench
+from bench.servers import ServerFailed
 from chatd.bench.own_server import RAISED_LIMITS
 
 PEER = "ws"
@@ -67,9 +67,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     raise_file_limit()
+    stop_at_sigterm()
     try:
         ratios = measure()
-    except (NotInstalled, PeerFailed) as error:
+    except (NotInstalled, ServerFailed) as error:
         sys.exit(str(error))
     faults = verdict(ratios, LIMITS)
     if options.json:

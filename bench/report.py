@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.packages import NotInstalled
-from bench.peers import KINDS, PeerFailed
-from bench.processes import raise_file_limit
+from bench.peers import KINDS
+from bench.processes import raise_file_limit, stop_at_sigterm
 from bench.rounds import Results, Spread, missed, opened, run_rounds
 from bench.scenario import Bench, Figures
+from bench.servers import ServerFailed
 
 DEFAULT_PEER = "socket.io"
 
@@ -21,10 +22,11 @@ def main(bench: Bench) -> None:
     """Parse the command line, run the rounds, print."""
     options = parser_of(bench).parse_args()
     raise_file_limit()
+    stop_at_sigterm()
     try:
         with opened(options.peer, bench.limits, twice=options.aa) as servers:
             results = run_rounds(bench, options, servers)
-    except (NotInstalled, PeerFailed) as error:
+    except (NotInstalled, ServerFailed) as error:
         sys.exit(str(error))
     goals = bench.goals(options)
     misses = missed(goals, results)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.peers import databases, peers
 from bench.processes import pin
 from bench.scenario import Bench, Figures, Goal
-from bench.servers import Chatd, Server, settle
+from bench.servers import Chatd, Server, ServerFailed, settle
 
 # The second chatd of an A/A pair: its ratio to the first shows the noise.
 AGAIN = "chatd again"
@@ -58,7 +58,7 @@ class Results:
 
 @contextmanager
 def opened(names: list[str], limits: Mapping[str, float], *, twice: bool = False) -> Iterator[list[Server]]:
-    """chatd and these peers. `twice`: with a second chatd."""
+    """chatd and these peers. `twice`: with a second chatd. Raises NotInstalled, ServerFailed."""
     with ExitStack() as stack:
         servers: list[Server] = []
         for name in ("chatd", AGAIN) if twice else ("chatd",):
@@ -74,7 +74,10 @@ def opened(names: list[str], limits: Mapping[str, float], *, twice: bool = False
 
 
 def run_rounds(bench: Bench, options: argparse.Namespace, servers: list[Server]) -> Results:
-    """Every round runs all servers in random order, so that other load on the machine affects all of them."""
+    """Every round runs all servers in random order, so that other load on the machine affects all of them.
+
+    Raises ServerFailed.
+    """
     results = Results({server.name: [] for server in servers})
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -82,9 +85,16 @@ def run_rounds(bench: Bench, options: argparse.Namespace, servers: list[Server])
             for server in random.sample(servers, len(servers)):
                 task = progress.add_task(f"{bench.name} {server.name} {number + 1}", total=bench.steps(options))
                 settle()
-                results.rounds[server.name].append(bench.run(server, options, stepper(progress, task)))
+                results.rounds[server.name].append(one_round(bench, server, options, stepper(progress, task)))
                 progress.remove_task(task)
     return results
+
+
+def one_round(bench: Bench, server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
+    try:
+        return bench.run(server, options, step)
+    except (ConnectionError, TimeoutError) as error:
+        raise ServerFailed(f"{server.name}: {error}") from error
 
 
 def stepper(progress: Progress, task: "object") -> Callable[[], None]:

@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from bench.report import main, percentiles
 from bench.scenario import Bench, Figures, Goal
-from bench.servers import Server, wait_until_idle
-from bench.wire import BadServer, Connection, Load
+from bench.servers import Server, ServerFailed, wait_until_idle
+from bench.wire import Connection, Load
 
 FIGURE = "server + Postgres us"
 
@@ -65,16 +65,16 @@ class Writer:
             self.on_other(payload)
 
     def _one_of(self, known: "set[bytes] | dict[bytes, tuple[int, float]]", payload: bytes) -> bytes:
-        """The client_id in a message. Raises BadServer if it is not one of these."""
+        """The client_id in a message. Raises ServerFailed if it is not one of these."""
         for client_id in known:
             if client_id in payload:
                 return client_id
-        raise BadServer(f"{self.server.name} sent what nobody expects: {payload[:300]!r}")
+        raise ServerFailed(f"{self.server.name} sent what nobody expects: {payload[:300]!r}")
 
     def on_other(self, payload: bytes) -> None:
         """An event that is neither; an error is one."""
         if b"error" in payload:
-            raise BadServer(f"{self.server.name} refused a message: {payload[:300]!r}")
+            raise ServerFailed(f"{self.server.name} refused a message: {payload[:300]!r}")
 
 
 def pairs_of(server: Server, count: int, times: list[float], in_flight: int = 1) -> list[Writer]:

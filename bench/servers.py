@@ -15,16 +15,22 @@ from uuid import uuid4
 
 import jwt
 import msgspec
+import trio
 
 from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin, resident
 from bench.wire import KEY, Connection
 from chatd.bench.own_server import RAISED_LIMITS
+from chatd.db.embedded import postgres, redis
 
 SECRET = "0123456789abcdef0123456789abcdef"
 TEXT = "x" * 100
 SETTLE_S = 0.3
 # A server is idle when it and its database use less than this share of a core.
 IDLE_LOOK_S, IDLE_SHARE, MAX_IDLE_WAIT_S = 0.25, 0.1, 20.0
+
+
+class ServerFailed(Exception):
+    """A server did not start, or lost or repeated a message, or delivered one that no client had sent."""
 
 
 class Server(Protocol):
@@ -104,14 +110,27 @@ class Chatd:
             env=os.environ | environment,
             start_new_session=True,
         )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().decode().split()
+        try:
+            line = self._first_line()
+        except BaseException:
+            # A server that is stopped while it starts leaves databases that cannot be found yet.
+            self._first_line()
+            self.close()
+            raise
+        if len(line) < 2:
+            self.close()
+            raise ServerFailed("chatd did not start")
         self.socket, self.http = line[-2], line[-1]
         self.pid = self.process.pid
         self.postmaster = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
         pin(self.pid, 0)
         for pid in family(self.postmaster):
             pin(pid, 1)
+
+    def _first_line(self) -> list[str]:
+        """What it prints when it is ready; nothing if it ends."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().split()
 
     @property
     def dsn(self) -> str:
@@ -160,8 +179,14 @@ class Chatd:
         return resident(self.pid)
 
     def close(self) -> None:
+        """Stop it, and its databases if it left them running."""
         end(self.process)
+        trio.run(self._stop_databases)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def _stop_databases(self) -> None:
+        await postgres.Server(self.folder / "postgres", {}).stop("immediate")
+        await redis.Server(self.folder / "redis").stop()
 
 
 def settle() -> None:

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from bench.report import main
 from bench.scenario import Bench, Figures, Goal
-from bench.servers import Server, settle
-from bench.wire import BadServer, Connection, Load
+from bench.servers import Chatd, Server, ServerFailed, settle
+from bench.wire import Connection, Load
 
 FIGURE = "server us per event"
 
@@ -47,7 +47,7 @@ class Typist:
             if self.left:
                 self.send()
             elif self.received > self.count:
-                raise BadServer(f"{self.server.name} sent an event twice")
+                raise ServerFailed(f"{self.server.name} sent an event twice")
 
 
 class Repeater:
@@ -71,7 +71,9 @@ class Repeater:
 
 
 def run_group(server: Server, options: argparse.Namespace, step: Callable[[], None]) -> Figures:
-    """The cost of a repetition, with all deliveries to the other members."""
+    """The cost of a repetition, with all deliveries to the other members. Raises ServerFailed for peers."""
+    if not isinstance(server, Chatd):
+        raise ServerFailed(f"{server.name} does not answer typing events, which --members needs")
     people = [(user, server.connect(user)) for user in (str(uuid4()) for _ in range(options.members))]
     connections = [connection for _, connection in people]
     room = server.room(people)

