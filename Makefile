@@ -32,7 +32,7 @@ PYTHON2 ?= python2.7
 
 # Compare chatd with other servers, in half an hour, and write bench/RESULTS.md.
 bench: $(VENV)/.dev
-	$(BIN)/python -m bench.all
+	$(BIN)/python -m bench.all $(BENCH)
 
 # Compare it with one in two minutes, and fail if it uses far more CPU than usual.
 bench-quick: $(VENV)/.dev

@@ -24,7 +24,7 @@ class NotInstalled(Exception):
 
 @dataclass(frozen=True)
 class Packages:
-    """`folder` contains what is installed, and the digest of `lock` at that time. `tools`: programs that it needs."""
+    """`folder` contains what is installed, and a note of what that is. `tools`: programs that it needs."""
 
     lock: Path
     folder: Path
@@ -53,14 +53,18 @@ class Packages:
                 run(sys.executable, "-m", "venv", str(self.folder))
                 pip = (str(self.python), "-m", "pip", "--disable-pip-version-check", "--quiet")
                 run(*pip, "install", "--require-hashes", "-r", str(self.lock))
-            self._stamp.write_text(digest(self.lock))
+            self._stamp.write_text(self._wanted())
 
     @property
     def _stamp(self) -> Path:
         return self.folder / "installed"
 
+    def _wanted(self) -> str:
+        """The lock, and the interpreter: peers in Python have to run on that of chatd."""
+        return digest(self.lock) + (sys.version if self.python else "")
+
     def _is_current(self) -> bool:
-        return self._stamp.exists() and self._stamp.read_text() == digest(self.lock)
+        return self._stamp.exists() and self._stamp.read_text() == self._wanted()
 
 
 NODE = Packages(FOLDER / "package-lock.json", FOLDER / "node_modules", tools=("node", "npm"))

@@ -78,8 +78,9 @@ def pin(pid: int, core: int) -> None:
 
 def pin_threads(pid: int, core: int) -> None:
     """Pin a running process with all its threads."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        pin(int(thread.name), core)
+    with suppress(FileNotFoundError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            pin(int(thread.name), core)
 
 
 def raise_file_limit() -> None:

@@ -17,9 +17,10 @@ import jwt
 import msgspec
 import trio
 
-from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin, resident
+from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin_threads, resident
 from bench.wire import KEY, Connection
 from chatd.bench.own_server import RAISED_LIMITS
+from chatd.bench.processes import with_helpers
 from chatd.db.embedded import postgres, redis
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -92,7 +93,9 @@ def upgrade(path: str, *lines: str) -> bytes:
 
 
 class Chatd:
-    """chatd with its embedded Postgres and Redis: the server on the first core, the rest on the second."""
+    """chatd with its embedded Postgres and Redis: the server on the first core, its index process and Postgres on the
+    second.
+    """
 
     ack, new, typing = b"message.ack", b"message.new", b"typing.st"
 
@@ -123,9 +126,9 @@ class Chatd:
         self.socket, self.http = line[-2], line[-1]
         self.pid = self.process.pid
         self.postmaster = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
-        pin(self.pid, 0)
-        for pid in family(self.postmaster):
-            pin(pid, 1)
+        pin_threads(self.pid, 0)
+        for pid in (*with_helpers(self.pid)[1:], *family(self.postmaster)):
+            pin_threads(pid, 1)
 
     def _first_line(self) -> list[str]:
         """What it prints when it is ready; nothing if it ends."""
@@ -170,7 +173,8 @@ class Chatd:
         return msgspec.msgpack.encode([0 if unanswered else 1, {"t": kind, "conversation": room}])
 
     def cpu(self) -> Cpu:
-        return cpu_of([self.pid])
+        """That of the index process too."""
+        return cpu_of(with_helpers(self.pid))
 
     def database_cpu(self) -> Cpu:
         return cpu_of_family(self.postmaster)

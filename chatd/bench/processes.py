@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -28,6 +29,28 @@ def family(pid: int) -> list[int]:
     except OSError:
         return [pid]
     return [pid, *map(int, children)]
+
+
+def with_helpers(pid: int) -> list[int]:
+    """A process and its children that run the same program: chatd and its index process, without its databases."""
+    return [pid, *(child for child in children_of(pid) if program_of(child) == program_of(pid))]
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of all threads of a process; none if it is gone."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return found
+
+
+def program_of(pid: int) -> str:
+    """The path of the program; empty if the process is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def resident_bytes(pid: int) -> int:

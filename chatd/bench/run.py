@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from chatd.bench.client import Body, Client, Decoded, Message
 from chatd.bench.connection import Loop
-from chatd.bench.processes import cpu_s, family
+from chatd.bench.processes import cpu_s, family, with_helpers
 from chatd.bench.result import Result, percentiles
 from chatd.bench.target import Target
 from chatd.bench.verdict import judge
@@ -318,7 +318,7 @@ class Run:
 
     def _cpu(self) -> tuple[float, float, float]:
         """CPU seconds of the load generator, of the server, and of Postgres."""
-        server = [self.target.pid] if self.target.pid else []
+        server = with_helpers(self.target.pid) if self.target.pid else []
         return time.process_time(), cpu_s(server), cpu_s(family(self._database) if self._database else [])
 
     def _measure(self, seconds: float, before: tuple[float, float, float]) -> None:

@@ -12,7 +12,7 @@ from bench import connect, fanout, send, typing
 from bench.report import parser_of
 from bench.scenario import Bench
 from bench.servers import Chatd
-from chatd.bench.processes import raise_file_limit
+from chatd.bench.processes import children_of, raise_file_limit, with_helpers
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.servers
@@ -51,6 +51,15 @@ def test_a_load_is_served_to_its_end(bench: Bench, arguments: str, chatd: Chatd)
     figures = bench.run(chatd, parser_of(bench).parse_args(arguments.split()), lambda: None)
     assert len(figures) > 1
     assert "--members 5 --events" in arguments or bench.figure in figures
+
+
+def test_the_index_process_counts_as_part_of_the_server(chatd: Chatd) -> None:
+    """The databases do not, which are children of the server too."""
+    server, *helpers = with_helpers(chatd.pid)
+    assert server == chatd.pid
+    assert ["chatd.search.index_process" in Path(f"/proc/{pid}/cmdline").read_text() for pid in helpers] == [True]
+    assert chatd.postmaster in children_of(chatd.pid)
+    assert with_helpers(2**22 + 1) == [2**22 + 1]
 
 
 @pytest.mark.parametrize(("arguments", "printed"), PROGRAMS, ids=[arguments.split()[0] for arguments, _ in PROGRAMS])
