@@ -6,7 +6,9 @@ the sockets that are ready: it receives from each once, and gives the bytes to t
 waits for nothing. Whatever else arrives wakes the connection's own task.
 
 A turn ends after TURN_S, or after POLLS_PER_TURN times MAX_READY sockets, so that other tasks run. A socket with more
-data than one call returns is served again in the next round, after the others.
+data than one call returns is served again in the next round, after the others. Peers that disconnect wait in a queue,
+of which a turn serves ENDS_PER_TURN: the end of a session costs more than a message, and when thousands disconnect at
+once, those who stay must not wait for them.
 
 There is no epoll outside Linux: the sockets are then read by their own tasks (see `transport.SocketTransport`).
 """
@@ -14,6 +16,7 @@ There is no epoll outside Linux: the sockets are then read by their own tasks (s
 import select
 import socket
 import sys
+from itertools import islice
 from time import perf_counter
 from typing import Protocol
 
@@ -23,6 +26,9 @@ import trio
 MAX_READY = 64
 POLLS_PER_TURN = 8
 TURN_S = 0.002
+ENDS_PER_TURN = 8
+# The events of a peer that disconnects: no other event will follow.
+ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if sys.platform == "linux" else 0
 
 
 class Source(Protocol):
@@ -44,21 +50,24 @@ class Reactor:
         self._sources: dict[int, Source] = {}
         # Sockets that may have more data than was received.
         self._unfinished: list[int] = []
+        # Sockets whose peers have disconnected, in that order.
+        self._ended: dict[int, None] = {}
 
     def register(self, sock: socket.socket, source: Source) -> None:
         """Serve the socket from now on."""
-        self._sources[sock.fileno()] = source
         self._epoll.register(sock, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+        self._sources[sock.fileno()] = source
 
     def unregister(self, sock: socket.socket) -> None:
         """Call it before the socket is closed."""
         if self._sources.pop(sock.fileno(), None) is not None:
+            self._ended.pop(sock.fileno(), None)
             self._epoll.unregister(sock)
 
     async def run(self) -> None:
         """Run forever, also after an error."""
         while True:
-            if self._unfinished:
+            if self._unfinished or self._ended:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(self._epoll)
@@ -73,14 +82,18 @@ class Reactor:
         for _ in range(POLLS_PER_TURN):
             unfinished, self._unfinished = self._unfinished, []
             ready = self._epoll.poll(0, MAX_READY)
-            if not ready and not unfinished:
-                return
             for fd, mask in ready:
-                await self._serve(fd, ended=bool(mask & ~select.EPOLLIN))
+                if mask & ENDED:
+                    self._ended[fd] = None
+                else:
+                    await self._serve(fd, ended=False)
             for fd in unfinished:
                 await self._serve(fd, ended=False)
-            if perf_counter() >= ends:
-                return
+            if not (ready or unfinished) or perf_counter() >= ends:
+                break
+        for fd in tuple(islice(self._ended, ENDS_PER_TURN)):
+            self._ended.pop(fd, None)
+            await self._serve(fd, ended=True)
 
     async def _serve(self, fd: int, *, ended: bool) -> None:
         source = self._sources.get(fd)

@@ -69,6 +69,7 @@ CODES, NODES = OneEach("code or name in the source"), OneEach("node that is know
 RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "accounts.keys.Keyring._verified": Most("accounts.keys.MAX_CACHED"),
     "accounts.keys.Keyring.tenants": Fixed(),
+    "accounts.session_states.SessionStates._waiting": Passing("handshake"),
     "accounts.keys.TenantKeys.keys": OneEach("key of a key set, whose bytes are bounded"),
     "app.command_metrics.CommandMetrics.closes": CODES,
     "app.command_metrics.CommandMetrics.commands": CODES,
@@ -107,6 +108,8 @@ RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "gateway.endpoint.GatewayEndpoint._codecs": Fixed(),
     "gateway.listener.Listener._reading": Passing("session"),
     "gateway.session.SessionDeps.rows": Fixed(),
+    "gateway.early_rejections.EarlyRejections._peers": Setting("limits.pending_handshakes"),
+    "gateway.reactor.Reactor._ended": Passing("session"),
     "gateway.reactor.Reactor._sources": Passing("session"),
     "gateway.reactor.Reactor._unfinished": Passing("session"),
     "http.admin_tokens.Admins._admins": Fixed(),
