@@ -22,7 +22,7 @@ PASSING = {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.EHOSTDOWN, er
 FULL = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 # Pause before the next accept when descriptors or memory run out.
 RETRY_S = 0.1
-ACCEPTS_PER_TURN = 16
+ACCEPTS_PER_TURN = 64
 # Time for connections that are half established when accepting stops.
 ESTABLISHING_S = 0.2
 # Linux: a classic BPF program that drops segments with SYN and without ACK. It sees a segment from its TCP header on.

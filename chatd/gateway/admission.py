@@ -146,12 +146,12 @@ class Admission:
         """Charge the address for a handshake that was rejected after it had been read."""
         self._gates.of(bucket(address)).charge(trio.current_time(), REJECTION_COST)
 
-    def rejection_slot(self, address: str) -> ExitStack | None:
+    def rejection_slot(self, address: str, *, is_proxy: bool = False) -> ExitStack | None:
         """Hold a slot for an answered rejection.
 
         Returns None if all are in use: the connection is then closed unanswered.
         """
-        key, slot = bucket(address), ExitStack()
+        key, slot = "" if is_proxy else bucket(address), ExitStack()
         if not self._rejections.has_room(key):
             return None
         slot.enter_context(self._rejections.reserve(key))

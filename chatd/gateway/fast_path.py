@@ -542,6 +542,11 @@ class FastPathStream(trio.abc.Stream):
             self._queue.abandon()
             await self._transport.aclose()
 
+    async def abandon(self) -> None:
+        """Close the transport at once."""
+        self._queue.abandon()
+        await self._transport.aclose()
+
     async def linger(self) -> None:
         """Flush the queue, then read and drop until the peer has read it and disconnects."""
         self._raw = True

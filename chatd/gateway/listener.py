@@ -6,8 +6,8 @@ Whatever a peer or a bug does inside the guard, only this connection ends, with 
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache, partial
 from typing import Generic, Protocol, TypeVar
 
 import trio
@@ -19,6 +19,7 @@ from chatd.core.addresses import client_address, is_trusted, parse_networks
 from chatd.core.config import Gateway
 from chatd.core.health import Health, Sparse
 from chatd.gateway.admission import Admission, Overloaded
+from chatd.gateway.early_rejections import LINGER_S, EarlyRejections
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
 from chatd.gateway.reactor import open_reactor
@@ -64,6 +65,7 @@ class Listener(Generic[Peer]):
         self._acceptor = Acceptor("gateway", sock, self._start)
         self._connections: trio.Nursery | None = None
         self._reactor = open_reactor()
+        self._rejections = None if self._reactor is None else EarlyRejections(self._reactor)
         # Handshakes whose head is being read; and once the node drains, after how long those clients retry.
         self._reading: set[trio.CancelScope] = set()
         self._retry_after_s: int | None = None
@@ -80,24 +82,52 @@ class Listener(Generic[Peer]):
         """Accept until `stop_accepting`, and return when the last connection has ended."""
         try:
             async with trio.open_nursery() as nursery:
-                if self._reactor is not None:
+                if self._reactor is not None and self._rejections is not None:
                     self._health.start(nursery, "reactor", self._reactor.run)
+                    self._health.start(nursery, "early rejections", self._rejections.run)
                 async with trio.open_nursery() as self._connections:
                     await self._acceptor.run(self._health)
+                if self._rejections is not None:
+                    await self._rejections.drain()
                 nursery.cancel_scope.cancel()
         finally:
-            if self._reactor is not None:
+            if self._reactor is not None and self._rejections is not None:
+                self._rejections.close_all()
                 self._reactor.close()
 
     def _start(self, sock: socket.socket) -> None:
+        """Admit a connection, or reject it without a task."""
         assert self._connections is not None
-        self._connections.start_soon(self._serve_guarded, sock)
-
-    async def _serve_guarded(self, sock: socket.socket) -> None:
-        peer = ""
         try:
             peer = sock.getpeername()[0]
-            await self._admit(sock, peer)
+        except OSError:
+            sock.close()
+            return
+        is_proxy, slots = is_trusted(peer, self._proxies), ExitStack()
+        try:
+            if not is_proxy:
+                self._admission.check_rate(peer)
+            slots.enter_context(self._admission.pending(peer, is_proxy=is_proxy))
+        except Overloaded as overloaded:
+            self._reject_early(sock, peer, overloaded, is_proxy=is_proxy)
+        else:
+            self._connections.start_soon(self._serve_guarded, sock, peer, slots)
+
+    def _reject_early(self, sock: socket.socket, peer: str, overloaded: Overloaded, *, is_proxy: bool) -> None:
+        assert self._connections is not None
+        self._admission.refused["unavailable"] += 1
+        slots = self._admission.rejection_slot(peer, is_proxy=is_proxy)
+        if slots is None:
+            sock.close()
+        elif self._rejections is not None:
+            self._rejections.reject(sock, overload_response(str(overloaded), overloaded.retry_after), slots)
+        else:
+            self._connections.start_soon(reject_early, sock, rejection_of(overloaded).response(), slots)
+
+    async def _serve_guarded(self, sock: socket.socket, peer: str, pending: ExitStack) -> None:
+        try:
+            with pending:
+                await self._connection(sock, peer, pending)
         except* (ConnectionClosed, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
         except* Exception as group:
@@ -105,23 +135,7 @@ class Listener(Generic[Peer]):
         finally:
             sock.close()
 
-    async def _admit(self, sock: socket.socket, peer: str) -> None:
-        """Check the rate of the peer; that of clients behind a proxy is checked in `_read_handshake`, by forwarded
-        address.
-        """
-        try:
-            if not is_trusted(peer, self._proxies):
-                self._admission.check_rate(peer)
-        except Overloaded as overloaded:
-            self._admission.refused["unavailable"] += 1
-            slot = self._admission.rejection_slot(peer)
-            if slot is not None:
-                with slot:
-                    await reject_early(sock, rejection_of(overloaded).response())
-        else:
-            await self._connection(sock, peer)
-
-    async def _connection(self, sock: socket.socket, peer: str) -> None:
+    async def _connection(self, sock: socket.socket, peer: str, pending: ExitStack) -> None:
         async with trio.open_nursery() as nursery:
             transport = SocketTransport(sock) if self._reactor is None else ReactorTransport(sock, self._reactor)
             queue = SendQueue(
@@ -133,13 +147,13 @@ class Listener(Generic[Peer]):
             )
             stream = FastPathStream(transport, queue)
             try:
-                await self._serve(nursery, stream, peer)
+                await self._serve(nursery, stream, peer, pending)
             except Rejected as rejected:
                 await self._reject(stream, rejected)
             except Overloaded as overloaded:
                 await self._reject(stream, rejection_of(overloaded))
             finally:
-                await trio.aclose_forcefully(stream)
+                await stream.abandon()
                 nursery.cancel_scope.cancel()
 
     async def _reject(self, stream: FastPathStream, rejected: Rejected) -> None:
@@ -147,10 +161,13 @@ class Listener(Generic[Peer]):
         LOG.debug("a handshake was rejected", extra={"code": rejected.code, "why": rejected.message})
         await reject(stream, rejected)
 
-    async def _serve(self, nursery: trio.Nursery, stream: FastPathStream, peer: str) -> None:
-        """Serve from the first byte to the last. The slot of the connection is held until the end."""
+    async def _serve(self, nursery: trio.Nursery, stream: FastPathStream, peer: str, pending: ExitStack) -> None:
+        """Serve from the first byte to the last. The slot of the connection is held until the end.
+
+        `pending` holds that of the handshake.
+        """
         with ExitStack() as slots:
-            with self._admission.pending(peer, is_proxy=is_trusted(peer, self._proxies)):
+            with pending:
                 serve = await self._handshake(stream, peer, slots)
             if serve is not None:
                 stream.upgrade = partial(upgrade, nursery, stream, self._settings.max_message_bytes)
@@ -224,9 +241,15 @@ def rejection_of(overloaded: Overloaded) -> Rejected:
     return Rejected(503, "unavailable", str(overloaded), headers={"Retry-After": str(overloaded.retry_after)})
 
 
-async def reject_early(sock: socket.socket, response: bytes) -> None:
-    """Reject without creating objects for the connection, for most connections of an overload. Raises OSError."""
-    with trio.move_on_after(1):
+@lru_cache(maxsize=256)
+def overload_response(message: str, retry_after_s: int) -> bytes:
+    """The response of a rejection, of which an overload needs a few, many times."""
+    return rejection_of(Overloaded(message, retry_after_s)).response()
+
+
+async def reject_early(sock: socket.socket, response: bytes, slots: ExitStack) -> None:
+    """The same as `EarlyRejections.reject`, where there is no reactor."""
+    with sock, slots, trio.move_on_after(LINGER_S), suppress(OSError):
         sock.send(response)
         sock.shutdown(socket.SHUT_WR)
         await trio.lowlevel.wait_readable(sock)
@@ -236,6 +259,6 @@ async def reject_early(sock: socket.socket, response: bytes) -> None:
 
 async def reject(stream: FastPathStream, rejected: Rejected) -> None:
     """Answer, then read for a moment: closing with unread data would destroy the answer (RFC 9112, section 9.6)."""
-    with trio.move_on_after(1):
+    with trio.move_on_after(LINGER_S):
         stream.send_nowait(rejected.response())
         await stream.linger()

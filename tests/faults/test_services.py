@@ -213,7 +213,7 @@ UNGUARDED = {
     "chatd/cli/chat.py": {"self._show_events", "self._warn_unless_connected", "end"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
     "chatd/cli/workers.py": {"cancel_after", "self._hurry"},
-    "chatd/gateway/listener.py": {"self._serve_guarded"},
+    "chatd/gateway/listener.py": {"self._serve_guarded", "reject_early"},
     "chatd/gateway/send_queue.py": {"self._write_entries"},
     "chatd/operations/health.py": {"self._probe"},
     "chatd/http/server.py": {"self._guarded", "server.acceptor.run"},
