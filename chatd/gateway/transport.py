@@ -90,7 +90,7 @@ class SocketTransport:
 class ReactorTransport(SocketTransport):
     """A socket that the reactor receives from. `read` is called by one task at a time."""
 
-    __slots__ = ("_handle", "_has_ended", "_is_readable", "_reactor", "_reader")
+    __slots__ = ("_handle", "_has_ended", "_is_readable", "_is_registered", "_reactor", "_reader")
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock)
@@ -100,11 +100,17 @@ class ReactorTransport(SocketTransport):
         self._handle: Handle | None = None
         # Events are edge-triggered: whether there may be data since the last one; and whether it was the last one.
         self._is_readable = self._has_ended = False
-        reactor.register(sock, self)
+        self._is_registered = False
 
     async def read(self, handle: Handle | None = None) -> bytes | None:
         if self._socket.fileno() < 0:
             raise trio.ClosedResourceError
+        if not self._is_registered:
+            # The request has usually arrived before the task of its connection runs.
+            data = self._receive()
+            if data is not None:
+                return data
+            self._register()
         if self._is_readable:
             await trio.lowlevel.checkpoint()
             data = self._receive()
@@ -113,6 +119,10 @@ class ReactorTransport(SocketTransport):
         self._reader, self._handle = trio.lowlevel.current_task(), handle
         received: bytes | None = await trio.lowlevel.wait_task_rescheduled(self._abort)
         return received
+
+    def _register(self) -> None:
+        self._reactor.register(self._socket, self)
+        self._is_registered = True
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = self._handle = None
