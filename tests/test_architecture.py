@@ -260,7 +260,7 @@ def definitions(path: Path) -> set[str]:
 
 
 def test_the_steps_of_the_flows_exist() -> None:
-    """Every numbered line of "Four flows, step by step" names a file and a definition in it."""
+    """Every numbered line of "Five flows, step by step" names a file and a definition in it."""
     text = (ROOT / "docs" / "architecture.md").read_text()
     flows = text[text.index("<!-- flows -->") : text.index("<!-- end of flows -->")]
     steps = STEP.findall(flows)
