@@ -6,7 +6,8 @@ from typing import Any
 
 import trio
 
-from chatd.conversations.log.entries import Item, NewMessage, Publish, Receipt
+from chatd.conversations.log.entries import Appended, Entry, Item, NewMessage, Publish, Receipt
+from chatd.conversations.log.statements import Result, in_publishing_order
 from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
@@ -106,3 +107,26 @@ async def test_batch_entries_get_separate_results(db: Postgres) -> None:
     assert outcomes["everybody"] == ("forbidden", "only moderators and above may mention everybody")
     assert outcomes["stranger"] == ("not_found", "no such conversation")
     assert outcomes["elsewhere"][0] in ("conflict", "forbidden")
+
+
+async def test_messages_of_two_attempts_are_published_in_the_order_of_rev() -> None:
+    """The first attempt has refused a message that the second one has stored; the rest keeps its place."""
+
+    async def publish(_: Any) -> None: ...
+
+    def entry(conversation: str) -> Entry:
+        item = NewMessage("default", conversation, ALICE, "c", uuid7(5), "x", None, None, None)
+        return Entry(item, publish, 0.0, lambda _: None)
+
+    def new(rev: int, *, duplicate: bool = False) -> Appended:
+        return Appended(uuid7(6), rev, rev, 0, duplicate, 0, 1)
+
+    refused = Refused("conflict")
+    results: list[Result] = [
+        (entry(GROUP), new(7)), (entry(QUIET), new(30)), (entry(GROUP), refused), (entry(GROUP), new(5)),
+        (entry(GROUP), new(1, duplicate=True)), (entry(QUIET), new(31)), (entry(GROUP), new(6)),
+    ]  # fmt: skip
+    ordered = in_publishing_order(results)
+    places = [result.rev if isinstance(result, Appended) else result.code for _, result in ordered]
+    assert places == [5, 30, "conflict", 6, 1, 31, 7]
+    assert {id(one) for one in ordered} == {id(one) for one in results}

@@ -8,6 +8,7 @@ from typing import Any
 import outcome
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import begin_command, pipeline_of
@@ -15,6 +16,7 @@ from chatd.app.effects import Effects, Reply, SettledEffect
 from chatd.app.jobs import Job
 from chatd.app.registry import Guard, Row, command
 from chatd.conversations.log.writer import MessageLog
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
@@ -24,6 +26,7 @@ from chatd.gateway.fast_path import MAX_PIPELINED
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command, Ok, Result, error_of
 from tests.admins import administered, order
+from tests.faults.proxy import line_to_postgres
 from tests.operations.test_metrics import scrape
 from tests.support import NOBODY, PATIENCE, Daemon, only_jobs, running, shared
 from tests.wire_client import Raw
@@ -329,3 +332,52 @@ async def test_slow_mode_counts_pipelined_messages(daemon: Daemon) -> None:
             await raw.send(b"".join(frames))
             codes = [body.get("code", body["t"]) for _, body in await answers(raw, 3)]
         assert codes == ["message.ack", "rate_limited", "rate_limited"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_answers_of_a_batch_are_in_the_order_of_its_messages(daemon: Daemon, seed: int) -> None:
+    """New messages, repeated ones, and those that the database refuses."""
+    rng = random.Random(seed)
+    async with daemon.people(2) as (alice, bob):
+        rooms = [
+            (await alice.call("conversation.create", members=[bob.user], title=title)).conversation.id
+            for title in ("one", "two")
+        ]
+        await alice.call("message.send", conversation=rooms[1], client_id="there", text="x")
+        async with Raw.session(daemon, "json", alice.user) as raw:
+            for _ in range(10):
+                ids = [rng.choice([f"a{rng.random()}", "there", "again", f"b{rng.random()}"]) for _ in range(8)]
+                frames = [
+                    encoded(number, "message.send", conversation=rooms[0], client_id=id_, text="x")
+                    for number, id_ in enumerate(ids, 1)
+                ]
+                await raw.send(b"".join(frames))
+                found = await answers(raw, 8)
+                assert [frame_id for frame_id, _ in found] == list(range(1, 9))
+                for id_, (_, body) in zip(ids, found, strict=True):
+                    assert body.get("code", body.get("client_id")) == ("conflict" if id_ == "there" else id_)
+
+
+async def test_refusals_at_the_deadline_are_in_the_order_of_the_commands(config: Config, dsn: str) -> None:
+    """The first message is being committed, the others wait for the next batch."""
+    async with line_to_postgres(dsn) as (line, address):
+        settings = replace(config.get(MessageLogSettings), deadline=1.0)
+        config = replace(config, postgres=replace(config.postgres, dsn=address)).using(settings)
+        async with (
+            running(config) as daemon,
+            daemon.pair() as (alice, _, room),
+            Raw.session(daemon, "json", alice.user) as raw,
+        ):
+            await alice.send(room)
+            line.down.timeout = True
+            frames = [
+                encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
+                for number in range(1, 9)
+            ]
+            await raw.send(frames[0])
+            await trio.sleep(0.02)
+            await raw.send(b"".join(frames[1:]))
+            found = await answers(raw, 8)
+            line.heal()
+            line.cut()
+        assert [(frame_id, body["code"]) for frame_id, body in found] == [(n, "unavailable") for n in range(1, 9)]

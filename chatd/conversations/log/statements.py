@@ -3,11 +3,12 @@ published.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from msgspec.structs import astuple
 
-from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, NewMessage, Outcome, Receipt
+from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, Key, NewMessage, Outcome, Receipt
 from chatd.core.clock import now_ms
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -39,7 +40,23 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     columns = transposed(items)
     rows = await connection.all(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
-    return [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
+    results: list[Result] = [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
+    return results if len(results) == 1 else in_publishing_order(results)
+
+
+def in_publishing_order(results: Sequence[Result]) -> list[Result]:
+    """The results, which are in the order of the entries: so their senders are answered. New messages of a conversation
+    are in the order of `rev`, also if an earlier attempt has committed some of them.
+    """
+    new: dict[Key, list[tuple[int, Result]]] = {}
+    for one in results:
+        if isinstance(one[1], Appended) and not one[1].duplicate:
+            new.setdefault(one[0].key, []).append((one[1].rev, one))
+    for found in new.values():
+        found.sort(key=itemgetter(0), reverse=True)
+    return [
+        new[one[0].key].pop()[1] if isinstance(one[1], Appended) and not one[1].duplicate else one for one in results
+    ]
 
 
 def appended(row: Any, items: Sequence[NewMessage], now: int) -> Appended | Refused:

@@ -197,7 +197,8 @@ class Shard:
         while True:
             await trio.sleep(EXPIRY_TICK_S)
             now = trio.current_time()
-            for entry in (*self._open, *self._publisher.entries(), *self._deferred.entries()):
+            # In the order in which the entries of a conversation were appended.
+            for entry in (*self._publisher.entries(), *self._deferred.entries(), *self._open):
                 if entry.deadline <= now and not entry.decided:
                     self._settle(entry, None, Refused("unavailable", self._cause, retry_after=1))
             self._open = [entry for entry in self._open if not entry.is_settled]

@@ -262,7 +262,8 @@ end $$;
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
--- until the sender may send). A stored message is never refused. `alias`: the sender's, in a match.
+-- until the sender may send). A stored message is never refused. `alias`: the sender's, in a match. The rows are in the
+-- order of the entries.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
@@ -384,7 +385,7 @@ begin
         t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.wait_ms),
         case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end, t.alias
     from results t
-    order by t.found_rev, t.ord;
+    order by t.ord;
 end $$;
 
 -- Advance receipts. They only move forward: a position never decreases and never passes the last message, and reading
