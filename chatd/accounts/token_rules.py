@@ -14,6 +14,8 @@ MAX_TOKEN_BYTES = 4096
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ACCESS = "user"
+# Postgres stores no NUL, and JSON can contain halves of characters.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Expected(Struct, frozen=True):
@@ -75,6 +77,8 @@ def text(claims: Mapping[str, Any], name: str, default: str | None = None) -> st
     value = claims.get(name, default)
     if not isinstance(value, str) or len(value) > 200:
         raise refused(f"{name} is missing or not a string")
+    if UNSTORABLE.search(value):
+        raise refused(f"{name} has a character that is not allowed")
     return value
 
 

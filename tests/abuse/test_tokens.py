@@ -184,7 +184,7 @@ def test_hmac_with_the_public_key_is_refused() -> None:
         CLAIMS | {"sub": 5}, CLAIMS | {"sub": "me"}, CLAIMS | {"sub": ""}, CLAIMS | {"sub": USER + "\n"},
         CLAIMS | {"tid": "acme"}, CLAIMS | {"tid": "nobody"}, CLAIMS | {"tid": 5},
         CLAIMS | {"scope": "refresh"}, CLAIMS | {"scope": "admin"}, CLAIMS | {"jti": 5}, CLAIMS | {"login": "x"},
-        CLAIMS | {"nbf": "now"}, CLAIMS | {"iat": True},
+        CLAIMS | {"nbf": "now"}, CLAIMS | {"iat": True}, CLAIMS | {"jti": "a\0"}, CLAIMS | {"jti": "\ud800"},
     ],
 )  # fmt: skip
 def test_invalid_claims_are_refused(claims: dict[str, Any]) -> None:
