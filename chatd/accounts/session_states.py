@@ -77,11 +77,11 @@ class SessionStates:
     async def of(self, principal: Principal, address_hashes: Sequence[bytes], now: int) -> Row:
         """The row of the statement `session_state`, by a statement that begins after the call. Raises Refused."""
         look_up = LookUp(principal, address_hashes, now)
-        self._waiting.append(look_up)
         if self._free:
             self._free -= 1
-            await self._lead()
+            await self._lead(look_up)
         else:
+            self._waiting.append(look_up)
             await self._wait(look_up)
         if look_up.row is None:
             return await self._alone(look_up)
@@ -97,11 +97,12 @@ class SessionStates:
                 self._pass_on()
             raise
         if look_up.turn is Turn.LEAD:
-            await self._lead()
+            await self._lead(look_up)
 
-    async def _lead(self) -> None:
-        """Run the next statement, and let the next task lead."""
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
+    async def _lead(self, look_up: LookUp) -> None:
+        """Run the next statement, for this user and those who wait; then let the next task lead."""
+        count = min(len(self._waiting), self._max_batch - 1)
+        batch = [look_up, *(self._waiting.popleft() for _ in range(count))]
         try:
             await self._look_up(batch)
         except Exception:
@@ -115,8 +116,9 @@ class SessionStates:
 
     def _pass_on(self) -> None:
         if self._waiting:
-            self._waiting[0].turn = Turn.LEAD
-            self._waiting[0].done.set()
+            leader = self._waiting.popleft()
+            leader.turn = Turn.LEAD
+            leader.done.set()
         else:
             self._free += 1
 

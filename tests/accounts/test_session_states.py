@@ -170,6 +170,22 @@ async def test_those_who_come_together_share_a_statement(db: Postgres) -> None:
     assert states.batches == 4
 
 
+async def test_every_statement_slot_is_free_again(db: Postgres) -> None:
+    """Also if statements end at the same time, or tasks are cancelled."""
+    users = [await make_user(db) for _ in range(60)]
+    states, rng = SessionStates(db, max_statements=2, max_batch=4), random.Random(2)
+
+    async def look_up(user: str, timeout_s: float) -> None:
+        with trio.move_on_after(timeout_s):
+            assert (await states.of(principal(user), IPV4, NOW))["user_exists"]
+
+    for _ in range(10):
+        async with trio.open_nursery() as nursery:
+            for user in users:
+                nursery.start_soon(look_up, user, rng.choice([0.001, 0.005, 60]))
+        assert states._free == 2
+
+
 async def test_ban_that_is_committed_after_the_call_is_seen(db: Postgres, dsn: str) -> None:
     """The first look-up waits for a lock, the others for the first one: no statement reads what was before the call."""
     users = [await make_user(db) for _ in range(20)]
