@@ -19,7 +19,8 @@ from chatd.db.driver_loop import open_driver_loop
 from chatd.db.postgres import open_postgres
 from chatd.search.indexer import Indexer
 
-LOG = log.get(__name__)
+# Run with -m, its name is __main__.
+LOG = log.get("chatd.search.index_process")
 # How much less of a busy core it gets than the server: a third.
 NICENESS = 5
 READ_BYTES = 4096
