@@ -121,6 +121,73 @@ def test_tokens_are_accepted_as_by_pyjwt(
     assert refused(text) == (known is None or known["payload"] != CLAIMS)
 
 
+ASYMMETRIC: dict[str, Any] = {
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+    "RS256": rsa.generate_private_key(65537, 2048),
+}
+# JSON that Python reads, and JSON that it does not.
+VALUES = st.sampled_from(
+    [
+        *("NaN", "Infinity", "1e400", "9" * 5000, "-0", "1.5", "true", "null", "[]", "{}", "[" * 900 + "]" * 900, "x"),
+        *('"\\ud800"', '"\\u0000"', f'"{USER}"', '"default"', '"es256"', '"EdDSA"', '"HS256"', '"none"', '"AT+JWT"'),
+    ]
+)
+NAMES = st.sampled_from(
+    ["sub", "exp", "nbf", "iat", "tid", "jti", "scope", "alg", "typ", "kid", "crit", "b64", "\\u0061lg", ""]
+)
+FIELDS = st.lists(st.tuples(NAMES, VALUES), max_size=4)
+
+
+@given(
+    st.sampled_from(["HS256", *ASYMMETRIC]),
+    st.sampled_from(["HS256", *ASYMMETRIC]),
+    st.tuples(FIELDS, FIELDS),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-8", "utf-16", "utf-8-sig", "latin-1"]),
+    CHANGES,
+)
+def test_a_token_is_accepted_only_with_the_algorithm_of_its_tenant(
+    named: str,
+    signed: str,
+    more: tuple[list[tuple[str, str]], list[tuple[str, str]]],
+    first: bool,
+    encoding: str,
+    changes: list[tuple[float, int, str]],
+) -> None:
+    """Also if fields are repeated, or nothing else about the token is right. No token causes another error."""
+    providers = {name.lower(): TenantSettings(algorithm=name, jwks="keys.json") for name in ASYMMETRIC}
+    ring = Keyring(Config().using(AuthSettings(secret=SECRET)).using_named(TenantSettings, providers))
+    for name, key in ASYMMETRIC.items():
+        ring.set_keys(name.lower(), {"": key.public_key()})
+    tenant = "default" if named == "HS256" else named.lower()
+    right = [("sub", f'"{USER}"'), ("exp", str(CLAIMS["exp"])), ("tid", f'"{tenant}"')]
+    parts = []
+    for own, others in (([("alg", f'"{named}"')], more[0]), (right, more[1])):
+        fields = [*others, *own] if first else [*own, *others]
+        body = "{" + ",".join(f'"{name}":{value}' for name, value in fields) + "}"
+        parts.append(base64.urlsafe_b64encode(body.encode(encoding)).rstrip(b"=").decode())
+    algorithm: Any = jwt.get_algorithm_by_name(signed)
+    signer = algorithm.prepare_key(SECRET if signed == "HS256" else ASYMMETRIC[signed])
+    signature = base64.urlsafe_b64encode(algorithm.sign(".".join(parts).encode(), signer)).rstrip(b"=").decode()
+    text = ".".join([*parts, signature])
+    for place, length, replacement in changes:
+        at = round(place * len(text))
+        text = text[:at] + replacement + text[at + length :]
+    try:
+        principal = ring.verify(text, NOW)
+    except Refused as refused:
+        assert refused.code == "unauthenticated"
+        return
+    expected = ring.tenants[principal.tenant].algorithm
+    key = SECRET if expected == "HS256" else ASYMMETRIC[expected].public_key()
+    known = jwt.decode_complete(text, key, algorithms=[expected], options=UNCHECKED)
+    assert signed == known["header"]["alg"] == expected
+    assert "crit" not in known["header"]
+    assert known["payload"].get("tid", "default") == principal.tenant
+    assert known["payload"]["sub"].lower() == principal.user
+
+
 def test_public_key_as_a_secret_is_refused() -> None:
     """Any client could sign tokens with it."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
