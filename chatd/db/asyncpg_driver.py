@@ -16,11 +16,12 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import asyncpg
-import outcome
 import trio
 import trio_asyncio
 
 READ_SIZE = 262_144
+# Time that a server has for the end of a cancelled statement and the rollback.
+CANCEL_TIMEOUT_S = 2.0
 CANCELLED = (trio.Cancelled, asyncio.CancelledError)
 T = TypeVar("T")
 
@@ -92,7 +93,8 @@ class Driver:
         """Run the coroutine. Raises what it raises.
 
         A cancelled statement is cancelled on the server, and a transaction rolled back. A server that does not answer
-        has `at_most_s` for both together; then the connection is terminated.
+        has `at_most_s` for both together, of which the rollback takes CANCEL_TIMEOUT_S at most; then the connection is
+        terminated.
         """
         if self._reads_in_asyncio:
             return await self._run_in_asyncio(coroutine, at_most_s)
@@ -117,18 +119,33 @@ class Driver:
             # Its callback, by which asyncpg cancels the statement, runs before the task.
             future.cancel()
             with trio.CancelScope(shield=True), suppress(asyncio.CancelledError):
-                return await self._run_in_asyncio(coroutine, ends_at - trio.current_time())
+                left_s = min(ends_at - trio.current_time(), CANCEL_TIMEOUT_S)
+                return await self._run_in_asyncio(coroutine, left_s)
             raise
 
     async def _run_in_asyncio(self, coroutine: Coroutine[Any, Any, T], at_most_s: float) -> T:
         loop = asyncio.get_event_loop()
+        ends_at = trio.current_time() + at_most_s
         timer = loop.call_later(max(0.0, at_most_s), self._connection.terminate)
-        result = await outcome.acapture(trio_asyncio.run_aio_future, loop.create_task(coroutine))
-        self._is_cancelling = isinstance(result, outcome.Error) and isinstance(result.error, CANCELLED)
-        timer.cancel()
-        if not self._reads_in_asyncio:
-            self._transport.pause_reading()
-        return cast(T, result.unwrap())
+        task, done = loop.create_task(coroutine), trio.Event()
+        task.add_done_callback(lambda _: done.set())
+        try:
+            await done.wait()
+        except trio.Cancelled:
+            task.cancel()
+            timer.cancel()
+            left_s = min(ends_at - trio.current_time(), CANCEL_TIMEOUT_S)
+            timer = loop.call_later(max(0.0, left_s), self._connection.terminate)
+            with trio.CancelScope(shield=True):
+                await done.wait()
+            if task.cancelled():
+                raise
+        finally:
+            timer.cancel()
+            self._is_cancelling = task.cancelled()
+            if not self._reads_in_asyncio:
+                self._transport.pause_reading()
+        return task.result()
 
     async def _receive(self, future: "asyncio.Future[Any]") -> None:
         """Read once. After the end of the connection, asyncio completes the future."""

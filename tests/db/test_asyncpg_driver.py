@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from chatd.core.config import PostgresSection
 from chatd.core.errors import Refused
+from chatd.db.asyncpg_driver import CANCEL_TIMEOUT_S
 from chatd.db.driver_loop import open_driver_loop
 from chatd.db.embedded.account import account_for
 from chatd.db.postgres import Listener, Postgres, Tx, open_postgres
@@ -312,6 +313,25 @@ async def test_connection_may_end_while_a_large_argument_is_sent(route: Route, e
             # The connection has ended while it waited for the end of the cancelled statement.
             with pytest.raises(Refused):
                 await db.value("select 2")
+        assert await db.value("select 3") == 3
+
+
+@pytest.mark.parametrize("route", ["tcp", "tls"], indirect=True)
+async def test_rollback_after_a_cancellation_does_not_wait_for_a_long_timeout(route: Route, no_errors: None) -> None:
+    """The indexer has a minute for a statement, and has to end in seconds."""
+
+    async def work(tx: Tx) -> None:
+        assert route.line is not None
+        await tx.value("select 1")
+        route.line.down.timeout = True
+        await tx.value("select 2")
+
+    async with open_postgres(route.dsn, replace(SECTION, timeout=60), NODE) as db:
+        began = trio.current_time()
+        with trio.move_on_after(0.2), pytest.raises(Refused):
+            await db.in_transaction(work)
+        assert trio.current_time() - began < 2 * CANCEL_TIMEOUT_S
+        route.heal()
         assert await db.value("select 3") == 3
 
 
