@@ -111,7 +111,10 @@ def raise_file_limit() -> None:
 
 
 def settle_memory() -> None:
-    """Exclude the objects of the start from garbage collection, and collect old generations rarely."""
+    """Exclude the objects of the start from garbage collection, and collect the oldest generation rarely.
+
+    The middle one is small: collecting half a million objects took 0.3 s when 6,000 clients reconnected.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 50, 100)
+    gc.set_threshold(10_000, 5, 1000)
