@@ -20,6 +20,9 @@ from chatd.core.rate_limit import TokenBucket
 # Handshakes that are signed in at the same time, and the time that others wait for a slot.
 MAX_CONCURRENT_AUTH = 16
 AUTH_SLOT_TIMEOUT_S = 1.0
+# Rejected connections that are answered at the same time, for each unfinished handshake that is allowed: they cost
+# less, and one that is closed without an answer does not know when to retry.
+REJECTIONS_PER_HANDSHAKE = 4
 # A rejected handshake counts as this many more connections of its address.
 REJECTION_COST = 4
 # The latest time to retry after an overload, and the time to retry when all connections are in use.
@@ -127,7 +130,8 @@ class Admission:
         self._waiting = 0
         self._connections = SlotCounter(limits.connections, limits.connections_per_address)
         self._pending = SlotCounter(limits.pending_handshakes, limits.pending_per_address)
-        self._rejections = SlotCounter(limits.pending_handshakes, limits.pending_per_address)
+        max_rejections = limits.pending_handshakes * REJECTIONS_PER_HANDSHAKE
+        self._rejections = SlotCounter(max_rejections, limits.pending_per_address)
         self.accepted = 0
         self.refused: Counter[str] = Counter()
 

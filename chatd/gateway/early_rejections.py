@@ -7,6 +7,7 @@ would destroy the answer (RFC 9112, section 9.6); a peer that stays for LINGER_S
 import socket
 from contextlib import ExitStack
 from itertools import takewhile
+from typing import ClassVar
 
 import trio
 
@@ -21,6 +22,7 @@ class RejectedPeer:
     """A socket with a written answer. `slots` are released when it is closed. See `reactor.Source`."""
 
     __slots__ = ("_rejections", "ends_at", "slots", "sock")
+    has_dear_end: ClassVar[bool] = False
 
     def __init__(self, rejections: "EarlyRejections", sock: socket.socket, slots: ExitStack, ends_at: float) -> None:
         self._rejections = rejections

@@ -18,7 +18,7 @@ import socket
 import sys
 from itertools import islice
 from time import perf_counter
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import trio
 
@@ -32,7 +32,9 @@ ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR if sys.platform ==
 
 
 class Source(Protocol):
-    """What reads from a registered socket."""
+    """What reads from a registered socket. `has_dear_end`: its end has to wait for its turn."""
+
+    has_dear_end: ClassVar[bool]
 
     async def on_ready(self, *, ended: bool) -> bool:
         """Receive once and handle it. `ended`: the peer has shut its side down, and no other event will follow.
@@ -83,10 +85,10 @@ class Reactor:
             unfinished, self._unfinished = self._unfinished, []
             ready = self._epoll.poll(0, MAX_READY)
             for fd, mask in ready:
-                if mask & ENDED:
+                if mask & ENDED and self._has_dear_end(fd):
                     self._ended[fd] = None
                 else:
-                    await self._serve(fd, ended=False)
+                    await self._serve(fd, ended=bool(mask & ENDED))
             for fd in unfinished:
                 await self._serve(fd, ended=False)
             if not (ready or unfinished) or perf_counter() >= ends:
@@ -94,6 +96,10 @@ class Reactor:
         for fd in tuple(islice(self._ended, ENDS_PER_TURN)):
             self._ended.pop(fd, None)
             await self._serve(fd, ended=True)
+
+    def _has_dear_end(self, fd: int) -> bool:
+        source = self._sources.get(fd)
+        return source is not None and source.has_dear_end
 
     async def _serve(self, fd: int, *, ended: bool) -> None:
         source = self._sources.get(fd)

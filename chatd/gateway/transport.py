@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import outcome
 import trio
@@ -91,6 +91,7 @@ class ReactorTransport(SocketTransport):
     """A socket that the reactor receives from. `read` is called by one task at a time."""
 
     __slots__ = ("_handle", "_has_ended", "_is_readable", "_is_registered", "_reactor", "_reader")
+    has_dear_end: ClassVar[bool] = True
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock)

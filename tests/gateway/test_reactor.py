@@ -1,6 +1,7 @@
 """The reactor serves those who stay before those who leave."""
 
 import socket
+from typing import ClassVar
 
 import trio
 import trio.testing
@@ -10,6 +11,8 @@ from chatd.gateway.reactor import ENDS_PER_TURN, Reactor
 
 class Peer:
     """One side of a socket pair in the reactor. `log` gets its name at each event."""
+
+    has_dear_end: ClassVar[bool] = True
 
     def __init__(self, reactor: Reactor, name: str, log: list[str]) -> None:
         self.near, self.far = socket.socketpair()
@@ -52,6 +55,27 @@ async def test_ends_at_the_same_time_delay_nobody() -> None:
     # Two turns of the reactor may fit between two messages.
     assert max(map(len, "".join("x" if name == "leaves" else " " for name in log).split())) <= 2 * ENDS_PER_TURN
     stays.close()
+    reactor.close()
+
+
+class Brief(Peer):
+    has_dear_end: ClassVar[bool] = False
+
+
+async def test_rejected_peers_do_not_wait_for_the_ends_of_sessions() -> None:
+    """They hold slots: others would be closed without an answer."""
+    reactor, log = Reactor(), list[str]()
+    sessions = [Peer(reactor, "session", log) for _ in range(200)]
+    rejected = [Brief(reactor, "rejected", log) for _ in range(40)]
+    for peer in (*sessions, *rejected):
+        peer.far.close()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reactor.run)
+        with trio.fail_after(5):
+            while not all(peer.ended for peer in (*sessions, *rejected)):
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert log[: len(rejected)].count("rejected") == len(rejected)
     reactor.close()
 
 
