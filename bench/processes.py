@@ -54,12 +54,20 @@ def cpu_of_family(pid: int) -> Cpu:
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children: a postmaster and its backends."""
+    """A process and its children: a postmaster and its backends. A child belongs to the thread that started it."""
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, children.read_text().split())
+    return found
+
+
+def runs_module(pid: int, module: str) -> bool:
+    """Whether it is a Python process that was started with `-m module`."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return [pid]
-    return [pid, *map(int, children)]
+        return False
 
 
 def resident(pid: int) -> int:
