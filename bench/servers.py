@@ -100,7 +100,12 @@ class Chatd:
 
     ack, new, typing = b"message.ack", b"message.new", b"typing.st"
 
-    def __init__(self, limits: Mapping[str, float] = RAISED_LIMITS, name: str = "chatd") -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, float] = RAISED_LIMITS,
+        name: str = "chatd",
+        settings: Mapping[str, str] = NO_SETTINGS,
+    ) -> None:
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-bench-"))
         environment = {f"CHATD_LIMITS__{name}": str(value) for name, value in limits.items()}
@@ -111,7 +116,7 @@ class Chatd:
             [sys.executable, "-m", "chatd", "serve", "--supervised"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | environment,
+            env=os.environ | environment | settings,
             start_new_session=True,
         )
         try:
@@ -181,7 +186,7 @@ class Chatd:
         return cpu_of(with_helpers(self.pid))
 
     def database_cpu(self) -> Cpu:
-        return cpu_of_family(self.postmaster)
+        return cpu_of_family(self.postmaster) if self.postmaster else Cpu(0, 0)
 
     def resident(self) -> int:
         return resident(self.pid)

@@ -2,6 +2,7 @@
 
 import selectors
 import socket
+import time
 from collections.abc import Callable
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -91,7 +92,10 @@ class Load:
     def __init__(self, connections: list[Connection]) -> None:
         self._selector = selectors.DefaultSelector()
         for connection in connections:
-            self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+            self.add(connection)
+
+    def add(self, connection: Connection) -> None:
+        self._selector.register(connection.sock, selectors.EVENT_READ, connection)
 
     def run_until(self, done: Callable[[], bool], timeout: float = 120.0) -> None:
         """Dispatch messages until `done`. Raises TimeoutError if none arrives for too long."""

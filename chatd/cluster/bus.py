@@ -18,6 +18,7 @@ A node that knows of no other publishes nothing. A node is known from its first 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 import trio
 from msgspec import DecodeError, Raw
@@ -60,6 +61,8 @@ GATHER_S = 0.005
 MAX_FAILED_READS = 3
 START = b"0-0"
 Handle = Callable[[bytes], Awaitable[None]]
+# Executes a command of Redis.
+Call = Callable[..., Awaitable[Any]]
 OnGap = Callable[[], Awaitable[None]]
 Rows = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -175,30 +178,31 @@ class Bus:
     async def write(self) -> None:
         """Write waiting messages, or an entry without messages per heartbeat, until this node leaves."""
         next_at = trio.current_time()
-        while True:
-            with trio.move_on_after(self.times.heartbeat):
-                await self._work.wait()
-                await sleep_until(next_at)
-            self._work = trio.Event()
-            if self._leaving:
-                return
-            next_at = trio.current_time() + self._gather_s
-            await self._write_all()
+        async with self._redis.own_connection() as connection:
+            while True:
+                with trio.move_on_after(self.times.heartbeat):
+                    await self._work.wait()
+                    await sleep_until(next_at)
+                self._work = trio.Event()
+                if self._leaving:
+                    return
+                next_at = trio.current_time() + self._gather_s
+                await self._write_all(connection.call)
 
-    async def _write_all(self) -> None:
+    async def _write_all(self, call: Call) -> None:
         """Write what is waiting, and at least one entry."""
         has_more = True
         while has_more:
             batch = self._take_batch()
             has_more = bool(self._waiting)
-            await self._write_batch(batch)
+            await self._write_batch(call, batch)
 
-    async def _write_batch(self, batch: list[Raw]) -> None:
+    async def _write_batch(self, call: Call, batch: list[Raw]) -> None:
         """Write an entry. A write is repeated until it succeeds; readers skip a repeated entry."""
         last = self.enqueued - len(self._waiting)
         self._number += 1
         acks, self._unacked = self._unacked, []
-        await self._write(ENCODE(Entry(self.name, self._number, acks, batch)))
+        await self._write(call, ENCODE(Entry(self.name, self._number, acks, batch)))
         self.published += len(batch)
         if batch:
             self.writes.append((last, now_ms()))
@@ -215,12 +219,12 @@ class Bus:
         self._waiting_bytes -= sum(map(len, batch))
         return batch
 
-    async def _write(self, entry: bytes) -> None:
+    async def _write(self, call: Call, entry: bytes) -> None:
         self._writing = True
         while self._writing:
             trim = ("MINID", "~", self._window.cut) if self._window.cut else ()
             try:
-                self._written = await self._redis.call("XADD", self._key, *trim, "*", "b", entry)
+                self._written = await call("XADD", self._key, *trim, "*", "b", entry)
                 self._writing = False
             except Refused:
                 await trio.sleep(RETRY_S)
@@ -230,7 +234,7 @@ class Bus:
         await wait_until(lambda: not self._waiting and not self._writing)
         self._leaving = True
         self._number += 1
-        await self._write(ENCODE(Entry(self.name, self._number, [], [], leaves=True)))
+        await self._write(self._redis.call, ENCODE(Entry(self.name, self._number, [], [], leaves=True)))
 
     async def join_cluster(self, timeout_s: float) -> None:
         """Wait until all other nodes know of this one, at most `timeout_s`.

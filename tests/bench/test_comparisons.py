@@ -20,6 +20,7 @@ pytestmark = pytest.mark.servers
 PROGRAMS = (
     ("bus --rounds 1 --events 20 --batches 1 5 --json", '"delivered, at once, batch 5"'),
     ("fairness --rounds 1 --pairs 1 --messages 3 --json", '"p99 flooded / alone"'),
+    ("growth --nodes 1 2 --sessions 4 8 --pairs 2 --messages 40 --idle 0.1 --json", '"KB per session"'),
     ("matching --arrivals 20 --sizes 10 20", "report of the queues"),
     ("scale --messages 2000 --rounds 1", "ms slowest  connect"),
     ("search --messages 3000 --conversations 2100 --searches 1", "in 2000 conversations"),

@@ -33,8 +33,8 @@ class Slow(Redis):
 
     pause = 0.0
 
-    async def call(self, *command: Any) -> Any:
-        answer = await super().call(*command)
+    async def _translate_errors(self, work: Callable[["Client"], Awaitable[T]], command: Command) -> T:
+        answer = await super()._translate_errors(work, command)
         if command[0] == "XADD":
             await trio.sleep(self.pause)
         return answer
