@@ -121,7 +121,7 @@ async def test_a_drain_causes_no_presence_event_for_quick_reconnects(quick: Conf
         leaving, _ = await nursery.start(mortal, patient)
         async with watching(one, leaving) as (ann, ben), watching(one, leaving) as (_, eve):
             await look(ann, ben, eve)
-            await drain_the_last(patient)
+            await drain_the_last(patient, of=2)
             await ben.ended()
             await eve.ended()
             async with one.connected(ben.account):
@@ -179,10 +179,13 @@ async def is_served(daemon: Daemon) -> bool:
         return False
 
 
-async def drain_the_last(config: Config) -> None:
-    """Drain the node that was started last."""
+async def drain_the_last(config: Config, of: int = 1) -> None:
+    """Drain the node that was started last, once this many nodes have registered their presence."""
     async with open_redis(config.redis) as redis:
-        name = max(await redis.call("ZRANGE", redis.key("presence"), 0, -1)).decode()
+        with trio.fail_after(PATIENCE):
+            while len(names := await redis.call("ZRANGE", redis.key("presence"), 0, -1)) < of:
+                await trio.sleep(0.01)
+        name = max(names).decode()
         await announce(redis, "operator", control_messages.encode(control_messages.StartDrain(name, 0.1)))
 
 
