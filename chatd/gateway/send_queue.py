@@ -145,7 +145,9 @@ class SendQueue:
 
     def _write_or_queue(self, frame: Data) -> bool:
         try:
-            written = self._write(frame)
+            written = self._write(frame if len(frame) <= MAX_WRITE_BYTES else memoryview(frame)[:MAX_WRITE_BYTES])
+        except BlockingIOError:
+            written = 0
         except PEER_GONE:
             self.abandon()
             return False

@@ -33,8 +33,9 @@ class Transport(Protocol):
         continues; or it keeps them and returns False, and the read returns None.
         """
 
-    def write_nowait(self, data: Data) -> int:
-        """Write without waiting. Returns the number of bytes taken."""
+    @property
+    def write_nowait(self) -> Callable[[Data], int]:
+        """Writes at most MAX_WRITE_BYTES without waiting. Returns the bytes taken, or raises BlockingIOError."""
 
     async def write(self, frames: Frames) -> int:
         """Wait until the socket is writable, then call `frames` and write them. Returns the number of bytes written."""
@@ -48,10 +49,11 @@ class Transport(Protocol):
 class SocketTransport:
     """A connected, non-blocking socket, owned by this object and read by its own task."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_socket", "write_nowait")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        self.write_nowait: Callable[[Data], int] = sock.send
 
     async def read(self, handle: Handle | None = None) -> bytes | None:
         while self._socket.fileno() >= 0:
@@ -61,12 +63,6 @@ class SocketTransport:
             except BlockingIOError:
                 continue
         raise trio.ClosedResourceError
-
-    def write_nowait(self, data: Data) -> int:
-        try:
-            return self._socket.send(data if len(data) <= MAX_WRITE_BYTES else memoryview(data)[:MAX_WRITE_BYTES])
-        except BlockingIOError:
-            return 0
 
     async def write(self, frames: Frames) -> int:
         if self._socket.fileno() < 0:
