@@ -22,6 +22,8 @@ from typing import ClassVar, Protocol
 
 import trio
 
+from chatd.gateway.cork import Cork
+
 # Sockets that are served between two calls of epoll_wait.
 MAX_READY = 64
 POLLS_PER_TURN = 8
@@ -49,6 +51,7 @@ class Reactor:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
+        self.cork = Cork()
         self._sources: dict[int, Source] = {}
         # Sockets that may have more data than was received.
         self._unfinished: list[int] = []
@@ -73,7 +76,11 @@ class Reactor:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(self._epoll)
-            await self._turn()
+            self.cork.put_in()
+            try:
+                await self._turn()
+            finally:
+                self.cork.pull()
 
     def close(self) -> None:
         """Call it when nothing is registered any more."""

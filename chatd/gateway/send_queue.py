@@ -61,8 +61,10 @@ class SendQueue:
 
     __slots__ = (
         "_changed",
+        "_cork",
         "_dropped_revs",
         "_entries",
+        "_held",
         "_in_flight",
         "_is_partial",
         "_max_bytes",
@@ -88,6 +90,9 @@ class SendQueue:
     ) -> None:
         self._transport = transport
         self._write = transport.write_nowait
+        self._cork = transport.cork
+        # What the cork holds back. It is not queued: it does not outlast a turn.
+        self._held: list[Data] = []
         self._nursery = nursery
         self._max_bytes = max_bytes
         self._max_frames = max_frames
@@ -112,11 +117,12 @@ class SendQueue:
         if self.state is not OPEN:
             return self.state is CLOSED
         if self._entries is None:
-            return self._write_or_queue(frame)
+            return self._hold_back(frame) if self._cork.is_in else self._write_or_queue(frame)
         return self._enqueue(self._entries, frame, event)
 
     def send_close(self, frame: bytes) -> None:
         """Write or queue a close frame, the last one, also while CLOSED."""
+        self.release()
         if self._entries is not None:
             self._append(self._entries, frame, None)
         elif self.state is not BROKEN:
@@ -142,6 +148,18 @@ class SendQueue:
 
     def _is_full(self, share: int) -> bool:
         return self.queued_bytes * share >= self._max_bytes or self.queued_frames * share >= self._max_frames
+
+    def _hold_back(self, frame: Data) -> bool:
+        if not self._held:
+            self._cork.add(self)
+        self._held.append(frame)
+        return True
+
+    def release(self) -> None:
+        """Write what the cork has held back."""
+        if self._held and self.state is not BROKEN:
+            self._write_or_queue(self._held[0] if len(self._held) == 1 else b"".join(self._held))
+        self._held = []
 
     def _write_or_queue(self, frame: Data) -> bool:
         try:
@@ -206,6 +224,7 @@ class SendQueue:
     def discard(self) -> None:
         """Drop all frames that are not being written, so that a close frame follows at the boundary of a frame."""
         self._dropped_revs.clear()
+        self._held = []
         if self._entries is not None:
             kept = list(islice(self._entries, max(self._in_flight, self._is_partial)))
             self._entries.clear()
@@ -220,6 +239,7 @@ class SendQueue:
 
         Raises trio.BrokenResourceError.
         """
+        self.release()
         if self.state is not BROKEN and self._entries is None:
             self._write_or_queue(data)
         elif self._entries is not None:
@@ -230,6 +250,7 @@ class SendQueue:
 
     async def drained(self) -> None:
         """Wait until nothing is queued, or the peer is gone."""
+        self.release()
         if self._entries is None or self.state is BROKEN:
             await trio.lowlevel.checkpoint()
         while self._entries is not None and self.state is not BROKEN:

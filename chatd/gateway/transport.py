@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import outcome
 import trio
 
+from chatd.gateway.cork import NO_CORK, Cork
 from chatd.gateway.reactor import Reactor
 
 READ_SIZE = 65536
@@ -23,8 +24,11 @@ Handle = Callable[[bytes], Awaitable[bool]]
 class Transport(Protocol):
     """Reads and writes bytes. A write may accept only some of them.
 
-    Raises OSError or trio.BrokenResourceError if the peer is gone.
+    Raises OSError or trio.BrokenResourceError if the peer is gone. `cork`: see `Cork`.
     """
+
+    @property
+    def cork(self) -> Cork: ...
 
     async def read(self, handle: Handle | None = None) -> bytes | None:
         """Return some bytes, or b"" at the end.
@@ -49,10 +53,11 @@ class Transport(Protocol):
 class SocketTransport:
     """A connected, non-blocking socket, owned by this object and read by its own task."""
 
-    __slots__ = ("_socket", "write_nowait")
+    __slots__ = ("_socket", "cork", "write_nowait")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, cork: Cork = NO_CORK) -> None:
         self._socket = sock
+        self.cork = cork
         self.write_nowait: Callable[[Data], int] = sock.send
 
     async def read(self, handle: Handle | None = None) -> bytes | None:
@@ -90,7 +95,7 @@ class ReactorTransport(SocketTransport):
     has_dear_end: ClassVar[bool] = True
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
-        super().__init__(sock)
+        super().__init__(sock, reactor.cork)
         self._reactor = reactor
         # The task that waits in `read`, and the handler that it passed.
         self._reader: trio.lowlevel.Task | None = None
@@ -167,10 +172,11 @@ class ReactorTransport(SocketTransport):
 class StreamTransport:
     """Any Trio stream. It cannot write without waiting, so the writer task of the queue writes everything."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_stream", "cork")
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
+        self.cork = NO_CORK
 
     async def read(self, handle: Handle | None = None) -> bytes | None:
         return bytes(await self._stream.receive_some(READ_SIZE))

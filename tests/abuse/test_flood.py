@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from chatd.core.config import Config
+from chatd.gateway.cork import NO_CORK
 from chatd.gateway.fast_path import MUTED_POLL_S, FastPathStream
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import READ_SIZE, Frames, Handle
@@ -17,6 +18,8 @@ RECONNECTS = 20
 
 class Flood:
     """A transport whose peer sends endlessly; it counts the bytes that are read."""
+
+    cork = NO_CORK
 
     def __init__(self) -> None:
         self.reads = 0

@@ -20,6 +20,7 @@ from chatd.core.turns import TURN_S
 from chatd.filters import link_filter, text_folding
 from chatd.filters.link_filter import LinkFilter
 from chatd.filters.word_filter import WordFilter
+from chatd.gateway.cork import NO_CORK
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import Rejected, handshake_of, read_head
@@ -246,6 +247,8 @@ def test_no_slice_of_the_longest_text_is_long(name: str) -> None:
 
 class Drip:
     """A transport whose peer sends the same byte again and again, one at a time."""
+
+    cork = NO_CORK
 
     def __init__(self, start: bytes, count: int) -> None:
         self._start = start

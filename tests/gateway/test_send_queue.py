@@ -1,7 +1,7 @@
 """The send queue: bounded, whole frames only, and every dropped event is announced, whatever the peer does."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from chatd.gateway.cork import Cork
 from chatd.gateway.send_queue import GapPosition, SendQueue
 from chatd.gateway.transport import Frames
 
@@ -21,6 +22,7 @@ class Stuck:
     """A peer that takes some bytes, and more only when it `reads`."""
 
     def __init__(self, takes: int, step: int = 777) -> None:
+        self.cork = Cork()
         self.takes = takes
         self.step = step
         self.written = b""
@@ -115,6 +117,68 @@ async def test_queued_frames_are_sent_whole_and_in_order() -> None:
         await queue.drained()
         assert peer.written == b"".join(given)
         assert queue.queued_bytes == 0
+
+
+CORKED = ("answer", "event", "ephemeral", "cork", "pull", "send", "close", "close frame", "discard", "open", "abandon")
+
+
+@given(st.lists(st.tuples(st.sampled_from(CORKED), st.integers(0, 300)), max_size=60), st.integers(0, 3000))
+async def test_a_cork_changes_nothing_but_the_number_of_writes(deeds: list[tuple[str, int]], takes: int) -> None:
+    """The bytes are those of a queue without a cork, which writes each frame by itself."""
+    corked, plain = Stuck(takes), Stuck(takes)
+    async with outbox_to(corked) as one, outbox_to(plain) as other:
+        for number, (deed, size) in enumerate(deeds):
+            frame = frame_of(deed, "c", number, size)
+            if deed == "cork":
+                corked.cork.put_in()
+            elif deed in ("pull", "discard", "abandon"):
+                # What is held back is dropped by the last two.
+                corked.cork.pull()
+            for queue in (one, other):
+                await apply(queue, deed, frame, number)
+        corked.cork.pull()
+        for peer, queue in ((corked, one), (plain, other)):
+            peer.reads.set()
+            await queue.drained()
+        assert corked.written == plain.written
+
+
+async def apply(queue: SendQueue, deed: str, frame: bytes, number: int) -> None:
+    if deed in ("answer", "event", "ephemeral"):
+        mark = None if deed == "answer" else GapPosition("c", number) if deed == "event" else VOLATILE
+        queue.send_nowait(frame, mark)
+    elif deed == "send":
+        with trio.move_on_after(0), suppress(trio.BrokenResourceError):
+            await queue.send(frame)
+    elif deed == "close frame":
+        queue.send_close(frame)
+    elif deed in ("close", "open", "discard", "abandon"):
+        getattr(queue, deed)()
+
+
+async def test_frames_of_one_turn_are_one_write() -> None:
+    peer = Counting()
+    async with outbox_to(peer) as queue:
+        peer.cork.put_in()
+        for number in range(5):
+            queue.send_nowait(frame_of("answer", "c", number))
+        assert peer.writes == 0
+        peer.cork.pull()
+        assert (peer.writes, len(frames_in(peer.written))) == (1, 5)
+        queue.send_nowait(frame_of("answer", "c", 5))
+        assert (peer.writes, len(frames_in(peer.written))) == (2, 6)
+
+
+class Counting(Stuck):
+    """Takes everything, and counts the writes."""
+
+    def __init__(self) -> None:
+        super().__init__(takes=10**6)
+        self.writes = 0
+
+    def write_nowait(self, data: bytes) -> int:
+        self.writes += 1
+        return super().write_nowait(data)
 
 
 @settings(max_examples=40)

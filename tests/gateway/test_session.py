@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from chatd.core.config import Config
 from chatd.core.identity import Principal
+from chatd.gateway.cork import NO_CORK
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.penalties import FIRST_S, MAX_S, RESET_AFTER_S, Penalties
 from chatd.gateway.send_queue import SendQueue
@@ -19,6 +20,8 @@ from chatd.wire.frames import encode_close
 
 class Written(list[bytes]):
     """A transport that takes every frame at once."""
+
+    cork = NO_CORK
 
     def write_nowait(self, data: bytes) -> int:
         self.append(data)
