@@ -62,14 +62,6 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def runs_module(pid: int, module: str) -> bool:
-    """Whether it is a Python process that was started with `-m module`."""
-    try:
-        return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-
-
 def resident(pid: int) -> int:
     """Bytes of RSS."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE

@@ -26,7 +26,7 @@ from chatd.db.embedded import postgres, redis
 SECRET = "0123456789abcdef0123456789abcdef"
 TEXT = "x" * 100
 SETTLE_S = 0.3
-INDEX_PROCESS = "chatd.search.index_process"
+NO_SETTINGS: Mapping[str, str] = {}
 # A server is idle when it and its database use less than this share of a core.
 IDLE_LOOK_S, IDLE_SHARE, MAX_IDLE_WAIT_S = 0.25, 0.1, 20.0
 
@@ -140,9 +140,6 @@ class Chatd:
         """What it prints when it is ready; nothing if it ends."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().decode().split()
-
-    def _index_processes(self) -> list[int]:
-        return [pid for pid in family(self.pid)[1:] if runs_module(pid, INDEX_PROCESS)]
 
     @property
     def dsn(self) -> str:

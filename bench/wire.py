@@ -103,10 +103,21 @@ class Load:
             ready = self._selector.select(timeout)
             if not ready:
                 raise TimeoutError("the server sends nothing more")
-            for key, _ in ready:
-                connection: Connection = key.data
-                for payload in connection.receive():
-                    connection.on_message(payload)
+            self._dispatch(ready)
+
+    def serve(self, seconds: float) -> None:
+        """Answer pings and dispatch messages for this time."""
+        end = time.monotonic() + seconds
+        while True:
+            self._dispatch(self._selector.select(max(0.0, end - time.monotonic())))
+            if time.monotonic() >= end:
+                return
+
+    def _dispatch(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        for key, _ in ready:
+            connection: Connection = key.data
+            for payload in connection.receive():
+                connection.on_message(payload)
 
     def close(self) -> None:
         """Close the connections too."""
