@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from chatd.conversations.log.entries import Appended, Entry, Item, NewMessage, Publish, Receipt
-from chatd.conversations.log.statements import Result, in_publishing_order
+from chatd.conversations.log.statements import Result, in_publishing_order, is_in_order
 from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
@@ -127,6 +127,7 @@ async def test_messages_of_two_attempts_are_published_in_the_order_of_rev() -> N
         (entry(GROUP), new(1, duplicate=True)), (entry(QUIET), new(31)), (entry(GROUP), new(6)),
     ]  # fmt: skip
     ordered = in_publishing_order(results)
+    assert [is_in_order(results), is_in_order(ordered)] == [False, True]
     places = [result.rev if isinstance(result, Appended) else result.code for _, result in ordered]
     assert places == [5, 30, "conflict", 6, 1, 31, 7]
     assert {id(one) for one in ordered} == {id(one) for one in results}

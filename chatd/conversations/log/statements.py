@@ -41,12 +41,24 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     rows = await connection.all(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
     results: list[Result] = [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
-    return results if len(results) == 1 else in_publishing_order(results)
+    return results if is_in_order(results) else in_publishing_order(results)
+
+
+def is_in_order(results: Iterable[Result]) -> bool:
+    """Whether the new messages of each conversation are in the order of `rev`."""
+    last: dict[str, int] = {}
+    for entry, result in results:
+        if isinstance(result, Appended) and not result.duplicate:
+            conversation = entry.item.conversation
+            if result.rev < last.get(conversation, 0):
+                return False
+            last[conversation] = result.rev
+    return True
 
 
 def in_publishing_order(results: Sequence[Result]) -> list[Result]:
-    """The results, which are in the order of the entries: so their senders are answered. New messages of a conversation
-    are in the order of `rev`, also if an earlier attempt has committed some of them.
+    """The results with the new messages of each conversation in the order of `rev`, which an earlier attempt may have
+    committed in another order. All others keep their place, so that senders are answered in the order of the entries.
     """
     new: dict[Key, list[tuple[int, Result]]] = {}
     for one in results:
