@@ -23,8 +23,8 @@ MAX_NAME_BYTES = 64
 MAX_HEADERS = 100
 MAX_TARGET_BYTES = 8192
 REQUEST = re.compile(rb"([A-Z]{1,16}) (/[\x21-\x7e]*) HTTP/(\d)\.(\d)")
-# A line with a header: name and value (RFC 9110, sections 5.1 and 5.5), without characters past ASCII.
-HEADER = re.compile(rb"([!#$%%&'*+.^_`|~0-9A-Za-z-]{1,%d}):([\t\x20-\x7e]*)\r\n" % MAX_NAME_BYTES)
+# A header: name and value (RFC 9110, sections 5.1 and 5.5), without characters past ASCII.
+HEADER = re.compile(rb"([!#$%%&'*+.^_`|~0-9A-Za-z-]{1,%d}):([\t\x20-\x7e]*)" % MAX_NAME_BYTES)
 NOT_HTTP = re.compile(rb"[^\t\r\n\x20-\x7e]")
 HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 # Headers that are ambiguous if sent twice.
@@ -148,9 +148,9 @@ def parse_headers(block: bytes) -> dict[str, str]:
     position = 0
     while position < len(block):
         line = HEADER.match(block, position)
-        if line is None:
+        if line is None or not block.startswith(b"\r\n", line.end()):
             raise Rejected(400, "bad_request", "a header is not valid")
-        position = line.end()
+        position = line.end() + 2
         key, text = line[1].decode("ascii").lower(), line[2].strip(b" \t").decode("ascii")
         if key in headers:
             if key in SINGLE:

@@ -140,6 +140,7 @@ async def test_a_cork_changes_nothing_but_the_number_of_writes(deeds: list[tuple
         for peer, queue in ((corked, one), (plain, other)):
             peer.reads.set()
             await queue.drained()
+        await trio.testing.wait_all_tasks_blocked()
         assert corked.written == plain.written
 
 
