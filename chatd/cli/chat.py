@@ -119,13 +119,15 @@ class Terminal:
             ended_by = await anext(signals)
             nursery.cancel_scope.cancel()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._show_events, client)
-            nursery.start_soon(end)
-            if self._editor:
-                await nursery.start(self._editor.stop_and_continue)
-            await self._read_lines(client)
-            nursery.cancel_scope.cancel()
+        # Ctrl-C raises KeyboardInterrupt in one of these tasks.
+        with alone():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._show_events, client)
+                nursery.start_soon(end)
+                if self._editor:
+                    await nursery.start(self._editor.stop_and_continue)
+                await self._read_lines(client)
+                nursery.cancel_scope.cancel()
         return ended_by
 
     @asynccontextmanager

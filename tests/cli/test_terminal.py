@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from select import select
 
 import pytest
 import trio
@@ -57,6 +58,8 @@ class Screen:
                 with trio.move_on_after(0.05):
                     await trio.lowlevel.wait_readable(self.master)
                     self.written += os.read(self.master, 65536)
+        while select([self.master], [], [], 0)[0]:
+            self.written += os.read(self.master, 65536)
         return self.process.returncode
 
     async def stops(self) -> None:
@@ -130,13 +133,15 @@ async def test_typed_line_is_redrawn_below_new_lines(daemon: Daemon, tmp_path: P
 
 
 async def test_terminal_is_restored_at_the_end(daemon: Daemon, tmp_path: Path) -> None:
-    for start, keys in ((Process, "text\x03"), (Process, "/quit\r"), (partial(Process, crash=True), "text\r")):
+    crash = partial(Process, crash=True)
+    for start, keys, code in ((Process, "text\x03", 0), (Process, "/quit\r", 0), (crash, "text\r", 1)):
         async with screen(chat(daemon), tmp_path, start) as person:
             before = person.modes()
             await person.sees("> ")
             assert person.modes() != before
             person.type(keys)
-            await person.ends()
+            assert await person.ends() == code
+            assert (b"Traceback" in person.written) == (code == 1)
             assert person.modes() == before
 
 
