@@ -96,6 +96,8 @@ def upgrade(path: str, *lines: str) -> bytes:
 class Chatd:
     """chatd with its embedded Postgres and Redis: the server on the first core, its index process and Postgres on the
     second.
+
+    `settings`: environment variables. With a Postgres among them, `cpu` does not include that server.
     """
 
     ack, new, typing = b"message.ack", b"message.new", b"typing.st"
@@ -131,9 +133,10 @@ class Chatd:
             raise ServerFailed("chatd did not start")
         self.socket, self.http = line[-2], line[-1]
         self.pid = self.process.pid
-        self.postmaster = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        lock = self.folder / "postgres" / "postmaster.pid"
+        self.postmaster = int(lock.read_text().split()[0]) if lock.exists() else None
         pin_threads(self.pid, 0)
-        for pid in (*with_helpers(self.pid)[1:], *family(self.postmaster)):
+        for pid in (*with_helpers(self.pid)[1:], *(family(self.postmaster) if self.postmaster else ())):
             pin_threads(pid, 1)
 
     def _first_line(self) -> list[str]:
