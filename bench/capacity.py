@@ -25,7 +25,7 @@ ASSUMED: Mapping[str, tuple[float, str]] = {
 MEASURED: Mapping[str, tuple[float, str]] = {
     "message-us": (250, "CPU of the nodes per message"),
     "event-us": (100, "CPU of the nodes per further event"),
-    "connect-us": (2000, "CPU of a node per connect"),
+    "connect-us": (4000, "CPU of the nodes per connect"),
     "foreign-us": (5, "CPU of a node per event of another node"),
     "bus-percent": (10, "CPU of a node for reading and writing the bus, in % of a core"),
     "idle-us": (5, "CPU of a node per idle session and second"),

@@ -30,7 +30,7 @@ def test_more_users_never_need_less() -> None:
     """And at some number of them a node could do nothing but read what the others publish."""
     plans = [plan(10.0**power, defaults()) for power in range(3, 9)]
     for name in plans[0]:
-        known = [one[name] for one in plans if one[name] is not None]
+        known = [value for one in plans if (value := one[name]) is not None]
         assert known == sorted(known)
     assert plans[0]["nodes (one core each)"] == 1
     assert plans[-1]["nodes (one core each)"] is None
