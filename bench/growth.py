@@ -45,13 +45,14 @@ class Nodes:
 
     name, ack, new, typing = "chatd", Chatd.ack, Chatd.new, Chatd.typing
 
-    def __init__(self, count: int, data: Databases, prefix: str) -> None:
-        settings = {"CHATD_POSTGRES__DSN": data.dsn, "CHATD_REDIS__URL": f"unix://{data.redis}"}
-        settings["CHATD_REDIS__PREFIX"] = prefix
+    def __init__(self, data: Databases) -> None:
         self.redis = listener(Path(data.redis)) or 0
         self._data = data
         self._connected = 0
         self.nodes: list[Chatd] = []
+
+    def start(self, count: int) -> None:
+        settings = {"CHATD_POSTGRES__DSN": self._data.dsn, "CHATD_REDIS__URL": f"unix://{self._data.redis}"}
         for number in range(count):
             self.nodes.append(Chatd(RAISED_LIMITS, f"node {number}", settings))
 
@@ -124,8 +125,9 @@ async def sizes(dsn: str) -> tuple[int, int]:
 @contextmanager
 def cluster(count: int) -> Iterator[tuple[Nodes, Databases]]:
     with databases() as data:
-        nodes = Nodes(count, data, "growth")
+        nodes = Nodes(data)
         try:
+            nodes.start(count)
             yield nodes, data
         finally:
             nodes.close()
