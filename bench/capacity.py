@@ -23,14 +23,14 @@ ASSUMED: Mapping[str, tuple[float, str]] = {
 }
 # What the servers need for it: measured, see docs/capacity.md.
 MEASURED: Mapping[str, tuple[float, str]] = {
-    "message-us": (250, "CPU of the nodes per message"),
+    "message-us": (320, "CPU of the nodes per message"),
     "event-us": (100, "CPU of the nodes per further event"),
-    "connect-us": (4000, "CPU of the nodes per connect"),
+    "connect-us": (5500, "CPU of the nodes per connect"),
     "foreign-us": (5, "CPU of a node per event of another node"),
     "bus-percent": (10, "CPU of a node for reading and writing the bus, in % of a core"),
     "idle-us": (5, "CPU of a node per idle session and second"),
-    "session-kb": (15, "memory of a node per session"),
-    "postgres-us": (125, "CPU of Postgres per message"),
+    "session-kb": (16, "memory of a node per session"),
+    "postgres-us": (150, "CPU of Postgres per message"),
     "wal-bytes": (2000, "WAL per message"),
     "stored-bytes": (1000, "tables and indexes per message"),
     "event-bytes": (350, "an event in Redis"),
