@@ -141,7 +141,7 @@ async def fill(db: Postgres, messages: int, conversations: int, words: Vocabular
                 )
             )
             at += 1
-        await db.run_on_connection(lambda connection, rows=rows: copy(connection, rows), timeout=300)
+        await db.run_on_connection(lambda connection, rows=rows: insert(connection, rows), timeout=300)
     return total
 
 
@@ -150,10 +150,16 @@ def blocks(order: Sequence[int]) -> Iterator[Sequence[int]]:
         yield order[at : at + BLOCK]
 
 
-async def copy(connection: Any, rows: list[tuple[Any, ...]]) -> None:
-    columns = ["tenant", "conversation", "seq", "rev", "id", "sender", "client_id", "text", "created_at"]
+INSERT = """
+    insert into messages (tenant, conversation, seq, rev, id, sender, client_id, text, created_at)
+    select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[], $7::text[],
+        $8::text[], $9::bigint[])
+"""
+
+
+async def insert(connection: Any, rows: list[tuple[Any, ...]]) -> None:
     await connection.execute("set statement_timeout = 0")
-    await connection.copy_records_to_table("messages", records=rows, columns=columns)
+    await connection.execute(INSERT, *map(list, zip(*rows, strict=True)))
 
 
 async def timed(call: Callable[[], Awaitable[Any]]) -> float:

@@ -75,22 +75,30 @@ async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[],
     replies: list[Reply] = []
 
     def settled(_: Any, error: Exception | None) -> None:
-        if error is not None:
-            refuse(ctx, refusal_of(error, row, ctx))
-        elif ctx.wants_answer:
-            for reply in replies:
-                ctx.answer(reply.result)
-        ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
-        done()
+        try:
+            if error is not None:
+                refuse(ctx, refusal_of(error, row, ctx))
+            elif ctx.wants_answer:
+                for reply in replies:
+                    ctx.answer(reply.result)
+            ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
+        finally:
+            done()
 
     try:
         ctx.charge(row.cost)
         check_times(command)
-        effect, *replies = await row.handler(ctx, command)  # type: ignore[assignment]
-        assert isinstance(effect, SettledEffect)
-        effect.begin(ctx, settled)
+        effect, *rest = await row.handler(ctx, command)
+        replies += (reply for reply in rest if isinstance(reply, Reply))
+        if isinstance(effect, SettledEffect):
+            effect.begin(ctx, settled)
+            return
+        # What it would wait for has been done since it was received.
+        await effect.deliver(ctx)
     except Exception as error:
         settled(None, error)
+    else:
+        settled(None, None)
 
 
 async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
