@@ -10,7 +10,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from bench.report import main, percentiles
-from bench.scenario import Bench, Figures, Goal
+from bench.scenario import Bench, Figures, Goal, warm_up
 from bench.servers import Server, ServerFailed, wait_until_idle
 from bench.wire import Connection, Load
 
@@ -56,7 +56,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     sender, *audience = [connection for _, connection in people]
     group = Group(server, room, sender, audience)
     times: list[float] = []
-    for _ in range(3):
+    for _ in range(warm_up(options.messages)):
         group.send_one()
     wait_until_idle(server)
     before = server.cpu()

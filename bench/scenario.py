@@ -8,6 +8,13 @@ from bench.servers import Server
 from chatd.bench.own_server import RAISED_LIMITS
 
 Figures = dict[str, float]
+# The part of a load that is run before it is measured: a compiler at run time needs it.
+WARM_UP_SHARE = 0.25
+MIN_WARM_UP = 3
+
+
+def warm_up(count: int) -> int:
+    return max(MIN_WARM_UP, int(count * WARM_UP_SHARE))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from bench.report import main, percentiles
-from bench.scenario import Bench, Figures, Goal
+from bench.scenario import Bench, Figures, Goal, warm_up
 from bench.servers import Server, ServerFailed, wait_until_idle
 from bench.wire import Connection, Load
 
@@ -93,7 +93,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
     times: list[float] = []
     writers = pairs_of(server, options.pairs, times, options.in_flight)
     load = Load([writer.connection for writer in writers])
-    exchange(load, writers, 10)
+    exchange(load, writers, warm_up(options.messages))
     wait_until_idle(server)
     times.clear()
     before, database = server.cpu(), server.database_cpu()

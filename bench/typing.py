@@ -11,7 +11,7 @@ from itertools import cycle
 from uuid import uuid4
 
 from bench.report import main
-from bench.scenario import Bench, Figures, Goal
+from bench.scenario import Bench, Figures, Goal, warm_up
 from bench.servers import Chatd, Server, ServerFailed, settle
 from bench.wire import Connection, Load
 
@@ -117,7 +117,7 @@ def run(server: Server, options: argparse.Namespace, step: Callable[[], None]) -
         room = server.room(people)
         typists.append(Typist(server, people[0][1], people[1][1], room, unanswered=options.unanswered))
     load = Load(connections)
-    exchange(load, typists, 10)
+    exchange(load, typists, warm_up(options.events))
     before = server.cpu()
     for _ in range(10):
         exchange(load, typists, options.events // 10)
