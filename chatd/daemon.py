@@ -211,9 +211,14 @@ async def run(
     config = with_installation_secret(config, make=True)
     registry, health = load_registry(subsystems), Health()
     Admins(config)
-    with open_listeners(config) as listeners:
+    with (
+        open_listeners(config) as listeners,
+        # A signal that arrives during the start must not leave embedded servers behind.
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+    ):
         config = with_public_url(config, listeners.addresses.http)
         async with (
+            stoppable_start(signals) as has_started,
             # Before the server: the tasks of its connections use the database drivers.
             open_driver_loop(),
             open_http(starting_app(listeners.addresses.socket), listeners.http, config, health) as http,
@@ -221,11 +226,47 @@ async def run(
             open_all(node, subsystems),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])
-            await serve_ports(listeners, http, node, registry, ready or (lambda _: None))
+            await has_started()
+            await serve_ports(listeners, http, node, registry, ready or (lambda _: None), signals)
+
+
+@asynccontextmanager
+async def stoppable_start(signals: AsyncIterator[int]) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Cancel the block at a signal, until the function that it gets is called."""
+    watch, has_ended, failed = trio.CancelScope(), trio.Event(), list[BaseException]()
+
+    async def stop() -> None:
+        with watch:
+            by = signal.Signals(await anext(signals)).name
+            LOG.info("stopping before the start has finished", extra={"by": by})
+            nursery.cancel_scope.cancel()
+        has_ended.set()
+
+    async def has_started() -> None:
+        watch.cancel()
+        await has_ended.wait()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop)
+            yield has_started
+            watch.cancel()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        failed.append(group.exceptions[0])
+    if failed:
+        # Raised outside of the handler, so that it keeps its own cause.
+        raise failed[0]
 
 
 async def serve_ports(
-    listeners: Listeners, http: Server, node: Node, registry: Registry, ready: Callable[[Addresses], None]
+    listeners: Listeners,
+    http: Server,
+    node: Node,
+    registry: Registry,
+    ready: Callable[[Addresses], None],
+    signals: AsyncIterator[int],
 ) -> None:
     """Serve both ports until the last connection is closed. HTTP closes last, because it has the readiness probe."""
     drain = node.get(Drain)
@@ -236,7 +277,7 @@ async def serve_ports(
         nursery.start_soon(listener.run)
         ready(listeners.addresses)
         async with node_registry.listed(node.redis, node.cluster.name, node.get(SnapshotSource).snapshot, node.health):
-            in_order = await wait_for_stop(drain, lambda: drain_node(listener, http, drain, node))
+            in_order = await wait_for_stop(drain, signals, lambda: drain_node(listener, http, drain, node))
         soon = trio.current_time() + LAST_REQUESTS_S
         deadline = max(soon, drain.deadline) if in_order else soon
         await http.finish(deadline)
@@ -254,19 +295,20 @@ async def drain_node(listener: Listener[AuthenticatedPeer], http: Server, drain:
     await node.signals.send(NodeLeft())
 
 
-async def wait_for_stop(drain: Drain, drain_in_order: Callable[[], Awaitable[None]]) -> bool:
+async def wait_for_stop(
+    drain: Drain, signals: AsyncIterator[int], drain_in_order: Callable[[], Awaitable[None]]
+) -> bool:
     """Drain after the first signal or order. Returns False if a second signal ended the drain."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        by = await stop_reason(drain, signals)
-        LOG.info("draining; a second signal stops at once", extra={"by": by})
-        began, in_order = trio.current_time(), False
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(cancel_on_second_signal, signals, nursery.cancel_scope)
-            await drain_in_order()
-            in_order = True
-            nursery.cancel_scope.cancel()
-        LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
-        return in_order
+    by = await stop_reason(drain, signals)
+    LOG.info("draining; a second signal stops at once", extra={"by": by})
+    began, in_order = trio.current_time(), False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cancel_on_second_signal, signals, nursery.cancel_scope)
+        await drain_in_order()
+        in_order = True
+        nursery.cancel_scope.cancel()
+    LOG.info("drained", extra={"by": by, "after_s": round(trio.current_time() - began, 1)})
+    return in_order
 
 
 async def stop_reason(drain: Drain, signals: AsyncIterator[int]) -> str:

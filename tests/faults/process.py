@@ -57,6 +57,11 @@ class Process:
         return (self.folder / "log").read_text()
 
     async def start(self) -> None:
+        await self.launch()
+        await self.read_addresses()
+
+    async def launch(self) -> None:
+        """Start the process, without waiting until it is ready."""
         ports = [self.socket.split(":")[2].split("/")[0], self.http.split(":")[2]] if self.http else ["0", "0"]
         environment = {
             "CHATD_DATA__DIR": str(self.folder / "data"),
@@ -72,9 +77,9 @@ class Process:
         if not self._initdb and "CHATD_POSTGRES__DSN" not in environment:
             await prepare_postgres(self.folder / "data" / "postgres")
         self._process = launch(self._arguments, os.environ | environment, self.folder / "log")
-        await self._read_addresses()
 
-    async def _read_addresses(self) -> None:
+    async def read_addresses(self) -> None:
+        """Wait until it is ready."""
         assert self._process is not None
         assert self._process.stdout is not None
         with trio.fail_after(START_TIMEOUT):

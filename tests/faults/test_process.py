@@ -1,6 +1,7 @@
 """The daemon as a process: killed during sends, drained, stopped at once, started twice."""
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from trio_websocket import ConnectionClosed, open_websocket_url
 from chatd.client import Account, Disconnected, Refused, sign_up
 from tests.faults.process import Process, linked, process
 from tests.reply import Link
+from tests.support import PATIENCE
 
 SENDERS = 20
 SENDS = 50
@@ -160,3 +162,26 @@ async def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
     for secret in (person.access_token, bad, person.refresh_token):
         assert secret.split(".")[-1] not in log
     assert "\x1b" not in log
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.3, 0.5, 0.8, PATIENCE])
+async def test_sigterm_during_the_start_leaves_no_server_behind(tmp_path: Path, after_s: float) -> None:
+    """In the last case it arrives at once after the start. Before chatd handles signals, it has started nothing."""
+    daemon = Process(tmp_path)
+    await daemon.launch()
+    with trio.move_on_after(after_s):
+        await daemon.read_addresses()
+    with trio.fail_after(PATIENCE):
+        assert await daemon.stop() in (0, -signal.SIGTERM), daemon.log
+    assert programs_of(tmp_path) == []
+
+
+def programs_of(folder: Path) -> list[list[str]]:
+    """The arguments of processes that have this folder as an argument."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            arguments = path.read_bytes().decode(errors="replace").split("\0")
+            if any(str(folder) in one for one in arguments):
+                found.append(arguments)
+    return found
