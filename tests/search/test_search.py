@@ -6,7 +6,6 @@ from urllib.parse import quote
 import jwt
 import pytest
 import trio
-import trio_asyncio
 
 from chatd.accounts.settings import TenantSettings
 from chatd.core.config import Config
@@ -307,7 +306,8 @@ async def test_slow_search_times_out_and_the_next_one_works(daemon: Daemon, db: 
             async with connection.transaction():
                 await connection.execute("lock table search_index in access exclusive mode")
                 locked.set()
-                await trio_asyncio.trio_as_aio(released.wait)()
+                while not released.is_set():
+                    await connection.execute("select pg_sleep(0.02)")
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(db.run_on_connection, hold)
