@@ -208,7 +208,7 @@ async def test_services_recover_from_an_initial_failure(config: Config, monkeypa
 
 # Tasks without the guard, by file: each ends with its request, connection or step, or guards itself.
 UNGUARDED = {
-    "chatd/daemon.py": {"listener.run", "cancel_after", "cancel_on_second_signal"},
+    "chatd/daemon.py": {"listener.run", "cancel_after", "cancel_on_second_signal", "stop"},
     "chatd/core/health.py": {"keep", "_recover_after"},
     "chatd/cli/chat.py": {"self._show_events", "self._warn_unless_connected", "end"},
     "chatd/cli/serve.py": {"end_with_supervisor"},
