@@ -208,7 +208,8 @@ def fields_of(one: object) -> Iterator[tuple[str, Any]]:
 def objects() -> list[Any]:
     """All live objects of the server."""
     gc.collect()
-    modules = ((one, type(one).__module__) for one in gc.get_objects())
+    # A class may have an attribute of instances by this name.
+    modules = ((one, str(type(one).__module__)) for one in gc.get_objects())
     return [one for one, module in modules if module.startswith("chatd.") and not module.startswith(NOT_THE_SERVER)]
 
 
