@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+import trio
 import trio_asyncio
 
 from chatd.core.config import PostgresSection, RedisSection
@@ -29,6 +31,7 @@ from chatd.db.embedded.sockets import listener
 from chatd.db.postgres import open_postgres
 from chatd.db.redis import open_redis
 from tests.conftest import QUICK, Servers
+from tests.prepared import prepare_postgres
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[2]
@@ -356,3 +359,24 @@ async def test_the_server_executes_commands_once_it_has_started(tmp_path: Path) 
                 for _ in range(5000):
                     await redis.call("SUNIONSTORE", "copy", "set")
         await server.stop()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+async def test_a_cancelled_start_leaves_no_process(tmp_path: Path, kind: str) -> None:
+    """At any moment of the start, also before the server listens."""
+    folder = tmp_path / kind
+    server: Any = embedded_redis.Server(folder)
+    if kind == "postgres":
+        server = embedded_postgres.Server(folder, QUICK)
+        await prepare_postgres(folder)
+    for delay_s in (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08):
+        with trio.move_on_after(delay_s) as scope:
+            await server.start()
+        if not scope.cancelled_caught:
+            await server.stop()
+        assert processes_in(folder) == [], delay_s
+
+
+def processes_in(folder: Path) -> list[int]:
+    """The processes whose working directory is a folder."""
+    return [process.pid for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]

@@ -164,10 +164,11 @@ async def test_no_secret_reaches_the_log(tmp_path: Path) -> None:
     assert "\x1b" not in log
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.2, 0.3, 0.5, 0.8, PATIENCE])
-async def test_sigterm_during_the_start_leaves_no_server_behind(tmp_path: Path, after_s: float) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.8, PATIENCE])
+@pytest.mark.parametrize("initdb", [False, True])
+async def test_sigterm_during_the_start_leaves_no_server_behind(tmp_path: Path, after_s: float, initdb: bool) -> None:
     """In the last case it arrives at once after the start. Before chatd handles signals, it has started nothing."""
-    daemon = Process(tmp_path)
+    daemon = Process(tmp_path, initdb=initdb)
     await daemon.launch()
     with trio.move_on_after(after_s):
         await daemon.read_addresses()

@@ -23,7 +23,7 @@ from chatd.db.embedded.account import NOBODY, ROOT, Account, account_for, give
 from chatd.db.embedded.files import read, write
 from chatd.db.embedded.folder_lock import EmbeddedError
 from chatd.db.embedded.installs import reachable
-from chatd.db.embedded.process import POLL_S, end, launch, log_tail, run_tool
+from chatd.db.embedded.process import POLL_S, end, ended_on_failure, launch, log_tail, run_tool
 from chatd.db.embedded.sockets import listener, make_socket_folder, socket_folder
 from chatd.db.embedded.watch import kept_running
 
@@ -164,12 +164,13 @@ class Server:
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         command = [str(tools(account) / "postgres"), "-D", data_folder(self.folder, account), *options]
         process = launch(command, self.folder, self.log, account)
-        with trio.move_on_after(START_TIMEOUT_S):
-            while process.poll() is None:
-                if self._is_ready(process):
-                    return
-                await trio.sleep(POLL_S)
-        raise EmbeddedError(f"the embedded Postgres does not start: {log_tail(self.log)}")
+        async with ended_on_failure(process, STOP_SIGNALS["fast"]):
+            with trio.move_on_after(START_TIMEOUT_S):
+                while process.poll() is None:
+                    if self._is_ready(process):
+                        return
+                    await trio.sleep(POLL_S)
+            raise EmbeddedError(f"the embedded Postgres does not start: {log_tail(self.log)}")
 
     def _is_ready(self, process: "subprocess.Popen[bytes]") -> bool:
         """Read postmaster.pid: the first line is the process id, the eighth the state."""

@@ -2,7 +2,8 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -67,6 +68,17 @@ async def end(pid: int, number: int) -> None:
     with trio.move_on_after(STOP_TIMEOUT_S):
         while not is_gone(pid):
             await trio.sleep(POLL_S)
+
+
+@asynccontextmanager
+async def ended_on_failure(process: "subprocess.Popen[bytes]", number: int) -> AsyncIterator[None]:
+    """End the process of a server if the block fails: a start that is cancelled, or that takes too long."""
+    try:
+        yield
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await end(process.pid, number)
+        raise
 
 
 def is_gone(pid: int) -> bool:

@@ -7,7 +7,7 @@ source.
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from chatd.core import log
 from chatd.db.embedded.account import NOBODY, ROOT, Account, account_for, give
 from chatd.db.embedded.files import read, write
 from chatd.db.embedded.folder_lock import EmbeddedError
-from chatd.db.embedded.process import POLL_S, end, launch, log_tail
+from chatd.db.embedded.process import POLL_S, end, ended_on_failure, launch, log_tail
 from chatd.db.embedded.redis_servers import Program, choose
 from chatd.db.embedded.sockets import listener, make_socket_folder, socket_folder
 from chatd.db.embedded.watch import kept_running
@@ -84,13 +84,16 @@ class Server:
         self.folder.chmod(0o700)
         if account is not None and self.folder.lstat().st_uid in (ROOT, NOBODY):
             give(self.folder, account)
-        process = None if self.running() else self._launch(account)
-        with trio.move_on_after(START_TIMEOUT_S):
-            while process is None or process.poll() is None:
-                if await self._is_ready():
-                    return
-                await trio.sleep(POLL_S)
-        raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
+        async with AsyncExitStack() as stack:
+            process = None if self.running() else self._launch(account)
+            if process is not None:
+                await stack.enter_async_context(ended_on_failure(process, signal.SIGTERM))
+            with trio.move_on_after(START_TIMEOUT_S):
+                while process is None or process.poll() is None:
+                    if await self._is_ready():
+                        return
+                    await trio.sleep(POLL_S)
+            raise EmbeddedError(f"the embedded Redis does not start: {log_tail(self.log)}")
 
     async def stop(self) -> None:
         """Stop the server, and wait until its process has ended."""
