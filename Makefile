@@ -1,5 +1,5 @@
 # make run: install the dependencies into .venv and serve, with Postgres and Redis in ./chatd-data.
-# make test: run all tests.    make quick: run the tests that need no servers.    make check: run what CI runs.
+# make test: run the tests of chatd.    make quick: those that need no servers.    make check: run what CI runs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,17 +9,21 @@ JOBS ?= 6
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test quick coverage soak conformance bench bench-quick peers check lint types layers lock schema clean
+.PHONY: run test comparisons quick coverage soak conformance bench bench-quick peers check lint types layers lock schema clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --ignore tests/comparisons
+
+# The tests of bench/, which start servers by the dozen: two at a time, one for each core.
+comparisons: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/comparisons
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
-QUICK := $(filter-out tests/abuse tests/cluster tests/faults tests/interop tests/property tests/soak,$(wildcard tests/[a-z]*[a-z]))
+QUICK := $(filter-out tests/abuse tests/cluster tests/comparisons tests/faults tests/interop tests/property tests/soak,$(wildcard tests/[a-z]*[a-z]))
 
 # Break nodes, Postgres, Redis and the network under load for minutes, and check the log of every client.
 soak: $(VENV)/.dev

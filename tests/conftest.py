@@ -49,7 +49,6 @@ KEPT = 1
 SLOW = (
     "tests/abuse/test_ids.py",
     "tests/app/test_contributing.py",
-    "tests/bench/test_comparisons.py",
     "tests/cluster/",
     "tests/faults/",
     "tests/http/test_s",

@@ -1,10 +1,10 @@
 """The daemon as a process: killed during sends, drained, stopped at once, started twice."""
 
 import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import trio
 from trio_websocket import ConnectionClosed, open_websocket_url
@@ -174,15 +174,10 @@ async def test_sigterm_during_the_start_leaves_no_server_behind(tmp_path: Path, 
         await daemon.read_addresses()
     with trio.fail_after(PATIENCE):
         assert await daemon.stop() in (0, -signal.SIGTERM), daemon.log
-    assert programs_of(tmp_path) == []
+    assert servers_in(tmp_path) == []
 
 
-def programs_of(folder: Path) -> list[list[str]]:
-    """The arguments of processes that have this folder as an argument."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            arguments = path.read_bytes().decode(errors="replace").split("\0")
-            if any(str(folder) in one for one in arguments):
-                found.append(arguments)
-    return found
+def servers_in(folder: Path) -> list[str]:
+    """The programs that run in a folder."""
+    running = psutil.process_iter(["cwd", "name"])
+    return [process.info["name"] for process in running if (process.info["cwd"] or "").startswith(f"{folder}/")]

@@ -4,7 +4,7 @@ import pytest
 
 from bench import fanout, send
 from bench.quick import LIMITS, measure, verdict
-from tests.bench.test_peers import needs_packages
+from tests.comparisons.test_peers import needs_packages
 
 PLANTED = {"connect": 1.6, "send": 1.1, "fanout": 2.0, "typing": 3.5}
 
