@@ -10,9 +10,10 @@ import trio
 from chatd.accounts.settings import TenantSettings
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
+from chatd.search.settings import SearchSettings
 from tests.conversations.test_groups import group
 from tests.files import PDF, picture, stored
-from tests.support import NOBODY, Daemon, Person, covers, poll_until, running
+from tests.support import NOBODY, Daemon, Person, covers, poll_until, running, with_frequent_jobs
 
 
 async def texts(person: Person, query: str = "", **fields: Any) -> list[str]:
@@ -339,3 +340,23 @@ async def test_old_messages_are_paged(daemon: Daemon, db: Postgres) -> None:
             cursor = page["cursor"]
         assert got == expected
         assert await texts(bob, "ago", after=now - 9 * day, before=now - day) == expected[2:6]
+
+
+INDEX_NEEDLE = """
+    insert into search_index (tenant, conversation, created_at, seq, words) values ('default', $1, $2, 1, 'needle')
+"""
+
+
+@pytest.mark.parametrize("delete", ["message.delete", "me.erase"])
+async def test_words_are_deleted_with_the_message(config: Config, store: Postgres, delete: str) -> None:
+    """Also while no indexer runs."""
+    frequent = with_frequent_jobs(0.1)
+    async with running(config.using(SearchSettings(indexer="off")), frequent) as daemon, daemon.pair() as pair:
+        alice, _, conversation = pair
+        sent = await alice.send(conversation, "needle")
+        await store.run(INDEX_NEEDLE, conversation, sent.created_at)
+        if delete == "me.erase":
+            await alice.call("me.erase", confirm=True)
+        else:
+            await alice.call("message.delete", conversation=conversation, message=sent.message)
+        await poll_until(lambda: store.value("select count(*) from search_index"), lambda count: count == 0)

@@ -2,8 +2,7 @@
 
 -- `words` contains the words of the text and, as lexemes that cannot be words, the conversation, the sender, the days
 -- and the kinds of attachments (search/facets.py): one GIN index narrows a search by all of them. The key begins with
--- the time inside a conversation. A trigger deletes the row when the row of the message is deleted; the indexer does
--- all else.
+-- the time inside a conversation. Triggers delete the row when the message is deleted; the indexer does all else.
 create table search_index (
     tenant text not null,
     conversation uuid not null,
