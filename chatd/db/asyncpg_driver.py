@@ -19,6 +19,8 @@ import asyncpg
 import trio
 import trio_asyncio
 
+# The type of a message of Postgres (the protocol of its documentation, section "Message Formats").
+ERROR_RESPONSE = ord("E")
 READ_SIZE = 262_144
 # Time that a server has for the end of a cancelled statement and the rollback.
 CANCEL_TIMEOUT_S = 2.0
@@ -64,7 +66,7 @@ class Driver:
                 return True
             except OSError:
                 return False
-            if not data:
+            if not data or has_error(data):
                 return False
             self._protocol.data_received(data)
         return not self._connection.is_closed()
@@ -173,3 +175,16 @@ class Driver:
         self._connection.terminate()
         if is_waiting:
             trio.lowlevel.notify_closing(self._descriptor)
+
+
+def has_error(data: bytes) -> bool:
+    """Whether messages that arrive between two statements contain an error, after which the server closes.
+
+    A message is its type (one byte), its length without the type (four bytes), and its body.
+    """
+    position = 0
+    while position < len(data):
+        if data[position] == ERROR_RESPONSE:
+            return True
+        position += 1 + int.from_bytes(data[position + 1 : position + 5], "big")
+    return False

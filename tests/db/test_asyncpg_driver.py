@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from chatd.core.config import PostgresSection
 from chatd.core.errors import Refused
-from chatd.db.asyncpg_driver import CANCEL_TIMEOUT_S
+from chatd.db.asyncpg_driver import CANCEL_TIMEOUT_S, has_error
 from chatd.db.driver_loop import open_driver_loop
 from chatd.db.embedded.account import account_for
 from chatd.db.postgres import Listener, Postgres, Tx, open_postgres
@@ -355,3 +355,15 @@ async def test_reading_notifications_ends_with_the_connection(
                     await trio.sleep(0.01)
                 await other.run("select pg_terminate_backend($1)", backend)
         assert await listening.value("select 7") == 7
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + (4 + len(body)).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize("before", [b"", message(b"N", b"Enotice"), message(b"S", b"E\0E\0") + message(b"A", b"")])
+def test_an_error_between_statements_ends_the_connection(before: bytes) -> None:
+    assert not has_error(before)
+    farewell = message(b"E", b"SFATAL\0C57P01\0\0")
+    assert has_error(before + farewell)
+    assert has_error(before + farewell[:1])

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres, UniqueViolation, open_postgres
-from tests.support import poll_until, running
+from tests.support import eventually, poll_until, running
 
 SECTION = PostgresSection(pool=4)
 OTHERS = """
@@ -156,6 +156,8 @@ async def test_array_types_of_postgres_are_read_once_and_those_of_a_database_in_
                 connection = db.connection(f"test {number}")
                 assert await connection.run_on_connection(read, 5) == [[1, None], ["a"]]
                 connection.close()
+                # asyncio calls the logger, in its next turns.
+                await eventually(lambda: any("'{a}'::own[]" in query for query in queries))
                 assert "typeinfo_tree" not in queries[0]
                 assert len([query for query in queries if "typeinfo_tree" in query]) == 1
 
