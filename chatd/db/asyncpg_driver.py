@@ -66,7 +66,10 @@ class Driver:
                 return True
             except OSError:
                 return False
-            if not data or has_error(data):
+            if not data:
+                return False
+            if has_error(data):
+                self.terminate()
                 return False
             self._protocol.data_received(data)
         return not self._connection.is_closed()
