@@ -62,7 +62,9 @@ def counted_reads() -> Iterator[list[int]]:
                 found.append(await connection.fetchval(READS) - before)
                 return result
 
-        return await original(self, counted, timeout)
+        # The indexer reads messages of its own accord.
+        is_indexer = self._name.startswith("search")
+        return await original(self, work if is_indexer else counted, timeout)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Connection, "run_on_connection", run_on_connection)
