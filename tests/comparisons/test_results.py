@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -123,18 +124,25 @@ def test_peers_are_chosen_by_name() -> None:
         peer_names("ws,netty")
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in which the path of a Unix socket is short enough, as that of a worker process is not."""
+    with tempfile.TemporaryDirectory(prefix="interrupted-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.servers
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_stops_its_servers_and_writes_nothing(number: int, tmp_path: Path) -> None:
-    options = ["--rounds", "1", "--only", "typing", "--no-peers", "--to", str(tmp_path / "to")]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
+def test_an_interrupted_run_stops_its_servers_and_writes_nothing(number: int, short_path: Path) -> None:
+    options = ["--rounds", "1", "--only", "typing", "--no-peers", "--to", str(short_path / "to")]
+    environment = os.environ | {"TMPDIR": str(short_path)}
     command = [sys.executable, "-m", "bench.all", *options]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as process:
-        wait_until(lambda: bool(mentioning(tmp_path)))
+        wait_until(lambda: bool(mentioning(short_path)))
         process.send_signal(number)
     assert process.returncode != 0
-    wait_until(lambda: not mentioning(tmp_path))
-    assert not (tmp_path / "to").exists()
+    wait_until(lambda: not mentioning(short_path))
+    assert not (short_path / "to").exists()
 
 
 def mentioning(folder: Path) -> list[int]:
