@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import trio_asyncio
+import trio
 
 from chatd.client import sign_up
 from chatd.core.clock import now_ms
@@ -135,10 +135,16 @@ async def test_sweep_keeps_uploads_that_are_being_attached(db: Postgres, dsn: st
     async def hold(connection: Any) -> None:
         async with connection.transaction():
             await connection.execute("select 1 from uploads where id = $1 and removed_at is null for share", id_)
-            await trio_asyncio.trio_as_aio(sweep.run)(now_ms())
+            held.set()
+            while not swept.is_set():
+                await connection.execute("select pg_sleep(0.02)")
 
-    async with open_postgres(dsn, Config().postgres) as other:
-        await other.run_on_connection(hold)
+    held, swept = trio.Event(), trio.Event()
+    async with open_postgres(dsn, Config().postgres) as other, trio.open_nursery() as nursery:
+        nursery.start_soon(other.run_on_connection, hold)
+        await held.wait()
+        await sweep.run(now_ms())
+        swept.set()
     assert await db.value("select removed_at is null from uploads") is True
     await sweep.run(now_ms())
     assert await db.value("select removed_at is null from uploads") is False
