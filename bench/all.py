@@ -17,12 +17,13 @@ from bench.machine import load_average, machine, versions
 from bench.packages import NotInstalled
 from bench.peers import KINDS
 from bench.pictures import write_pictures
-from bench.processes import raise_file_limit, stop_at_sigterm
+from bench.processes import stop_at_sigterm
 from bench.report import parser_of, peer_names
 from bench.results import Case, Page, write_page
 from bench.rounds import Results, err, opened, run_rounds
 from bench.scenario import Bench, Figures, Goal
 from bench.servers import ServerFailed
+from chatd.bench.processes import raise_file_limit
 
 HERE = Path(__file__).parent
 # Scenarios with their options, and the numbers of which `--share` uses a part.

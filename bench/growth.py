@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.peers import Databases, databases
-from bench.processes import Cpu, cpu_of, cpu_of_family, raise_file_limit
+from bench.processes import Cpu, cpu_of, cpu_of_family
 from bench.scenario import Figures
 from bench.send import Writer, exchange
 from bench.servers import Chatd, settle, wait_until_idle
 from bench.wire import Connection, Load
 from chatd.bench.own_server import RAISED_LIMITS
+from chatd.bench.processes import raise_file_limit
 from chatd.db.embedded.sockets import listener
 
 CPU, MEMORY = "nodes us per message", "KB per session"

@@ -17,9 +17,10 @@ import asyncpg
 import trio
 
 from bench.packages import FOLDER, NODE, PYTHON, Packages
-from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin, pin_threads, resident
+from bench.processes import STOP_TIMEOUT_S, Cpu, cpu_of, cpu_of_family, pin, pin_threads
 from bench.servers import SECRET, TEXT, ServerFailed, token, upgrade
 from bench.wire import Connection
+from chatd.bench.processes import family, resident_bytes, stop
 from chatd.db.embedded import postgres, redis
 from chatd.db.embedded.sockets import listener
 
@@ -120,10 +121,10 @@ class Peer:
         return cpu_of_family(self._data.postmaster)
 
     def resident(self) -> int:
-        return resident(self.pid)
+        return resident_bytes(self.pid)
 
     def close(self) -> None:
-        end(self.process)
+        stop(self.process, STOP_TIMEOUT_S)
 
 
 class SocketIoPeer(Peer):

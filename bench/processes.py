@@ -1,17 +1,16 @@
 """Server processes, each pinned to a core, and their CPU time and memory."""
 
 import os
-import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatd.bench.processes import family
+
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 # A busy machine takes long to stop a server with its databases.
 STOP_TIMEOUT_S = 60.0
 CORES = sorted(os.sched_getaffinity(0))
@@ -53,20 +52,6 @@ def cpu_of_family(pid: int) -> Cpu:
     return Cpu(ended.total + running.total, ended.kernel + running.kernel)
 
 
-def family(pid: int) -> list[int]:
-    """A process and its children: a postmaster and its backends. A child belongs to the thread that started it."""
-    found = [pid]
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, children.read_text().split())
-    return found
-
-
-def resident(pid: int) -> int:
-    """Bytes of RSS."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-
-
 def pin(pid: int, core: int) -> None:
     """Pin a process, and those it starts later, to one core. Does nothing on a machine with one core, or if it has
     ended.
@@ -83,24 +68,6 @@ def pin_threads(pid: int, core: int) -> None:
             pin(int(thread.name), core)
 
 
-def raise_file_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def stop_at_sigterm() -> None:
     """Let SIGTERM end this process as ^C does: the servers that it started are stopped too."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a server. One that has to be killed leaves its databases running."""
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()

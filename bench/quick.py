@@ -16,12 +16,13 @@ from rich.table import Table
 
 from bench import connect, fanout, send, typing
 from bench.packages import NotInstalled
-from bench.processes import raise_file_limit, stop_at_sigterm
+from bench.processes import stop_at_sigterm
 from bench.report import parser_of
 from bench.rounds import opened, run_rounds
 from bench.scenario import Bench
 from bench.servers import ServerFailed
 from chatd.bench.own_server import RAISED_LIMITS
+from chatd.bench.processes import raise_file_limit
 
 PEER = "ws"
 # The last column is the most that the ratio of chatd to the peer may be. Measured on a busy machine with two cores:

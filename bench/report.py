@@ -10,10 +10,11 @@ from rich.table import Table
 
 from bench.packages import NotInstalled
 from bench.peers import KINDS
-from bench.processes import raise_file_limit, stop_at_sigterm
+from bench.processes import stop_at_sigterm
 from bench.rounds import Results, Spread, missed, opened, run_rounds
 from bench.scenario import Bench, Figures
 from bench.servers import ServerFailed
+from chatd.bench.processes import raise_file_limit
 
 DEFAULT_PEER = "socket.io"
 

@@ -17,10 +17,10 @@ import jwt
 import msgspec
 import trio
 
-from bench.processes import Cpu, cpu_of, cpu_of_family, end, family, pin_threads, resident
+from bench.processes import STOP_TIMEOUT_S, Cpu, cpu_of, cpu_of_family, pin_threads
 from bench.wire import KEY, Connection
 from chatd.bench.own_server import RAISED_LIMITS
-from chatd.bench.processes import with_helpers
+from chatd.bench.processes import family, resident_bytes, stop, with_helpers
 from chatd.db.embedded import postgres, redis
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -189,11 +189,11 @@ class Chatd:
         return cpu_of_family(self.postmaster) if self.postmaster else Cpu(0, 0)
 
     def resident(self) -> int:
-        return resident(self.pid)
+        return resident_bytes(self.pid)
 
     def close(self) -> None:
         """Stop it, and its databases if it left them running."""
-        end(self.process)
+        stop(self.process, STOP_TIMEOUT_S)
         trio.run(self._stop_databases)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatd.bench.processes import stop
+
 STOP_TIMEOUT_S = 20.0
 # One address and few users cause all the load. The limits of the gateway's queues are not changed.
 RAISED_LIMITS = {
@@ -61,7 +63,7 @@ def own_server(secret: str, *, raises_limits: bool) -> Iterator[OwnServer]:
         try:
             yield started(process, folder)
         finally:
-            stop(process)
+            stop(process, STOP_TIMEOUT_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -74,15 +76,3 @@ def started(process: "subprocess.Popen[bytes]", folder: Path) -> OwnServer:
         raise NoServer(f"the server did not start: {(folder / 'log').read_text(errors='replace')[-2000:].strip()}")
     postmaster = int((folder / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
     return OwnServer(words[-2], process.pid, postmaster)
-
-
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()

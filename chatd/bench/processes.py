@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -24,11 +25,7 @@ def cpu_s(pids: Iterable[int]) -> float:
 
 def family(pid: int) -> list[int]:
     """A process and its children: a postmaster and its backends."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return [pid]
-    return [pid, *map(int, children)]
+    return [pid, *children_of(pid)]
 
 
 def with_helpers(pid: int) -> list[int]:
@@ -37,7 +34,7 @@ def with_helpers(pid: int) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of all threads of a process; none if it is gone."""
+    """The children of a process, each of which belongs to the thread that started it; none if it is gone."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -66,3 +63,16 @@ def raise_file_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def stop(process: "subprocess.Popen[bytes]", timeout_s: float) -> None:
+    """Stop a server. One that has to be killed leaves its databases running."""
+    process.terminate()
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
