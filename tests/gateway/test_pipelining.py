@@ -187,6 +187,14 @@ def encoded(frame_id: int, tag: str, **fields: Any) -> bytes:
     return Raw.frame_of(json.dumps([frame_id, {"t": tag, **fields}]).encode())
 
 
+def sends(room: str, count: int) -> list[bytes]:
+    """Frames that send messages, with ids from 1 on."""
+    return [
+        encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
+        for number in range(1, count + 1)
+    ]
+
+
 async def answers(raw: Raw, count: int) -> list[tuple[int, dict[str, Any]]]:
     """The next answers, without events."""
     found: list[tuple[int, dict[str, Any]]] = []
@@ -201,11 +209,11 @@ async def test_messages_that_arrive_together_share_batches(config: Config) -> No
     count = 5 * MAX_PIPELINED
     async with running(config) as daemon, daemon.pair() as (alice, bob, room):
         async with Raw.session(daemon, "json", alice.user) as raw:
-            sends = [
+            frames = [
                 encoded(number, "message.send", conversation=room, client_id=f"c{number}", text=str(number))
                 for number in range(1, count + 1)
             ]
-            await raw.send(b"".join(sends))
+            await raw.send(b"".join(frames))
             acks = await answers(raw, count)
         assert [frame_id for frame_id, _ in acks] == list(range(1, count + 1))
         assert [ack["seq"] for _, ack in acks] == list(range(1, count + 1))
@@ -277,10 +285,7 @@ async def test_begun_commands_are_answered_before_the_close(config: Config, stor
         nursery.start_soon(hold, store, room, locked, 0.3)
         await locked.wait()
         async with Raw.session(daemon, "json", alice.user) as raw:
-            frames = [
-                encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
-                for number in range(1, 4)
-            ]
+            frames = sends(room, 3)
             await raw.send(b"".join(frames) + ENDS[end])
             await raw.stream.send_eof()
             assert [body["t"] for _, body in await answers(raw, 3)] == ["message.ack"] * 3
@@ -297,10 +302,7 @@ async def test_begun_commands_are_answered_before_a_drain_closes_the_session(con
         nursery.start_soon(hold, store, room, locked, 0.5)
         await locked.wait()
         async with Raw.session(daemon, "json", alice.user) as raw:
-            frames = [
-                encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
-                for number in range(1, 4)
-            ]
+            frames = sends(room, 3)
             await raw.send(b"".join([encoded(9, "ping", ts=1), *frames]))
             await answers(raw, 1)
             assert (await order(daemon, "kick", user=alice.user)).status == 200
@@ -327,10 +329,7 @@ async def test_slow_mode_counts_pipelined_messages(daemon: Daemon) -> None:
         room = (await alice.call("conversation.create", members=[bob.user], title="slow")).conversation.id
         await alice.call("conversation.edit", conversation=room, slow_seconds=60)
         async with Raw.session(daemon, "json", bob.user) as raw:
-            frames = [
-                encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
-                for number in range(1, 4)
-            ]
+            frames = sends(room, 3)
             await raw.send(b"".join(frames))
             codes = [body.get("code", body["t"]) for _, body in await answers(raw, 3)]
         assert codes == ["message.ack", "rate_limited", "rate_limited"]
@@ -372,10 +371,7 @@ async def test_refusals_at_the_deadline_are_in_the_order_of_the_commands(config:
         ):
             await alice.send(room)
             line.down.timeout = True
-            frames = [
-                encoded(number, "message.send", conversation=room, client_id=f"{number}", text="x")
-                for number in range(1, 9)
-            ]
+            frames = sends(room, 8)
             await raw.send(frames[0])
             await trio.sleep(0.02)
             await raw.send(b"".join(frames[1:]))
