@@ -111,10 +111,23 @@ def transposed(items: Sequence[Item]) -> list[list[Any] | None]:
 
 
 def by_statement(entries: Iterable[Entry]) -> list[tuple[Statement, list[Entry]]]:
-    """Messages and receipts, each with the statement that commits them."""
-    messages: list[Entry] = []
+    """Messages and receipts, each with the statement that commits them.
+
+    A message that repeats the `client_id` of an earlier one begins a new statement, which finds the earlier one stored.
+    """
+    runs: list[list[Entry]] = [[]]
     receipts: list[Entry] = []
+    keys: set[tuple[str, str, str]] = set()
     for entry in entries:
-        (messages if isinstance(entry.item, NewMessage) else receipts).append(entry)
-    both: list[tuple[Statement, list[Entry]]] = [(append_messages, messages), (advance_receipts, receipts)]
-    return [(statement, part) for statement, part in both if part]
+        item = entry.item
+        if isinstance(item, Receipt):
+            receipts.append(entry)
+            continue
+        key = (item.tenant, item.sender, item.client_id)
+        if key in keys:
+            runs.append([])
+            keys.clear()
+        keys.add(key)
+        runs[-1].append(entry)
+    statements: list[tuple[Statement, list[Entry]]] = [(append_messages, run) for run in runs if run]
+    return [*statements, (advance_receipts, receipts)] if receipts else statements

@@ -7,11 +7,25 @@
 -- `changed` is the transaction that last changed the row. session.sync compares it with the horizon of an earlier
 -- snapshot, which, unlike a timestamp or a sequence, does not miss transactions that were still in progress.
 
+-- The values of columns that are seldom written. A check of a table is prepared and evaluated by every update of a row,
+-- whichever column it sets; that of a domain only when the column is set. Counters change with every message.
+create domain conversation_kind as text check (value in ('direct', 'group', 'match'));
+create domain conversation_title as text check (length(value) between 1 and 100);
+create domain conversation_description as text check (length(value) <= 1000);
+create domain slow_mode_seconds as integer check (value between 0 and 3600);
+create domain message_lifetime_seconds as integer check (value between 0 and 31536000);
+create domain retention_days as integer check (value between 1 and 36500);
+create domain conversation_joining as text check (value in ('closed', 'invite', 'request', 'open'));
+create domain conversation_history as text check (value in ('all', 'joined'));
+create domain member_role as text check (value in ('owner', 'admin', 'moderator', 'member'));
+create domain member_draft as text check (length(value) <= 20000);
+create domain notify_level as text check (value in ('all', 'mentions', 'none'));
+
 create table conversations (
     tenant text not null references tenants (id),
     id uuid not null,
-    kind text not null check (kind in ('direct', 'group', 'match')),
-    title text check (length(title) between 1 and 100),
+    kind conversation_kind not null,
+    title conversation_title,
     creator uuid,
     -- The two users of a direct conversation, in order: there is one conversation for each pair.
     pair_low uuid,
@@ -25,21 +39,21 @@ create table conversations (
     active_at bigint not null,
     changed xid8 not null default pg_current_xact_id(),
     -- Slow mode: seconds between two messages of one member; 0: off.
-    slow_seconds integer not null default 0 check (slow_seconds between 0 and 3600),
-    description text check (length(description) <= 1000),
+    slow_seconds slow_mode_seconds not null default 0,
+    description conversation_description,
     picture uuid,
     -- Only members with a higher role may send messages.
     announce boolean not null default false,
     -- In a direct conversation: one of the users has blocked the other.
     blocked boolean not null default false,
     -- Seconds after which a message expires; 0: never.
-    disappear integer not null default 0 check (disappear between 0 and 31536000),
+    disappear message_lifetime_seconds not null default 0,
     -- Days after which messages are deleted; null: as configured.
-    keep_days integer check (keep_days between 1 and 36500),
+    keep_days retention_days,
     -- closed: members add others. invite: by link. request: a member with the right accepts. open: anyone.
-    joining text not null default 'closed' check (joining in ('closed', 'invite', 'request', 'open')),
+    joining conversation_joining not null default 'closed',
     -- Whether a new member sees all messages, or those since they joined.
-    history text not null default 'all' check (history in ('all', 'joined')),
+    history conversation_history not null default 'all',
     -- The rev of the last change of the shared fields of this row.
     info_rev bigint not null default 0,
     -- The highest first_seq of a member. All members may see a message from this number on.
@@ -64,7 +78,7 @@ create table members (
     rev bigint not null,
     -- The time of the last message in slow mode; not kept outside of it.
     last_sent_at bigint,
-    role text not null default 'member' check (role in ('owner', 'admin', 'moderator', 'member')),
+    role member_role not null default 'member',
     -- The first message that this member may see. No row that they may see has a rev before first_rev.
     first_seq bigint not null default 1,
     first_rev bigint not null default 0,
@@ -74,9 +88,9 @@ create table members (
     pinned_at bigint,
     -- The conversation is hidden until there is a message after this one.
     hidden_seq bigint,
-    draft text check (length(draft) <= 20000),
+    draft member_draft,
     draft_at bigint,
-    notify text check (notify in ('all', 'mentions', 'none')),
+    notify notify_level,
     changed xid8 not null default pg_current_xact_id(),
     -- The counters of the conversation when this member joined; 0 for the first members.
     joined_seq bigint not null default 0,
@@ -181,7 +195,7 @@ create index blocks_blocked on blocks (blocked, blocker, tenant);
 create table user_settings (
     tenant text not null,
     user_id uuid not null,
-    notify text check (notify in ('all', 'mentions', 'none')),
+    notify notify_level,
     -- Hours without notifications.
     quiet jsonb,
     show_presence text check (show_presence in ('nobody', 'contacts', 'everybody')),

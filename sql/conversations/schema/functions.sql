@@ -196,8 +196,8 @@ $$;
 
 -- Slow mode, for a batch whose conversations are locked. Returns for each entry the milliseconds until the sender may
 -- send it, or null if they may send it now; the time of such a message is recorded. A message that is stored already is
--- never refused: its sender gets the first result again. Of several new messages of one sender, the first may be sent,
--- and so may entries that repeat it. Times are those of the database, because the clocks of nodes differ.
+-- never refused: its sender gets the first result again. Of several new messages of one sender, the first may be sent.
+-- Times are those of the database, because the clocks of nodes differ.
 create or replace function apply_slow_mode(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns bigint[]
 language plpgsql volatile as $$
 declare
@@ -224,8 +224,7 @@ begin
         ) as k on true
     ),
     ranked as materialized (
-        select a.*, row_number() over same = 1 as is_first_entry,
-            first_value(a.client_id) over same = a.client_id as is_first_message,
+        select a.*, row_number() over same = 1 as is_first,
             -- At most the whole pause, even if the clock was set back.
             least(a.pause_ms, coalesce(a.last_sent_at + a.pause_ms - p_now, 0)) as remaining_ms
         from requested a
@@ -234,14 +233,14 @@ begin
     recorded as (
         update members b set last_sent_at = p_now
         from ranked r
-        where r.is_limited and r.is_first_entry and r.remaining_ms <= 0
+        where r.is_limited and r.is_first and r.remaining_ms <= 0
             and b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = r.sender
     )
     select array_agg(
         case
             when not r.is_limited then null
             when r.remaining_ms > 0 then r.remaining_ms
-            when not r.is_first_message then r.pause_ms
+            when not r.is_first then r.pause_ms
         end order by r.ord
     ) into wait_ms
     from ranked r;
@@ -257,13 +256,13 @@ end $$;
 -- in between, and leave a gap in `seq`.
 --
 -- Each entry looks up its own rows through an index (lateral, with a limit that keeps the planner from using a join),
--- and window functions number them: the cost of an entry does not depend on statistics, which may be of empty tables.
+-- and a window function numbers them: the cost of an entry does not depend on statistics, which may be of empty tables.
 
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
 -- until the sender may send). A stored message is never refused. `alias`: the sender's, in a match. The rows are in the
--- order of the entries.
+-- order of the entries. No two entries of a batch have the same sender and client_id.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
@@ -288,8 +287,11 @@ begin
     return query
     with checked as materialized (
         select s.*, k.conversation as stored_in, k.id as stored_id, k.seq as stored_seq, k.rev as stored_rev, k.created_at as stored_at,
-            c.seq as last_seq, c.rev as last_rev, c.disappear, b.alias, wait_ms[s.ord] as wait_ms, d.refusal,
-            k.id is null and d.refusal is null as may_store
+            c.seq as last_seq, c.rev as last_rev, b.alias, d.refusal,
+            case when c.disappear > 0 then c.disappear * 1000::bigint end as lifetime_ms,
+            k.id is null and d.refusal is null as is_new,
+            count(*) filter (where k.id is null and d.refusal is null)
+                over (partition by s.tenant, s.conversation order by s.ord rows unbounded preceding) as n
         from unnest(
             p_tenant, p_conversation, p_sender, p_client_id, p_id, p_text, p_attachments, p_reply_to, p_meta, p_extra
         ) with ordinality as s (tenant, conversation, sender, client_id, id, text, attachments, reply_to, meta, extra, ord)
@@ -312,21 +314,10 @@ begin
             ) as refusal
         ) as d
     ),
-    -- Of several entries with the same client_id, the first one is stored.
-    deduplicated as materialized (
-        select l.*, l.may_store and row_number() over same = 1 as is_new,
-            first_value(l.ord) over same as first_ord, first_value(l.id) over same as first_id,
-            first_value(l.conversation) over same as first_in
-        from checked l
-        window same as (partition by l.may_store, l.tenant, l.sender, l.client_id order by l.ord)
-    ),
-    numbered as materialized (
-        select f.*, sum(f.is_new::int) over (partition by f.tenant, f.conversation order by f.ord) as n from deduplicated f
-    ),
     advanced_counters as (
         update conversations c
         set seq = c.seq + g.n, rev = c.rev + g.n, active_at = p_now, changed = pg_current_xact_id()
-        from (select tenant, conversation, max(n) as n from numbered where is_new group by 1, 2) g
+        from (select tenant, conversation, max(n) as n from checked where is_new group by 1, 2) g
         where c.tenant = g.tenant and c.id = g.conversation
     ),
     new_messages as (
@@ -336,56 +327,52 @@ begin
         )
         select tenant, conversation, last_seq + n, last_rev + n, id, sender, client_id,
             text, attachments::jsonb, reply_to, meta::jsonb, extra::jsonb, p_now,
-            case when disappear > 0 then p_now + disappear * 1000::bigint end, case when alias is not null then true end
-        from numbered where is_new
-    ),
-    new_mentions as (
+            p_now + lifetime_ms, case when alias is not null then true end
+        from checked where is_new
+    )
+    select r.ord,
+        case
+            when r.is_new then 'new'
+            when r.stored_in = r.conversation then 'duplicate'
+            when r.stored_in is not null then 'conflict'
+            else r.refusal
+        end,
+        case when r.is_new then r.id else r.stored_id end,
+        case when r.is_new then r.last_seq + r.n else r.stored_seq end,
+        case when r.is_new then r.last_rev + r.n else r.stored_rev end,
+        case when r.is_new then p_now else coalesce(r.stored_at, wait_ms[r.ord]) end,
+        case when r.is_new then p_now else r.stored_at end + r.lifetime_ms,
+        r.alias
+    from checked r
+    order by r.ord;
+
+    -- Only the entries that were stored have a message with their id.
+    if p_extra is not null then
         insert into mentions (tenant, conversation, user_id, seq)
-        select r.tenant, r.conversation, who.id::uuid, r.last_seq + r.n
-        from numbered r
+        select m.tenant, m.conversation, who.id::uuid, m.seq
+        from unnest(p_tenant, p_conversation, p_id, p_extra) as s (tenant, conversation, id, extra)
+        join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.id = s.id
         cross join lateral (
-            select jsonb_array_elements_text(r.extra::jsonb -> 'mentions') as id
-            union select '00000000-0000-0000-0000-000000000000' where r.extra::jsonb ? 'everybody'
+            select jsonb_array_elements_text(s.extra::jsonb -> 'mentions') as id
+            union select '00000000-0000-0000-0000-000000000000' where s.extra::jsonb ? 'everybody'
         ) as who
-        where r.is_new and r.extra is not null and (
-            who.id = '00000000-0000-0000-0000-000000000000' or exists (
-                select 1 from members b
-                where b.tenant = r.tenant and b.conversation = r.conversation and b.user_id = who.id::uuid
-            )
-        )
-    ),
-    new_upload_uses as (
+        where who.id = '00000000-0000-0000-0000-000000000000' or exists (
+            select 1 from members b
+            where b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = who.id::uuid
+        );
+    end if;
+    if p_attachments is not null then
         insert into upload_uses (tenant, upload, conversation, seq)
-        select r.tenant, u.id, r.conversation, r.last_seq + r.n
-        from numbered r
-        cross join lateral jsonb_array_elements(r.attachments::jsonb) as a
-        join uploads u on u.tenant = r.tenant and u.id = (a ->> 'upload')::uuid
-        where r.is_new and r.attachments like '%"upload"%' and u.removed_at is null
+        select m.tenant, u.id, m.conversation, m.seq
+        from unnest(p_tenant, p_conversation, p_id, p_attachments) as s (tenant, conversation, id, attachments)
+        join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.id = s.id
+        cross join lateral jsonb_array_elements(m.attachments) as a
+        join uploads u on u.tenant = m.tenant and u.id = (a ->> 'upload')::uuid
+        where s.attachments like '%"upload"%' and u.removed_at is null
         -- The sweep of unused files must not delete it at the same time.
         for share of u
-        on conflict do nothing
-    ),
-    results as (
-        select r.ord, r.conversation, r.id, r.is_new, r.refusal, r.disappear, r.alias, r.wait_ms,
-            case when r.may_store then r.first_in else r.stored_in end as found_in,
-            case when r.may_store then r.first_id else r.stored_id end as found_id,
-            case when r.may_store then first_value(r.last_seq + r.n) over same else r.stored_seq end as found_seq,
-            case when r.may_store then first_value(r.last_rev + r.n) over same else r.stored_rev end as found_rev,
-            case when r.may_store then p_now else r.stored_at end as found_at
-        from numbered r
-        window same as (partition by r.may_store, r.tenant, r.sender, r.client_id order by r.ord)
-    )
-    select t.ord,
-        case
-            when t.found_in is null then t.refusal
-            when t.found_in <> t.conversation then 'conflict'
-            when t.is_new then 'new'
-            else 'duplicate'
-        end,
-        t.found_id, t.found_seq::bigint, t.found_rev::bigint, coalesce(t.found_at, t.wait_ms),
-        case when t.disappear > 0 then t.found_at + t.disappear * 1000::bigint end, t.alias
-    from results t
-    order by t.ord;
+        on conflict do nothing;
+    end if;
 end $$;
 
 -- Advance receipts. They only move forward: a position never decreases and never passes the last message, and reading
