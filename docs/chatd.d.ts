@@ -200,6 +200,7 @@ export interface Connected {
   expires_at: number;
   limits: ConnectionLimits;
   maintenance: boolean;
+  external_id?: string;
 }
 
 /** Limits of this connection. Sizes are in bytes, rates in commands per second. */

@@ -97,7 +97,7 @@ class SignIn:
     async def _make_user(self, principal: Principal, now: int) -> None:
         if not self._create:
             raise Refused("unauthenticated", "no such user")
-        await self._db.run(SQL.create_user, principal.tenant, principal.user, now)
+        await self._db.run(SQL.create_user, principal.tenant, principal.user, now, principal.external_id)
 
 
 async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:

@@ -207,7 +207,7 @@ async def make_ticket(ctx: Ctx, cmd: MakeTicket) -> Effects:
     me, ttl = ctx.me, ctx.node.config.get(AuthSettings).ticket_ttl
     ticket = f"ct_{secrets.token_urlsafe(TICKET_BYTES)}"
     ends = ctx.now + int(ttl * 1000)
-    claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.expires_at)
+    claims = (me.tenant, me.user, me.token_id, me.login, me.scope, me.external_id, me.expires_at)
     await ctx.node.db.run(SQL.add_ticket, digest(ticket), *claims, ends)
     return [Reply(Ticket(ticket=ticket, expires_in=int(ttl)))]
 

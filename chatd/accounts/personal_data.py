@@ -5,7 +5,9 @@ from chatd.db import queries
 
 SQL = queries.load("accounts/personal_data")
 PERSONAL_DATA = PersonalData(
-    export=(Part("profile", "name, times, number of devices and logins", SQL.profile),),
+    export=(
+        Part("profile", "external id, name, picture, locale, roles, times, number of devices and logins", SQL.profile),
+    ),
     forget=(SQL.forget,),
     remains=(
         Remains("bans (also of their devices and addresses, as hashes)", "`bans`", "forever: they protect others"),

@@ -12,10 +12,10 @@ TABLES = (
         "users",
         (Deleted(IDLE_ACCOUNTS, "delete_accounts"), Limited("retention.anonymous_days")),
         UserData(
-            what="`id`, `name`",
+            what="`id`, `external_id`, `name`, `picture_url`, `locale`, `roles`; `claims`: hashes of them",
             kept="forever; an unused anonymous account for `retention.anonymous_days`",
             exported=("profile",),
-            erased="the name becomes null",
+            erased="everything but the id becomes null",
             id_stays=("id",),
         ),
     ),
@@ -60,7 +60,7 @@ TABLES = (
         "connection_tickets",
         (Deleted(AUTH, "sweep_tickets"),),
         UserData(
-            what="`user_id`; `hash`, `token_id`, `login`, `scope`",
+            what="`user_id`; `hash`, `token_id`, `login`, `scope`, `external_id`",
             kept="at most an hour",
             erased="deleted",
             rows_of="user_id",

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatd.accounts.external_ids import UNSTORABLE, external_id_of, user_id_of
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
@@ -14,8 +15,6 @@ MAX_TOKEN_BYTES = 4096
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ACCESS = "user"
-# Postgres stores no NUL, and JSON can contain halves of characters.
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Expected(Struct, frozen=True):
@@ -31,9 +30,7 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     """The user of a verified token. `token_id` replaces a missing `jti`. Raises Refused: `unauthenticated`."""
     check_times(claims, expected.leeway, now_ms / 1000)
     check_source(claims, expected)
-    user = text(claims, "sub").lower()
-    if not is_uuid(user):
-        raise refused("sub is not a UUID")
+    user, external_id = subject(claims, expected.tenant)
     scope = text(claims, "scope", ACCESS)
     if scope != ACCESS:
         raise refused("scope is not `user`")
@@ -41,8 +38,19 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
     return Principal(
-        expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000)
+        expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000), external_id
     )
+
+
+def subject(claims: Mapping[str, Any], tenant: str) -> tuple[str, str | None]:
+    """The user id and the external id in the claim `sub`."""
+    sub = claims.get("sub")
+    if not isinstance(sub, str):
+        raise refused("sub is missing or not a string")
+    try:
+        return user_id_of(tenant, sub), external_id_of(sub)
+    except ValueError as error:
+        raise refused(f"sub {error}") from None
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:

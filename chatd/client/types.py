@@ -88,7 +88,7 @@ class Connected(Event, tag="connected", kw_only=True, frozen=True):
     """The first frame of every connection.
 
     `heartbeat`: after this many seconds without traffic the server sends a ping; after twice that time it closes the
-    connection."""
+    connection. `external_id`: the subject (`sub`) of the token, absent if it is the user id."""
 
     session: str
     user: str
@@ -98,6 +98,7 @@ class Connected(Event, tag="connected", kw_only=True, frozen=True):
     expires_at: int
     limits: ConnectionLimits
     maintenance: bool
+    external_id: str | None = None
 
 class ConnectionLimits(Part, kw_only=True, frozen=True):
     """Limits of this connection. Sizes are in bytes, rates in commands per second."""

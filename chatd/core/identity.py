@@ -11,7 +11,7 @@ class Principal:
     """The verified claims of an access token. `login` is the family of refresh tokens that it belongs to, "" for tokens
     of an identity provider.
 
-    `expires_at` in milliseconds since 1970 UTC.
+    `expires_at` in milliseconds since 1970 UTC. `external_id`: the subject of the token if it is not the user id.
     """
 
     tenant: str
@@ -20,6 +20,7 @@ class Principal:
     login: str
     scope: str
     expires_at: int
+    external_id: str | None = None
 
     @property
     def credential(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import trio
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from chatd.accounts.bans import address_hashes
 from chatd.accounts.settings import AuthSettings
@@ -300,6 +300,7 @@ class Session:
             expires_at=self._principal.expires_at,
             limits=connection_limits(node),
             maintenance=maintenance,
+            external_id=self._principal.external_id or UNSET,
         )
         self.send_nowait(response + self.codec.frame_of(connected))
 

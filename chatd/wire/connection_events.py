@@ -22,7 +22,7 @@ class Connected(Event, tag="connected"):
     """The first frame of every connection.
 
     `heartbeat`: after this many seconds without traffic the server sends a ping; after twice that time it closes the
-    connection.
+    connection. `external_id`: the subject (`sub`) of the token, absent if it is the user id.
     """
 
     session: Id
@@ -33,6 +33,7 @@ class Connected(Event, tag="connected"):
     expires_at: Millis
     limits: ConnectionLimits
     maintenance: bool
+    external_id: str | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(user=ALICE)
 
 

@@ -77,9 +77,9 @@ ended_login as (
 select tenant, user_id::text as user, login::text, state from presented
 
 -- name: add_ticket
--- Hash, tenant, user, token id, login, scope, expiry of the token, expiry of the ticket.
-insert into connection_tickets (hash, tenant, user_id, token_id, login, scope, token_expires_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+-- Hash, tenant, user, token id, login, scope, external id, expiry of the token, expiry of the ticket.
+insert into connection_tickets (hash, tenant, user_id, token_id, login, scope, external_id, token_expires_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: log_out
 -- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null: none), all, now,

@@ -3,13 +3,13 @@
 insert into tenants (id, created_at) select name, $2 from unnest($1::text[]) as t (name) on conflict do nothing
 
 -- name: create_user
--- Create the user of a token that names them for the first time: tenant, user, now.
-insert into users (tenant, id, created_at) values ($1, $2, $3) on conflict do nothing
+-- Create the user of a token that names them for the first time: tenant, user, now, external id (null: none).
+insert into users (tenant, id, created_at, external_id) values ($1, $2, $3, $4) on conflict do nothing
 
 -- name: redeem_ticket
 -- Hash, now.
 delete from connection_tickets where hash = $1 and expires_at > $2
-returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at
+returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at, external_id
 
 -- name: session_state
 -- The state of a session that begins: tenant, user, token id, login (null for tokens of an identity provider), address

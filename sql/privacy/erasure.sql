@@ -1,7 +1,10 @@
 -- name: mark_erased
--- Mark a user as erased and remove the name; other rows still reference the user. No row for an unknown or erased user:
+-- Mark a user as erased and remove the profile; other rows still reference the user. No row for an unknown or erased user:
 -- tenant, user, now.
-update users set erased_at = $3, name = null where tenant = $1 and id = $2 and erased_at is null returning id
+update users set
+    erased_at = $3, name = null, external_id = null, picture_url = null, locale = null, roles = '{}', claims = null, claims_at = null
+where tenant = $1 and id = $2 and erased_at is null
+returning id
 
 -- name: exists
 -- Tenant, user.

@@ -20,6 +20,7 @@ from chatd.accounts.settings import AccountLimits, AuthSettings, TenantSettings
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
+from chatd.core.ids import NIL
 from tests.support import Daemon, running
 from tests.wire_client import Raw, upgrade
 
@@ -248,7 +249,8 @@ def test_hmac_with_the_public_key_is_refused() -> None:
         without("exp"), without("sub"),
         CLAIMS | {"exp": str(CLAIMS["exp"])}, CLAIMS | {"exp": True}, CLAIMS | {"exp": None}, CLAIMS | {"exp": [1]},
         CLAIMS | {"exp": -1}, CLAIMS | {"exp": 1e300},
-        CLAIMS | {"sub": 5}, CLAIMS | {"sub": "me"}, CLAIMS | {"sub": ""}, CLAIMS | {"sub": USER + "\n"},
+        CLAIMS | {"sub": 5}, CLAIMS | {"sub": [USER]}, CLAIMS | {"sub": ""}, CLAIMS | {"sub": "a\0"},
+        CLAIMS | {"sub": "\udc00"}, CLAIMS | {"sub": "x" * 256}, CLAIMS | {"sub": "é" * 128}, CLAIMS | {"sub": NIL},
         CLAIMS | {"tid": "acme"}, CLAIMS | {"tid": "nobody"}, CLAIMS | {"tid": 5},
         CLAIMS | {"scope": "refresh"}, CLAIMS | {"scope": "admin"}, CLAIMS | {"jti": 5}, CLAIMS | {"login": "x"},
         CLAIMS | {"nbf": "now"}, CLAIMS | {"iat": True}, CLAIMS | {"jti": "a\0"}, CLAIMS | {"jti": "\ud800"},

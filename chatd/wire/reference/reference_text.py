@@ -91,7 +91,7 @@ algorithm is configured, and never taken from the token.
 
 | claim | | |
 |---|---|---|
-| `sub` | required | user id, a UUID |
+| `sub` | required | user id (a UUID), or external id: any other text of at most 255 bytes, see [auth.md](auth.md#user-ids-and-external-ids) |
 | `exp` | required | seconds since 1970 UTC |
 | `tid` | default `default` | tenant |
 | `jti` | optional | id of the token |

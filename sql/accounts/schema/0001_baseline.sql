@@ -6,6 +6,16 @@ create table users (
     name text check (length(name) between 1 and 100),
     anonymous boolean not null default false,
     created_at bigint not null,
+    -- The id of the user in the backend of the app: `sub` of its tokens, if that is not the id of this row. The id is a
+    -- UUIDv5 of it, see accounts/external_ids.py.
+    external_id text check (octet_length(external_id) between 1 and 255),
+    -- Claims of the tokens of a backend.
+    picture_url text check (length(picture_url) between 1 and 2048),
+    locale text check (length(locale) between 1 and 35),
+    roles text[] not null default '{}',
+    -- Hashes of the claims that were taken last, and when their token was issued.
+    claims bytea,
+    claims_at bigint,
     -- Shadow ban: this user is matched with other shadow-banned users only, and is not notified.
     shadow_banned boolean not null default false,
     erased_at bigint,
@@ -13,6 +23,7 @@ create table users (
 );
 -- For the removal of anonymous accounts that were never used again, see accounts/idle_accounts.py.
 create index users_anonymous on users (created_at, id, tenant) where anonymous and erased_at is null;
+create unique index users_external_id on users (external_id, tenant) where external_id is not null;
 create index users_erased on users (erased_at) where erased_at is not null;
 
 -- Devices that signed up anonymously. The same key signs in as the same user.
@@ -68,6 +79,7 @@ create unlogged table connection_tickets (
     token_id text not null,
     login text not null,
     scope text not null,
+    external_id text,
     token_expires_at bigint not null,
     expires_at bigint not null
 );
