@@ -113,6 +113,8 @@ class Driver:
                     future.remove_done_callback(self._on_cancel)
                 while not future.done():
                     await self._receive(future)
+                # An error of it would refer to this frame.
+                future = None
         except StopIteration as end:
             return cast(T, end.value)
         except trio.Cancelled:

@@ -296,9 +296,13 @@ class Connection(Database):
         except Exception as error:
             self._faults.note(error)
             ours = translated(error)
-            if ours is error:
-                raise
-            raise ours from error
+            try:
+                if ours is error:
+                    raise
+                raise ours from error
+            finally:
+                # The error refers to this frame.
+                del ours
 
     async def _run_opened(self, work: Work[T], at_most_s: float) -> T:
         connection, driver = await self._opened()

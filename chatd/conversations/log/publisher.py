@@ -70,14 +70,17 @@ class Publisher:
             await self._send.send((flight, [], (tenant, conversation, rev)))
 
     async def run(self) -> None:
-        async for flight, results, gap in self._receive:
-            try:
-                for entry, result in results:
-                    await self._publish(entry, result)
-                if gap is not None:
-                    await self._publish_gap(*gap)
-            finally:
-                self._flights.remove(flight)
+        while True:
+            await self._publish_batch(*await self._receive.receive())
+
+    async def _publish_batch(self, flight: InFlight, results: list[Result], gap: Gap | None) -> None:
+        try:
+            for entry, result in results:
+                await self._publish(entry, result)
+            if gap is not None:
+                await self._publish_gap(*gap)
+        finally:
+            self._flights.remove(flight)
 
     async def _publish(self, entry: Entry, result: Any) -> None:
         if entry.decided:

@@ -143,12 +143,16 @@ class Shard:
             nursery.start_soon(self._expire)
             while True:
                 await self._work.wait()
-                batch = self._next_batch()
-                if batch:
-                    self.batches += 1
-                    self.entries += len(batch)
-                    for statement, entries in by_statement(batch):
-                        await self._commit(statement, entries)
+                await self._commit_next_batch()
+
+    async def _commit_next_batch(self) -> None:
+        """A function of its own, so that nothing refers to the batch and its senders while the shard waits."""
+        batch = self._next_batch()
+        if batch:
+            self.batches += 1
+            self.entries += len(batch)
+            for statement, entries in by_statement(batch):
+                await self._commit(statement, entries)
 
     def _next_batch(self) -> list[Entry]:
         """The next batch, without expired entries, and without those whose conversation is deferred."""
@@ -196,12 +200,14 @@ class Shard:
         """Refuse entries at their deadline, wherever they are."""
         while True:
             await trio.sleep(EXPIRY_TICK_S)
-            now = trio.current_time()
-            # In the order in which the entries of a conversation were appended.
-            for entry in (*self._publisher.entries(), *self._deferred.entries(), *self._open):
-                if entry.deadline <= now and not entry.decided:
-                    self._settle(entry, None, Refused("unavailable", self._cause, retry_after=1))
-            self._open = [entry for entry in self._open if not entry.is_settled]
+            self._refuse_expired(trio.current_time())
+
+    def _refuse_expired(self, now: float) -> None:
+        # In the order in which the entries of a conversation were appended.
+        for entry in (*self._publisher.entries(), *self._deferred.entries(), *self._open):
+            if entry.deadline <= now and not entry.decided:
+                self._settle(entry, None, Refused("unavailable", self._cause, retry_after=1))
+        self._open = [entry for entry in self._open if not entry.is_settled]
 
     def _settle(self, entry: Entry, result: Any, error: Exception | None) -> None:
         entry.decided = True
