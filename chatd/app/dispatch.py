@@ -22,7 +22,7 @@ from chatd.core import log
 from chatd.core.errors import Refused
 from chatd.db.deadline import limit_statements
 from chatd.db.fair_share import ACCOUNT, charge_to
-from chatd.wire.base import Command, error_of
+from chatd.wire.base import Command, Error, error_of
 from chatd.wire.times import check_times
 
 LOG = log.get(__name__)
@@ -65,7 +65,7 @@ async def run_command(row: Row, ctx: Ctx, command: Command, *, at_once: bool = F
         else:
             await run_waiting(row, ctx, command)
     except Exception as error:
-        refuse(ctx, refusal_of(error, row, ctx))
+        refuse(ctx, error_of(refusal_of(error, row, ctx)))
     ctx.node.get(CommandMetrics).commands[row.command].observe(perf_counter() - began)
 
 
@@ -77,7 +77,7 @@ async def begin_command(row: Row, ctx: Ctx, command: Command, done: Callable[[],
     def settled(_: Any, error: Exception | None) -> None:
         try:
             if error is not None:
-                refuse(ctx, refusal_of(error, row, ctx))
+                refuse(ctx, error_of(refusal_of(error, row, ctx)))
             elif ctx.wants_answer:
                 for reply in replies:
                     ctx.answer(reply.result)
@@ -144,11 +144,11 @@ def answer_by(ctx: Ctx) -> float:
     return ctx.began + ctx.node.get(CommandTimeout).timeout_s
 
 
-def refuse(ctx: Ctx, refused: Refused) -> None:
-    ctx.node.get(CommandMetrics).refusals[refused.code] += 1
+def refuse(ctx: Ctx, error: Error) -> None:
+    ctx.node.get(CommandMetrics).refusals[error.code] += 1
     if LOG.isEnabledFor(DEBUG):
-        LOG.debug("refused", extra={"code": refused.code, "why": refused.message, "session": ctx.session})
-    ctx.answer(error_of(refused))
+        LOG.debug("refused", extra={"code": error.code, "why": error.message, "session": ctx.session})
+    ctx.answer(error)
 
 
 async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:

@@ -27,7 +27,7 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
 from chatd.gateway.frame_rules import Call, FrameRules
-from chatd.gateway.send_queue import PEER_GONE, SendQueue
+from chatd.gateway.send_queue import PEER_GONE, SendQueue, ignore, no_frame
 from chatd.gateway.transport import Transport
 from chatd.wire.frames import (
     BINARY,
@@ -546,6 +546,16 @@ class FastPathStream(trio.abc.Stream):
         """Close the transport at once."""
         self._queue.abandon()
         await self._transport.aclose()
+
+    def break_reference_cycles(self) -> None:
+        """Forget the session and trio-websocket, which refer to this stream, so that all of them are freed at once.
+
+        The garbage collector would find them long after, and stop the event loop to do so. Call it when no task of the
+        connection runs any more.
+        """
+        self._rules = self._pending = self._connection = None
+        self.upgrade = no_upgrade
+        self._queue.behind, self._queue.on_drop, self._queue.on_stall = no_frame, ignore, None
 
     async def linger(self) -> None:
         """Flush the queue, then read and drop until the peer has read it and disconnects."""

@@ -136,25 +136,28 @@ class Listener(Generic[Peer]):
             sock.close()
 
     async def _connection(self, sock: socket.socket, peer: str, pending: ExitStack) -> None:
-        async with trio.open_nursery() as nursery:
-            transport = SocketTransport(sock) if self._reactor is None else ReactorTransport(sock, self._reactor)
-            queue = SendQueue(
-                transport,
-                nursery,
-                self._settings.outbox_bytes,
-                self._settings.outbox_frames,
-                self._settings.stall_timeout,
-            )
-            stream = FastPathStream(transport, queue)
-            try:
-                await self._serve(nursery, stream, peer, pending)
-            except Rejected as rejected:
-                await self._reject(stream, rejected)
-            except Overloaded as overloaded:
-                await self._reject(stream, rejection_of(overloaded))
-            finally:
-                await stream.abandon()
-                nursery.cancel_scope.cancel()
+        stream: FastPathStream | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                stream = self._stream(sock, nursery)
+                try:
+                    await self._serve(nursery, stream, peer, pending)
+                except Rejected as rejected:
+                    await self._reject(stream, rejected)
+                except Overloaded as overloaded:
+                    await self._reject(stream, rejection_of(overloaded))
+                finally:
+                    await stream.abandon()
+                    nursery.cancel_scope.cancel()
+        finally:
+            if stream is not None:
+                stream.break_reference_cycles()
+
+    def _stream(self, sock: socket.socket, nursery: trio.Nursery) -> FastPathStream:
+        transport = SocketTransport(sock) if self._reactor is None else ReactorTransport(sock, self._reactor)
+        settings = self._settings
+        queue = SendQueue(transport, nursery, settings.outbox_bytes, settings.outbox_frames, settings.stall_timeout)
+        return FastPathStream(transport, queue)
 
     async def _reject(self, stream: FastPathStream, rejected: Rejected) -> None:
         self._admission.refused[rejected.code] += 1

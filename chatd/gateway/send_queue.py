@@ -110,7 +110,8 @@ class SendQueue:
         self.behind: Callable[[str, int], bytes] = no_frame
         # Called with the number of queued events that are dropped at once.
         self.on_drop: Callable[[int], None] = ignore
-        self.on_stall: Callable[[], None] = self.abandon
+        # Called when the reader has taken nothing for `stall_s`. Without it, the queue is abandoned.
+        self.on_stall: Callable[[], None] | None = None
 
     def send_nowait(self, frame: Data, event: EventPosition | None = None, /) -> bool:
         """Write or queue a frame. Returns False if it is dropped. Answers, which have no `event`, are never dropped."""
@@ -285,7 +286,7 @@ class SendQueue:
                     self._queue_gaps(entries)
                     self._wake()
                 if stall.cancelled_caught:
-                    self.on_stall()
+                    (self.on_stall or self.abandon)()
         except PEER_GONE:
             self.abandon()
         self._entries = None

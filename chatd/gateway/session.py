@@ -30,7 +30,7 @@ from chatd.gateway.penalties import Penalties
 from chatd.realtime.feeds import feed_class
 from chatd.realtime.sessions import SessionInfo
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.wire.base import Command, Error, Event
+from chatd.wire.base import Command, Error, Event, error_of
 from chatd.wire.codec import BadBody, Codec, NotAFrame
 from chatd.wire.connection_events import Connected, ConnectionLimits, SessionBehind, TokenExpiring, refusal_of
 from chatd.wire.frames import encode_frame, frame_head
@@ -190,7 +190,7 @@ class Session:
         except NotAFrame as error:
             return Refusal(partial(self.request_close, "protocol_error", str(error)))
         except BadBody as refused:
-            return Refusal(partial(self._refuse, self._context(refused.frame_id, NO_BODY), refused))
+            return Refusal(partial(self._refuse, self._context(refused.frame_id, NO_BODY), error_of(refused)))
         ctx = self._context(frame_id, body)
         try:
             command = self.codec.decode_command(body, self._node.config.gateway.max_depth)
@@ -199,7 +199,8 @@ class Session:
                 raise Refused("bad_request", ALWAYS_ANSWERED)
             check(self._bucket, row.cost, self._stream.last_activity)
         except Refused as refused:
-            return Refusal(partial(self._refuse, ctx, refused))
+            # Not the exception: it refers to this frame, which refers to what is returned.
+            return Refusal(partial(self._refuse, ctx, error_of(refused)))
         return Call(self, row, ctx, command)
 
     async def run_call(self, call: "Call") -> None:
@@ -230,12 +231,12 @@ class Session:
         if self.ending is not None and not self._running:
             self._scope.cancel()
 
-    def _refuse(self, ctx: Ctx, refused: Refused) -> None:
+    def _refuse(self, ctx: Ctx, error: Error) -> None:
         """Answer with a refusal, or close a session that floods."""
         if self._flood.take(self._stream.last_activity) > 0:
             self.request_close("flooding")
         else:
-            refuse(ctx, refused)
+            refuse(ctx, error)
 
     def _context(self, frame_id: int, body: Raw) -> Ctx:
         def answer(result: Answer) -> None:
