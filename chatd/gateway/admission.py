@@ -7,8 +7,8 @@ wait too long is rejected at once, and each rejected client gets another time to
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
@@ -51,18 +51,39 @@ class SlotCounter:
         """Whether `key` can take another slot. The key "" has no limit of its own."""
         return self.taken < self._max_total and (not key or self._by_key.get(key, 0) < self._max_per_key)
 
-    @contextmanager
-    def reserve(self, key: str) -> Iterator[None]:
-        """Hold a slot of `key`."""
+    def reserve(self, key: str) -> "Slot":
         self.taken += 1
         self._by_key[key] += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
-            self._by_key[key] -= 1
-            if not self._by_key[key]:
-                del self._by_key[key]
+        return Slot(self, key)
+
+    def release(self, key: str) -> None:
+        """Call it through `Slot.release`."""
+        self.taken -= 1
+        self._by_key[key] -= 1
+        if not self._by_key[key]:
+            del self._by_key[key]
+
+
+class Slot:
+    """A slot in use, until `release` or the end of a `with` block. Small, because each connection keeps one."""
+
+    __slots__ = ("_counter", "_key")
+
+    def __init__(self, counter: SlotCounter, key: str) -> None:
+        self._counter: SlotCounter | None = counter
+        self._key = key
+
+    def release(self) -> None:
+        """Only the first call does something."""
+        counter, self._counter = self._counter, None
+        if counter is not None:
+            counter.release(self._key)
+
+    def __enter__(self) -> "Slot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class RetryScheduler:
@@ -150,25 +171,20 @@ class Admission:
         """Charge the address for a handshake that was rejected after it had been read."""
         self._gates.of(bucket(address)).charge(trio.current_time(), REJECTION_COST)
 
-    def rejection_slot(self, address: str, *, is_proxy: bool = False) -> ExitStack | None:
-        """Hold a slot for an answered rejection.
+    def rejection_slot(self, address: str, *, is_proxy: bool = False) -> Slot | None:
+        """A slot for an answered rejection.
 
         Returns None if all are in use: the connection is then closed unanswered.
         """
-        key, slot = "" if is_proxy else bucket(address), ExitStack()
-        if not self._rejections.has_room(key):
-            return None
-        slot.enter_context(self._rejections.reserve(key))
-        return slot
+        key = "" if is_proxy else bucket(address)
+        return self._rejections.reserve(key) if self._rejections.has_room(key) else None
 
-    @contextmanager
-    def pending(self, address: str, *, is_proxy: bool) -> Iterator[None]:
-        """Hold a slot for an unfinished handshake. Raises Overloaded."""
+    def pending(self, address: str, *, is_proxy: bool) -> Slot:
+        """A slot for an unfinished handshake. Raises Overloaded."""
         key = "" if is_proxy else bucket(address)
         if not self._pending.has_room(key):
             raise self._overloaded("too many handshakes are under way")
-        with self._pending.reserve(key):
-            yield
+        return self._pending.reserve(key)
 
     @asynccontextmanager
     async def auth_slot(self) -> AsyncIterator[None]:
@@ -196,14 +212,12 @@ class Admission:
     def _overloaded(self, message: str) -> Overloaded:
         return self._gate.retries.overloaded(message, trio.current_time())
 
-    @contextmanager
-    def connected(self, address: str) -> Iterator[None]:
-        """Hold a slot for a connection. Raises Overloaded."""
+    def connected(self, address: str) -> Slot:
+        """A slot for a connection. Raises Overloaded."""
         key = bucket(address)
         if not self._connections.has_room(key):
             raise Overloaded("too many connections: try again later", retry_after=FULL_RETRY_S)
-        with self._connections.reserve(key):
-            yield
+        return self._connections.reserve(key)
 
     def statistics(self) -> dict[str, int]:
         return {"connections": self._connections.taken, "pending": self._pending.taken, "accepted": self.accepted}

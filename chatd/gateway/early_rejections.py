@@ -5,12 +5,12 @@ would destroy the answer (RFC 9112, section 9.6); a peer that stays for LINGER_S
 """
 
 import socket
-from contextlib import ExitStack
 from itertools import takewhile
 from typing import ClassVar
 
 import trio
 
+from chatd.gateway.admission import Slot
 from chatd.gateway.reactor import Reactor
 from chatd.gateway.transport import READ_SIZE
 
@@ -19,15 +19,15 @@ DRAIN_POLL_S = 0.02
 
 
 class RejectedPeer:
-    """A socket with a written answer. `slots` are released when it is closed. See `reactor.Source`."""
+    """A socket with a written answer. `slot` is released when it is closed. See `reactor.Source`."""
 
-    __slots__ = ("_rejections", "ends_at", "slots", "sock")
+    __slots__ = ("_rejections", "ends_at", "slot", "sock")
     has_dear_end: ClassVar[bool] = False
 
-    def __init__(self, rejections: "EarlyRejections", sock: socket.socket, slots: ExitStack, ends_at: float) -> None:
+    def __init__(self, rejections: "EarlyRejections", sock: socket.socket, slot: Slot, ends_at: float) -> None:
         self._rejections = rejections
         self.sock = sock
-        self.slots = slots
+        self.slot = slot
         self.ends_at = ends_at
 
     async def on_ready(self, *, ended: bool) -> bool:
@@ -51,15 +51,15 @@ class EarlyRejections:
         self._peers: dict[RejectedPeer, None] = {}
         self._added = trio.Event()
 
-    def reject(self, sock: socket.socket, response: bytes, slots: ExitStack) -> None:
+    def reject(self, sock: socket.socket, response: bytes, slot: Slot) -> None:
         """Answer, and own the socket from now on."""
-        peer = RejectedPeer(self, sock, slots, trio.current_time() + LINGER_S)
+        peer = RejectedPeer(self, sock, slot, trio.current_time() + LINGER_S)
         try:
             sock.send(response)
             sock.shutdown(socket.SHUT_WR)
             self._reactor.register(sock, peer)
         except OSError:
-            slots.close()
+            slot.release()
             sock.close()
         else:
             self._peers[peer] = None
@@ -69,7 +69,7 @@ class EarlyRejections:
         del self._peers[peer]
         self._reactor.unregister(peer.sock)
         peer.sock.close()
-        peer.slots.close()
+        peer.slot.release()
 
     async def run(self) -> None:
         """Disconnect peers at their time, for ever."""

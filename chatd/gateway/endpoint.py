@@ -99,6 +99,8 @@ class GatewayEndpoint:
         )
         deps.node.hub.register(session, peer.pending)
         deps.node.signals.send_sync(SessionOpened(peer.pending))
+        # The headers and the pending session would be kept as long as the session.
+        del handshake, peer
         LOG.debug("connected", extra={"session": session.id, "tenant": session.tenant, "user": session.user})
         timer = deps.wheel.schedule(0, session.on_heartbeat)
         try:

@@ -5,10 +5,10 @@ Whatever a peer or a bug does inside the guard, only this connection ends, with 
 """
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_server_stream
@@ -18,7 +18,7 @@ from chatd.core import log
 from chatd.core.addresses import client_address, is_trusted, parse_networks
 from chatd.core.config import Gateway
 from chatd.core.health import Health, Sparse
-from chatd.gateway.admission import Admission, Overloaded
+from chatd.gateway.admission import Admission, Overloaded, Slot
 from chatd.gateway.early_rejections import LINGER_S, EarlyRejections
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
@@ -103,28 +103,28 @@ class Listener(Generic[Peer]):
         except OSError:
             sock.close()
             return
-        is_proxy, slots = is_trusted(peer, self._proxies), ExitStack()
+        is_proxy = is_trusted(peer, self._proxies)
         try:
             if not is_proxy:
                 self._admission.check_rate(peer)
-            slots.enter_context(self._admission.pending(peer, is_proxy=is_proxy))
+            pending = self._admission.pending(peer, is_proxy=is_proxy)
         except Overloaded as overloaded:
             self._reject_early(sock, peer, overloaded, is_proxy=is_proxy)
         else:
-            self._connections.start_soon(self._serve_guarded, sock, peer, slots)
+            self._connections.start_soon(self._serve_guarded, sock, peer, pending)
 
     def _reject_early(self, sock: socket.socket, peer: str, overloaded: Overloaded, *, is_proxy: bool) -> None:
         assert self._connections is not None
         self._admission.refused["unavailable"] += 1
-        slots = self._admission.rejection_slot(peer, is_proxy=is_proxy)
-        if slots is None:
+        slot = self._admission.rejection_slot(peer, is_proxy=is_proxy)
+        if slot is None:
             sock.close()
         elif self._rejections is not None:
-            self._rejections.reject(sock, overload_response(str(overloaded), overloaded.retry_after), slots)
+            self._rejections.reject(sock, overload_response(str(overloaded), overloaded.retry_after), slot)
         else:
-            self._connections.start_soon(reject_early, sock, rejection_of(overloaded).response(), slots)
+            self._connections.start_soon(reject_early, sock, rejection_of(overloaded).response(), slot)
 
-    async def _serve_guarded(self, sock: socket.socket, peer: str, pending: ExitStack) -> None:
+    async def _serve_guarded(self, sock: socket.socket, peer: str, pending: Slot) -> None:
         try:
             with pending:
                 await self._connection(sock, peer, pending)
@@ -135,7 +135,7 @@ class Listener(Generic[Peer]):
         finally:
             sock.close()
 
-    async def _connection(self, sock: socket.socket, peer: str, pending: ExitStack) -> None:
+    async def _connection(self, sock: socket.socket, peer: str, pending: Slot) -> None:
         stream: FastPathStream | None = None
         try:
             async with trio.open_nursery() as nursery:
@@ -164,40 +164,30 @@ class Listener(Generic[Peer]):
         LOG.debug("a handshake was rejected", extra={"code": rejected.code, "why": rejected.message})
         await reject(stream, rejected)
 
-    async def _serve(self, nursery: trio.Nursery, stream: FastPathStream, peer: str, pending: ExitStack) -> None:
-        """Serve from the first byte to the last. The slot of the connection is held until the end.
-
-        `pending` holds that of the handshake.
-        """
-        with ExitStack() as slots:
-            with pending:
-                serve = await self._handshake(stream, peer, slots)
-            if serve is not None:
+    async def _serve(self, nursery: trio.Nursery, stream: FastPathStream, peer: str, pending: Slot) -> None:
+        """Serve from the first byte to the last. Returns at once if the peer disconnected or was too slow."""
+        with pending:
+            handshake = await self._read_handshake(stream, peer)
+            if handshake is None:
+                return
+            with self._admission.connected(handshake.address):
+                serving = await self._authenticate(stream, handshake)
+                # Its headers would be kept as long as the session.
+                del handshake
+                pending.release()
                 stream.upgrade = partial(upgrade, nursery, stream, self._settings.max_message_bytes)
-                await serve()
+                await serving
 
-    async def _handshake(
-        self, stream: FastPathStream, peer: str, slots: ExitStack
-    ) -> Callable[[], Awaitable[None]] | None:
-        """Read and check the handshake. Returns the function that serves, or None if the peer disconnected or was too
-        slow.
-        """
-        handshake = await self._read_handshake(stream, peer)
-        if handshake is None:
-            return None
-        slots.enter_context(self._admission.connected(handshake.address))
+    async def _authenticate(self, stream: FastPathStream, handshake: Handshake) -> Coroutine[Any, Any, None]:
+        """Authenticate the peer. Returns what serves it. Raises Rejected, which is charged to the address."""
         async with self._admission.auth_slot():
-            authenticated = await self._authenticate(handshake)
+            try:
+                peer = await self._endpoint.authenticate(handshake)
+            except Rejected:
+                self._admission.charge(handshake.address)
+                raise
         self._admission.accepted += 1
-        return partial(self._endpoint.serve, stream, handshake, authenticated)
-
-    async def _authenticate(self, handshake: Handshake) -> Peer:
-        """Authenticate the peer. Raises Rejected, which is charged to the address."""
-        try:
-            return await self._endpoint.authenticate(handshake)
-        except Rejected:
-            self._admission.charge(handshake.address)
-            raise
+        return self._endpoint.serve(stream, handshake, peer)
 
     async def _read_handshake(self, stream: FastPathStream, peer: str) -> Handshake | None:
         head = b""
@@ -250,9 +240,9 @@ def overload_response(message: str, retry_after_s: int) -> bytes:
     return rejection_of(Overloaded(message, retry_after_s)).response()
 
 
-async def reject_early(sock: socket.socket, response: bytes, slots: ExitStack) -> None:
+async def reject_early(sock: socket.socket, response: bytes, slot: Slot) -> None:
     """The same as `EarlyRejections.reject`, where there is no reactor."""
-    with sock, slots, trio.move_on_after(LINGER_S), suppress(OSError):
+    with sock, slot, trio.move_on_after(LINGER_S), suppress(OSError):
         sock.send(response)
         sock.shutdown(socket.SHUT_WR)
         await trio.lowlevel.wait_readable(sock)

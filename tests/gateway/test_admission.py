@@ -141,5 +141,5 @@ async def test_answered_rejections_are_bounded_by_address() -> None:
     assert admission.rejection_slot("192.0.2.2") is not None
     for place in places:
         assert place is not None
-        place.close()
+        place.release()
     assert admission.rejection_slot("192.0.2.1") is not None

@@ -16,9 +16,12 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
+from chatd.gateway.endpoint import AuthenticatedPeer
 from chatd.gateway.fast_path import FastPathStream
+from chatd.gateway.handshake import Handshake
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.session import Session
+from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.timer_wheel import Timer
 from chatd.wire.codec import codecs
 from chatd.wire.frames import BINARY, TEXT
@@ -254,6 +257,15 @@ async def test_an_ended_session_is_freed_at_once(daemon: Daemon, codec: str) -> 
                 await connect_and_end(daemon, codec, end)
         left[name] = sorted(map(description, cycles))
     assert left == {name: [] for name in ENDS}
+
+
+async def test_an_idle_session_keeps_nothing_of_its_handshake(daemon: Daemon) -> None:
+    def left() -> list[object]:
+        return [one for one in gc.get_objects() if isinstance(one, Handshake | PendingSession | AuthenticatedPeer)]
+
+    others = len(left())
+    async with Raw.session(daemon), Raw.session(daemon, user=str(uuid4())):
+        assert len(left()) == others
 
 
 def test_a_cycle_is_found() -> None:
