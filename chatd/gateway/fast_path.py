@@ -26,7 +26,8 @@ from time import perf_counter
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 
-from chatd.gateway.frame_rules import Call, FrameRules
+from chatd.gateway.commands_in_flight import Call, CommandsInFlight
+from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.send_queue import PEER_GONE, SendQueue, ignore, no_frame
 from chatd.gateway.transport import Transport
 from chatd.wire.frames import (
@@ -55,8 +56,6 @@ TURN_S = 0.001
 # Interval at which data of a muted peer is read and dropped, up to READ_SIZE bytes of it.
 MUTED_POLL_S = 0.1
 CLOSE_BYTE = bytes((FINAL | CLOSE,))
-# Commands of a connection that are begun and not settled.
-MAX_PIPELINED = 8
 # First bytes of pings and pongs.
 HEARTBEATS = (FINAL | PING, FINAL | PONG)
 
@@ -72,23 +71,21 @@ class FastPathStream(trio.abc.Stream):
     """
 
     __slots__ = (
-        "_begun",
         "_close_sent",
         "_connection",
         "_data",
         "_eof",
         "_frames",
+        "_in_flight",
         "_muted",
         "_passthrough",
         "_pending",
-        "_pipeline",
         "_position",
         "_preface",
         "_protocol_error_read",
         "_queue",
         "_raw",
         "_rules",
-        "_settled",
         "_skipping",
         "_slow_path_busy",
         "_transport",
@@ -127,10 +124,7 @@ class FastPathStream(trio.abc.Stream):
         self.upgrade: Upgrade = no_upgrade
         # Bytes that the reactor has left to the task of the connection.
         self._pending: Call | None = None
-        # Commands that are begun and not settled, all of one pipeline.
-        self._begun = 0
-        self._pipeline: object | None = None
-        self._settled: trio.Event | None = None
+        self._in_flight = CommandsInFlight()
         self._slow_path_busy: trio.Event | None = None
         self.last_activity = trio.current_time()
         # When the messages being handled were read, or when the peer made room for their answers.
@@ -219,7 +213,7 @@ class FastPathStream(trio.abc.Stream):
                 return False
             self._position = header.end
             call = rules.decode(header.opcode, payload)
-            if call is not None and not await self._start(call):
+            if call is not None and not await self._in_flight.start(call):
                 self._pending = call
                 return False
             if self._position < len(self._data):
@@ -257,7 +251,7 @@ class FastPathStream(trio.abc.Stream):
             if not taken and await self.read_more():
                 continue
             # What trio-websocket gets may end the connection.
-            await self._wait_until_settled()
+            await self._in_flight.wait_until_settled()
             if not taken:
                 self._raw = True
                 taken = self._take_bytes(len(self._data))
@@ -269,7 +263,7 @@ class FastPathStream(trio.abc.Stream):
         while self._pending is not None or self._position < len(self._data):
             if self._pending is not None:
                 call, self._pending = self._pending, None
-                await self._run(call)
+                await self._in_flight.run(call)
                 await self._yield_turn()
             elif self._raw:
                 return self._take_bytes(len(self._data))
@@ -362,42 +356,6 @@ class FastPathStream(trio.abc.Stream):
         elif header.opcode == PING and not self._close_sent:
             self._queue.send_nowait(encode_frame(PONG, payload))
 
-    async def _run(self, call: Call) -> None:
-        """Handle a message after those before it, except those of its pipeline."""
-        started = await self._start(call)
-        if not started and self._begun:
-            await self._wait_until_settled()
-            started = await self._start(call)
-        if not started:
-            await call.run()
-
-    async def _start(self, call: Call) -> bool:
-        """Handle or begin a message, if that needs no wait. Returns whether it is done."""
-        if call.pipeline is None:
-            if self._begun or not call.at_once:
-                return False
-            await call.run()
-            return True
-        if self._begun and (self._begun >= MAX_PIPELINED or self._pipeline != call.pipeline):
-            return False
-        self._begun += 1
-        self._pipeline = call.pipeline
-        await call.begin(self._settle)
-        return True
-
-    def _settle(self) -> None:
-        """Handle the end of a command that was begun."""
-        self._begun -= 1
-        if not self._begun and self._settled is not None:
-            self._settled.set()
-            self._settled = None
-
-    async def _wait_until_settled(self) -> None:
-        while self._begun:
-            if self._settled is None:
-                self._settled = trio.Event()
-            await self._settled.wait()
-
     async def _classify(self, header: Header, rules: FrameRules) -> None:
         """Pass through this frame, which is not plain, or everything from here on."""
         if not header.valid or self._is_out_of_place(header):
@@ -444,11 +402,11 @@ class FastPathStream(trio.abc.Stream):
     async def _send_protocol_error(self, reason: CloseReason | None) -> None:
         """Send the close frame for a violation, which trio-websocket does not send (RFC 6455, section 7.1.7)."""
         if reason is None or self._close_sent or reason.code not in PROTOCOL_ERRORS:
-            await self._wait_until_settled()
+            await self._in_flight.wait_until_settled()
             return
         self._protocol_error_read = trio.Event()
         try:
-            await self._wait_until_settled()
+            await self._in_flight.wait_until_settled()
             self._queue.send_close(encode_close(reason.code, reason.reason or ""))
             if not self._queue.queued_bytes:
                 # Nothing follows a close frame.
@@ -467,7 +425,7 @@ class FastPathStream(trio.abc.Stream):
                 self.read_at = trio.current_time()
             call = rules.decode(opcode, message.encode() if isinstance(message, str) else message)
             if call is not None:
-                await self._run(call)
+                await self._in_flight.run(call)
 
     def _release_slow_path(self) -> None:
         if self._slow_path_busy is not None:

@@ -1,28 +1,10 @@
 """What the peer of a connection may send, and the functions that handle it."""
 
 from collections.abc import Callable, Container
-from typing import Protocol
 
 from chatd.core.rate_limit import TokenBucket
+from chatd.gateway.commands_in_flight import Call
 from chatd.gateway.send_queue import ignore, no_frame
-
-
-class Call(Protocol):
-    """A decoded message that is still to be handled. `at_once`: nothing in it waits.
-
-    `pipeline`: it can begin without a wait, also while others of the same pipeline are not settled yet.
-    """
-
-    @property
-    def at_once(self) -> bool: ...
-    @property
-    def pipeline(self) -> object | None: ...
-
-    async def run(self) -> None:
-        """Handle the message."""
-
-    async def begin(self, done: Callable[[], None]) -> None:
-        """Begin the message without a wait, and call `done` when it is settled. Requires a `pipeline`."""
 
 
 class FrameRules:

@@ -60,7 +60,7 @@ class SessionDeps:
 
 
 class Call:
-    """A command of a session, with its context. See `frame_rules.Call`."""
+    """A command of a session, with its context. See `commands_in_flight.Call`."""
 
     __slots__ = ("_session", "at_once", "command", "ctx", "pipeline", "row")
 
@@ -81,7 +81,7 @@ class Call:
 
 
 class Refusal:
-    """The refusal of a message that is not a command, at its place among the answers. See `frame_rules.Call`."""
+    """The refusal of a message that is not a command, at its place among the answers. See `commands_in_flight.Call`."""
 
     __slots__ = ("_refuse",)
     at_once = True

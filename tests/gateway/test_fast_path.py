@@ -17,7 +17,8 @@ from trio_websocket import ConnectionClosed, wrap_server_stream
 from wsproto.frame_protocol import FrameProtocol
 
 from chatd.core.rate_limit import TokenBucket
-from chatd.gateway.fast_path import MAX_PIPELINED, PROTOCOL_ERRORS, FastPathStream
+from chatd.gateway.commands_in_flight import MAX_PIPELINED
+from chatd.gateway.fast_path import PROTOCOL_ERRORS, FastPathStream
 from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.handshake import handshake_of
 from chatd.gateway.listener import upgrade

@@ -22,7 +22,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.settlement import Settled
 from chatd.db.postgres import Postgres, Tx
-from chatd.gateway.fast_path import MAX_PIPELINED
+from chatd.gateway.commands_in_flight import MAX_PIPELINED
 from chatd.subsystems import load_registry
 from chatd.wire.base import Command, Ok, Result, error_of
 from tests.admins import administered, order
