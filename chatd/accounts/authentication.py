@@ -2,15 +2,21 @@
 
 import re
 
+from msgspec.structs import astuple
+
 from chatd.accounts import bans
-from chatd.accounts.keys import Keyring
+from chatd.accounts.jwks import KeySets
+from chatd.accounts.keys import Keyring, UnknownKey
+from chatd.accounts.profile_claims import NewProfile, new_profile
 from chatd.accounts.session_states import SessionStates
 from chatd.accounts.settings import AccountLimits, AuthSettings, BanNotice
+from chatd.accounts.signals import ProfileChanged
 from chatd.app.rate_limits import AddressLimits
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.secrets import digest
+from chatd.core.signals import Signals
 from chatd.db import queries
 from chatd.db.postgres import Postgres, Row
 from chatd.realtime.pending_session import PendingSession
@@ -23,11 +29,13 @@ TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
 class SignIn:
     """Verifies credentials and looks up their users."""
 
-    def __init__(self, config: Config, keys: Keyring, db: Postgres) -> None:
+    def __init__(self, config: Config, keys: Keyring, key_sets: KeySets, db: Postgres, signals: Signals) -> None:
         self._config = config
         self._create = config.get(AuthSettings).create_users
         self._keys = keys
+        self._key_sets = key_sets
         self._db = db
+        self._signals = signals
         self._states = SessionStates(db)
         self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
         self.signup_limiter = AddressLimits(config.get(AccountLimits).signups_per_minute)
@@ -40,7 +48,7 @@ class SignIn:
         if token is None:
             self.check_failures(address)
         try:
-            return await self._principal(token, ticket, now)
+            return await self._principal(address, token, ticket, now)
         except Refused as refused:
             if refused.code == "unauthenticated":
                 self.note_failure(address)
@@ -57,12 +65,25 @@ class SignIn:
         """Count a rejected credential. Raises Refused: `rate_limited` for one too many."""
         self._failures.check(address)
 
-    async def _principal(self, token: str | None, ticket: str | None, now: int) -> Principal:
+    async def _principal(self, address: str, token: str | None, ticket: str | None, now: int) -> Principal:
         if token is not None:
-            return self._keys.verify(token, now)
+            return await self._verified(address, token, now)
         if ticket is not None and TICKET.fullmatch(ticket):
             return await self._redeem(ticket, now)
         raise Refused("unauthenticated", "no credential" if ticket is None else "malformed ticket")
+
+    async def _verified(self, address: str, token: str, now: int) -> Principal:
+        """The user of a token. Reads the keys of its tenant again if the key of the token is unknown."""
+        try:
+            return self._keys.verify(token, now)
+        except UnknownKey as unknown:
+            self.check_failures(address)
+            try:
+                await self._key_sets.reload(unknown)
+            except Refused:
+                self.note_failure(address)
+                raise
+            return self._keys.verify(token, now)
 
     async def _redeem(self, ticket: str, now: int) -> Principal:
         """Redeem a connection ticket, which works once: the statement that reads it deletes it."""
@@ -91,13 +112,22 @@ class SignIn:
         bans.raise_if_banned(self._config.get(BanNotice), row)
         if row is None or row["revoked"]:
             raise Refused("unauthenticated", "this login has ended")
+        profile = new_profile(principal.claims, principal.external_id, row["claims"], row["claims_at"])
         if not row["user_exists"]:
-            await self._make_user(principal, now)
+            await self._make_user(principal, profile, now)
+        elif profile is not None:
+            await self._take(principal, profile)
 
-    async def _make_user(self, principal: Principal, now: int) -> None:
+    async def _make_user(self, principal: Principal, profile: NewProfile | None, now: int) -> None:
         if not self._create:
             raise Refused("unauthenticated", "no such user")
-        await self._db.run(SQL.create_user, principal.tenant, principal.user, now, principal.external_id)
+        first = profile or NewProfile(principal.external_id, None, None, None, None, None, None)
+        await self._db.run(SQL.create_user, principal.tenant, principal.user, now, *astuple(first))
+
+    async def _take(self, principal: Principal, profile: NewProfile) -> None:
+        """Store claims that have changed."""
+        if await self._db.one(SQL.take_claims, principal.tenant, principal.user, *astuple(profile)) is not None:
+            await self._signals.send(ProfileChanged(principal.tenant, principal.user))
 
 
 async def ensure_tenants(db: Postgres, keys: Keyring, now: int) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from chatd.accounts.jwks import JwksError, keys_of
+import trio
+
+from chatd.accounts.jwks import TUNABLES, JwksError, keys_of
 from chatd.accounts.keys import Keyring, WeakKey
 from chatd.accounts.settings import TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT
@@ -35,7 +37,10 @@ async def check(config: Config) -> Iterable[Finding]:
             if not tenant.jwks:
                 continue
             try:
-                detail, is_read = f"{len(await keys_of(tenant))} of tenant {name}", True
+                detail, is_read = (
+                    f"{len(await keys_of(tenant, TUNABLES.timeout_s, trio.CapacityLimiter(1)))} of tenant {name}",
+                    True,
+                )
             except JwksError as error:
                 detail, is_read = str(error), False
             section = "auth" if name == DEFAULT_TENANT else f"tenants.{name}"

@@ -1,14 +1,16 @@
 """The signing keys of all tenants: verifies and issues access tokens.
 
 The configuration fixes one algorithm and one source of keys for each tenant. A token selects a key by two exact matches
-only: `tid` among the tenants, `kid` among the keys of that tenant. No token causes a request to another server.
+only: `tid` (or else `iss`) among the tenants, `kid` among the keys of that tenant. A token without `kid` is verified
+with the only key of its tenant. Nothing in a token names an address; an unknown `kid` makes `jwks.py` read the
+configured one again, within its limits.
 """
 
 import base64
 import hashlib
 import json
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chatd.accounts.profile_claims import ClaimNames
 from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MAX_TOKEN_BYTES, TENANT, Expected, principal_of, refused
 from chatd.core.config import Config
@@ -39,6 +42,14 @@ class WeakKey(OperatorError):
     ) -> None:
         super().__init__(text)
         self.fix = fix
+
+
+class UnknownKey(Refused):
+    """The key of the token is not known. The claims of the token are as expected, but not verified."""
+
+    def __init__(self, tenant: str, why: str) -> None:
+        super().__init__("unauthenticated", f"the token is not valid: {why}")
+        self.tenant = tenant
 
 
 class TenantKeys(Struct):
@@ -82,6 +93,7 @@ class Keyring:
         self.tenants = {
             name: tenant_keys(name, tenant, config.get(AuthSettings).leeway) for name, tenant in settings.items()
         }
+        self._by_issuer = tenants_by_issuer(self.tenants)
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     @property
@@ -90,7 +102,7 @@ class Keyring:
         return all(tenant.keys for tenant in self.tenants.values())
 
     def verify(self, token: str, now_ms: int) -> Principal:
-        """The user of a token. Raises Refused: `unauthenticated`; `unavailable` while no key of its tenant is known."""
+        """The user of a token. Raises Refused: `unauthenticated`; UnknownKey if another key may be needed."""
         known = self._verified.get(token)
         if known is not None and known.expires_at > now_ms:
             return known
@@ -103,16 +115,27 @@ class Keyring:
     def _verify(self, token: str, now_ms: int) -> Principal:
         parsed = parse(token)
         tenant = self._tenant_of(parsed.claims)
-        if not is_signed(parsed, tenant.algorithm, key_of(tenant, parsed.header)):
+        check_header(tenant, parsed.header)
+        key = key_of(tenant, parsed.header)
+        is_verified = key is not None and is_signed(parsed, tenant.algorithm, key)
+        if key is not None and not is_verified and (tenant.algorithm == "HS256" or "kid" in parsed.header):
             raise refused("wrong signature")
         # Identify the token by its signing input (RFC 7515, section 5.2). Its signature is not unique: in ECDSA, (r, s)
         # and (r, n - s) are both valid.
         token_id = hashlib.sha256(parsed.signing_input).hexdigest()[:32]
-        return principal_of(parsed.claims, tenant.expected, now_ms, token_id)
+        principal = principal_of(parsed.claims, tenant.expected, now_ms, token_id)
+        if not is_verified:
+            # Only here: a token whose claims are refused does not make this node read the key set again.
+            raise UnknownKey(
+                tenant.expected.tenant, "its key id (kid) is unknown" if key is None else "wrong signature"
+            )
+        return principal
 
     def _tenant_of(self, claims: Mapping[str, Any]) -> TenantKeys:
         """Select the tenant whose key to try. The claim is checked again after the signature."""
-        name = claims.get("tid", DEFAULT_TENANT)
+        issuer = claims.get("iss")
+        by_issuer = self._by_issuer.get(issuer, DEFAULT_TENANT) if isinstance(issuer, str) else DEFAULT_TENANT
+        name = claims.get("tid", by_issuer)
         tenant = self.tenants.get(name) if isinstance(name, str) else None
         if tenant is None:
             raise refused("no such tenant")
@@ -136,25 +159,33 @@ class Keyring:
         keys = self.check_mints(tenant)
         issued = now_ms // 1000
         expires = -(-now_ms // 1000) + int(ttl or self._auth.access_ttl)
-        claims = {
-            "sub": user,
-            "tid": tenant,
-            "iat": issued,
-            "exp": expires,
-            "jti": uuid7(now_ms),
-            "scope": ACCESS,
-            "login": login,
-        } | {name: value for name, value in source_of(keys.expected).items() if value}
+        claims = {"sub": user, "tid": tenant, "iat": issued, "exp": expires, "jti": uuid7(now_ms), "login": login}
+        claims |= required_claims(keys.expected) | {keys.expected.subject_claim: user}
         return jwt.encode(claims, keys.keys[""], algorithm="HS256"), expires * 1000
 
     def set_keys(self, tenant: str, keys: dict[str, Any]) -> None:
-        """Replace the keys of a tenant, and forget all verified tokens."""
+        """Replace the keys of a tenant. Forget all verified tokens if a key is no longer valid."""
+        known = self.tenants[tenant].keys
         self.tenants[tenant] = replace(self.tenants[tenant], keys=keys)
-        self._verified.clear()
+        if any(keys.get(kid) != key for kid, key in known.items()):
+            self._verified.clear()
 
 
-def source_of(expected: Expected) -> Mapping[str, str]:
-    return {"iss": expected.issuer, "aud": expected.audience}
+def tenants_by_issuer(tenants: Mapping[str, TenantKeys]) -> dict[str, str]:
+    """The tenants whose tokens need no `tid`, because no other tenant has their issuer."""
+    issuers = Counter(tenant.expected.issuer for tenant in tenants.values())
+    found = ((name, tenant.expected.issuer) for name, tenant in tenants.items())
+    return {issuer: name for name, issuer in found if issuer and issuers[issuer] == 1}
+
+
+def required_claims(expected: Expected) -> dict[str, Any]:
+    """What a token needs to be accepted besides its user and its times."""
+    values = [
+        *((name, expected.scope or ACCESS) for name in expected.scope_claims[:1]),
+        *((expected.audience_claim, audience) for audience in expected.audiences[:1]),
+        ("iss", expected.issuer),
+    ]
+    return {name: value for name, value in values if value}
 
 
 def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: float) -> TenantKeys:
@@ -176,8 +207,32 @@ def tenant_keys(name: str, settings: AuthSettings | TenantSettings, leeway: floa
             f"set {section}.jwks, or set {section}.algorithm to HS256 and {section}.secret to a secret",
         )
     keys = {"": hmac_key(section, settings.secret)} if settings.algorithm == "HS256" else {}
-    expected = Expected(name, settings.issuer, settings.audience, leeway)
-    return TenantKeys(expected, settings.algorithm, keys, settings.jwks)
+    return TenantKeys(expected_of(name, section, settings, leeway), settings.algorithm, keys, settings.jwks)
+
+
+def expected_of(tenant: str, section: str, settings: AuthSettings | TenantSettings, leeway: float) -> Expected:
+    """The claims that the settings of a tenant require. Raises WeakKey if they accept no token."""
+    needed = [
+        ("scope", settings.scope, "scope_claims", settings.scope_claims),
+        ("audience", settings.audience, "audience_claim", settings.audience_claim),
+    ]
+    for name, value, needs, claim in needed:
+        if value and not claim:
+            raise WeakKey(f"{section}.{name} is set, and {section}.{needs} is empty", f"set {section}.{needs}")
+    if not settings.subject_claim:
+        raise WeakKey(f"{section}.subject_claim is empty", f'set {section}.subject_claim to "sub"')
+    profile = ClaimNames(settings.name_claim, settings.picture_claim, settings.locale_claim, settings.roles_claim)
+    return Expected(
+        tenant=tenant,
+        issuer=settings.issuer,
+        audiences=tuple(settings.audience.split()),
+        audience_claim=settings.audience_claim,
+        scope=settings.scope,
+        scope_claims=tuple(settings.scope_claims),
+        subject_claim=settings.subject_claim,
+        profile=profile,
+        leeway=leeway,
+    )
 
 
 def hmac_key(section: str, secret: str) -> bytes:
@@ -240,33 +295,39 @@ def is_signed(token: Token, algorithm: str, key: Any) -> bool:
         return False
 
 
-def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
-    """The key to verify a token with. Raises Refused."""
+def check_header(tenant: TenantKeys, header: Mapping[str, Any]) -> None:
+    """Check the header of a token. Raises Refused."""
     if "crit" in header or header.get("typ") not in TYPES or header.get("b64") is False:
         raise refused("unsupported header")
     if not isinstance(header.get("kid", ""), str):
         raise refused("its key id (kid) is not a string")
     if header.get("alg") != tenant.algorithm:
         raise refused("its algorithm is not the one configured for the tenant")
+    if "kid" not in header and len(tenant.keys) > 1 and "" not in tenant.keys:
+        raise refused("it has no key id (kid), and its tenant has several keys")
+
+
+def key_of(tenant: TenantKeys, header: Mapping[str, Any]) -> Any:
+    """The key to verify a token with; None if it is not known."""
     if tenant.algorithm == "HS256":
         return tenant.keys[""]
-    if not tenant.keys:
-        raise Refused("unavailable", "the keys of the identity provider have not been loaded yet")
-    key = tenant.keys.get(header.get("kid", ""))
-    if key is None:
-        raise refused("its key id (kid) is unknown")
-    return key
+    if "kid" not in header and len(tenant.keys) == 1:
+        return next(iter(tenant.keys.values()))
+    return tenant.keys.get(header.get("kid", ""))
 
 
 def read_jwks(text: bytes, algorithm: str) -> dict[str, Any]:
     """The public keys of a JWKS (RFC 7517) that are for this algorithm, by `kid`. Raises ValueError."""
-    keys = {}
+    keys = dict[str, Any]()
     try:
         for key in jwt.PyJWKSet.from_json(text.decode()).keys:
-            if key.algorithm_name == algorithm and key.public_key_use in (None, "sig"):
-                keys[key.key_id or ""] = key.key
-    except (jwt.PyJWTError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"not a JWKS: {error}") from None
+            if key.algorithm_name != algorithm or key.public_key_use not in (None, "sig"):
+                continue
+            kid = key.key_id or ""
+            if keys.setdefault(kid, key.key) != key.key:
+                raise ValueError(f"two keys have the same key id (kid): {kid!r:.50}")
+    except (jwt.PyJWTError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"not a JWKS: {type(error).__name__}: {error}"[:200]) from None
     if not keys:
         raise ValueError(f"the JWKS has no key for {algorithm}")
     return keys

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from chatd.core.config import (
     SECRET,
@@ -18,11 +18,13 @@ from chatd.core.config import (
 )
 
 
-class AuthSettings(Section, frozen=True):
+class TokenSettings(Section, frozen=True):
+    """The tokens of one tenant: how they are signed, and what they contain."""
+
     secret: Annotated[
         str,
         SECRET,
-        doc("HS256 key of the default tenant, at least 32 bytes. Anyone who has it can sign in as any user."),
+        doc("HS256 key of the tenant, at least 32 bytes. Anyone who has it can sign in as any user of the tenant."),
     ] = ""
     secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
     algorithm: Annotated[
@@ -32,7 +34,31 @@ class AuthSettings(Section, frozen=True):
         str, doc("JWKS of an identity provider (a file, or an https URL), for all algorithms except HS256.")
     ] = ""
     issuer: Annotated[str, doc("Required `iss` claim; if empty, it is not checked.")] = ""
-    audience: Annotated[str, doc("Required `aud` claim; if empty, it is not checked.")] = ""
+    audience: Annotated[
+        str, doc("Required `aud` claim, or several allowed ones separated by spaces; if empty, it is not checked.")
+    ] = ""
+    audience_claim: Annotated[str, doc("Claim that is compared with audience, such as client_id for Cognito.")] = "aud"
+    scope: Annotated[
+        str,
+        doc("Scope that a token must have. If empty, a token without scopes is accepted, and others need `user`."),
+    ] = ""
+    scope_claims: Annotated[
+        list[str], doc("Claims with scopes: each a list, or a text of scopes separated by spaces.")
+    ] = field(default_factory=lambda: ["scope", "scp"])
+    subject_claim: Annotated[str, doc("Claim that names the user, such as uid for Okta.")] = "sub"
+    name_claim: Annotated[
+        str, doc("Claim with the name of the user. A dot leads into an object: `profile.name`. Empty: not taken.")
+    ] = "name"
+    picture_claim: Annotated[str, doc("Claim with the address of the user's picture.")] = "picture"
+    locale_claim: Annotated[str, doc("Claim with the user's language, such as pt-BR.")] = "locale"
+    roles_claim: Annotated[
+        str, doc("Claim with the user's roles, such as realm_access.roles for Keycloak: a list, or one role.")
+    ] = "roles"
+
+
+class AuthSettings(TokenSettings, frozen=True):
+    """The tokens of the default tenant, and what applies to all tenants."""
+
     access_ttl: Annotated[Lifetime, doc("Lifetime of an access token, in seconds.")] = 900.0
     refresh_ttl: Annotated[Lifetime, doc("Lifetime of a refresh token, in seconds; each rotation starts it again.")] = (
         2_592_000.0
@@ -44,13 +70,8 @@ class AuthSettings(Section, frozen=True):
     query_token: Annotated[bool, doc("Accept ?token=JWT. URLs end up in logs: prefer ?ticket=.")] = False
 
 
-class TenantSettings(Section, frozen=True):
-    secret: Annotated[str, SECRET, doc("HS256 key of this tenant.")] = ""
-    secret_file: Annotated[str, doc("File that contains the secret, instead of secret.")] = ""
-    algorithm: Annotated[Algorithm, doc("HS256, RS256, ES256 or EdDSA.")] = "HS256"
-    jwks: Annotated[str, doc("JWKS of this tenant's identity provider.")] = ""
-    issuer: Annotated[str, doc("Required `iss` claim.")] = ""
-    audience: Annotated[str, doc("Required `aud` claim.")] = ""
+class TenantSettings(TokenSettings, frozen=True):
+    """The tokens of another tenant."""
 
 
 class AccountLimits(Section, frozen=True):

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.accounts import authentication, ban_commands, checks, commands, idle_accounts, jwks, openapi
+from chatd.accounts import authentication, ban_commands, checks, commands, idle_accounts, openapi
+from chatd.accounts.jwks import TUNABLES, JwksTunables, KeySets, wait_for_keys
 from chatd.accounts.keys import Keyring
 from chatd.accounts.personal_data import PERSONAL_DATA
 from chatd.accounts.range_ban_sweep import RangeBans
@@ -12,20 +13,23 @@ from chatd.accounts.settings import SETTINGS, AuthSettings
 from chatd.accounts.tables import TABLES
 from chatd.app.context import Node
 from chatd.app.jobs import Job
+from chatd.app.metrics import number
 from chatd.app.subsystem import Subsystem, background
 
 
 @asynccontextmanager
-async def open_accounts(node: Node) -> AsyncIterator[None]:
+async def open_accounts(node: Node, jwks_tunables: JwksTunables = TUNABLES) -> AsyncIterator[None]:
     """The keyring, authentication, and their background tasks. Raises WeakKey."""
     keys = node.services.add(Keyring(node.config))
-    node.services.add(authentication.SignIn(node.config, keys, node.db))
+    key_sets = node.services.add(KeySets(keys, jwks_tunables))
+    node.services.add(authentication.SignIn(node.config, keys, key_sets, node.db, node.signals))
     await authentication.ensure_tenants(node.db, keys, node.clock())
     reconciled = AccountChecks(node.hub, node.cluster, node.db, node.clock)
     node.cluster.reconciler.register(reconciled.check, always=True)
     async with background(node) as start:
-        start("signing keys", jwks.watch, keys)
-        await jwks.wait_for_keys(keys)
+        for tenant, key_set in key_sets.items():
+            start(f"signing keys of tenant {tenant}", key_set.run)
+        await wait_for_keys(keys)
         range_bans = node.services.add(RangeBans(node.config, node.db, node.hub, node.clock))
         start("range bans", range_bans.run)
         yield
@@ -36,6 +40,18 @@ async def sweep(node: Node) -> bool:
     return False
 
 
+METRICS = (
+    number(
+        "chatd_key_set_reloads_total",
+        "Requests to identity providers because a token named an unknown key.",
+        lambda node: sum(key_set.reloads for key_set in node.get(KeySets).values()),
+    ),
+    number(
+        "chatd_key_sets_failing",
+        "Identity providers whose keys could not be read the last time; known keys stay in use.",
+        lambda node: sum(key_set.failing for key_set in node.get(KeySets).values()),
+    ),
+)
 ACCOUNTS = Subsystem(
     name="accounts",
     about="sign-up, credentials, bans",
@@ -47,5 +63,6 @@ ACCOUNTS = Subsystem(
     conditions=openapi.CONDITIONS,
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     personal_data=PERSONAL_DATA,
+    metrics=METRICS,
     open=open_accounts,
 )

@@ -7,8 +7,9 @@ from typing import Any
 from msgspec import Struct
 
 from chatd.accounts.external_ids import UNSTORABLE, external_id_of, user_id_of
+from chatd.accounts.profile_claims import ClaimNames, find, read_profile
 from chatd.core.errors import Refused
-from chatd.core.identity import Principal
+from chatd.core.identity import Principal, ProfileClaims
 from chatd.core.ids import is_uuid
 
 MAX_TOKEN_BYTES = 4096
@@ -18,11 +19,20 @@ ACCESS = "user"
 
 
 class Expected(Struct, frozen=True):
-    """The expected claims of a tenant's tokens; "" for claims that are not checked. `leeway` in seconds."""
+    """The expected claims of a tenant's tokens; empty for claims that are not checked. `leeway` in seconds.
+
+    One of `audiences` has to be in the claim `audience_claim`. `scope` has to be in one of the claims `scope_claims`;
+    if it is empty, a token without scopes is accepted, and one with scopes needs `user`.
+    """
 
     tenant: str
     issuer: str
-    audience: str
+    audiences: tuple[str, ...]
+    audience_claim: str
+    scope: str
+    scope_claims: tuple[str, ...]
+    subject_claim: str
+    profile: ClaimNames
     leeway: float
 
 
@@ -30,27 +40,49 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     """The user of a verified token. `token_id` replaces a missing `jti`. Raises Refused: `unauthenticated`."""
     check_times(claims, expected.leeway, now_ms / 1000)
     check_source(claims, expected)
-    user, external_id = subject(claims, expected.tenant)
-    scope = text(claims, "scope", ACCESS)
-    if scope != ACCESS:
-        raise refused("scope is not `user`")
+    user, external_id = subject(claims, expected)
+    check_scope(claims, expected)
     login = text(claims, "login", "").lower()
     if login and not is_uuid(login):
         raise refused("login is not a UUID")
-    return Principal(
-        expected.tenant, user, text(claims, "jti", "") or token_id, login, scope, int(claims["exp"] * 1000), external_id
-    )
+    token_id, ends = text(claims, "jti", "") or token_id, int(claims["exp"] * 1000)
+    profile = None if "login" in claims else profile_of(claims, expected, external_id, now_ms)
+    return Principal(expected.tenant, user, token_id, login, ACCESS, ends, external_id, profile)
 
 
-def subject(claims: Mapping[str, Any], tenant: str) -> tuple[str, str | None]:
-    """The user id and the external id in the claim `sub`."""
-    sub = claims.get("sub")
-    if not isinstance(sub, str):
-        raise refused("sub is missing or not a string")
+def profile_of(claims: Mapping[str, Any], expected: Expected, external_id: str | None, now_ms: int) -> ProfileClaims:
+    """The claims to store with the user. A token without `iat` counts as issued now."""
     try:
-        return user_id_of(tenant, sub), external_id_of(sub)
+        return read_profile(claims, expected.profile, external_id, int(number(claims, "iat", now_ms / 1000) * 1000))
     except ValueError as error:
-        raise refused(f"sub {error}") from None
+        raise refused(str(error)) from None
+
+
+def check_scope(claims: Mapping[str, Any], expected: Expected) -> None:
+    scopes = {scope for name in expected.scope_claims for scope in scopes_of(find(claims, name), name)}
+    if (expected.scope or scopes) and (expected.scope or ACCESS) not in scopes:
+        raise refused(f"it does not have the scope `{expected.scope or ACCESS}`")
+
+
+def scopes_of(value: Any, name: str) -> list[str]:
+    """The scopes of a claim: a list of texts, or a text with spaces (RFC 8693, section 4.2)."""
+    if value is None or isinstance(value, str):
+        return (value or "").split()
+    if not isinstance(value, list) or not all(isinstance(scope, str) for scope in value):
+        raise refused(f"{name} is neither a text nor a list of texts")
+    return value
+
+
+def subject(claims: Mapping[str, Any], expected: Expected) -> tuple[str, str | None]:
+    """The user id and the external id of a token."""
+    name = expected.subject_claim
+    sub = find(claims, name)
+    if not isinstance(sub, str):
+        raise refused(f"{name} is missing or not a string")
+    try:
+        return user_id_of(expected.tenant, sub), external_id_of(sub)
+    except ValueError as error:
+        raise refused(f"{name} {error}") from None
 
 
 def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:
@@ -65,13 +97,14 @@ def check_times(claims: Mapping[str, Any], leeway: float, now: float) -> None:
 
 
 def check_source(claims: Mapping[str, Any], expected: Expected) -> None:
-    if text(claims, "tid", DEFAULT_TENANT) != expected.tenant:
+    if text(claims, "tid", expected.tenant) != expected.tenant:
         raise refused("it belongs to another tenant")
     if expected.issuer and claims.get("iss") != expected.issuer:
         raise refused("iss is not the expected issuer")
-    audience = claims.get("aud")
-    if expected.audience and expected.audience not in (audience if isinstance(audience, list) else [audience]):
-        raise refused("aud is not the expected audience")
+    found = find(claims, expected.audience_claim)
+    audiences = found if isinstance(found, list) else [found]
+    if expected.audiences and not any(audience in audiences for audience in expected.audiences):
+        raise refused(f"{expected.audience_claim} is not the expected audience")
 
 
 def number(claims: Mapping[str, Any], name: str, default: float) -> float:

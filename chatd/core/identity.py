@@ -7,11 +7,26 @@ UserKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileClaims:
+    """The claims of a backend's token that are stored with the user, None for absent ones. `issued_at` in milliseconds.
+    `hashes` is for comparison, see `accounts/profile_claims.py`.
+    """
+
+    name: str | None
+    picture_url: str | None
+    locale: str | None
+    roles: tuple[str, ...] | None
+    issued_at: int
+    hashes: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """The verified claims of an access token. `login` is the family of refresh tokens that it belongs to, "" for tokens
     of an identity provider.
 
     `expires_at` in milliseconds since 1970 UTC. `external_id`: the subject of the token if it is not the user id.
+    `claims`: None for tokens that chatd has issued.
     """
 
     tenant: str
@@ -21,6 +36,7 @@ class Principal:
     scope: str
     expires_at: int
     external_id: str | None = None
+    claims: ProfileClaims | None = None
 
     @property
     def credential(self) -> str:

@@ -3,8 +3,20 @@
 insert into tenants (id, created_at) select name, $2 from unnest($1::text[]) as t (name) on conflict do nothing
 
 -- name: create_user
--- Create the user of a token that names them for the first time: tenant, user, now, external id (null: none).
-insert into users (tenant, id, created_at, external_id) values ($1, $2, $3, $4) on conflict do nothing
+-- Create the user of a token that names them for the first time: tenant, user, now, external id, name, picture, locale,
+-- roles, hashes of the claims, when the token was issued (null for what the token does not have).
+insert into users (tenant, id, created_at, external_id, name, picture_url, locale, roles, claims, claims_at)
+values ($1, $2, $3, $4, $5, $6, $7, coalesce($8::text[], '{}'), $9, $10)
+on conflict do nothing
+
+-- name: take_claims
+-- Store the claims of a token, unless those of a later one are stored: tenant, user, external id, name, picture, locale,
+-- roles (null for what stays), hashes of the claims, when the token was issued. No row if nothing changes.
+update users set
+    external_id = coalesce($3, external_id), name = coalesce($4, name), picture_url = coalesce($5, picture_url),
+    locale = coalesce($6, locale), roles = coalesce($7::text[], roles), claims = $8, claims_at = $9::bigint
+where tenant = $1 and id = $2 and erased_at is null and claims is distinct from $8 and coalesce(claims_at, 0) <= $9::bigint
+returning 1
 
 -- name: redeem_ticket
 -- Hash, now.
@@ -15,9 +27,9 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 -- The state of a session that begins: tenant, user, token id, login (null for tokens of an identity provider), address
 -- hashes, now.
 select
-    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as user_exists,
-    exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
-    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
+    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.erased_at is not null
+    or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
     current.match::text, current.announced,
@@ -29,6 +41,7 @@ from (
     join conversations c on c.tenant = b.tenant and c.id = b.conversation
     where b.tenant = $1 and b.user_id = $2
 ) as p
+left join users u on u.tenant = $1 and u.id = $2
 left join match_members current on current.tenant = $1 and current.user_id = $2 and current.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
@@ -47,9 +60,9 @@ left join lateral (
 -- conversations to read for one session. `too_many`: the user has more; see session_state.
 select
     s.number,
-    exists (select 1 from users u where u.tenant = s.tenant and u.id = s.user_id) as user_exists,
-    exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
-    or exists (select 1 from users u where u.tenant = s.tenant and u.id = s.user_id and u.erased_at is not null)
+    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.erased_at is not null
+    or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = s.tenant and l.id = s.login), s.login is not null) as revoked,
     ban.banned_until, ban.ban_reason,
     current.match::text, current.announced,
@@ -66,6 +79,7 @@ cross join lateral (
         limit $8 + 1
     ) as m
 ) as p
+left join users u on u.tenant = s.tenant and u.id = s.user_id
 left join match_members current on current.tenant = s.tenant and current.user_id = s.user_id and current.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
@@ -83,12 +97,13 @@ left join lateral (
 -- Whether a credential is still accepted: tenant, user, token id, login (null for tokens of an identity provider),
 -- address hashes, now.
 select
-    exists (select 1 from users u where u.tenant = $1 and u.id = $2) as user_exists,
-    exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
-    or exists (select 1 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is not null)
+    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.erased_at is not null
+    or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason
 from (select 1) as single_row
+left join users u on u.tenant = $1 and u.id = $2
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
     from (

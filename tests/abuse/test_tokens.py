@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from chatd.accounts.jwks import refresh
-from chatd.accounts.keys import Keyring, WeakKey, read_jwks
+from chatd.accounts.jwks import KeySet
+from chatd.accounts.keys import Keyring, UnknownKey, WeakKey, read_jwks
 from chatd.accounts.settings import AccountLimits, AuthSettings, TenantSettings
 from chatd.core.config import Config
 from chatd.core.errors import Refused
-from chatd.core.health import Condition
 from chatd.core.ids import NIL
 from tests.support import Daemon, running
 from tests.wire_client import Raw, upgrade
@@ -352,10 +351,6 @@ def test_key_of_one_tenant_is_refused_by_another() -> None:
     assert keyring().verify(token(CLAIMS | {"tid": "acme"}, SECRET[::-1]), NOW).tenant == "acme"
 
 
-def conditions_of(ring: Keyring) -> dict[str, Condition]:
-    return {name: Condition(f"signing keys of tenant {name}") for name in ring.tenants}
-
-
 async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_stay(tmp_path: Any) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     path = tmp_path / "keys.json"
@@ -363,14 +358,13 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
     path.write_text(json.dumps({"keys": [jwk]}))
     ring = Keyring(Config().using(AuthSettings(algorithm="EdDSA", jwks=str(path))))
     good = jwt.encode(CLAIMS, key, algorithm="EdDSA", headers={"kid": "a"})
-    # Its validity is unknown for now: the client tries again, and does not ask for another token.
-    with pytest.raises(Refused) as unknown:
+    with pytest.raises(UnknownKey):
         ring.verify(good, NOW)
-    assert unknown.value.code == "unavailable"
-    await refresh(ring, conditions_of(ring))
+    key_set = KeySet(ring, "default")
+    await key_set.load()
     assert ring.verify(good, NOW).user == USER
     path.write_text("{}")
-    await refresh(ring, conditions_of(ring))
+    await key_set.load()
     assert ring.verify(good, NOW).user == USER
     with pytest.raises(ValueError, match="JWKS"):
         read_jwks(b'{"keys":[]}', "EdDSA")
@@ -382,7 +376,7 @@ async def test_keys_of_a_provider_are_read_from_its_file_and_the_last_good_ones_
 async def test_keys_that_cannot_be_fetched_change_nothing(source: str, caplog: pytest.LogCaptureFixture) -> None:
     ring = Keyring(Config().using(AuthSettings(algorithm="EdDSA", jwks=source)))
     ring.set_keys("default", {"a": "the last good one"})
-    await refresh(ring, conditions_of(ring))
+    await KeySet(ring, "default").load()
     assert ring.tenants["default"].keys == {"a": "the last good one"}
     assert "signing keys of tenant default failed" in caplog.text
 

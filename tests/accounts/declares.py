@@ -1,5 +1,6 @@
 """What tests of all commands have to know of accounts, see `tests/declarations.py`."""
 
+from tests.abuse.bounds import Fixed
 from tests.abuse.things import Thing, World
 from tests.support import Person
 
@@ -9,3 +10,7 @@ async def friend(world: World, owner: Person) -> Thing:
 
 
 FACTORIES = {"members": friend, "sender": friend, "user": friend, "users": friend}
+CONTAINERS = {
+    "accounts.authentication.SignIn._key_sets": Fixed(),
+    "accounts.keys.Keyring._by_issuer": Fixed(),
+}

@@ -93,10 +93,11 @@ algorithm is configured, and never taken from the token.
 |---|---|---|
 | `sub` | required | user id (a UUID), or external id: any other text of at most 255 bytes, see [auth.md](auth.md#user-ids-and-external-ids) |
 | `exp` | required | seconds since 1970 UTC |
-| `tid` | default `default` | tenant |
+| `tid` | optional | tenant; by default the one whose `issuer` is `iss`, else `default` |
 | `jti` | optional | id of the token |
 | `nbf`, `iat`, `iss`, `aud` | optional | checked if present, and if configured |
-| `scope` | default `user` | other values are refused |
+| `scope`, `scp` | optional | scopes, see [auth.md](auth.md#access-tokens); one of them must be `user`, or the configured one |
+| `name`, `picture`, `locale`, `roles` | optional | stored with the user, see [auth.md](auth.md#name-picture-language-and-roles) |
 
 Refresh tokens are opaque and work once: `POST /v1/auth/refresh` returns the next pair. Reusing a refresh token revokes
 the login, because it means the token was stolen.
