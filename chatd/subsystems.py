@@ -16,6 +16,7 @@ from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
+from chatd.people.subsystem import PEOPLE
 from chatd.presence.subsystem import PRESENCE
 from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
@@ -26,6 +27,7 @@ SUBSYSTEMS = (
     UPLOADS,
     FILTERS,
     CONVERSATIONS,
+    PEOPLE,
     MODERATION,
     PRESENCE,
     SEARCH,

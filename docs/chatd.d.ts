@@ -505,6 +505,13 @@ export interface ForwardedFrom {
   created_at: number;
 }
 
+/** A page of users, in alphabetical order of what was found. `cursor` is null on the last page. */
+export interface FoundUsers {
+  t: "user.results";
+  items: Array<User>;
+  cursor: string | null;
+}
+
 /** A report, and the messages around the reported one. */
 export interface FullReport {
   t: "admin.report.full";
@@ -516,6 +523,17 @@ export interface FullReport {
 export interface GetConversation {
   t: "conversation.get";
   conversation: string;
+}
+
+/** Get your own profile. */
+export interface GetOwnUser {
+  t: "me.get";
+}
+
+/** Get the profile of a user, by id or by `@handle`. */
+export interface GetUser {
+  t: "user.get";
+  user: string;
 }
 
 /** An image. `width` and `height` in pixels, if known. */
@@ -836,6 +854,10 @@ export interface MatchStatus {
 export interface Member {
   user: string;
   name: string | null;
+  handle: string | null;
+  avatar: string | null;
+  picture_url: string | null;
+  profile_version: number;
   role: "admin" | "member" | "moderator" | "owner";
   delivered_seq: number;
   read_seq: number;
@@ -1078,6 +1100,13 @@ export interface Preview {
 export interface QueryPresence {
   t: "presence.query";
   users: Array<string>;
+}
+
+/** Get the profiles of up to 100 users, by id or by the alias of a member of your running match. */
+export interface QueryUsers {
+  t: "user.query";
+  users: Array<string>;
+  changed_since?: string | null;
 }
 
 /** The hours without notifications, from and to as "22:30", in a time zone such as Europe/Berlin. If `to` is before */
@@ -1333,6 +1362,14 @@ export interface SearchResults {
   t: "search.results";
   items: Array<SearchHit>;
   cursor: string | null;
+}
+
+/** Find users by the beginning of their handle or, with `people.search = "names"`, of a word of their name. */
+export interface SearchUsers {
+  t: "user.search";
+  query: string;
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** Send a message. It needs a text or an attachment. */
@@ -1623,10 +1660,43 @@ export interface UnstarMessage {
   message: string;
 }
 
+/** Change the given fields of your profile; an empty text removes a value. `people.editable` may exclude fields. */
+export interface UpdateUser {
+  t: "user.update";
+  name?: string | null;
+  handle?: string | null;
+  avatar?: string | null;
+  status_text?: string | null;
+  profile?: Record<string, unknown> | null;
+  locale?: string | null;
+  time_zone?: string | null;
+}
+
 /** Delete one of your files, in all conversations that use it. */
 export interface UploadDelete {
   t: "upload.delete";
   upload: string;
+}
+
+/** A user. `profile_version` grows with each change: keep the profile with the highest one. */
+export interface User {
+  id: string;
+  name: string | null;
+  handle: string | null;
+  avatar: string | null;
+  picture_url: string | null;
+  profile_version: number;
+  status_text?: string | null;
+  profile?: Record<string, unknown>;
+  locale?: string | null;
+  time_zone?: string | null;
+  deleted?: boolean;
+}
+
+/** A user. */
+export interface UserResult {
+  t: "user";
+  user: User;
 }
 
 /** The settings of the requester for notifications and presence. Contacts are the users the requester started a */
@@ -1635,6 +1705,20 @@ export interface UserSettings {
   notify: "all" | "mentions" | "none";
   quiet: Quiet | null;
   show_presence: "contacts" | "everybody" | "nobody";
+}
+
+/** The profile of a user has changed: your own, on another device, or that of a member of your conversations. */
+export interface UserUpdated {
+  t: "user.updated";
+  user: User;
+}
+
+/** Users, in the order of the request. `unknown`: ids that belong to no user. */
+export interface Users {
+  t: "users";
+  items: Array<User>;
+  unknown: Array<string>;
+  cursor: string;
 }
 
 /** A video. */
@@ -1694,6 +1778,7 @@ export interface ResultOf {
   "match.skip": Ok;
   "match.status": MatchQueued;
   "me.erase": Erased;
+  "me.get": UserResult;
   "member.add": Members;
   "member.list": Members;
   "member.remove": Ok;
@@ -1733,15 +1818,19 @@ export interface ResultOf {
   "unread.total": UnreadTotal;
   "upload.delete": Ok;
   "user.block": Ok;
+  "user.get": UserResult;
+  "user.query": Users;
+  "user.search": FoundUsers;
   "user.settings": UserSettings;
   "user.settings.get": UserSettings;
   "user.unblock": Ok;
+  "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | SetUser | ShowSettings | UnblockUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -15,9 +15,10 @@ from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.keys import Keyring
 from chatd.accounts.settings import AccountLimits, AuthSettings
+from chatd.accounts.signals import ProfileChanged
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply
+from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal
 from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -98,7 +99,8 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     else:
         added = await node.db.in_transaction(add_device_login, ctx, *values)
     closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
-    return [*closed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
+    renamed = [SendSignal(ProfileChanged(tenant, added.user))] if key and cmd.name else []
+    return [*closed, *renamed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
 
 
 class LoginAdded(Struct, frozen=True):

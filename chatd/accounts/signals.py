@@ -4,7 +4,11 @@ from msgspec import Struct
 
 
 class ProfileChanged(Struct, frozen=True):
-    """A sign-in has changed the name, picture, locale or roles of a user, and committed that."""
+    """The profile of a user has changed, and others see the change. It is committed.
+
+    `by_user`: the user has changed it, and their other devices have the event. Otherwise they have to get it.
+    """
 
     tenant: str
     user: str
+    by_user: bool = False

@@ -12,9 +12,13 @@ TABLES = (
         "users",
         (Deleted(IDLE_ACCOUNTS, "delete_accounts"), Limited("retention.anonymous_days")),
         UserData(
-            what="`id`, `external_id`, `name`, `picture_url`, `locale`, `roles`; `claims`: hashes of them",
+            what=(
+                "`id`, `external_id`, `name`, `handle`, `avatar`, `picture_url`, `status_text`, `locale`, `time_zone`, "
+                "`roles`, `profile`; `claims`: hashes of claims; `handle_key`, `indexed_name`: forms of the handle and "
+                "the name that are compared"
+            ),
             kept="forever; an unused anonymous account for `retention.anonymous_days`",
-            exported=("profile",),
+            exported=("profile", "people"),
             erased="everything but the id becomes null",
             id_stays=("id",),
         ),

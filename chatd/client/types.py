@@ -258,6 +258,12 @@ class ForwardedFrom(Part, kw_only=True, frozen=True):
     sender: str
     created_at: int
 
+class FoundUsers(Answer, tag="user.results", kw_only=True, frozen=True):
+    """A page of users, in alphabetical order of what was found. `cursor` is null on the last page."""
+
+    items: list[User]
+    cursor: str | None
+
 class Info(Part, kw_only=True, frozen=True):
     """The settings of a conversation that all its members share.
 
@@ -393,10 +399,17 @@ class MatchRequeued(Event, tag="match.requeued", kw_only=True, frozen=True):
     reason: str
 
 class Member(Part, kw_only=True, frozen=True):
-    """A member of a conversation, with their receipts. `rev` is the number of the last change."""
+    """A member of a conversation, with their receipts. `rev` is the number of the last change.
+
+    A change of the profile (`name`, `handle`, `avatar`, `picture_url`) takes no `rev`; `profile_version` grows with it.
+    In a match only the name is known."""
 
     user: str
     name: str | None
+    handle: str | None
+    avatar: str | None
+    picture_url: str | None
+    profile_version: int
     role: str
     delivered_seq: int
     read_seq: int
@@ -856,6 +869,30 @@ class Upload(Answer, tag="upload", kw_only=True, frozen=True):
     height: int | None
     created_at: int
 
+class User(Part, kw_only=True, frozen=True):
+    """A user. `profile_version` grows with each change: keep the profile with the highest one.
+
+    `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. `deleted`: the
+    account was deleted. In a match, `id` is the alias and only `name` is known. `status_text` and `profile` are absent
+    in events and in results of a search; `locale` and `time_zone` are in the user's own profile only."""
+
+    id: str
+    name: str | None
+    handle: str | None
+    avatar: str | None
+    picture_url: str | None
+    profile_version: int
+    status_text: str | None = None
+    profile: dict[str, Any] | None = None
+    locale: str | None = None
+    time_zone: str | None = None
+    deleted: bool | None = None
+
+class UserResult(Answer, tag="user", kw_only=True, frozen=True):
+    """A user."""
+
+    user: User
+
 class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
     """The settings of the requester for notifications and presence. Contacts are the users the requester started a
     direct conversation with or replied to in one."""
@@ -863,6 +900,23 @@ class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
     notify: str
     quiet: Quiet | None
     show_presence: str
+
+class UserUpdated(Event, tag="user.updated", kw_only=True, frozen=True):
+    """The profile of a user has changed: your own, on another device, or that of a member of your conversations.
+
+    Changes of one user in quick succession are one event. It may be missing, or come twice: `profile_version` tells
+    which profile is the newer one. Of other users it does not contain the status and the profile."""
+
+    user: User
+
+class Users(Answer, tag="users", kw_only=True, frozen=True):
+    """Users, in the order of the request. `unknown`: ids that belong to no user.
+
+    After the database was restored from a backup, `changed_since` leaves out nobody."""
+
+    items: list[User]
+    unknown: list[str]
+    cursor: str
 
 class Calls:
     """All commands, with their fields and the types of their answers."""
@@ -953,6 +1007,9 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["me.erase"], *, confirm: Literal[True]) -> Erased: ...
+
+    @overload
+    async def call(self, command: Literal["me.get"]) -> UserResult: ...
 
     @overload
     async def call(self, command: Literal["member.add"], *, conversation: str, users: list[str]) -> Members: ...
@@ -1072,6 +1129,15 @@ class Calls:
     async def call(self, command: Literal["user.block"], *, user: str) -> Ok: ...
 
     @overload
+    async def call(self, command: Literal["user.get"], *, user: str) -> UserResult: ...
+
+    @overload
+    async def call(self, command: Literal["user.query"], *, users: list[str], changed_since: str | None = None) -> Users: ...
+
+    @overload
+    async def call(self, command: Literal["user.search"], *, query: str, cursor: str | None = None, limit: int | None = None) -> FoundUsers: ...
+
+    @overload
     async def call(self, command: Literal["user.settings"], *, notify: Literal['all', 'mentions', 'none'] | None = None, quiet: dict[str, Any] | None = None, loud: bool | None = None, show_presence: Literal['contacts', 'everybody', 'nobody'] | None = None) -> UserSettings: ...
 
     @overload
@@ -1079,6 +1145,9 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["user.unblock"], *, user: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["user.update"], *, name: str | None = None, handle: str | None = None, avatar: str | None = None, status_text: str | None = None, profile: dict[str, Any] | None = None, locale: str | None = None, time_zone: str | None = None) -> UserResult: ...
 
     async def call(self, command: str, **fields: Any) -> Any:
         """Send a command. Fields that are None are omitted.
@@ -1150,6 +1219,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     Requests,
     MatchQueued,
     Erased,
+    UserResult,
     Members,
     MemberResult,
     MessageResult,
@@ -1171,6 +1241,8 @@ ANSWERS: tuple[type[Answer], ...] = (
     ScheduledMessages,
     SessionState,
     UnreadTotal,
+    Users,
+    FoundUsers,
     UserSettings,
     Upload,
     Error,
@@ -1203,4 +1275,5 @@ EVENTS: tuple[type[Event], ...] = (
     TokenExpiring,
     TypingStarted,
     TypingStopped,
+    UserUpdated,
 )

@@ -70,10 +70,18 @@ class Message(Struct, kw_only=True, frozen=True):
 
 
 class Member(Struct, kw_only=True, frozen=True):
-    """A member of a conversation, with their receipts. `rev` is the number of the last change."""
+    """A member of a conversation, with their receipts. `rev` is the number of the last change.
+
+    A change of the profile (`name`, `handle`, `avatar`, `picture_url`) takes no `rev`; `profile_version` grows with it.
+    In a match only the name is known.
+    """
 
     user: Id
     name: str | None
+    handle: str | None
+    avatar: Id | None
+    picture_url: str | None
+    profile_version: int
     role: Role
     delivered_seq: Seq
     read_seq: Seq

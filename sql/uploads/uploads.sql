@@ -36,13 +36,14 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 delete from uploads where tenant = $1 and id = $2
 
 -- name: readable_file
--- A file that the user can read, as its owner or as a member of a conversation with an unexpired message that uses it:
--- tenant, id, user.
+-- A file that the user can read, as its owner, as the avatar of its owner, or as a member of a conversation with an
+-- unexpired message that uses it: tenant, id, user.
 select u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name
 from uploads u
 where u.tenant = $1 and u.id = $2 and u.removed_at is null
     and (
         u.owner = $3
+        or exists (select 1 from users p where p.tenant = u.tenant and p.id = u.owner and p.avatar = u.id)
         or exists (
             select 1 from upload_uses x
             join members b on b.tenant = x.tenant and b.conversation = x.conversation
@@ -79,7 +80,7 @@ update uploads set key = 'deleted:' || tenant || ':' || id where tenant = $1 and
 -- `bytes_remain`: deleted, but its bytes may exist, and no report needs them. `unused`: old, and nothing uses it.
 -- `row_expired`: deleted long ago, and no report needs the row.
 with page as (
-    select tenant, id, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
+    select tenant, id, owner, key, created_at, removed_at from uploads where (id, tenant) > ($1::uuid, $2) order by id, tenant limit $4
 )
 select
     p.tenant, p.id::text, p.key,
@@ -88,6 +89,7 @@ select
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0)
+        and not exists (select 1 from users a where a.tenant = p.tenant and a.id = p.owner and a.avatar = p.id offset 0)
         and not is_evidence(p.tenant, p.id, $5) as unused,
     p.removed_at < $6 and p.key like 'deleted:%' and not is_evidence(p.tenant, p.id, $5)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0) as row_expired
@@ -115,5 +117,6 @@ where w.tenant = u.tenant and w.id = u.id
     and not exists (select 1 from upload_uses x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from scheduled_uploads x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from reports r where r.tenant = u.tenant and r.picture = u.id)
+    and not exists (select 1 from users a where a.tenant = u.tenant and a.id = u.owner and a.avatar = u.id)
     and not is_evidence(u.tenant, u.id, $3)
 returning u.tenant, u.id::text, u.key

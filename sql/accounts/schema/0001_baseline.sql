@@ -19,8 +19,24 @@ create table users (
     -- Shadow ban: this user is matched with other shadow-banned users only, and is not notified.
     shadow_banned boolean not null default false,
     erased_at bigint,
+    -- The rest of the profile, see people. `handle_key` is the same for handles that look alike.
+    handle text check (length(handle) between 3 and 30),
+    handle_key text,
+    avatar uuid,
+    status_text text check (length(status_text) between 1 and 140),
+    time_zone text check (length(time_zone) between 1 and 64),
+    profile jsonb check (jsonb_typeof(profile) = 'object'),
+    -- The number of changes of the profile, and the transaction of the last one: a trigger counts them.
+    profile_version bigint not null default 0,
+    profile_changed xid8 not null default pg_current_xact_id(),
+    -- The name by which the user can be found.
+    indexed_name text,
     primary key (id, tenant)
 );
+create unique index users_handle on users (handle_key, tenant) where handle_key is not null;
+create index users_profile_changed on users (profile_changed);
+-- For the index of names.
+create index users_names_to_index on users (id, tenant) where erased_at is null and name is distinct from indexed_name;
 -- For the removal of anonymous accounts that were never used again, see accounts/idle_accounts.py.
 create index users_anonymous on users (created_at, id, tenant) where anonymous and erased_at is null;
 create unique index users_external_id on users (external_id, tenant) where external_id is not null;
