@@ -1385,7 +1385,7 @@ export interface SendMessage {
   everybody?: boolean;
 }
 
-/** Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`. */
+/** Profile, settings, stars, drafts or blocks of the user may have changed on another device, or profiles of */
 export interface SessionBehind {
   t: "session.behind";
 }
@@ -1688,9 +1688,11 @@ export interface User {
   profile_version: number;
   status_text?: string | null;
   profile?: Record<string, unknown>;
+  deleted?: boolean;
   locale?: string | null;
   time_zone?: string | null;
-  deleted?: boolean;
+  external_id?: string | null;
+  roles?: Array<string>;
 }
 
 /** A user. */

@@ -6,7 +6,12 @@ from chatd.db import queries
 SQL = queries.load("accounts/personal_data")
 PERSONAL_DATA = PersonalData(
     export=(
-        Part("profile", "external id, name, picture, locale, roles, times, number of devices and logins", SQL.profile),
+        Part(
+            "profile",
+            "external id, name, handle, pictures, status, locale, time zone, roles, free profile, times, number of "
+            "devices and logins",
+            SQL.profile,
+        ),
     ),
     forget=(SQL.forget,),
     remains=(

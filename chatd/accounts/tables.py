@@ -18,7 +18,7 @@ TABLES = (
                 "the name that are compared"
             ),
             kept="forever; an unused anonymous account for `retention.anonymous_days`",
-            exported=("profile", "people"),
+            exported=("profile",),
             erased="everything but the id becomes null",
             id_stays=("id",),
         ),

@@ -18,7 +18,7 @@ MOST = 5000
 KINDS = by_tag((*EVENTS, *OWN_EVENTS))
 Body = dict[str, Any]
 # Events that are never dropped: they are rare, and a sync does not repeat them.
-ALWAYS = ("conversation.gone", "conversation.reset", "session.changed")
+ALWAYS = ("conversation.gone", "conversation.reset", "session.changed", "profiles.behind")
 
 
 class EventQueue:
@@ -38,7 +38,7 @@ class EventQueue:
         if len(self._queue) < self._most or event["t"] in ALWAYS:
             self._queue.append(event)
             self._filled.set()
-        elif "conversation" in event:
+        elif "conversation" in event or event["t"] == "user.updated":
             self._lost(event)
 
     def untaken(self) -> list[Body]:

@@ -8,12 +8,15 @@ from chatd.client.types import (
     Calls,
     ConversationInfo,
     Forwarded,
+    FoundUsers,
     Members,
     MessageResult,
     Ok,
     OwnConversation,
     Receipts,
     UnreadTotal,
+    UserResult,
+    Users,
 )
 
 
@@ -62,7 +65,29 @@ class Messenger(Calls):
             "message.forward", conversation=conversation, source=source, message=message, client_id=client_id
         )
 
-    # --- groups and people ----------------------------------------------------------------------------------------
+    # --- people ---------------------------------------------------------------------------------------------------
+
+    async def me(self) -> UserResult:
+        """The profile of this user."""
+        return await self.call("me.get")
+
+    async def update_me(self, **fields: Any) -> UserResult:
+        """Change the profile of this user: see user.update."""
+        return await self.call("user.update", **fields)
+
+    async def user(self, user: str) -> UserResult:
+        """The profile of a user, by id or by `@handle`."""
+        return await self.call("user.get", user=user)
+
+    async def users(self, users: list[str], *, changed_since: str | None = None) -> Users:
+        """The profiles of users; with a cursor, of those that have changed since."""
+        return await self.call("user.query", users=users, changed_since=changed_since)
+
+    async def find_users(self, query: str, *, cursor: str | None = None) -> FoundUsers:
+        """A page of the users whose handle or name begins with the query."""
+        return await self.call("user.search", query=query, cursor=cursor)
+
+    # --- groups ---------------------------------------------------------------------------------------------------
 
     async def members(self, conversation: str, *, cursor: str | None = None) -> Members:
         return await self.call("member.list", conversation=conversation, cursor=cursor)

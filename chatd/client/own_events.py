@@ -24,7 +24,7 @@ class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=Tr
 class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
     """Settings, counters or marks of this user changed, on another device or while this one was offline.
 
-    `own`: call `user.settings` and `block.list` again. `since`: the cursor of the sync before.
+    `own`: call `user.settings`, `block.list` and `me.get` again. `since`: the cursor of the sync before.
     """
 
     since: str | None
@@ -33,4 +33,8 @@ class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
     own: bool
 
 
-OWN_EVENTS: tuple[type[Event], ...] = (ClientState, ConversationReset, SessionChanged)
+class ProfilesBehind(Event, tag="profiles.behind", kw_only=True, frozen=True):
+    """Events `user.updated` may be missing: query the users that you show, with `user.query` and `changed_since`."""
+
+
+OWN_EVENTS: tuple[type[Event], ...] = (ClientState, ConversationReset, SessionChanged, ProfilesBehind)

@@ -76,6 +76,8 @@ class Timeline:
         self._former_aliases: dict[str, str] = {}
         # Something of the user's own may have changed.
         self.own_behind = False
+        # So may profiles of others.
+        self._profiles_behind = False
 
     def position(self, untaken: Iterable[Json] = ()) -> dict[str, Any]:
         """The state to store, with which a later client misses nothing.
@@ -178,6 +180,9 @@ class Timeline:
         self.cursor = cursor
         waiting, self._waiting = self._waiting or [], None
         lost, self._removals = self._removals, []
+        if self._profiles_behind:
+            self._profiles_behind = False
+            changed.append({"t": "profiles.behind"})
         return [*lost, *changed, *(event for waited in waiting for event in self.take(waited))]
 
     def _place(self, id_: str) -> Place:
@@ -195,7 +200,7 @@ class Timeline:
     def take(self, event: Json) -> list[Json]:
         """A live event. Returns the events to emit: this one, or none if it is known or has to wait for a sync."""
         if event["t"] == "session.behind":
-            self.own_behind = True
+            self.own_behind = self._profiles_behind = True
             return []
         if self._waiting is not None and "conversation" in event:
             self._waiting.append(event)
@@ -270,6 +275,9 @@ class Timeline:
 
     def lost(self, event: Json) -> None:
         """An event could not be emitted because the app does not keep up: its conversation needs a sync later."""
+        if event["t"] == "user.updated":
+            self.own_behind = self._profiles_behind = True
+            return
         if not is_durable(event):
             self.own_behind = self.own_behind or event["t"] == "conversation.update"
             return

@@ -751,15 +751,17 @@ class SearchResults(Answer, tag="search.results", kw_only=True, frozen=True):
     cursor: str | None
 
 class SessionBehind(Event, tag="session.behind", kw_only=True, frozen=True):
-    """Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`."""
+    """Profile, settings, stars, drafts or blocks of the user may have changed on another device, or profiles of
+    others: events may be missing. Call `session.sync`, and query the profiles that you show."""
 
 
 class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     """States of conversations. Keep `cursor` for the next call.
 
     `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
-    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: settings, blocks or
-    scheduled messages of the requester may have changed: call user.settings.get, block.list and schedule.list.
+    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: profile, settings,
+    blocks or scheduled messages of the requester may have changed: call me.get, user.settings.get, block.list and
+    schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
     its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
@@ -872,9 +874,10 @@ class Upload(Answer, tag="upload", kw_only=True, frozen=True):
 class User(Part, kw_only=True, frozen=True):
     """A user. `profile_version` grows with each change: keep the profile with the highest one.
 
-    `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. `deleted`: the
-    account was deleted. In a match, `id` is the alias and only `name` is known. `status_text` and `profile` are absent
-    in events and in results of a search; `locale` and `time_zone` are in the user's own profile only."""
+    `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. In a match, `id`
+    is the alias and only `name` is known. `status_text` and `profile` are absent in events and in results of a search.
+    `deleted`: the account was deleted; else absent. The fields after it are in the user's own profile only;
+    `external_id` and `roles` are from the tokens of the app's backend."""
 
     id: str
     name: str | None
@@ -884,9 +887,11 @@ class User(Part, kw_only=True, frozen=True):
     profile_version: int
     status_text: str | None = None
     profile: dict[str, Any] | None = None
+    deleted: bool | None = None
     locale: str | None = None
     time_zone: str | None = None
-    deleted: bool | None = None
+    external_id: str | None = None
+    roles: list[str] | None = None
 
 class UserResult(Answer, tag="user", kw_only=True, frozen=True):
     """A user."""

@@ -1,7 +1,7 @@
 """Profiles: one's own, those of others one by one and in batches, and the search."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -14,6 +14,7 @@ from chatd.db import queries
 from chatd.people.entities import User, own_user_of
 from chatd.people.lookup import Since, find_by_handle, find_users
 from chatd.wire.base import Command, Cursor, Id, Result
+from chatd.wire.reference.examples import Example
 
 SQL = queries.load("people/profiles")
 MAX_BATCH = 100
@@ -51,6 +52,7 @@ class GetUser(Command, tag="user.get"):
     """
 
     user: IdOrHandle
+    EXAMPLE: ClassVar = Example(user="@bob")
 
 
 @command(GetUser, result=UserResult, refuses=("not_found",), http="GET /v1/users/{user}")

@@ -14,9 +14,10 @@ Profile = dict[str, Any]
 class User(Struct, kw_only=True, frozen=True):
     """A user. `profile_version` grows with each change: keep the profile with the highest one.
 
-    `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. `deleted`: the
-    account was deleted. In a match, `id` is the alias and only `name` is known. `status_text` and `profile` are absent
-    in events and in results of a search; `locale` and `time_zone` are in the user's own profile only.
+    `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. In a match, `id`
+    is the alias and only `name` is known. `status_text` and `profile` are absent in events and in results of a search.
+    `deleted`: the account was deleted; else absent. The fields after it are in the user's own profile only;
+    `external_id` and `roles` are from the tokens of the app's backend.
     """
 
     id: Id
@@ -27,9 +28,11 @@ class User(Struct, kw_only=True, frozen=True):
     profile_version: int
     status_text: str | UnsetType | None = UNSET
     profile: Profile | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
     locale: str | UnsetType | None = UNSET
     time_zone: str | UnsetType | None = UNSET
-    deleted: bool | UnsetType = UNSET
+    external_id: str | UnsetType | None = UNSET
+    roles: list[str] | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(
         id=BOB, handle="bob", picture_url="https://example.org/bob.jpg", profile={"team": "red"}
     )
@@ -56,7 +59,7 @@ def user_of(row: Row) -> User:
 
 def own_user_of(row: Row) -> User:
     """The user's own profile."""
-    more = {name: row[name] for name in ("status_text", "locale", "time_zone")}
+    more = {name: row[name] for name in ("status_text", "locale", "time_zone", "external_id", "roles")}
     return User(**{name: row[name] for name in CARD}, **more, profile=row["profile"] or {})
 
 

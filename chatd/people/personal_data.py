@@ -5,10 +5,7 @@ from chatd.db import queries
 
 SQL = queries.load("people/personal_data")
 PERSONAL_DATA = PersonalData(
-    export=(
-        Part("people", "handle, avatar, status, time zone and free profile", SQL.export),
-        Part("handle_change", "when the user gave up a handle", SQL.handle_changes, ("change",)),
-    ),
+    export=(Part("handle_change", "when the user gave up a handle", SQL.export, ("change",)),),
     forget=(SQL.forget,),
     remains=(Remains("a hash of the handle, without the user", "`handle_changes`", "`people.handle_hold_days`"),),
 )

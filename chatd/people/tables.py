@@ -23,7 +23,7 @@ TABLES = (
         UserData(
             what="`user_id`; `text`: the handle, and parts of the name, for the search",
             kept="until it changes",
-            exported=("people", "profile"),
+            exported=("profile",),
             erased="deleted",
             rows_of="user_id",
         ),

@@ -21,7 +21,7 @@ from chatd.people.events import UserUpdated
 from chatd.people.name_index import NameIndex
 from chatd.people.settings import EDITABLE, PeopleSettings
 from chatd.wire.base import Command
-from chatd.wire.reference.examples import Example
+from chatd.wire.reference.examples import UPLOAD, Example
 from chatd.wire.texts import KEY, NAME, PRIVATE, PROSE
 
 SQL = queries.load("people/profiles")
@@ -50,7 +50,15 @@ class UpdateUser(Command, tag="user.update"):
     profile: Annotated[Profile, Meta(extra=PROSE)] | None = None
     locale: Annotated[str, Meta(pattern=LOCALE)] | None = None
     time_zone: Annotated[str, Meta(max_length=64, extra=PRIVATE)] | None = None
-    EXAMPLE: ClassVar = Example(shown=("name", "status_text"), status_text="in Porto until Friday")
+    EXAMPLE: ClassVar = Example(
+        shown=("status_text",),
+        avatar=UPLOAD,
+        handle="alice",
+        locale="pt-PT",
+        profile={"team": "red"},
+        status_text="in Porto until Friday",
+        time_zone="Europe/Lisbon",
+    )
 
 
 @command(
@@ -109,10 +117,12 @@ def check(ctx: Ctx, cmd: UpdateUser, given: Sequence[str]) -> NewHandle | None:
 
 async def write_profile(tx: Tx, ctx: Ctx, cmd: UpdateUser, new: NewHandle | None) -> Row:
     """Write the change, with the index of names. Raises Refused, UniqueViolation for a handle that is taken."""
+    # The file before the user, as a transaction does that deletes the file and with it the avatar.
+    is_image = not cmd.avatar or await tx.one(SQL.own_image, ctx.tenant, ctx.user, cmd.avatar) is not None
     before = await tx.one(SQL.lock, ctx.tenant, ctx.user)
     if before is None:
         raise Refused("unauthenticated", "no such user")
-    if cmd.avatar and await tx.one(SQL.own_image, ctx.tenant, ctx.user, cmd.avatar) is None:
+    if not is_image:
         raise Refused("not_found", "$.avatar: expected an image that you have uploaded")
     if new is not None:
         await handles.change(tx, ctx, before["handle_key"], new.key)

@@ -100,4 +100,6 @@ class ScheduleFailed(Event, tag="schedule.failed"):
 
 
 class SessionBehind(Event, tag="session.behind"):
-    """Settings, stars, drafts or blocks of the user may have changed on another device. Call `session.sync`."""
+    """Profile, settings, stars, drafts or blocks of the user may have changed on another device, or profiles of
+    others: events may be missing. Call `session.sync`, and query the profiles that you show.
+    """

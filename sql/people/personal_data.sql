@@ -1,10 +1,4 @@
 -- name: export
--- Tenant, user, limit.
-select u.handle, u.avatar::text, u.status_text, u.time_zone, u.profile, u.profile_version
-from users u
-where u.tenant = $1 and u.id = $2 limit $3
-
--- name: handle_changes
 -- Handles that the user gave up, which are stored as hashes: tenant, user, limit, after.
 select h.id::text as change, h.released_at from handle_changes h
 where h.tenant = $1 and h.user_id = $2 and h.id > $4::uuid

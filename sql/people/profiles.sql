@@ -1,7 +1,7 @@
 -- name: own
 -- The profile of a user, as they see it: tenant, user.
-select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone,
-    u.profile_version
+select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone, u.external_id,
+    u.roles, u.profile_version
 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is null
 
 -- name: find
@@ -54,8 +54,8 @@ set name = case when $3::text is null then name else nullif($3, '') end,
     time_zone = case when $9::text is null then time_zone else nullif($9, '') end,
     profile = coalesce($10::jsonb, profile)
 where u.tenant = $1 and u.id = $2
-returning u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone,
-    u.profile_version
+returning u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone, u.external_id,
+    u.roles, u.profile_version
 
 -- name: touch_user_settings
 -- Mark what is the user's own as changed, for session.sync: tenant, user.

@@ -48,6 +48,7 @@ ONE_ROW = {"database_epoch", "installation", "maintenance", "search_scan", "sear
 # By statement and table: why it may read more than it returns.
 EXCEPTIONS = {
     "privacy/erasure.claim_next erasures": "the index has open erasures only, oldest first: the first one without a node is the result",
+    "people/name_index.claim_unindexed users": "the index has users to index only: they are the result",
     "conversations/receipts.page members": "a range of its key; `user_id = ` stands in the CASE of a column that is shown",
     "search/search.page search_index": "turns bitmap scans on for itself, see chatd/search/page.py",
     "cli/trace.message_anywhere conversations": "a search by an operator who does not know the conversation; says so",

@@ -228,7 +228,8 @@ async def test_after_many_lost_announcements_clients_sync(config: Config, store:
     opened = Nodes()
     async with running(config, altered(replace(PEOPLE, open=opened.open))) as daemon, daemon.person() as alice:
         await store.run(
-            "insert into users (tenant, id, created_at) select 'default', gen_random_uuid(), 0 from generate_series(0, $1)",
+            "insert into users (tenant, id, created_at, profile_version)"
+            " select 'default', gen_random_uuid(), 0, 1 from generate_series(0, $1)",
             MAX_MISSED,
         )
         await opened[0].cluster.resync()

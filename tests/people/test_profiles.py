@@ -1,9 +1,14 @@
 """Profiles: changes of one's own, what others see of them, and what is refused."""
 
 import json
+from functools import partial
 from typing import Any
 
+import trio
+
+from chatd.client import Refused
 from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from chatd.filters.settings import FilterSettings
 from chatd.people.settings import PeopleSettings
 from tests.files import PDF, fetched, picture, stored
@@ -23,7 +28,14 @@ async def test_a_profile_is_changed_field_by_field(daemon: Daemon) -> None:
         first = (await alice.call("me.get")).user
         assert first == {
             **dict.fromkeys(("handle", "avatar", "picture_url", "status_text", "locale", "time_zone")),
-            **{"id": alice.user, "name": "Alice", "profile": {}, "profile_version": 0},
+            **{
+                "id": alice.user,
+                "name": "Alice",
+                "profile": {},
+                "profile_version": 0,
+                "external_id": None,
+                "roles": [],
+            },
         }
         avatar = await image(daemon, alice)
         given = {
@@ -34,7 +46,7 @@ async def test_a_profile_is_changed_field_by_field(daemon: Daemon) -> None:
         assert changed == {
             **given,
             **{"id": alice.user, "name": "Alice B.", "handle": "alice.b", "status_text": "in Porto"},
-            **{"picture_url": None, "profile_version": 1},
+            **{"picture_url": None, "profile_version": 1, "external_id": None, "roles": []},
         }
         assert (await alice.call("me.get")).user == changed
         assert (await alice.call("user.update", status_text="back")).user == {
@@ -145,6 +157,24 @@ async def test_avatars(daemon: Daemon) -> None:
         assert (seen["avatar"], seen["profile_version"]) == (None, 3)
 
 
+async def test_a_file_that_becomes_the_avatar_while_it_is_deleted(daemon: Daemon) -> None:
+    async with daemon.person() as alice, daemon.connected(alice.account) as tablet:
+        for _ in range(10):
+            avatar, outcomes = await image(daemon, alice), list[str]()
+
+            async def choose(avatar: str = avatar, outcomes: list[str] = outcomes) -> None:
+                try:
+                    outcomes.append(str((await alice.call("user.update", avatar=avatar))["t"]))
+                except Refused as refused:
+                    outcomes.append(refused.code)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(choose)
+                nursery.start_soon(partial(tablet.call, "upload.delete", upload=avatar))
+            assert outcomes[0] in ("user", "not_found")
+            assert (await alice.call("me.get")).user["avatar"] is None
+
+
 @covers("user.update", "too_large")
 async def test_free_profiles_are_bounded(daemon: Daemon) -> None:
     async with daemon.person() as alice:
@@ -197,6 +227,15 @@ async def test_marks_of_direction_are_removed_from_what_others_read(daemon: Daem
             "ab",
             {"ab": "cd"},
         )
+
+
+@covers("me.get", "unauthenticated")
+@covers("user.update", "unauthenticated")
+async def test_a_user_whose_account_was_deleted_a_moment_ago(config: Config, store: Postgres) -> None:
+    async with running(config) as daemon, daemon.person() as alice:
+        await store.run("update users set erased_at = 1 where id = $1", alice.user)
+        assert (await alice.refused("me.get")).code == "unauthenticated"
+        assert (await alice.refused("user.update", name="x")).code == "unauthenticated"
 
 
 @covers("user.update", "forbidden")

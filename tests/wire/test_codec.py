@@ -195,6 +195,7 @@ def test_only_untyped_fields_are_visited() -> None:
         "message.schedule": ("meta",),
         "message.send": ("meta",),
         "ping": ("ts",),
+        "user.update": ("profile",),
     }
 
 

@@ -16,6 +16,7 @@ ALICE = "0190a3c4-5b00-7000-8000-00000000a11c"
 BOB = "0190a3c4-5b00-7000-8000-000000000b0b"
 CONVERSATION = "0190a3c4-6d00-7000-8000-00000000c001"
 MESSAGE = "0190a3c4-7e00-7000-8000-000000000042"
+UPLOAD = "0190a3c4-7c00-7000-8000-0000000000ca"
 
 # Values by field.
 VALUES: dict[str, Any] = {
@@ -60,8 +61,8 @@ VALUES: dict[str, Any] = {
     "max_text": 16384,
     "commands_per_second": 50.0,
     "commands_burst": 200,
-    "upload": "0190a3c4-7c00-7000-8000-0000000000ca",
-    "url": "https://files.example.org/v1/uploads/0190a3c4-7c00-7000-8000-0000000000ca",
+    "upload": UPLOAD,
+    "url": f"https://files.example.org/v1/uploads/{UPLOAD}",
     "mime": "image/jpeg",
     "size": 48_211,
     "width": 1200,

@@ -34,7 +34,7 @@ create table users (
     primary key (id, tenant)
 );
 create unique index users_handle on users (handle_key, tenant) where handle_key is not null;
-create index users_profile_changed on users (profile_changed);
+create index users_profile_changed on users (profile_changed) where profile_version > 0;
 -- For the index of names.
 create index users_names_to_index on users (id, tenant) where erased_at is null and name is distinct from indexed_name;
 -- For the removal of anonymous accounts that were never used again, see accounts/idle_accounts.py.
