@@ -20,7 +20,7 @@ from chatd.app.jobs import run_job
 from chatd.app.listening import open_listener
 from chatd.app.maintenance import Maintenance
 from chatd.app.metrics import Metrics
-from chatd.app.rate_limits import UserLimits
+from chatd.app.rate_limits import ServiceLimits, UserLimits
 from chatd.app.registry import GuardChecks, Registry
 from chatd.app.subsystem import Subsystem, background, packages_of
 from chatd.cluster.bus import Bus
@@ -117,6 +117,7 @@ async def open_kernel(
             wheel = services.add(TimerWheel())
             await services.add(Maintenance(db, hub)).refresh()
             services.add(UserLimits.of_commands(config.limits))
+            services.add(ServiceLimits.of_commands(config.limits))
             services.add(CommandTimeout(config.postgres.timeout))
             services.add(CommandMetrics())
             services.add(GuardChecks())

@@ -20,6 +20,7 @@ from chatd.people.subsystem import PEOPLE
 from chatd.presence.subsystem import PRESENCE
 from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
+from chatd.server_api.subsystem import SERVER_API
 from chatd.uploads.subsystem import UPLOADS
 
 SUBSYSTEMS = (
@@ -34,6 +35,7 @@ SUBSYSTEMS = (
     MATCHING,
     OPERATIONS,
     PRIVACY,
+    SERVER_API,
 )
 
 # Folders of the kernel that have tables.

@@ -3,7 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chatd.accounts import authentication, ban_commands, checks, commands, idle_accounts, openapi
+from chatd.accounts import (
+    authentication,
+    ban_commands,
+    checks,
+    commands,
+    idle_accounts,
+    openapi,
+    service_tokens,
+    token_commands,
+)
 from chatd.accounts.jwks import TUNABLES, JwksTunables, KeySets, wait_for_keys
 from chatd.accounts.keys import Keyring
 from chatd.accounts.personal_data import PERSONAL_DATA
@@ -23,6 +32,7 @@ async def open_accounts(node: Node, jwks_tunables: JwksTunables = TUNABLES) -> A
     keys = node.services.add(Keyring(node.config))
     key_sets = node.services.add(KeySets(keys, jwks_tunables))
     node.services.add(authentication.SignIn(node.config, keys, key_sets, node.db, node.signals))
+    node.services.add(service_tokens.ServiceTokens(node.config, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())
     reconciled = AccountChecks(node.hub, node.cluster, node.db, node.clock)
     node.cluster.reconciler.register(reconciled.check, always=True)
@@ -37,6 +47,7 @@ async def open_accounts(node: Node, jwks_tunables: JwksTunables = TUNABLES) -> A
 
 async def sweep(node: Node) -> bool:
     await commands.sweep(node.db, node.clock(), node.config.get(AuthSettings).leeway)
+    await service_tokens.sweep(node.db, node.clock())
     return False
 
 
@@ -59,7 +70,7 @@ ACCOUNTS = Subsystem(
     check_settings=checks.check_settings,
     check=checks.check,
     tables=TABLES,
-    commands=(commands, ban_commands),
+    commands=(commands, ban_commands, token_commands),
     conditions=openapi.CONDITIONS,
     jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
     personal_data=PERSONAL_DATA,

@@ -5,6 +5,7 @@ from chatd.db import queries
 
 AUTH = queries.load("accounts/auth")
 IDLE_ACCOUNTS = queries.load("accounts/idle_accounts")
+SERVICE_TOKENS = queries.load("accounts/service_tokens")
 PERSONAL_DATA = queries.load("accounts/personal_data")
 
 TABLES = (
@@ -69,6 +70,11 @@ TABLES = (
             erased="deleted",
             rows_of="user_id",
         ),
+    ),
+    Table(
+        "service_tokens",
+        (Deleted(SERVICE_TOKENS, "sweep"),),
+        impersonal=("id", "name", "hash", "previous_hash", "scopes", "actor"),
     ),
     Table(
         "bans",

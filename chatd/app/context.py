@@ -1,4 +1,4 @@
-"""The context of a command handler: the node, and the user or admin that has sent the command."""
+"""The context of a command handler: the node, and the user, backend or admin that has sent the command."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from msgspec import Struct, field
 
 from chatd.app.audit_log import AuditActor
 from chatd.app.encoding import AnswerWith
-from chatd.app.rate_limits import UserLimits
+from chatd.app.rate_limits import ServiceLimits, UserLimits
 from chatd.cluster.cluster import Cluster
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.health import Health
-from chatd.core.identity import AdminScope, Principal
+from chatd.core.identity import AdminScope, Principal, ServiceIdentity
 from chatd.core.services import Services
 from chatd.core.signals import Signals
 from chatd.db.postgres import Postgres
@@ -51,7 +51,7 @@ def no_session(_: Principal) -> None:
 
 class Ctx(Struct):
     """The context of one command. `session` is "" over REST; `address` is that of the peer, for limits and never for
-    identity.
+    identity. `service`: the command of a backend; with a `principal` as well, it acts for this user.
     """
 
     node: Node
@@ -62,6 +62,7 @@ class Ctx(Struct):
     answer: AnswerWith
     renew: Callable[[Principal], None] = no_session
     admin: AdminScope | None = None
+    service: ServiceIdentity | None = None
     # When the command was read, in trio's time. Its deadline counts from here, and includes the wait for earlier
     # commands.
     began: float = field(default_factory=trio.current_time)
@@ -86,14 +87,18 @@ class Ctx(Struct):
         return self.principal.user if self.principal else ""
 
     def charge(self, cost: float) -> None:
-        """Charge the user for this command. Raises Refused: `rate_limited`, or `unauthenticated`."""
-        self.node.get(UserLimits).charge(self.tenant, self.user, cost)
+        """Charge the user or the service token for this command. Raises Refused: `rate_limited`, `unauthenticated`."""
+        if self.service is not None:
+            self.node.get(ServiceLimits).charge(self.service.tenant, self.service.token, cost)
+        else:
+            self.node.get(UserLimits).charge(self.tenant, self.user, cost)
 
     @property
     def tenant(self) -> str:
         if self.principal:
             return self.principal.tenant
-        return self.admin.tenant if self.admin else ""
+        identity = self.service or self.admin
+        return identity.tenant if identity else ""
 
     @property
     def files_url(self) -> str:
@@ -108,8 +113,17 @@ class Ctx(Struct):
         return self.admin
 
     @property
+    def service_identity(self) -> ServiceIdentity:
+        """The service token of the command. Only for server commands."""
+        if self.service is None:
+            raise Refused("unauthenticated")
+        return self.service
+
+    @property
     def actor(self) -> AuditActor:
-        """The admin, as an actor of the audit log."""
+        """The backend or the admin, as an actor of the audit log."""
+        if self.service is not None:
+            return AuditActor(self.service.tenant, self.service.actor, self.now)
         return AuditActor(self.admin_scope.tenant, self.admin_scope.name, self.now)
 
 

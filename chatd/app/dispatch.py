@@ -16,7 +16,7 @@ from chatd.app.command_metrics import CommandMetrics
 from chatd.app.command_texts import normalized
 from chatd.app.context import Ctx
 from chatd.app.effects import Reply, SettledEffect, deliver
-from chatd.app.rate_limits import UserLimits
+from chatd.app.rate_limits import ServiceLimits, UserLimits
 from chatd.app.registry import Guard, GuardChecks, Row
 from chatd.core import log
 from chatd.core.errors import Refused
@@ -118,7 +118,8 @@ async def run_waiting(row: Row, ctx: Ctx, command: Command) -> None:
         limit.over()
         account = ACCOUNT.get()
         if account is not None and account.used_s:
-            ctx.node.get(UserLimits).charge_database_time(account.tenant, account.user, account.used_s)
+            limits = ctx.node.get(UserLimits if ctx.service is None else ServiceLimits)
+            limits.charge_database_time(account.tenant, account.user, account.used_s)
             account.used_s = 0.0
 
 
@@ -158,6 +159,11 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
     if row.guard is Guard.ADMIN:
         check_admin(ctx)
         return
+    if row.guard is Guard.SERVER:
+        check_scope(ctx, row.scope)
+        ctx.charge(row.cost)
+        charge_to(ctx.tenant, ctx.service_identity.token)
+        return
     ctx.charge(row.cost)
     charge_to(ctx.tenant, ctx.user)
     if row.guard is not Guard.USER:
@@ -169,6 +175,14 @@ def check_admin(ctx: Ctx) -> None:
     """Refuse admin commands of users. Raises Refused: `unauthenticated`."""
     if ctx.admin is None:
         raise Refused("unauthenticated")
+
+
+def check_scope(ctx: Ctx, scope: str) -> None:
+    """Refuse server commands of other clients, and of tokens without the scope. Raises Refused: `unauthenticated`,
+    `forbidden`.
+    """
+    if scope not in ctx.service_identity.scopes:
+        raise Refused("forbidden", f"this service token does not have the scope {scope}")
 
 
 def refusal_of(error: BaseException, row: Row, ctx: Ctx) -> Refused:

@@ -31,6 +31,10 @@ class Recent(Generic[Key, Value]):
         """The value, if there is one."""
         return self._values.get(key)
 
+    def discard(self, key: Key) -> None:
+        """Drop the value, if there is one."""
+        self._values.pop(key, None)
+
     def of(self, key: Key) -> Value:
         value = self._values.get(key)
         if value is None:
@@ -67,6 +71,15 @@ class UserLimits:
     def charge_database_time(self, tenant: str, user: str, database_s: float) -> None:
         """Charge the time for which a command has held connections of the database."""
         self._buckets.of((tenant, user)).charge(trio.current_time(), database_s * TOKENS_PER_DATABASE_S)
+
+
+class ServiceLimits(UserLimits):
+    """A token bucket per (tenant, service token)."""
+
+    @classmethod
+    def of_commands(cls, limits: Limits) -> "ServiceLimits":
+        """The limits on server commands, as configured."""
+        return cls(limits.service_commands_per_second, limits.service_commands_burst)
 
 
 class AddressLimits:

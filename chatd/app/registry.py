@@ -17,6 +17,7 @@ from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command, Event, Result, declared_below
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.description import Description, Events, Routes
+from chatd.wire.server import ROOT, SCOPES, Scope, ServerCommand
 
 Handler = Callable[[Ctx, Any], Awaitable[Effects]]
 Condition = Callable[[Ctx, Any], bool]
@@ -35,6 +36,7 @@ class Guard(Enum):
     USER = "a signed-in user"
     MEMBER = "a member of `conversation`"
     ADMIN = "an admin of `tenant`"
+    SERVER = "a service token"
 
 
 def always(ctx: Ctx, command: Any) -> bool:
@@ -55,7 +57,10 @@ class GuardChecks:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One command: its type, its guard, its cost in tokens of the rate limit, and its REST route ("" for none)."""
+    """One command: its type, its guard, its cost in tokens of the rate limit, and its REST route ("" for none).
+
+    `scope`: of a server command, the scope that the service token needs.
+    """
 
     command: type[Command]
     result: type[Result]
@@ -70,6 +75,7 @@ class Row:
     is_bounded: bool = False
     unanswered: bool = False
     pipeline: PipelineKey | None = None
+    scope: str = ""
 
     @property
     def tag(self) -> str:
@@ -123,6 +129,8 @@ def command(
     """
     if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
         raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
+    if guard is Guard.SERVER or f" {ROOT}/" in http or issubclass(kind, ServerCommand):
+        raise ValueError(f"{tag_of(kind)}: declare a server command with @server_command")
     if guard is Guard.NOTHING and (at_once or pipeline):
         raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)
@@ -150,6 +158,36 @@ def admin_command(
             MARK,
             Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable),
         )
+        return handler
+
+    return mark
+
+
+def server_command(
+    kind: type[Command],
+    *,
+    result: type[Result],
+    scope: Scope,
+    http: str,
+    cost: float = 1,
+    refuses: tuple[str, ...] = (),
+    uncancellable: bool = False,
+) -> Callable[[Marked], Marked]:
+    """Mark a handler of the server API. Its route is below `/v1/server`, and needs a service token with this scope. It
+    is never accepted from a socket. The other parameters are those of `command`.
+    """
+    if not (issubclass(kind, ServerCommand) and tag_of(kind).startswith("server.")):
+        raise ValueError(f"{tag_of(kind)}: expected a ServerCommand with a tag that begins with `server.`")
+    if scope not in SCOPES or f" {ROOT}/" not in http:
+        raise ValueError(f"{tag_of(kind)}: expected a known scope and a route below {ROOT}")
+    check_refusals(kind, refuses)
+    refuses = (*refuses, *(() if "forbidden" in refuses else ("forbidden",)))
+
+    def mark(handler: Marked) -> Marked:
+        row = Row(
+            kind, result, handler, Guard.SERVER, cost, refuses, http, False, uncancellable=uncancellable, scope=scope
+        )
+        setattr(handler, MARK, row)
         return handler
 
     return mark

@@ -71,11 +71,11 @@ async def remove_member(tx: ConversationTx, user: str) -> Departure:
     """End a membership. Raises Refused: `not_found`. A group without members cannot be joined."""
     rev = tx.next_rev()
     tx.members -= 1
-    if await tx.one(SQL.remove_member, user, rev, tx.locked.seq, tx.now, tx.user) is None:
+    if await tx.one(SQL.remove_member, user, rev, tx.locked.seq, tx.now, tx.actor) is None:
         raise Refused("not_found", "no such member")
     if not tx.members:
         await close_joining(tx)
-    return Departure(user=user, rev=rev, left_at=tx.now, actor=tx.user)
+    return Departure(user=user, rev=rev, left_at=tx.now, actor=tx.actor)
 
 
 async def close_joining(tx: ConversationTx) -> None:
@@ -122,13 +122,18 @@ async def add_members(
 
 
 async def leave_group(tx: ConversationTx) -> MemberGone:
-    """The requester leaves the group. If they own it, the member with the highest role and the longest membership
-    becomes the owner.
+    """The requester leaves the group."""
+    return await end_membership(tx, tx.user, tx.locked.role, "member.left")
+
+
+async def end_membership(tx: ConversationTx, user: str, role: str | None, act: Act) -> MemberGone:
+    """End the membership of a user with this role. If they own the group, the member with the highest role and the
+    longest membership becomes the owner.
     """
-    departure = await remove_member(tx, tx.user)
-    successor = await tx.one(SQL.next_owner) if tx.locked.role == "owner" else None
+    departure = await remove_member(tx, user)
+    successor = await tx.one(SQL.next_owner) if role == "owner" else None
     new_owners = [await give_role(tx, successor["user"], "owner")] if successor is not None else []
-    message = await tx.add_system_message(system_payload("member.left", [tx.user])) if tx.members else None
+    message = await tx.add_system_message(system_payload(act, [user])) if tx.members else None
     return MemberGone(departure, new_owners, message)
 
 

@@ -219,6 +219,10 @@ class Limits(Section, frozen=True):
         Seconds, doc("Maximum commands per second of one user over all connections and REST, weighted by cost.")
     ] = 100.0
     user_commands_burst: Annotated[Count, doc("Burst of one user.")] = 400
+    service_commands_per_second: Annotated[
+        Seconds, doc("Maximum server commands per second of one service token, weighted by cost.")
+    ] = 500.0
+    service_commands_burst: Annotated[Count, doc("Burst of one service token.")] = 2000
     control_frames_per_second: Annotated[Seconds, doc("Maximum pings and pongs per second of one connection.")] = 20.0
     sessions_per_user: Annotated[Count, doc("Maximum simultaneous connections of one user.")] = 50
     text_bytes: Annotated[Count, doc("Maximum size of a message text, in bytes of UTF-8.")] = 16_384

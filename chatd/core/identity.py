@@ -1,4 +1,4 @@
-"""The identity of a user or an admin after a token was verified."""
+"""The identity of a user, a service or an admin after a token was verified."""
 
 from dataclasses import dataclass
 
@@ -42,6 +42,21 @@ class Principal:
     def credential(self) -> str:
         """The credential that a logout ends: the login, or the token itself if it belongs to none."""
         return self.login or self.token_id
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIdentity:
+    """A verified service token: the backend of an app, in one tenant. `token` is the id of the token."""
+
+    tenant: str
+    token: str
+    name: str
+    scopes: frozenset[str]
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log. No admin has it: names of admins contain no colon."""
+        return f"token:{self.name}"
 
 
 @dataclass(frozen=True, slots=True)

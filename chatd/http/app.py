@@ -18,7 +18,7 @@ from chatd.app.registry import Registry
 from chatd.app.subsystem import AddRoutes
 from chatd.core import log
 from chatd.core.errors import Refused
-from chatd.http import admin, cors, long_answers, rest
+from chatd.http import admin, cors, long_answers, rest, server_commands
 from chatd.http.asgi_guard import AsgiGuard
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, json_response, refusal
@@ -67,6 +67,7 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     read_turns = ReadTurns(node.config)
     rest.add_routes(app, node, registry, read_turns)
     admin.add_routes(app, node, registry, read_turns)
+    server_commands.add_routes(app, node, registry, read_turns)
     for add in routes:
         add(app, node)
     add_pages(app, registry, node.get(Addresses).socket, node.config.http.public_url)

@@ -8,6 +8,7 @@ from quart_trio import QuartTrio
 
 from chatd.http.admin import is_for_admins
 from chatd.http.responses import HEADERS
+from chatd.http.server_commands import is_for_servers
 
 GRANTS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
@@ -18,13 +19,15 @@ EXPOSED = "Retry-After, Content-Disposition, Content-Range, ETag"
 
 
 def add_headers(app: QuartTrio, origins: list[str]) -> None:
-    """Allow pages of these origins to call the REST API; "*" allows all. Admin routes are never allowed."""
+    """Allow pages of these origins to call the REST API; "*" allows all. Routes of admins and backends are never
+    allowed.
+    """
     if not origins:
         return
 
     def allowed() -> dict[str, str]:
         origin = request.headers.get("Origin", "")
-        if is_for_admins(request.path):
+        if is_for_admins(request.path) or is_for_servers(request.path):
             return {}
         if "*" in origins:
             return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED}

@@ -35,7 +35,7 @@ BODIES = ("POST", "PUT", "PATCH")
 def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadTurns) -> None:
     """Add one route per user command that is available over REST."""
     for row in registry.commands.values():
-        if row.http and row.guard is not Guard.ADMIN:
+        if row.http and row.guard not in (Guard.ADMIN, Guard.SERVER):
             method, path = row.http.split(" ")
             app.add_url_rule(
                 path.replace("{", "<").replace("}", ">"), row.tag, view_of(row, node, read_turns), methods=[method]

@@ -48,6 +48,10 @@ class Owners:
         # No tenant has this name: it begins with a space.
         return self._owner(f" {name}", address)
 
+    def of_service(self, token: str, address: str) -> Owner:
+        # As for an admin: ids of tokens are no names of admins.
+        return self._owner(f" {token}", address)
+
     def _owner(self, user: str, address: str) -> Owner:
         return Owner(user, "" if is_trusted(address, self._backends) else bucket(address))
 

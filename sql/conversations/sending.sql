@@ -1,11 +1,12 @@
 -- name: quoted_message
--- The message to reply to, if the user can see it: tenant, conversation, message, user.
+-- The message to reply to, if the user can see it: tenant, conversation, message, user (the system sees all).
 select s.seq, s.sender, left(s.text, 200) as text, s.deleted_at is not null as deleted, m.seq >= c.max_first_seq as visible_to_all
 from messages m
-join members b on b.tenant = m.tenant and b.conversation = m.conversation
+left join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $4
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $3 and b.user_id = $4 and m.seq >= b.first_seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $3
+    and (m.seq >= b.first_seq or $4 = '00000000-0000-0000-0000-000000000000'::uuid)
 
 -- name: is_stored
 -- Whether the sender has a message with this client_id: tenant, sender, client_id.

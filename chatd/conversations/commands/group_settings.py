@@ -1,5 +1,6 @@
 """Settings of a conversation that all its members share: title, description, picture and rules."""
 
+from collections.abc import Container
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -86,10 +87,15 @@ class Edited(Struct, frozen=True):
 async def edit(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]) -> Edited:
     """Change the given settings. Raises Refused: `forbidden`, `not_found`."""
     await check(tx, cmd, given)
+    return await apply(tx, given)
+
+
+async def apply(tx: ConversationTx, given: dict[str, Any]) -> Edited:
+    """Write the given settings, with a system message for each that is announced."""
     rev = tx.next_rev(info=True)
-    await tx.run(SQL.set, *(getattr(cmd, name) for name in INFO + RULES))
-    if cmd.picture is not None:
-        await tx.run(SQL.use_picture, cmd.picture)
+    await tx.run(SQL.set, *(given.get(name) for name in INFO + RULES))
+    if "picture" in given:
+        await tx.run(SQL.use_picture, given["picture"])
     system_messages = [
         await tx.add_system_message({"act": "conversation.edited", name: given[name]})
         for name in ANNOUNCED
@@ -112,10 +118,15 @@ async def check(tx: ConversationTx, cmd: EditConversation, given: dict[str, Any]
         tx.check(Right.INFO)
     if any(name in given for name in RULES):
         tx.check(Right.RULES)
+    check_kind(tx, given)
+    if cmd.picture is not None and await tx.one(SQL.own_upload, tx.user, cmd.picture) is None:
+        raise Refused("not_found", "$.picture: expected an image that you have uploaded")
+
+
+def check_kind(tx: ConversationTx, given: Container[str]) -> None:
+    """Check that the fields apply to this kind of conversation. Raises Refused: `forbidden`."""
     if tx.locked.kind != "group" and any(name in given for name in ("announce", "joining", "history", "slow_seconds")):
         raise Refused("forbidden", "announce, joining, history and slow_seconds apply to groups only")
     # Messages of a match are evidence for reports: a stranger must not be able to make them disappear.
     if tx.locked.kind == "match" and any(name in given for name in ("disappear", "keep_days")):
         raise Refused("forbidden", "disappear and keep_days do not apply to a match")
-    if cmd.picture is not None and await tx.one(SQL.own_upload, tx.user, cmd.picture) is None:
-        raise Refused("not_found", "$.picture: expected an image that you have uploaded")

@@ -241,7 +241,7 @@ async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
 
 async def dissolve(tx: ConversationTx) -> ToConversation:
     tx.members = 0
-    rows = await tx.all(SQL.dissolve, tx.next_rev(), tx.locked.seq, tx.now, tx.user)
+    rows = await tx.all(SQL.dissolve, tx.next_rev(), tx.locked.seq, tx.now, tx.actor)
     await close_joining(tx)
     gone = ConversationGone(conversation=tx.conversation, rev=tx.rev, reason="dissolved")
     return ToConversation(tx.conversation, gone, leaving=[row["user"] for row in rows])

@@ -55,6 +55,8 @@ class ConversationTx:
         self.tenant = ctx.tenant
         self.conversation = conversation
         self.user = ctx.user
+        # The user who makes the change; None for the system.
+        self.actor = None if ctx.user == SYSTEM_USER else ctx.user
         # How the user is known in this conversation.
         self.shown_as = place.alias or ctx.user
         self.now = ctx.now

@@ -88,9 +88,14 @@ async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, text: str | Non
     check_edit(ctx, row)
     await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
     await tx.check_may_send()
+    return await store_text(tx, row, text)
+
+
+async def store_text(tx: ConversationTx, row: Row, text: str | None) -> Edited:
+    """Replace the text of a message, and keep the present one as an earlier version."""
     await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
     await tx.run(SQL.set_text, row["seq"], tx.next_rev(), text, tx.now)
-    edited = message_of(await tx.message(message), tx.files_url)
+    edited = message_of(await tx.message(row["id"]), tx.files_url)
     return Edited(edited, update_event(tx, edited, "edit"))
 
 
@@ -98,13 +103,18 @@ def check_edit(ctx: Ctx, row: Row) -> None:
     """Check that the requester may edit the message. Raises Refused: `forbidden`, `conflict`."""
     if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "you can only edit messages that you have sent")
+    check_editable(row)
+    window = ctx.node.config.get(MessageSettings).edit_window
+    if window and ctx.now - row["created_at"] > window * 1000:
+        raise Refused("forbidden", "the message is too old to be edited")
+
+
+def check_editable(row: Row) -> None:
+    """Check that the message has a text of its own. Raises Refused: `forbidden`, `conflict`."""
     if row["deleted_at"] is not None:
         raise Refused("conflict", "the message was deleted")
     if row["forwarded"] is not None:
         raise Refused("forbidden", "forwarded messages cannot be edited")
-    window = ctx.node.config.get(MessageSettings).edit_window
-    if window and ctx.now - row["created_at"] > window * 1000:
-        raise Refused("forbidden", "the message is too old to be edited")
 
 
 async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:

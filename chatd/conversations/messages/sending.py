@@ -15,6 +15,7 @@ from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.effects import Append
 from chatd.conversations.log.entries import Appended, NewMessage
+from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import screen
 from chatd.conversations.read_model import message_of
@@ -115,7 +116,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         if not await is_known(ctx, out.client_id):
             raise
         content = Content(out.text, [], out.meta, everybody=out.everybody)
-    if ctx.node.services.find(Filters) is not None:
+    if ctx.node.services.find(Filters) is not None and ctx.user != SYSTEM_USER:
         screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
         )

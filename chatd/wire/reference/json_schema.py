@@ -84,7 +84,7 @@ def json_schema(described: Description) -> dict[str, Any]:
     rows = described.rows
     definitions = components(described, "#/$defs/{name}")
     commands = [row.command for row in rows if row.socket]
-    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if not is_for_admins(row)), Error])
+    results: dict[type[Struct], None] = dict.fromkeys([*(row.result for row in rows if is_for_users(row)), Error])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "chatd",
@@ -105,6 +105,16 @@ def union(kinds: Iterable[type[Struct]]) -> dict[str, Any]:
 def is_for_admins(row: Declared) -> bool:
     """Whether the command is for admins."""
     return bool(row.guard.name == "ADMIN")
+
+
+def is_for_servers(row: Declared) -> bool:
+    """Whether the command is for the backend of an app."""
+    return bool(row.guard.name == "SERVER")
+
+
+def is_for_users(row: Declared) -> bool:
+    """Whether the command is neither for admins nor for backends."""
+    return not is_for_admins(row) and not is_for_servers(row)
 
 
 def in_order(described: Description) -> Description:

@@ -22,9 +22,11 @@ from chatd.wire.reference.json_schema import (
     doc_of,
     in_order,
     is_for_admins,
+    is_for_servers,
+    is_for_users,
     summary_of,
 )
-from chatd.wire.reference.reference_text import ADMIN, HEAD, SYNC
+from chatd.wire.reference.reference_text import ADMIN, HEAD, SERVER_API, SYNC
 from chatd.wire.reference.schema_text import in_words
 
 COMMANDS = """\
@@ -60,11 +62,10 @@ ANY = ("bad_request", "unauthenticated", "rate_limited", "unavailable", "timeout
 
 
 def reference(described: Description) -> str:
-    """The whole document in Markdown: commands of users, then commands of admins."""
+    """The whole document in Markdown: commands of users, then those of backends and of admins."""
     rows, events = in_order(described).rows, described.events
     schemas = components(described, "{name}")
-    users = tuple(row for row in rows if not is_for_admins(row))
-    admins = [row for row in rows if is_for_admins(row)]
+    users = tuple(row for row in rows if is_for_users(row))
     results = results_of(users) | {Error}
     shared = set(components(replace(described, rows=users), "{name}"))
     parts = [
@@ -83,11 +84,17 @@ def reference(described: Description) -> str:
         refusals(),
         closes(),
     ]
-    if admins:
-        own = results_of(admins) - results
-        made_of = set(schemas) - shared - names([*own, *(row.command for row in admins)])
-        parts += [ADMIN, *(command_text(row, schemas) for row in admins), "## Admin results\n"]
-        parts += [*results_text(own, schemas), "## Admin parts\n", *parts_text(made_of, schemas)]
+    for title, head, own_rows in (
+        ("Server", SERVER_API, tuple(row for row in rows if is_for_servers(row))),
+        ("Admin", ADMIN, tuple(row for row in rows if is_for_admins(row))),
+    ):
+        if own_rows:
+            own = results_of(own_rows) - results
+            of_rows = set(components(replace(described, rows=own_rows, events={}), "{name}"))
+            made_of = of_rows - shared - names([*own, *(row.command for row in own_rows)])
+            parts += [head, *(command_text(row, schemas) for row in own_rows), f"## {title} results\n"]
+            parts += [*results_text(own, schemas), f"## {title} parts\n", *parts_text(made_of, schemas)]
+            results, shared = results | own, shared | of_rows
     return "\n".join(parts)
 
 
@@ -157,6 +164,8 @@ def request(row: Declared) -> str:
 
 
 def needed(row: Declared) -> str:
+    if row.scope:
+        return f"{row.guard.value} with the scope `{row.scope}`"
     return "no sign-in" if row.guard.name == "NOTHING" else str(row.guard.value)
 
 

@@ -15,11 +15,13 @@ from chatd.wire.reference.json_schema import (
     doc_of,
     in_order,
     is_for_admins,
+    is_for_servers,
     summary_of,
 )
 
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
+OF_SERVERS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "internal")
 OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
 # Refusals of HTTP itself for requests with a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}
@@ -38,6 +40,11 @@ def openapi(described: Description, version: str, server: str = DEFAULT_SERVER) 
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "admin": {"type": "http", "scheme": "bearer", "description": "The token of an admin ([admins.NAME])."},
+                "service": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A service token (`chatd tokens add`) of the backend of an app.",
+                },
                 "metrics": {"type": "http", "scheme": "bearer", "description": "The token of metrics (metrics.token)."},
             },
         },
@@ -66,19 +73,28 @@ def operation(row: Declared, schemas: Schemas, condition: Schema) -> dict[str, A
     rest = {name: value for name, value in fields.items() if name not in in_path}
     described: dict[str, Any] = {
         "operationId": row.tag,
-        "tags": [row.tag.partition(".")[0]],
+        "tags": ["server API" if is_for_servers(row) else row.tag.partition(".")[0]],
         "summary": summary_of(row.command),
         "description": f"{doc_of(row.command)}\n\n{summary_of(row.handler)}".strip(),
         "parameters": [parameter(name, fields[name], "path", True) for name in in_path],
         "responses": responses(row),
     }
     if row.guard.name != "NOTHING":
-        described["security"] = [{"admin" if is_for_admins(row) else "bearer": []}]
+        described["security"] = [security_of(row)]
+    if row.scope:
+        described["description"] = f"Scope: `{row.scope}`. {described['description']}"
     if method in WITH_QUERY:
         described["parameters"] += [parameter(name, value, "query", name in required) for name, value in rest.items()]
     elif rest:
         described["requestBody"] = body(rest, [name for name in required if name in rest], condition)
     return described
+
+
+def security_of(row: Declared) -> dict[str, list[str]]:
+    """The credential of a command. Scopes of bearer tokens are listed as roles (OpenAPI 3.1, 4.8.30)."""
+    if is_for_servers(row):
+        return {"service": [row.scope]}
+    return {"admin" if is_for_admins(row) else "bearer": []}
 
 
 def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, Any]:
@@ -96,7 +112,8 @@ def responses(row: Declared) -> dict[str, Any]:
     if row.http.split(" ")[0] not in WITH_QUERY:
         codes = {status: list(names) for status, names in OF_BODIES.items()}
     own = row.refuses if row.guard.name == "NOTHING" else (*row.refuses, "unauthenticated")
-    for code in dict.fromkeys((*OF_ADMINS, *own) if is_for_admins(row) else (*ALWAYS, *own)):
+    usual = OF_ADMINS if is_for_admins(row) else OF_SERVERS if is_for_servers(row) else ALWAYS
+    for code in dict.fromkeys((*usual, *own)):
         names = codes.setdefault(str(REFUSALS[code].status), [])
         names += [] if code in names else [code]
     errors = {status: answer(", ".join(names), "Error") for status, names in sorted(codes.items())}

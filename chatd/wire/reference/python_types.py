@@ -15,7 +15,7 @@ from msgspec import Struct
 from chatd.wire.base import Error, Result, classes_below
 from chatd.wire.reference.description import Declared, Description
 from chatd.wire.reference.examples import example_of
-from chatd.wire.reference.json_schema import Schemas, all_events, components, in_order, is_for_admins
+from chatd.wire.reference.json_schema import Schemas, all_events, components, in_order, is_for_users
 from chatd.wire.reference.schema_text import ANY, name_of
 
 HEAD = '''\
@@ -74,7 +74,7 @@ SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool
 
 def python_types(described: Description) -> str:
     """The source of the module with all types."""
-    rows = tuple(row for row in in_order(described).rows if row.socket and not is_for_admins(row))
+    rows = tuple(row for row in in_order(described).rows if row.socket and is_for_users(row))
     schemas = with_unions_merged(components(replace(described, rows=rows), "{name}", *described.results))
     results: list[type[Result]] = [*(row.result for row in rows), *described.results, Error]
     answers = dict.fromkeys(kind.__name__ for kind in results)

@@ -238,6 +238,22 @@ read that with `message.history` as far back as you show it. After `behind` or a
 user who was added to a conversation, it begins at `joined_seq` and `joined_rev`.
 """
 
+SERVER_API = """\
+## Server commands
+
+These commands are for the backend of an app, under `/v1/server` of the HTTP endpoint; they are not available over
+WebSocket, and CORS does not apply to them. `docs/server-api.md` is the guide.
+
+* Send `Authorization: Bearer` with a service token. Each command needs one scope of the token; without it the answer is
+  `forbidden`. The tenant is that of the token. After too many refused tokens an address has to wait (429).
+* A service token is for these commands only: elsewhere it is refused with 401, as is the token of a user or an admin
+  here.
+* Limits apply to the token (`limits.service_commands_per_second`), not to the user for whom a command acts.
+* What a command changes is sent to all devices as the same events that a command of a user causes. The nil UUID
+  (`00000000-0000-0000-0000-000000000000`) is the `sender` of messages of the server itself, and no user has this id.
+* Any command may also be refused with `bad_request`, `unauthenticated`, `forbidden`, `rate_limited`, `unavailable`,
+  `timeout`, `maintenance`, `internal`.
+"""
 ADMIN = """\
 ## Admin commands
 

@@ -87,6 +87,27 @@ create table revoked_tokens (
 );
 create index revoked_tokens_expiry on revoked_tokens (expires_at);
 
+-- Credentials of backends. `previous_hash`: the secret before the last rotation, valid until `previous_until`.
+create table service_tokens (
+    tenant text not null references tenants (id),
+    id uuid not null,
+    name text not null check (length(name) between 1 and 63),
+    hash bytea not null unique,
+    previous_hash bytea unique,
+    previous_until bigint,
+    scopes text[] not null,
+    created_at bigint not null,
+    actor text not null,
+    -- Null: never.
+    expires_at bigint,
+    revoked_at bigint,
+    -- Written at most once a minute.
+    last_used_at bigint,
+    primary key (id, tenant)
+);
+create index service_tokens_tenant on service_tokens (tenant, id);
+create index service_tokens_ended on service_tokens (least(revoked_at, expires_at)) where least(revoked_at, expires_at) is not null;
+
 -- Each opens one connection within seconds. Unlogged: they need not survive a crash.
 create unlogged table connection_tickets (
     hash bytea primary key,

@@ -58,12 +58,15 @@ create table conversations (
     info_rev bigint not null default 0,
     -- The highest first_seq of a member. All members may see a message from this number on.
     max_first_seq bigint not null default 1,
+    -- The id of the conversation in the backend of the app.
+    external_id text check (octet_length(external_id) between 1 and 255),
     -- All messages up to this number were deleted because of their age. The next sweep starts after it.
     swept_seq bigint not null default 0,
     primary key (id, tenant),
     unique (pair_low, pair_high, tenant),
     check ((kind = 'direct') = (pair_low is not null and pair_high is not null and pair_low < pair_high))
 ) with (fillfactor = 70);
+create unique index conversations_external_id on conversations (external_id, tenant) where external_id is not null;
 
 create table members (
     tenant text not null,

@@ -306,12 +306,16 @@ begin
             where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender limit 1
         ) as b on true
         left join lateral (
-            select c.seq, c.rev, c.kind, c.announce, c.blocked, c.disappear from conversations c
+            select c.seq, c.rev, c.kind, c.announce, c.blocked, c.disappear, c.members from conversations c
             where c.tenant = s.tenant and c.id = s.conversation limit 1
         ) as c on true
         cross join lateral (
             select coalesce(
-                send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%'),
+                case
+                    -- The system may send to every conversation that has members.
+                    when s.sender = '00000000-0000-0000-0000-000000000000' then case when coalesce(c.members, 0) = 0 then 'not_found' end
+                    else send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%')
+                end,
                 case when wait_ms[s.ord] is not null then 'slow' end
             ) as refusal
         ) as d

@@ -1,0 +1,176 @@
+"""Messages: posting them as the system or for a user, editing and deleting them."""
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta
+from msgspec.structs import asdict
+
+from chatd.app import audit_log
+from chatd.app.context import Ctx
+from chatd.app.effects import Effects, Reply, ToConversation
+from chatd.app.registry import server_command
+from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
+from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
+from chatd.conversations.messages.deletion import delete_messages, deletion_events
+from chatd.conversations.messages.edits import Edited, MessageResult, check_editable, check_pace, store_text
+from chatd.conversations.messages.screening import screen
+from chatd.conversations.messages.sending import (
+    MessageAck,
+    MessageInput,
+    MessageMeta,
+    MessageText,
+    check_text,
+    prepare,
+)
+from chatd.conversations.settings import MessageSettings
+from chatd.core.errors import Refused
+from chatd.core.ids import uuid7
+from chatd.core.text_forms import is_blank
+from chatd.db.postgres import Row
+from chatd.server_api.acting import As, acting_as, as_system
+from chatd.wire.base import ClientId, Id, Ok
+from chatd.wire.reference.examples import Example
+from chatd.wire.server import Scope, ServerCommand
+from chatd.wire.texts import MESSAGE
+
+IN_THE_NAME_OF_USERS: Scope = "users:write"
+
+
+class PostMessage(ServerCommand, tag="server.message.send"):
+    """Post a message: as the system, or for the user `sender`, who is a member.
+
+    The fields have the meaning of `message.send`. Sending it again with the same `client_id` gives the same ack and no
+    second message, without a time limit; a `client_id` is unique for each sender, and the system is one. Messages of
+    the system pass no filter, slow mode or block; those for a user follow the rules for that user.
+    """
+
+    conversation: Id
+    client_id: ClientId
+    sender: Id | None = None
+    text: MessageText | None = None
+    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = []
+    reply_to: Id | None = None
+    meta: MessageMeta | None = None
+    mentions: Annotated[list[Id], Meta(max_length=50)] = []
+    everybody: bool = False
+    EXAMPLE: ClassVar = Example(client_id="order-4711-shipped", text="Your parcel is on its way.")
+
+
+@server_command(
+    PostMessage,
+    result=MessageAck,
+    scope="messages:write",
+    refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
+    http="POST /v1/server/conversations/{conversation}/messages",
+)
+async def post(ctx: Ctx, cmd: PostMessage) -> Effects:
+    """`forbidden`: a message for a user needs the scope `users:write` too; or the user may not write there, or a filter
+    refuses the message. `not_found`: there is no such conversation with members, or the user is not a member, or a
+    message or upload does not exist. The other refusals are those of `message.send`.
+    """
+    acting = acting_for(ctx, cmd.sender)
+    fields = {name: value for name, value in asdict(cmd).items() if name != "sender"}
+    fields["attachments"] = cmd.attachments
+    append = await prepare(acting, MessageInput(**fields), MessageAck)
+    return [As(acting, [append])]
+
+
+def acting_for(ctx: Ctx, sender: str | None) -> Ctx:
+    """The context of the sender of a message. Raises Refused: `forbidden`, `not_found`."""
+    if sender is None:
+        return as_system(ctx)
+    if IN_THE_NAME_OF_USERS not in ctx.service_identity.scopes:
+        raise Refused("forbidden", f"messages in the name of users need the scope {IN_THE_NAME_OF_USERS} too")
+    if sender == SYSTEM_USER:
+        raise Refused("not_found", "$.sender: no such user")
+    return acting_as(ctx, sender)
+
+
+class EditMessage(ServerCommand, tag="server.message.edit"):
+    """Change the text of a message, at any time. Deleted and forwarded messages cannot be edited."""
+
+    conversation: Id
+    message: Id
+    text: Annotated[str, Meta(min_length=1, extra=MESSAGE)]
+
+
+@server_command(
+    EditMessage,
+    result=MessageResult,
+    scope="messages:write",
+    refuses=("not_found", "forbidden", "conflict", "too_large"),
+    http="PATCH /v1/server/conversations/{conversation}/messages/{message}",
+    uncancellable=True,
+)
+async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
+    """`forbidden`: the message was forwarded; or a message of a user needs the scope `users:write` too. `conflict`: the
+    message was deleted. `too_large`: the text is too long, or the message was edited `messages.edits` times.
+    `rate_limited`: more than `messages.edits_per_minute`.
+    """
+    check_text(ctx.node.config, cmd.text)
+    if is_blank(cmd.text):
+        raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
+    acting = as_system(ctx)
+    may_edit_users = IN_THE_NAME_OF_USERS in ctx.service_identity.scopes
+    settings = ctx.node.config.get(MessageSettings)
+    edited = await change_conversation(
+        acting,
+        cmd.conversation,
+        write_edit,
+        cmd.message,
+        cmd.text,
+        may_edit_users,
+        settings,
+        allow_non_member=True,
+        allow_blocked=True,
+    )
+    effects = [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
+    return [As(acting, effects)]
+
+
+async def write_edit(
+    tx: ConversationTx, message: str, text: str, may_edit_users: bool, settings: MessageSettings
+) -> Edited:
+    """Store the new text of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
+    `rate_limited`.
+    """
+    row = await tx.message(message)
+    if row["system"] is not None:
+        raise Refused("forbidden", "a message about what has happened cannot be edited")
+    if row["author"] != SYSTEM_USER and not may_edit_users:
+        raise Refused("forbidden", f"messages of users need the scope {IN_THE_NAME_OF_USERS} too")
+    check_editable(row)
+    await check_pace(tx, row["seq"], settings)
+    return await store_text(tx, row, text)
+
+
+class DeleteMessage(ServerCommand, tag="server.message.delete"):
+    """Delete a message of any sender for all members. A tombstone stays; deleting it again changes nothing."""
+
+    conversation: Id
+    message: Id
+
+
+@server_command(
+    DeleteMessage,
+    result=Ok,
+    scope="messages:write",
+    refuses=("not_found",),
+    http="DELETE /v1/server/conversations/{conversation}/messages/{message}",
+    uncancellable=True,
+)
+async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
+    """`not_found`: there is no such message."""
+    acting = as_system(ctx)
+    deleted = await change_conversation(
+        acting, cmd.conversation, delete, cmd.message, allow_non_member=True, allow_blocked=True
+    )
+    return [As(acting, [*deleted, Reply(Ok())])]
+
+
+async def delete(tx: ConversationTx, message: str) -> Effects:
+    """Raises Refused: `not_found`."""
+    row = await tx.message(message)
+    if row["deleted_at"] is not None:
+        return []
+    return deletion_events(tx, await delete_messages(tx, [row["seq"]]), "delete")

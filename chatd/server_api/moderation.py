@@ -1,0 +1,103 @@
+"""Bans and strikes, by the functions that admins use."""
+
+from typing import ClassVar
+
+from msgspec import convert
+
+from chatd.accounts import bans
+from chatd.accounts.ban_commands import Ban, BanAdded, Bans
+from chatd.app.context import Ctx
+from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.registry import server_command
+from chatd.core.errors import Refused
+from chatd.db.batches import page_of
+from chatd.moderation import strikes
+from chatd.moderation.settings import ModerationSettings
+from chatd.moderation.user_admin_commands import Struck
+from chatd.wire.admin import Lasts, Why
+from chatd.wire.base import Id, Limit, Ok
+from chatd.wire.reference.examples import Example
+from chatd.wire.server import ServerCommand
+
+
+class BanUser(ServerCommand, tag="server.ban"):
+    """Ban a user. Without `lasts` the ban is permanent. `devices`: also ban the devices on which the user has signed up.
+
+    Connections of the user are closed on all nodes at once, and logins of the user are revoked.
+    """
+
+    user: Id
+    reason: Why
+    devices: bool = False
+    lasts: Lasts | None = None
+    EXAMPLE: ClassVar = Example(shown=("lasts",), reason="spam")
+
+
+@server_command(
+    BanUser,
+    result=BanAdded,
+    scope="moderation",
+    refuses=("not_found",),
+    http="POST /v1/server/users/{user}/bans",
+    uncancellable=True,
+)
+async def ban_user(ctx: Ctx, cmd: BanUser) -> Effects:
+    """`not_found`: there is no such user."""
+    until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
+    ban = await bans.ban_user(ctx.node.db, ctx.actor, cmd.user, cmd.reason, until, devices=cmd.devices)
+    return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
+
+
+class LiftBan(ServerCommand, tag="server.ban.lift"):
+    """Revoke a ban."""
+
+    ban: Id
+
+
+@server_command(LiftBan, result=Ok, scope="moderation", refuses=("not_found",), http="DELETE /v1/server/bans/{ban}")
+async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
+    """`not_found`: the ban does not exist, or was revoked before."""
+    if not await bans.revoke_ban(ctx.node.db, ctx.actor, cmd.ban):
+        raise Refused("not_found", "no such ban")
+    return [Reply(Ok())]
+
+
+class ListBans(ServerCommand, tag="server.bans"):
+    """List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page."""
+
+    every: bool = False
+    before: Id | None = None
+    limit: Limit = 50
+
+
+@server_command(ListBans, result=Bans, scope="moderation", http="GET /v1/server/bans")
+async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
+    rows = await bans.page(
+        ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1
+    )
+    page, more = page_of(rows, cmd.limit)
+    return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
+
+
+class StrikeUser(ServerCommand, tag="server.strike"):
+    """Give a user a strike. From a configured number of strikes on, each strike bans the user."""
+
+    user: Id
+    reason: Why
+    EXAMPLE: ClassVar = Example(reason="spam")
+
+
+@server_command(
+    StrikeUser,
+    result=Struck,
+    scope="moderation",
+    refuses=("not_found",),
+    http="POST /v1/server/users/{user}/strikes",
+    uncancellable=True,
+)
+async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
+    """`not_found`: there is no such user."""
+    settings = ctx.node.config.get(ModerationSettings)
+    done = await ctx.node.db.in_transaction(strikes.strike, settings, ctx.actor, cmd.user, cmd.reason)
+    closes = [CloseSessions(cmd.user, "banned")] if done.ban is not None else []
+    return [*closes, Reply(Struck(strike=done.id, count=done.count, ban=done.ban, until=done.until))]
