@@ -113,8 +113,23 @@ class LoginAdded(Struct, frozen=True):
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
     """Add a login for the user of the device, and end the oldest logins beyond the limit."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
+    return LoginAdded(user, await limit_logins(tx, ctx, tenant, user))
+
+
+async def add_login(
+    tx: Tx, ctx: Ctx, tenant: str, user: str, login: str, refresh_hash: bytes, refresh_ends: int
+) -> list[str]:
+    """Add a login of an existing user. Returns the oldest logins, which end because a user has at most
+    `limits.logins_per_user`.
+    """
+    await tx.run(SQL.add_login, tenant, user, login, ctx.now, refresh_hash, refresh_ends)
+    return await limit_logins(tx, ctx, tenant, user)
+
+
+async def limit_logins(tx: Tx, ctx: Ctx, tenant: str, user: str) -> list[str]:
+    """End the oldest logins beyond the limit. Returns their ids."""
     rows = await tx.all(SQL.limit_logins, tenant, user, ctx.node.config.get(AccountLimits).logins_per_user, ctx.now)
-    return LoginAdded(user, [row["id"] for row in rows])
+    return [row["id"] for row in rows]
 
 
 def device_key(tenant: str, device: str) -> bytes:

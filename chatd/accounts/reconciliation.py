@@ -23,7 +23,7 @@ class AccountChecks:
         self._clock = clock
 
     async def check(self, users: Sequence[UserKey], horizon: str) -> None:
-        """Close the sessions of banned and erased users, of logins that have ended, and of revoked tokens.
+        """Close the sessions of banned, erased and deactivated users, of logins that have ended, and of revoked tokens.
 
         Raises Refused.
         """

@@ -33,6 +33,7 @@ ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH, CHECKSUM_LENGTH = 40, 6
 FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
 MAX_TOKENS = 100
+MAX_OVERLAP_S = 30 * 86_400
 # Tokens whose last use on this node was valid: failures of their address do not matter to them.
 MAX_REMEMBERED = 1000
 # Revoked and expired tokens can be listed for 90 days.

@@ -14,7 +14,7 @@ from chatd.wire.reference.examples import Example
 from chatd.wire.server import SCOPES, Scope
 
 TokenName = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
-Overlap = Annotated[int, Meta(ge=0, le=30 * 86_400, description="Seconds")]
+Overlap = Annotated[int, Meta(ge=0, le=service_tokens.MAX_OVERLAP_S, description="Seconds")]
 DAY_S = 86_400
 
 

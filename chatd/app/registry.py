@@ -181,7 +181,6 @@ def server_command(
     if scope not in SCOPES or f" {ROOT}/" not in http:
         raise ValueError(f"{tag_of(kind)}: expected a known scope and a route below {ROOT}")
     check_refusals(kind, refuses)
-    refuses = (*refuses, *(() if "forbidden" in refuses else ("forbidden",)))
 
     def mark(handler: Marked) -> Marked:
         row = Row(

@@ -32,6 +32,7 @@ COMMANDS = {
     "bench": "bench:app",
     "doctor": "doctor:doctor",
     "users": "users:app",
+    "tokens": "tokens:app",
     "sessions": "sessions:app",
     "match": "match:app",
     "bans": "bans:app",

@@ -75,11 +75,11 @@ class Messenger(Calls):
         """Change the profile of this user: see user.update."""
         return await self.call("user.update", **fields)
 
-    async def user(self, user: str) -> UserResult:
+    async def profile(self, user: str) -> UserResult:
         """The profile of a user, by id or by `@handle`."""
         return await self.call("user.get", user=user)
 
-    async def users(self, users: list[str], *, changed_since: str | None = None) -> Users:
+    async def profiles(self, users: list[str], *, changed_since: str | None = None) -> Users:
         """The profiles of users; with a cursor, of those that have changed since."""
         return await self.call("user.query", users=users, changed_since=changed_since)
 

@@ -22,4 +22,5 @@ class RoomyRequest(TrioRequest):
 
 def allow_large_bodies(app: QuartTrio, path: str, most: int) -> None:
     """Allow POST requests to this path to have bodies of `most` bytes."""
-    app.request_class = cast(type[TrioRequest], type("Request", (RoomyRequest,), {"most": {path: most}}))
+    known = getattr(app.request_class, "most", {})
+    app.request_class = cast(type[TrioRequest], type("Request", (RoomyRequest,), {"most": {**known, path: most}}))

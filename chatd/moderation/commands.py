@@ -8,7 +8,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import command
 from chatd.core.errors import Refused
-from chatd.core.ids import uuid7
+from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.moderation.settings import ModerationSettings
@@ -86,7 +86,7 @@ async def find_shared_conversation(tx: Tx, ctx: Ctx, cmd: CreateReport) -> Row:
     """The latest conversation of the reporter and the target. Raises Refused: `not_found`, also for an unknown user."""
     reported = (cmd.user, cmd.conversation, cmd.message, ctx.now - DAY_MS)
     shared: Row | None = await tx.one(SQL.shared_conversation, ctx.tenant, ctx.user, *reported)
-    if shared is None:
+    if shared is None or shared["target"] == NIL:
         raise Refused("not_found", "you do not share a conversation with this user")
     if shared["target"] == ctx.user:
         raise Refused("bad_request", "$: you cannot report yourself")

@@ -11,11 +11,10 @@ from chatd.app.personal_data import AllPersonalData
 from chatd.app.rate_limits import UserLimits
 from chatd.core.addresses import parse_networks
 from chatd.core.errors import Refused
-from chatd.core.identity import Principal
 from chatd.http.long_answers import held
 from chatd.http.responses import HEADERS, refused_answer
 from chatd.http.rest import identify, request_address
-from chatd.http.slots import Bounds, Owners, Slots
+from chatd.http.slots import Bounds, Owner, Owners, Slots
 from chatd.privacy import export
 
 PER_HOUR = 4
@@ -25,10 +24,29 @@ MAX_READERS = 4
 CONTENT = "application/x-ndjson"
 
 
+class Exports:
+    """The exports of this node: their slots, and the reads from the database."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._slots = Slots("exports", BOUNDS)
+        self._readers = trio.Semaphore(MAX_READERS)
+
+    def reserve(self, owner: Owner) -> None:
+        """Reserve a slot until the response is written. Raises Refused: `rate_limited`."""
+        held().enter_context(self._slots.reserve(owner))
+
+    async def begin(self, tenant: str, user: str) -> Response:
+        """The response with everything that is stored about a user. Raises Refused: `not_found`."""
+        async with self._readers:
+            pages = export.pages(self._node.db, self._node.get(AllPersonalData), tenant, user)
+            first = await anext(pages)
+        return file_of(body(self._readers, first, pages), user)
+
+
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
-    slots, readers = Slots("exports", BOUNDS), trio.Semaphore(MAX_READERS)
+    limits, exports = UserLimits(PER_HOUR / 3600, PER_HOUR), node.get(Exports)
 
     @app.get("/v1/me/export", endpoint="me.export")
     async def me_export() -> Response:
@@ -36,14 +54,11 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             address = request_address(proxies)
             who = await identify(node, address)
             node.get(UserLimits).charge(who.tenant, who.user, 5)
-            held().enter_context(slots.reserve(owners.of(who, address)))
+            exports.reserve(owners.of(who, address))
             limits.charge(who.tenant, who.user, 1)
-            async with readers:
-                pages = export.pages(node.db, node.get(AllPersonalData), who.tenant, who.user)
-                first = await anext(pages)
+            return await exports.begin(who.tenant, who.user)
         except Refused as refused:
             return refused_answer(node, refused)
-        return file_of(body(readers, first, pages), who)
 
 
 async def body(readers: trio.Semaphore, first: bytes, pages: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -55,8 +70,8 @@ async def body(readers: trio.Semaphore, first: bytes, pages: AsyncIterator[bytes
             page = await anext(pages, b"")
 
 
-def file_of(parts: AsyncIterator[bytes], who: Principal) -> Response:
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="chatd-{who.user}.jsonl"'}
+def file_of(parts: AsyncIterator[bytes], user: str) -> Response:
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="chatd-{user}.jsonl"'}
     response = Response(parts, 200, headers, content_type=CONTENT)
     # `BoundedStream` has a timeout for the whole response.
     response.timeout = None

@@ -34,7 +34,7 @@ from chatd.wire.texts import NAME, PROSE
 SQL = queries.load("server_api/conversations")
 
 
-class CreateGroup(ServerCommand, tag="server.conversation.create"):
+class ServerCreateGroup(ServerCommand, tag="server.conversation.create"):
     """Create a group. Without `owner` no member owns it, and only your backend changes its members.
 
     With an `external_id` the command is idempotent: repeated, it answers with the group that exists, and changes
@@ -50,7 +50,7 @@ class CreateGroup(ServerCommand, tag="server.conversation.create"):
 
 
 @server_command(
-    CreateGroup,
+    ServerCreateGroup,
     result=ServerConversation,
     scope="conversations:write",
     cost=5,
@@ -58,7 +58,7 @@ class CreateGroup(ServerCommand, tag="server.conversation.create"):
     http="POST /v1/server/conversations",
     uncancellable=True,
 )
-async def create_group(ctx: Ctx, cmd: CreateGroup) -> Effects:
+async def create_group(ctx: Ctx, cmd: ServerCreateGroup) -> Effects:
     """`not_found`: a member does not exist. `conflict`: the external id is that of a direct conversation. `too_large`:
     there are too many members, or one of them is in too many conversations.
     """
@@ -104,19 +104,19 @@ def opened_events(ctx: Ctx, view: View, *, users: Sequence[str] = (), created: b
     return [joined, reply, ToConversation(seen.id, ConversationUpdate(conversation=view.shared))]
 
 
-class OpenDirect(ServerCommand, tag="server.conversation.direct"):
-    """Open the direct conversation of two users. They have only one; `external_id` is set when it is created.
-
-    The first of the two counts as the one who has opened it.
+class ServerOpenDirect(ServerCommand, tag="server.conversation.direct"):
+    """Open the direct conversation of `user` with `other`, as if `user` had done it. Two users have only one;
+    `external_id` is set when it is created.
     """
 
-    users: Annotated[list[Id], Meta(min_length=2, max_length=2)]
+    user: Id
+    other: Id
     external_id: ExternalId | None = None
-    EXAMPLE: ClassVar = Example(users=ALICE)
+    EXAMPLE: ClassVar = Example(user=ALICE, other=BOB)
 
 
 @server_command(
-    OpenDirect,
+    ServerOpenDirect,
     result=ServerConversation,
     scope="conversations:write",
     cost=2,
@@ -124,27 +124,27 @@ class OpenDirect(ServerCommand, tag="server.conversation.direct"):
     http="POST /v1/server/conversations/direct",
     uncancellable=True,
 )
-async def open_direct(ctx: Ctx, cmd: OpenDirect) -> Effects:
-    """`not_found`: one of the users does not exist. `blocked`: one has blocked the other. `conflict`: the external id is
-    that of another conversation. `too_large`: one of the two is in too many conversations.
+async def open_direct(ctx: Ctx, cmd: ServerOpenDirect) -> Effects:
+    """`not_found`: one of the users does not exist. `blocked`: one has blocked the other. `conflict`: the external id
+    is that of another conversation. `too_large`: one of the two is in too many conversations.
     """
-    low, high = sorted(cmd.users)
+    low, high = users = sorted((cmd.user, cmd.other))
     if low == high:
-        raise Refused("bad_request", "$.users: expected two different users")
-    acting = acting_as(ctx, cmd.users[0])
+        raise Refused("bad_request", "$.other: expected another user than `user`")
+    acting = acting_as(ctx, cmd.user)
     known = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     if cmd.external_id is not None and await existing(ctx, cmd.external_id, "direct") not in (None, known):
         raise Refused("conflict", "$.external_id: it is the external id of another conversation")
     if known is not None:
         return [As(acting, [WithView(known, partial(opened_events, ctx, created=False))])]
-    await check_not_erased(acting, cmd.users)
-    await check_conversation_limit(acting, NIL, cmd.users)
+    await check_not_erased(acting, users)
+    await check_conversation_limit(acting, NIL, users)
     try:
         made = await ctx.node.db.in_transaction(insert_named_direct, acting, low, high, cmd.external_id)
     except ForeignKeyViolation:
-        raise Refused("not_found", "$.users: no such user") from None
+        raise Refused("not_found", "$: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return [As(acting, [WithView(id_, partial(opened_events, ctx, users=cmd.users, created=made is not None))])]
+    return [As(acting, [WithView(id_, partial(opened_events, ctx, users=users, created=made is not None))])]
 
 
 async def insert_named_direct(tx: Tx, acting: Ctx, low: str, high: str, external_id: str | None) -> str | None:
@@ -157,7 +157,7 @@ async def insert_named_direct(tx: Tx, acting: Ctx, low: str, high: str, external
     return made
 
 
-class EditConversation(ServerCommand, tag="server.conversation.edit"):
+class ServerEditConversation(ServerCommand, tag="server.conversation.edit"):
     """Change the given fields of a conversation. An empty text clears the field.
 
     The fields have the meaning of `conversation.edit`; no right is needed.
@@ -175,7 +175,7 @@ class EditConversation(ServerCommand, tag="server.conversation.edit"):
 
 
 @server_command(
-    EditConversation,
+    ServerEditConversation,
     result=ServerConversation,
     scope="conversations:write",
     cost=2,
@@ -183,7 +183,7 @@ class EditConversation(ServerCommand, tag="server.conversation.edit"):
     http="PATCH /v1/server/conversations/{conversation}",
     uncancellable=True,
 )
-async def edit_conversation(ctx: Ctx, cmd: EditConversation) -> Effects:
+async def edit_conversation(ctx: Ctx, cmd: ServerEditConversation) -> Effects:
     """`forbidden`: the field does not apply to this kind of conversation, or a filter refuses a text."""
     given = {name: value for name in INFO + RULES if (value := getattr(cmd, name, None)) is not None}
     if not given:
@@ -208,21 +208,21 @@ def edit_events(edited: Edited, view: View) -> Effects:
     ]
 
 
-class DissolveConversation(ServerCommand, tag="server.conversation.dissolve"):
+class ServerDissolveConversation(ServerCommand, tag="server.conversation.dissolve"):
     """Dissolve a group. All memberships end, and no user has access to it any more."""
 
     conversation: Id
 
 
 @server_command(
-    DissolveConversation,
+    ServerDissolveConversation,
     result=Ok,
     scope="conversations:write",
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/server/conversations/{conversation}",
     uncancellable=True,
 )
-async def dissolve_conversation(ctx: Ctx, cmd: DissolveConversation) -> Effects:
+async def dissolve_conversation(ctx: Ctx, cmd: ServerDissolveConversation) -> Effects:
     """`forbidden`: this is not a group."""
     acting = as_system(ctx)
     gone = await change_conversation(acting, cmd.conversation, dissolve_group, allow_non_member=True)

@@ -37,7 +37,7 @@ from chatd.wire.server import ServerCommand
 SQL = queries.load("server_api/members")
 
 
-class AddMembers(ServerCommand, tag="server.member.add"):
+class ServerAddMembers(ServerCommand, tag="server.member.add"):
     """Add users to a group. Users who are members already are not changed."""
 
     conversation: Id
@@ -46,7 +46,7 @@ class AddMembers(ServerCommand, tag="server.member.add"):
 
 
 @server_command(
-    AddMembers,
+    ServerAddMembers,
     result=Members,
     scope="conversations:write",
     cost=5,
@@ -54,7 +54,7 @@ class AddMembers(ServerCommand, tag="server.member.add"):
     http="POST /v1/server/conversations/{conversation}/members",
     uncancellable=True,
 )
-async def add(ctx: Ctx, cmd: AddMembers) -> Effects:
+async def add(ctx: Ctx, cmd: ServerAddMembers) -> Effects:
     """Answers with the new members only. `not_found`: a user does not exist. `forbidden`: this is not a group.
     `too_large`: the group is full, or a user is in too many conversations.
     """
@@ -71,7 +71,7 @@ async def add_to_group(tx: ConversationTx, users: list[str], limits: Conversatio
     return await add_members(tx, users, limits, "member.added")
 
 
-class RemoveMember(ServerCommand, tag="server.member.remove"):
+class ServerRemoveMember(ServerCommand, tag="server.member.remove"):
     """Remove a member from a group. If they own it, the member with the highest role, and among equals the longest
     membership, becomes the owner.
     """
@@ -81,14 +81,14 @@ class RemoveMember(ServerCommand, tag="server.member.remove"):
 
 
 @server_command(
-    RemoveMember,
+    ServerRemoveMember,
     result=Ok,
     scope="conversations:write",
     refuses=("not_found", "forbidden"),
     http="DELETE /v1/server/conversations/{conversation}/members/{user}",
     uncancellable=True,
 )
-async def remove(ctx: Ctx, cmd: RemoveMember) -> Effects:
+async def remove(ctx: Ctx, cmd: ServerRemoveMember) -> Effects:
     """`not_found`: the user is not a member. `forbidden`: this is not a group."""
     acting = as_system(ctx)
     gone = await change_conversation(acting, cmd.conversation, remove_from_group, cmd.user, allow_non_member=True)
@@ -102,7 +102,7 @@ async def remove_from_group(tx: ConversationTx, user: str) -> MemberGone:
     return await end_membership(tx, user, member.role, "member.removed")
 
 
-class SetRole(ServerCommand, tag="server.member.role"):
+class ServerSetRole(ServerCommand, tag="server.member.role"):
     """Change the role of a member of a group. With `owner` the present owner becomes an admin."""
 
     conversation: Id
@@ -111,14 +111,14 @@ class SetRole(ServerCommand, tag="server.member.role"):
 
 
 @server_command(
-    SetRole,
+    ServerSetRole,
     result=MemberResult,
     scope="conversations:write",
     refuses=("not_found", "forbidden"),
     http="PUT /v1/server/conversations/{conversation}/members/{user}/role",
     uncancellable=True,
 )
-async def set_role(ctx: Ctx, cmd: SetRole) -> Effects:
+async def set_role(ctx: Ctx, cmd: ServerSetRole) -> Effects:
     """`not_found`: the user is not a member. `forbidden`: this is not a group."""
     acting = as_system(ctx)
     done = await change_conversation(acting, cmd.conversation, give, cmd.user, cmd.role, allow_non_member=True)

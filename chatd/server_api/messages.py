@@ -1,11 +1,11 @@
 """Messages: posting them as the system or for a user, editing and deleting them."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import UNSET, Meta
+import msgspec
+from msgspec import Meta
 from msgspec.structs import asdict
 
-from chatd.app import audit_log
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import server_command
@@ -13,7 +13,6 @@ from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInpu
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
 from chatd.conversations.messages.edits import Edited, MessageResult, check_editable, check_pace, store_text
-from chatd.conversations.messages.screening import screen
 from chatd.conversations.messages.sending import (
     MessageAck,
     MessageInput,
@@ -24,9 +23,7 @@ from chatd.conversations.messages.sending import (
 )
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
-from chatd.core.ids import uuid7
 from chatd.core.text_forms import is_blank
-from chatd.db.postgres import Row
 from chatd.server_api.acting import As, acting_as, as_system
 from chatd.wire.base import ClientId, Id, Ok
 from chatd.wire.reference.examples import Example
@@ -36,7 +33,7 @@ from chatd.wire.texts import MESSAGE
 IN_THE_NAME_OF_USERS: Scope = "users:write"
 
 
-class PostMessage(ServerCommand, tag="server.message.send"):
+class ServerPostMessage(ServerCommand, tag="server.message.send"):
     """Post a message: as the system, or for the user `sender`, who is a member.
 
     The fields have the meaning of `message.send`. Sending it again with the same `client_id` gives the same ack and no
@@ -48,22 +45,24 @@ class PostMessage(ServerCommand, tag="server.message.send"):
     client_id: ClientId
     sender: Id | None = None
     text: MessageText | None = None
-    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = []
+    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = msgspec.field(
+        default_factory=list
+    )
     reply_to: Id | None = None
     meta: MessageMeta | None = None
-    mentions: Annotated[list[Id], Meta(max_length=50)] = []
+    mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
     EXAMPLE: ClassVar = Example(client_id="order-4711-shipped", text="Your parcel is on its way.")
 
 
 @server_command(
-    PostMessage,
+    ServerPostMessage,
     result=MessageAck,
     scope="messages:write",
     refuses=("not_found", "conflict", "too_large", "blocked", "forbidden"),
     http="POST /v1/server/conversations/{conversation}/messages",
 )
-async def post(ctx: Ctx, cmd: PostMessage) -> Effects:
+async def post(ctx: Ctx, cmd: ServerPostMessage) -> Effects:
     """`forbidden`: a message for a user needs the scope `users:write` too; or the user may not write there, or a filter
     refuses the message. `not_found`: there is no such conversation with members, or the user is not a member, or a
     message or upload does not exist. The other refusals are those of `message.send`.
@@ -86,7 +85,7 @@ def acting_for(ctx: Ctx, sender: str | None) -> Ctx:
     return acting_as(ctx, sender)
 
 
-class EditMessage(ServerCommand, tag="server.message.edit"):
+class ServerEditMessage(ServerCommand, tag="server.message.edit"):
     """Change the text of a message, at any time. Deleted and forwarded messages cannot be edited."""
 
     conversation: Id
@@ -95,14 +94,14 @@ class EditMessage(ServerCommand, tag="server.message.edit"):
 
 
 @server_command(
-    EditMessage,
+    ServerEditMessage,
     result=MessageResult,
     scope="messages:write",
     refuses=("not_found", "forbidden", "conflict", "too_large"),
     http="PATCH /v1/server/conversations/{conversation}/messages/{message}",
     uncancellable=True,
 )
-async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
+async def edit_message(ctx: Ctx, cmd: ServerEditMessage) -> Effects:
     """`forbidden`: the message was forwarded; or a message of a user needs the scope `users:write` too. `conflict`: the
     message was deleted. `too_large`: the text is too long, or the message was edited `messages.edits` times.
     `rate_limited`: more than `messages.edits_per_minute`.
@@ -144,7 +143,7 @@ async def write_edit(
     return await store_text(tx, row, text)
 
 
-class DeleteMessage(ServerCommand, tag="server.message.delete"):
+class ServerDeleteMessage(ServerCommand, tag="server.message.delete"):
     """Delete a message of any sender for all members. A tombstone stays; deleting it again changes nothing."""
 
     conversation: Id
@@ -152,14 +151,14 @@ class DeleteMessage(ServerCommand, tag="server.message.delete"):
 
 
 @server_command(
-    DeleteMessage,
+    ServerDeleteMessage,
     result=Ok,
     scope="messages:write",
     refuses=("not_found",),
     http="DELETE /v1/server/conversations/{conversation}/messages/{message}",
     uncancellable=True,
 )
-async def delete_message(ctx: Ctx, cmd: DeleteMessage) -> Effects:
+async def delete_message(ctx: Ctx, cmd: ServerDeleteMessage) -> Effects:
     """`not_found`: there is no such message."""
     acting = as_system(ctx)
     deleted = await change_conversation(

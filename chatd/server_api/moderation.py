@@ -20,8 +20,9 @@ from chatd.wire.reference.examples import Example
 from chatd.wire.server import ServerCommand
 
 
-class BanUser(ServerCommand, tag="server.ban"):
-    """Ban a user. Without `lasts` the ban is permanent. `devices`: also ban the devices on which the user has signed up.
+class ServerBanUser(ServerCommand, tag="server.ban"):
+    """Ban a user. Without `lasts` the ban is permanent. `devices`: also ban the devices on which the user has signed
+    up.
 
     Connections of the user are closed on all nodes at once, and logins of the user are revoked.
     """
@@ -34,35 +35,37 @@ class BanUser(ServerCommand, tag="server.ban"):
 
 
 @server_command(
-    BanUser,
+    ServerBanUser,
     result=BanAdded,
     scope="moderation",
     refuses=("not_found",),
     http="POST /v1/server/users/{user}/bans",
     uncancellable=True,
 )
-async def ban_user(ctx: Ctx, cmd: BanUser) -> Effects:
+async def ban_user(ctx: Ctx, cmd: ServerBanUser) -> Effects:
     """`not_found`: there is no such user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
     ban = await bans.ban_user(ctx.node.db, ctx.actor, cmd.user, cmd.reason, until, devices=cmd.devices)
     return [CloseSessions(cmd.user, "banned"), Reply(BanAdded(ban=ban, until=until))]
 
 
-class LiftBan(ServerCommand, tag="server.ban.lift"):
+class ServerLiftBan(ServerCommand, tag="server.ban.lift"):
     """Revoke a ban."""
 
     ban: Id
 
 
-@server_command(LiftBan, result=Ok, scope="moderation", refuses=("not_found",), http="DELETE /v1/server/bans/{ban}")
-async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
+@server_command(
+    ServerLiftBan, result=Ok, scope="moderation", refuses=("not_found",), http="DELETE /v1/server/bans/{ban}"
+)
+async def lift_ban(ctx: Ctx, cmd: ServerLiftBan) -> Effects:
     """`not_found`: the ban does not exist, or was revoked before."""
     if not await bans.revoke_ban(ctx.node.db, ctx.actor, cmd.ban):
         raise Refused("not_found", "no such ban")
     return [Reply(Ok())]
 
 
-class ListBans(ServerCommand, tag="server.bans"):
+class ServerListBans(ServerCommand, tag="server.bans"):
     """List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page."""
 
     every: bool = False
@@ -70,8 +73,8 @@ class ListBans(ServerCommand, tag="server.bans"):
     limit: Limit = 50
 
 
-@server_command(ListBans, result=Bans, scope="moderation", http="GET /v1/server/bans")
-async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
+@server_command(ServerListBans, result=Bans, scope="moderation", http="GET /v1/server/bans")
+async def list_bans(ctx: Ctx, cmd: ServerListBans) -> Effects:
     rows = await bans.page(
         ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1
     )
@@ -79,7 +82,7 @@ async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
 
 
-class StrikeUser(ServerCommand, tag="server.strike"):
+class ServerStrikeUser(ServerCommand, tag="server.strike"):
     """Give a user a strike. From a configured number of strikes on, each strike bans the user."""
 
     user: Id
@@ -88,14 +91,14 @@ class StrikeUser(ServerCommand, tag="server.strike"):
 
 
 @server_command(
-    StrikeUser,
+    ServerStrikeUser,
     result=Struck,
     scope="moderation",
     refuses=("not_found",),
     http="POST /v1/server/users/{user}/strikes",
     uncancellable=True,
 )
-async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
+async def strike_user(ctx: Ctx, cmd: ServerStrikeUser) -> Effects:
     """`not_found`: there is no such user."""
     settings = ctx.node.config.get(ModerationSettings)
     done = await ctx.node.db.in_transaction(strikes.strike, settings, ctx.actor, cmd.user, cmd.reason)

@@ -15,24 +15,24 @@ from chatd.wire.base import Cursor, Id, Limit, Seq
 from chatd.wire.server import ServerCommand
 
 
-class GetConversation(ServerCommand, tag="server.conversation.get"):
+class ServerGetConversation(ServerCommand, tag="server.conversation.get"):
     """Get one conversation."""
 
     conversation: Id
 
 
 @server_command(
-    GetConversation,
+    ServerGetConversation,
     result=ServerConversation,
     scope="read",
     refuses=("not_found",),
     http="GET /v1/server/conversations/{conversation}",
 )
-async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
+async def get_conversation(ctx: Ctx, cmd: ServerGetConversation) -> Effects:
     return [Reply((await view_of(ctx, cmd.conversation)).result())]
 
 
-class ListConversations(ServerCommand, tag="server.conversation.list"):
+class ServerListConversations(ServerCommand, tag="server.conversation.list"):
     """List the conversations of a user as the user sees them, the most recently active first.
 
     `cursor`: from the page before; see `conversation.list`.
@@ -44,13 +44,13 @@ class ListConversations(ServerCommand, tag="server.conversation.list"):
 
 
 @server_command(
-    ListConversations,
+    ServerListConversations,
     result=Conversations,
     scope="read",
     cost=2,
     http="GET /v1/server/users/{user}/conversations",
 )
-async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
+async def list_conversations(ctx: Ctx, cmd: ServerListConversations) -> Effects:
     """A user who does not exist has no conversations."""
     acting = acting_as(ctx, cmd.user)
     page = await next_page(acting, read_cursor(cmd.cursor), cmd.limit)
@@ -58,7 +58,7 @@ async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
     return [Reply(Conversations(items=items, cursor=page.cursor))]
 
 
-class ListMembers(ServerCommand, tag="server.member.list"):
+class ServerListMembers(ServerCommand, tag="server.member.list"):
     """List the members of a conversation, ordered by id. `cursor`: from the page before."""
 
     conversation: Id
@@ -67,19 +67,19 @@ class ListMembers(ServerCommand, tag="server.member.list"):
 
 
 @server_command(
-    ListMembers,
+    ServerListMembers,
     result=Members,
     scope="read",
     refuses=("not_found",),
     http="GET /v1/server/conversations/{conversation}/members",
 )
-async def list_members(ctx: Ctx, cmd: ListMembers) -> Effects:
+async def list_members(ctx: Ctx, cmd: ServerListMembers) -> Effects:
     await check_exists(ctx, cmd.conversation)
     items, more = await members_page(ctx, cmd.conversation, cmd.cursor, cmd.limit)
     return [Reply(Members(items=items, cursor=items[-1].user if more else None))]
 
 
-class MessageHistory(ServerCommand, tag="server.message.history"):
+class ServerMessageHistory(ServerCommand, tag="server.message.history"):
     """Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is
     that of `seq`.
     """
@@ -91,13 +91,13 @@ class MessageHistory(ServerCommand, tag="server.message.history"):
 
 
 @server_command(
-    MessageHistory,
+    ServerMessageHistory,
     result=Messages,
     scope="read",
     refuses=("not_found",),
     http="GET /v1/server/conversations/{conversation}/messages",
 )
-async def message_history(ctx: Ctx, cmd: MessageHistory) -> Effects:
+async def message_history(ctx: Ctx, cmd: ServerMessageHistory) -> Effects:
     if cmd.before is not None and cmd.after is not None:
         raise Refused("bad_request", "$: expected before or after, not both")
     await check_exists(ctx, cmd.conversation)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from msgspec import UNSET, Struct
-from msgspec.structs import replace
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effect, Effects, deliver

@@ -29,6 +29,13 @@ new_token as (
 )
 select user_id::text from new_login
 
+-- name: add_login
+-- Create a login with its first refresh token: tenant, user, login id, now, hash of the refresh token, its expiry.
+with new_login as (
+    insert into logins (tenant, id, user_id, created_at) values ($1, $3, $2, $4) returning tenant, id
+)
+insert into refresh_tokens (hash, tenant, login, expires_at) select $5, tenant, id, $6 from new_login
+
 -- name: limit_logins
 -- End all logins of a user except the newest ones. Of the logins that ended more than an hour ago, keep the same number
 -- and delete the rest. Returns the ids of the logins that end now: tenant, user, number of logins to keep, now.

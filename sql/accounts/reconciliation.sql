@@ -16,8 +16,8 @@ where b.lifted_at is null and (b.expires_at is null or b.expires_at > $3)
 group by b.tenant, b.user_id
 
 -- name: erased
--- The erased ones of these users, and since when: tenants, users, pairwise.
-select u.tenant, u.id::text as user_id, u.erased_at as at
+-- The erased and deactivated ones of these users, and since when: tenants, users, pairwise.
+select u.tenant, u.id::text as user_id, coalesce(u.erased_at, u.deactivated_at) as at
 from unnest($1::text[], $2::uuid[]) as w (tenant, id)
 join users u on u.tenant = w.tenant and u.id = w.id
-where u.erased_at is not null
+where coalesce(u.erased_at, u.deactivated_at) is not null

@@ -28,7 +28,7 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 -- hashes, now.
 select
     u.id is not null as user_exists, u.claims, u.claims_at,
-    u.erased_at is not null
+    u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason,
@@ -61,7 +61,7 @@ left join lateral (
 select
     s.number,
     u.id is not null as user_exists, u.claims, u.claims_at,
-    u.erased_at is not null
+    u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = s.tenant and l.id = s.login), s.login is not null) as revoked,
     ban.banned_until, ban.ban_reason,
@@ -98,7 +98,7 @@ left join lateral (
 -- address hashes, now.
 select
     u.id is not null as user_exists, u.claims, u.claims_at,
-    u.erased_at is not null
+    u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
     ban.banned_until, ban.ban_reason

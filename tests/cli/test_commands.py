@@ -348,3 +348,32 @@ async def test_serve_refuses_invalid_settings_before_it_starts_servers(
         done.stderr
     )
     assert len(done.stderr.strip().splitlines()) <= 2
+
+
+async def test_service_tokens(chatd, store: Postgres) -> None:  # type: ignore[no-untyped-def]
+    added = chatd("tokens", "add", "shop", "--scope", "read", "--scope", "users:write", "--expires", "90d")
+    assert re.fullmatch("chatd_st_[0-9A-Za-z]{46}\n", added.stdout), added.stderr
+    (listed,) = json.loads(chatd("tokens", "list", "--json").stdout)
+    assert (listed["name"], listed["scopes"]) == ("shop", ["read", "users:write"])
+    assert 0 <= listed["created_at"] + 90 * 86_400_000 - listed["expires_at"] < 60_000
+    assert "last used never" in chatd("tokens", "list").stdout
+    rotated = json.loads(chatd("tokens", "rotate", "shop", "--overlap", "1h", "--json").stdout)
+    assert rotated["token"] == listed["id"]
+    assert rotated["secret"] != added.stdout.strip()
+    assert chatd("tokens", "revoke", "shop").returncode == 0
+    assert chatd("tokens", "revoke", listed["id"]).returncode == 1
+    for wrong, status in (
+        (("add", "Shop", "--scope", "read"), 2),
+        (("add", "shop", "--scope", "all"), 2),
+        (("add", "shop", "--scope", "read", "--expires", "soon"), 2),
+        (("add", "shop", "--scope", "read", "--tenant", "nobody"), 1),
+        (("rotate", "shop"), 1),
+        (("rotate", listed["id"], "--overlap", "31d"), 2),
+        (("revoke", NOBODY), 1),
+    ):
+        done = chatd("tokens", *wrong)
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False), wrong
+    acts = [row["act"] for row in await store.all("select act from audit_log order by id")]
+    assert acts == ["token.add", "token.rotate", "token.revoke"]
+    stored = await store.one("select hash, previous_hash from service_tokens")
+    assert added.stdout.strip() not in str(dict(stored or {}))

@@ -21,7 +21,7 @@ from chatd.wire.reference.json_schema import (
 
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
-OF_SERVERS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "internal")
+OF_SERVERS = ("bad_request", "forbidden", "rate_limited", "unavailable", "maintenance", "timeout", "internal")
 OF_ADMINS = ("bad_request", "not_found", "forbidden", "rate_limited", "unavailable", "timeout", "internal")
 # Refusals of HTTP itself for requests with a body.
 OF_BODIES = {"408": ["timeout"], "413": ["too_large"], "415": ["bad_request"]}

@@ -18,6 +18,8 @@ create table users (
     claims_at bigint,
     -- Shadow ban: this user is matched with other shadow-banned users only, and is not notified.
     shadow_banned boolean not null default false,
+    -- The backend of the app has deactivated the user: no sign-in.
+    deactivated_at bigint,
     erased_at bigint,
     -- The rest of the profile, see people. `handle_key` is the same for handles that look alike.
     handle text check (length(handle) between 3 and 30),
