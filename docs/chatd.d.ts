@@ -52,6 +52,15 @@ export interface AddReaction {
   emoji: string;
 }
 
+/** Make a service token for the backend of an app. Without `lasts` it does not expire. */
+export interface AddToken {
+  t: "admin.token.add";
+  name: string;
+  scopes: Array<"conversations:write" | "messages:write" | "moderation" | "read" | "users:write">;
+  lasts?: number | null;
+  tenant?: string;
+}
+
 /** Get the members who have read or received a message. `cursor`: from the page before. */
 export interface AskReceipts {
   t: "message.receipts";
@@ -431,6 +440,12 @@ export interface Erased {
   t: "me.erased";
 }
 
+/** The erasure has started. `started`: false if the user had been erased before. */
+export interface ErasureStarted {
+  t: "server.user.erased";
+  started: boolean;
+}
+
 /** A refusal; `code` is one of the table of refusals. `retry_after` is in seconds. */
 export interface Error {
   t: "error";
@@ -583,6 +598,12 @@ export interface InviteCreated {
 export interface Invites {
   t: "invites";
   items: Array<Invite>;
+}
+
+/** Why one user of a bulk was refused; `code` is one of the table of refusals. */
+export interface ItemError {
+  code: string;
+  message: string;
 }
 
 /** Join a group: by the `secret` of an invite link, or by its id where joining is open. */
@@ -759,6 +780,12 @@ export interface ListStarred {
   t: "message.starred";
   cursor?: string | null;
   limit?: number;
+}
+
+/** List the service tokens of a tenant, newest first, without their secrets. */
+export interface ListTokens {
+  t: "admin.tokens";
+  tenant?: string;
 }
 
 /** End this login and close its connections; with `everywhere`, all logins and connections of the user. */
@@ -1096,6 +1123,19 @@ export interface Preview {
   asks: boolean;
 }
 
+/** What happened to one user of a bulk. `user` is the id; `error` comes with `refused`. */
+export interface PutOutcome {
+  user: string;
+  outcome: "created" | "refused" | "unchanged" | "updated";
+  error?: ItemError;
+}
+
+/** The result of each user, in the order of the request. */
+export interface PutResults {
+  t: "server.users.put";
+  items: Array<PutOutcome>;
+}
+
 /** Get the presence of users. */
 export interface QueryPresence {
   t: "presence.query";
@@ -1265,10 +1305,25 @@ export interface RevokeInvite {
   invite: string;
 }
 
+/** Revoke a service token, at once and on all nodes. */
+export interface RevokeToken {
+  t: "admin.token.revoke";
+  token: string;
+  tenant?: string;
+}
+
 /** Revoke all logins of a user, and close their connections with 4404. The user may sign in again. */
 export interface RevokeUser {
   t: "admin.revoke";
   user: string;
+  tenant?: string;
+}
+
+/** Give a service token a new secret. The present secret remains valid for `overlap` seconds. */
+export interface RotateServiceToken {
+  t: "admin.token.rotate";
+  token: string;
+  overlap?: number;
   tenant?: string;
 }
 
@@ -1383,6 +1438,263 @@ export interface SendMessage {
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
   everybody?: boolean;
+}
+
+/** Add users to a group. Users who are members already are not changed. */
+export interface ServerAddMembers {
+  t: "server.member.add";
+  conversation: string;
+  users: Array<string>;
+}
+
+/** Ban a user. Without `lasts` the ban is permanent. `devices`: also ban the devices on which the user has signed */
+export interface ServerBanUser {
+  t: "server.ban";
+  user: string;
+  reason: string;
+  devices?: boolean;
+  lasts?: number | null;
+}
+
+/** A conversation without the fields of one member. `created`: the command has created it. */
+export interface ServerConversation {
+  t: "server.conversation";
+  conversation: Conversation;
+  external_id: string | null;
+  created: boolean;
+}
+
+/** Create a group. Without `owner` no member owns it, and only your backend changes its members. */
+export interface ServerCreateGroup {
+  t: "server.conversation.create";
+  members: Array<string>;
+  title?: string | null;
+  owner?: string | null;
+  external_id?: string | null;
+  joining?: "closed" | "invite" | "open" | "request";
+}
+
+/** Deactivate a user: all logins end, connections are closed with 4404, and the user cannot sign in until */
+export interface ServerDeactivateUser {
+  t: "server.user.deactivate";
+  user: string;
+}
+
+/** Delete a message of any sender for all members. A tombstone stays; deleting it again changes nothing. */
+export interface ServerDeleteMessage {
+  t: "server.message.delete";
+  conversation: string;
+  message: string;
+}
+
+/** Dissolve a group. All memberships end, and no user has access to it any more. */
+export interface ServerDissolveConversation {
+  t: "server.conversation.dissolve";
+  conversation: string;
+}
+
+/** Change the given fields of a conversation. An empty text clears the field. */
+export interface ServerEditConversation {
+  t: "server.conversation.edit";
+  conversation: string;
+  title?: string | null;
+  description?: string | null;
+  announce?: boolean | null;
+  disappear?: number | null;
+  joining?: "closed" | "invite" | "open" | "request" | null;
+  history?: "all" | "joined" | null;
+  keep_days?: number | null;
+  slow_seconds?: number | null;
+}
+
+/** Change the text of a message, at any time. Deleted and forwarded messages cannot be edited. */
+export interface ServerEditMessage {
+  t: "server.message.edit";
+  conversation: string;
+  message: string;
+  text: string;
+}
+
+/** Erase a user permanently, with all messages, uploads and settings. It cannot be undone; the id, and so the */
+export interface ServerEraseUser {
+  t: "server.user.erase";
+  user: string;
+}
+
+/** Look up users by id and by external id, up to 200 together. Unknown and erased users are left out. */
+export interface ServerFindUsers {
+  t: "server.users.find";
+  users?: Array<string>;
+  external_ids?: Array<string>;
+}
+
+/** Get one conversation. */
+export interface ServerGetConversation {
+  t: "server.conversation.get";
+  conversation: string;
+}
+
+/** Get a user. */
+export interface ServerGetUser {
+  t: "server.user.get";
+  user: string;
+}
+
+/** Sign a user in, and get the tokens for the user's device. The refresh token renews them, as after a sign-up. */
+export interface ServerIssueToken {
+  t: "server.user.token";
+  user: string;
+}
+
+/** Revoke a ban. */
+export interface ServerLiftBan {
+  t: "server.ban.lift";
+  ban: string;
+}
+
+/** List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page. */
+export interface ServerListBans {
+  t: "server.bans";
+  every?: boolean;
+  before?: string | null;
+  limit?: number;
+}
+
+/** List the conversations of a user as the user sees them, the most recently active first. */
+export interface ServerListConversations {
+  t: "server.conversation.list";
+  user: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** List the members of a conversation, ordered by id. `cursor`: from the page before. */
+export interface ServerListMembers {
+  t: "server.member.list";
+  conversation: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** End all logins of a user, and close their connections with 4404. The user may sign in again. */
+export interface ServerLogOutUser {
+  t: "server.user.logout";
+  user: string;
+}
+
+/** Get a page of messages: the latest, those before the seq `before`, or those after the seq `after`. The order is */
+export interface ServerMessageHistory {
+  t: "server.message.history";
+  conversation: string;
+  before?: number | null;
+  after?: number | null;
+  limit?: number;
+}
+
+/** Open the direct conversation of `user` with `other`, as if `user` had done it. Two users have only one; */
+export interface ServerOpenDirect {
+  t: "server.conversation.direct";
+  user: string;
+  other: string;
+  external_id?: string | null;
+}
+
+/** Post a message: as the system, or for the user `sender`, who is a member. */
+export interface ServerPostMessage {
+  t: "server.message.send";
+  conversation: string;
+  client_id: string;
+  sender?: string | null;
+  text?: string | null;
+  attachments?: Array<AttachmentInput>;
+  reply_to?: string | null;
+  meta?: Record<string, unknown> | null;
+  mentions?: Array<string>;
+  everybody?: boolean;
+}
+
+/** Create a user, or update the one with this `external_id` or this id (`user`). */
+export interface ServerPutUser {
+  t: "server.user.put";
+  external_id?: string | null;
+  user?: string | null;
+  name?: string | null;
+  picture_url?: string | null;
+  locale?: string | null;
+  roles?: Array<string> | null;
+}
+
+/** Create or update up to 1,000 users, each as `server.user.put` does. */
+export interface ServerPutUsers {
+  t: "server.users.put";
+  users: Array<UserInput>;
+}
+
+/** Let a deactivated user sign in again. */
+export interface ServerReactivateUser {
+  t: "server.user.reactivate";
+  user: string;
+}
+
+/** Remove a member from a group. If they own it, the member with the highest role, and among equals the longest */
+export interface ServerRemoveMember {
+  t: "server.member.remove";
+  conversation: string;
+  user: string;
+}
+
+/** Change the role of a member of a group. With `owner` the present owner becomes an admin. */
+export interface ServerSetRole {
+  t: "server.member.role";
+  conversation: string;
+  user: string;
+  role: "admin" | "member" | "moderator" | "owner";
+}
+
+/** Give a user a strike. From a configured number of strikes on, each strike bans the user. */
+export interface ServerStrikeUser {
+  t: "server.strike";
+  user: string;
+  reason: string;
+}
+
+/** A user. `external_id` is null if your backend names the user by `id`. `deactivated_at`: the user cannot sign */
+export interface ServerUser {
+  id: string;
+  external_id: string | null;
+  name: string | null;
+  picture_url: string | null;
+  locale: string | null;
+  roles: Array<string>;
+  anonymous: boolean;
+  created_at: number;
+  deactivated_at: number | null;
+}
+
+/** The user as it is now. `created`: the command has created it. */
+export interface ServerUserResult {
+  t: "server.user";
+  user: ServerUser;
+  created: boolean;
+}
+
+/** A service token. `last_used_at` is exact to a minute. `previous_until`: the end of the secret before a rotation. */
+export interface ServiceToken {
+  id: string;
+  name: string;
+  scopes: Array<string>;
+  created_at: number;
+  actor: string;
+  expires_at: number | null;
+  revoked_at: number | null;
+  last_used_at: number | null;
+  previous_until: number | null;
+}
+
+/** All service tokens of the tenant. */
+export interface ServiceTokenList {
+  t: "admin.token.list";
+  items: Array<ServiceToken>;
 }
 
 /** Profile, settings, stars, drafts or blocks of the user may have changed on another device, or profiles of */
@@ -1577,6 +1889,13 @@ export interface Ticket {
   expires_in: number;
 }
 
+/** The token. `secret` is shown this once. */
+export interface TokenAdded {
+  t: "admin.token.added";
+  token: string;
+  secret: string;
+}
+
 /** The access token expires within a minute. Send `auth.refresh` with a new one, or the connection is closed with */
 export interface TokenExpiring {
   t: "token.expiring";
@@ -1693,6 +2012,22 @@ export interface User {
   time_zone?: string | null;
   external_id?: string | null;
   roles?: Array<string>;
+}
+
+/** A user to create or to update, by `external_id` or by `user`. An absent field stays as it is; an empty one is */
+export interface UserInput {
+  external_id?: string | null;
+  user?: string | null;
+  name?: string | null;
+  picture_url?: string | null;
+  locale?: string | null;
+  roles?: Array<string> | null;
+}
+
+/** Users, in the order of their ids. */
+export interface UserList {
+  t: "server.users";
+  items: Array<ServerUser>;
 }
 
 /** A user. */

@@ -17,7 +17,7 @@ from chatd.core.secrets import digest
 from chatd.db.postgres import Tx
 from chatd.moderation import actions
 from chatd.privacy import erasure
-from chatd.server_api.users import SQL, UserResult, user_of
+from chatd.server_api.users import SQL, ServerUserResult, user_of
 from chatd.wire.base import Id, Ok, Result
 from chatd.wire.reference.examples import BOB, Example
 from chatd.wire.server import ServerCommand
@@ -33,7 +33,7 @@ class ServerDeactivateUser(ServerCommand, tag="server.user.deactivate"):
 
 @server_command(
     ServerDeactivateUser,
-    result=UserResult,
+    result=ServerUserResult,
     scope="users:write",
     refuses=("not_found",),
     http="POST /v1/server/users/{user}/deactivate",
@@ -43,7 +43,7 @@ async def deactivate(ctx: Ctx, cmd: ServerDeactivateUser) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(set_deactivated, ctx.actor, cmd.user, True)
     user = await user_of(ctx, cmd.user)
-    return [CloseSessions(cmd.user, "logged_out"), Reply(UserResult(user=user, created=False))]
+    return [CloseSessions(cmd.user, "logged_out"), Reply(ServerUserResult(user=user, created=False))]
 
 
 class ServerReactivateUser(ServerCommand, tag="server.user.reactivate"):
@@ -54,7 +54,7 @@ class ServerReactivateUser(ServerCommand, tag="server.user.reactivate"):
 
 @server_command(
     ServerReactivateUser,
-    result=UserResult,
+    result=ServerUserResult,
     scope="users:write",
     refuses=("not_found",),
     http="POST /v1/server/users/{user}/reactivate",
@@ -63,7 +63,7 @@ class ServerReactivateUser(ServerCommand, tag="server.user.reactivate"):
 async def reactivate(ctx: Ctx, cmd: ServerReactivateUser) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(set_deactivated, ctx.actor, cmd.user, False)
-    return [Reply(UserResult(user=await user_of(ctx, cmd.user), created=False))]
+    return [Reply(ServerUserResult(user=await user_of(ctx, cmd.user), created=False))]
 
 
 async def set_deactivated(tx: Tx, actor: AuditActor, user: str, on: bool) -> None:

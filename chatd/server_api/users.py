@@ -67,7 +67,7 @@ class ServerUser(Struct, kw_only=True, frozen=True):
     EXAMPLE: ClassVar = Example(external_id="customer-17", anonymous=False)
 
 
-class UserResult(Result, tag="server.user"):
+class ServerUserResult(Result, tag="server.user"):
     """The user as it is now. `created`: the command has created it."""
 
     user: ServerUser
@@ -124,7 +124,7 @@ class ServerPutUser(ServerCommand, tag="server.user.put"):
 
 @server_command(
     ServerPutUser,
-    result=UserResult,
+    result=ServerUserResult,
     scope="users:write",
     refuses=("conflict",),
     http="POST /v1/server/users",
@@ -138,7 +138,7 @@ async def put_user(ctx: Ctx, cmd: ServerPutUser) -> Effects:
     if done.outcome == "refused":
         raise erased()
     user = await user_of(ctx, prepared.id)
-    return [Reply(UserResult(user=user, created=done.outcome == "created"))]
+    return [Reply(ServerUserResult(user=user, created=done.outcome == "created"))]
 
 
 class ServerPutUsers(ServerCommand, tag="server.users.put"):
@@ -241,11 +241,11 @@ class ServerGetUser(ServerCommand, tag="server.user.get"):
 
 
 @server_command(
-    ServerGetUser, result=UserResult, scope="read", refuses=("not_found",), http="GET /v1/server/users/{user}"
+    ServerGetUser, result=ServerUserResult, scope="read", refuses=("not_found",), http="GET /v1/server/users/{user}"
 )
 async def get_user(ctx: Ctx, cmd: ServerGetUser) -> Effects:
     """`not_found`: there is no such user, or it was erased."""
-    return [Reply(UserResult(user=await user_of(ctx, cmd.user), created=False))]
+    return [Reply(ServerUserResult(user=await user_of(ctx, cmd.user), created=False))]
 
 
 async def user_of(ctx: Ctx, user: str) -> ServerUser:
