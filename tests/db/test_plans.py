@@ -26,6 +26,7 @@ ROWS = 4000
 # By type: the value of a column in row g.
 VALUES = {
     "text": "'v' || g",
+    "_text": "array['v' || g]",
     "uuid": "md5(g::text)::uuid",
     "int8": "g",
     "int4": "g",

@@ -17,6 +17,7 @@ create domain message_lifetime_seconds as integer check (value between 0 and 315
 create domain retention_days as integer check (value between 1 and 36500);
 create domain conversation_joining as text check (value in ('closed', 'invite', 'request', 'open'));
 create domain conversation_history as text check (value in ('all', 'joined'));
+create domain conversation_external_id as text check (octet_length(value) between 1 and 255);
 create domain member_role as text check (value in ('owner', 'admin', 'moderator', 'member'));
 create domain member_draft as text check (length(value) <= 20000);
 create domain notify_level as text check (value in ('all', 'mentions', 'none'));
@@ -59,7 +60,7 @@ create table conversations (
     -- The highest first_seq of a member. All members may see a message from this number on.
     max_first_seq bigint not null default 1,
     -- The id of the conversation in the backend of the app.
-    external_id text check (octet_length(external_id) between 1 and 255),
+    external_id conversation_external_id,
     -- All messages up to this number were deleted because of their age. The next sweep starts after it.
     swept_seq bigint not null default 0,
     primary key (id, tenant),
