@@ -58,7 +58,8 @@ def test_unknown_types_and_fields_are_kept(codec: Any) -> None:
 
 def test_sync_results_have_a_type() -> None:
     """Events that the client makes of states, with only the fields of states."""
-    member = {"user": "u", "name": None, "role": "member", "joined_at": 0, "read_seq": 2, "delivered_seq": 4, "rev": 4}
+    profile = {"name": None, "handle": None, "avatar": None, "picture_url": None, "profile_version": 0}
+    member = profile | {"user": "u", "role": "member", "joined_at": 0, "read_seq": 2, "delivered_seq": 4, "rev": 4}
     info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}
     info |= {"slow_seconds": 0, "joining": "open", "history": "all", "member_count": 2}
     departure = {"user": "w", "rev": 5, "left_at": 0, "actor": None}

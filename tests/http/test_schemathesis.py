@@ -34,9 +34,9 @@ CHECKS = [
 ]
 # They stop the server, or put it out of work for the others.
 LEFT_OUT = ("admin.drain", "admin.maintenance")
-# What no schema says: which cursor goes with which query; which links, emoji, zones and addresses there are; what time
-# it is; what this server takes as a reason.
-UNSAID = {
+# What no schema says: which cursor goes with which query; which links, emoji, zones, addresses and handles there are;
+# what time it is; what this server takes as a reason.
+UNSAID: dict[str, str | tuple[str, ...]] = {
     "admin.ban": "$.address",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
@@ -45,6 +45,7 @@ UNSAID = {
     "report.create": "$.reason",
     "schedule.edit": "$.at",
     "user.settings": "$.quiet.zone",
+    "user.update": ("$.time_zone", "$.handle"),
 }
 # Nor which times are plausible: an integer schema of one range would leave out 0, which stands for no time.
 PLAUSIBLE_TIME = "expected milliseconds since 1970"
