@@ -16,7 +16,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     number(
         "chatd_profile_events_total",
-        "`user.updated` events that were sent to other users on this node.",
+        "Events `user.updated` that were sent to other users on this node.",
         lambda node: node.get(Deliveries).sent,
     ),
     number(
