@@ -1327,7 +1327,7 @@ export interface RotateServiceToken {
   tenant?: string;
 }
 
-/** Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the */
+/** Exchange a refresh token for a new pair of tokens. Each refresh token works once. */
 export interface RotateToken {
   t: "auth.rotate";
   refresh_token: string;

@@ -1,11 +1,10 @@
 """Anonymous sign-up, refresh of tokens, connection tickets, and logout.
 
-A login is the family of refresh tokens that descend from one sign-up, of which only the newest works. Reuse of an older
-one means that the token was copied, so the whole login ends. Refresh tokens and tickets are stored as hashes.
+A login is the family of refresh tokens that descend from one sign-up, of which only the newest works, see
+`refresh_tokens.py`. Refresh tokens and tickets are stored as hashes.
 """
 
 import hashlib
-import re
 import secrets
 from typing import Annotated, Any, ClassVar
 
@@ -14,6 +13,7 @@ from msgspec import Meta, Struct
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.keys import Keyring
+from chatd.accounts.refresh_tokens import RotationRules, RotationState, first_token, rotate, successor_key
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.signals import ProfileChanged
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
@@ -25,15 +25,13 @@ from chatd.core.ids import uuid7
 from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.db.batches import BATCH_SIZE, delete_all
-from chatd.db.postgres import Postgres, Row, Tx
+from chatd.db.postgres import Postgres, Tx
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.reference.examples import ALICE, Example
 from chatd.wire.texts import PRIVATE
 
 SQL = queries.load("accounts/auth")
-REFRESH_BYTES, TICKET_BYTES = 32, 24
-# A refresh token: 32 bytes in base64url.
-REFRESH_TOKEN = re.compile(r"cr_[A-Za-z0-9_-]{43}")
+TICKET_BYTES = 24
 # Logins that have ended, or whose tokens have all expired, can be looked up by operators for 30 days.
 KEEP_LOGINS_MS = 30 * 86_400_000
 Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
@@ -52,8 +50,10 @@ class SignUp(Command, tag="auth.anonymous"):
 
 
 class RotateToken(Command, tag="auth.rotate"):
-    """Exchange a refresh token for a new pair of tokens. Each refresh token works once; reusing one revokes the
-    login.
+    """Exchange a refresh token for a new pair of tokens. Each refresh token works once.
+
+    Presenting a used one again within `auth.refresh_grace` returns the refresh token that followed it, so that a client
+    may retry after a lost answer; later it revokes the login.
     """
 
     refresh_token: Opaque
@@ -92,7 +92,7 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     node.get(Keyring).check_mints(tenant)
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_signup(node.db, node.config, tenant, key, ctx.address, ctx.now)
-    login, refresh = uuid7(ctx.now), new_refresh_token()
+    login, refresh = uuid7(ctx.now), first_token()
     values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
     if key is None:
         added = LoginAdded(await node.db.value(SQL.sign_up, *values), [])
@@ -136,10 +136,6 @@ def device_key(tenant: str, device: str) -> bytes:
     return hashlib.sha256(f"{tenant}\x00{device}".encode()).digest()
 
 
-def new_refresh_token() -> str:
-    return f"cr_{secrets.token_urlsafe(REFRESH_BYTES)}"
-
-
 def refresh_end(ctx: Ctx) -> int:
     """The expiry of a refresh token that is issued now, in milliseconds."""
     return ctx.now + int(ctx.node.config.get(AuthSettings).refresh_ttl * 1000)
@@ -163,26 +159,28 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     """`unauthenticated`: the token is unknown, expired or used, or its login has ended."""
     node = ctx.node
     node.get(SignIn).check_failures(ctx.address)
-    row = await exchange(ctx, cmd.refresh_token, refresh := new_refresh_token())
-    state = row["state"] if row is not None else "unknown"
-    if row is not None and state == "rotated":
-        return [Reply(tokens_of(ctx, row["tenant"], row["user"], row["login"], refresh))]
-    if state == "too_often":
+    done = await rotate(node.db, cmd.refresh_token, ctx.now, rotation_rules(ctx))
+    if done.state in (RotationState.ROTATED, RotationState.REPEATED):
+        return [Reply(tokens_of(ctx, done.tenant, done.user, done.login, done.token))]
+    if done.state is RotationState.TOO_OFTEN:
         raise Refused("rate_limited", "this login refreshes its tokens too often", retry_after=60)
     node.get(SignIn).note_failure(ctx.address)
     refused = Refused("unauthenticated", "the refresh token is unknown, expired or used")
-    if row is None or state != "reused":
+    if done.state is not RotationState.REUSED:
         raise refused
-    return [CloseSessions(row["user"], "logged_out", row["login"], row["tenant"]), Refuse(refused)]
+    return [CloseSessions(done.user, "logged_out", done.login, done.tenant), Refuse(refused)]
 
 
-async def exchange(ctx: Ctx, token: str, successor: str) -> Row | None:
-    """Rotate a refresh token. Returns the row of `rotate_refresh_token`; a malformed token costs no statement."""
-    if REFRESH_TOKEN.fullmatch(token) is None:
-        return None
-    limits, keys = ctx.node.config.get(AccountLimits), ctx.node.get(Keyring)
-    new = (digest(successor), refresh_end(ctx), keys.minting_tenants(), limits.rotations_per_hour)
-    return await ctx.node.db.one(SQL.rotate_refresh_token, digest(token), ctx.now, *new)
+def rotation_rules(ctx: Ctx) -> RotationRules:
+    config = ctx.node.config
+    auth = config.get(AuthSettings)
+    return RotationRules(
+        key=successor_key(config),
+        ttl_ms=int(auth.refresh_ttl * 1000),
+        grace_ms=int(auth.refresh_grace * 1000),
+        per_hour=config.get(AccountLimits).rotations_per_hour,
+        tenants=ctx.node.get(Keyring).minting_tenants(),
+    )
 
 
 class RefreshAuth(Command, tag="auth.refresh"):

@@ -63,6 +63,10 @@ class AuthSettings(TokenSettings, frozen=True):
     refresh_ttl: Annotated[Lifetime, doc("Lifetime of a refresh token, in seconds; each rotation starts it again.")] = (
         2_592_000.0
     )
+    refresh_grace: Annotated[
+        Seconds,
+        doc("Seconds in which a used refresh token may be presented again, as after a lost answer; 0 allows none."),
+    ] = 30.0
     ticket_ttl: Annotated[Lifetime, doc("Lifetime of a connection ticket, in seconds.")] = 30.0
     leeway: Annotated[Seconds, doc("Tolerated clock difference, in seconds.")] = 5.0
     anonymous: Annotated[bool, doc("Allow anonymous sign-up, with nothing but a device id.")] = True

@@ -30,8 +30,8 @@ class Account:
         """A new access token instead of `stale`; concurrent callers get the same one. Raises Refused."""
         async with self._rotating:
             if self.access_token == stale:
-                # Uncancellable: the old refresh token is used up, and reusing it revokes the login, so the new one must
-                # be kept.
+                # Uncancellable: the old refresh token is used up, and reusing it later revokes the login, so the new
+                # one must be kept.
                 with trio.CancelScope(shield=True):
                     tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
                 self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]

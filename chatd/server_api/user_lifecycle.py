@@ -3,8 +3,9 @@
 from typing import ClassVar
 
 from chatd.accounts import bans
-from chatd.accounts.commands import Tokens, add_login, new_refresh_token, refresh_end, tokens_of
+from chatd.accounts.commands import Tokens, add_login, refresh_end, tokens_of
 from chatd.accounts.keys import Keyring
+from chatd.accounts.refresh_tokens import first_token
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
 from chatd.app.context import Ctx
@@ -134,7 +135,7 @@ async def issue_token(ctx: Ctx, cmd: ServerIssueToken) -> Effects:
     the tokens of this tenant.
     """
     ctx.node.get(Keyring).check_mints(ctx.tenant)
-    login, refresh = uuid7(ctx.now), new_refresh_token()
+    login, refresh = uuid7(ctx.now), first_token()
     ended = await ctx.node.db.in_transaction(add_audited_login, ctx, cmd.user, login, digest(refresh))
     closed = [CloseSessions(cmd.user, "logged_out", credential) for credential in ended]
     return [*closed, Reply(tokens_of(ctx, ctx.tenant, cmd.user, login, refresh))]

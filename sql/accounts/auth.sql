@@ -51,38 +51,6 @@ from (
 where l.tenant = $1 and l.id = surplus.id
 returning l.id::text
 
--- name: rotate_refresh_token
--- Replace a refresh token by the next one of its login: hash, now, hash of the next one, its expiry, tenants whose
--- tokens this server issues, allowed rotations of a login per hour. No row for an unknown token. `state` is `rotated`,
--- `expired`, `ended` (the login had ended), `reused` (used before: the login ends), `too_often`, or `foreign` (of
--- another tenant).
-with presented as (
-    select t.tenant, t.login, l.user_id, case
-        when not t.tenant = any($5::text[]) then 'foreign'
-        when l.ended_at is not null then 'ended'
-        when t.used_at is not null then 'reused'
-        when t.expires_at <= $2 then 'expired'
-        when $6 <= (
-            select count(*) from refresh_tokens u where u.tenant = t.tenant and u.login = t.login and u.used_at > $2 - 3600000
-        ) then 'too_often'
-        else 'rotated'
-    end as state
-    from refresh_tokens t
-    join logins l on l.tenant = t.tenant and l.id = t.login
-    where t.hash = $1
-    for update of t
-),
-used_token as (
-    update refresh_tokens t set used_at = $2 from presented where t.hash = $1 and presented.state = 'rotated'
-),
-new_token as (
-    insert into refresh_tokens (hash, tenant, login, expires_at) select $3, tenant, login, $4 from presented where state = 'rotated'
-),
-ended_login as (
-    update logins l set ended_at = $2 from presented where l.tenant = presented.tenant and l.id = presented.login and presented.state = 'reused'
-)
-select tenant, user_id::text as user, login::text, state from presented
-
 -- name: add_ticket
 -- Hash, tenant, user, token id, login, scope, external id, expiry of the token, expiry of the ticket.
 insert into connection_tickets (hash, tenant, user_id, token_id, login, scope, external_id, token_expires_at, expires_at)

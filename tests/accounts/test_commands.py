@@ -81,31 +81,21 @@ async def test_sign_ups_of_one_address_are_limited(config: Config) -> None:
 
 @covers("auth.rotate")
 @covers("auth.rotate", "unauthenticated")
-async def test_refresh_token_works_once_and_reuse_ends_the_login(daemon: Daemon) -> None:
+async def test_refresh_token_works_once_and_reuse_ends_the_login(daemon: Daemon, store: Postgres) -> None:
     first = await sign_up(daemon)
     answer = await daemon.rest("POST", "/v1/auth/refresh", {"refresh_token": first["refresh_token"]})
     second = answer.body
     assert (answer.status, second["user"]) == (200, first["user"])
     account = Account(daemon.addresses.http, second["user"], second["access_token"], second["refresh_token"])
     async with daemon.connected(account) as person:
+        assert await rotate(daemon, first["refresh_token"]) == 200
+        # After the grace.
+        await store.run("update refresh_tokens set used_at = used_at - 30000 where used_at is not null")
         assert await rotate(daemon, first["refresh_token"]) == 401
         assert (await person.ended()).code == 4404
     assert await rotate(daemon, second["refresh_token"]) == 401
     assert (await daemon.rest("GET", "/v1/conversations", token=second["access_token"])).status == 401
     assert await rotate(daemon, "cr_unknown") == 401
-
-
-async def test_simultaneous_refreshes_succeed_once(daemon: Daemon) -> None:
-    token = (await sign_up(daemon))["refresh_token"]
-    statuses: list[int] = []
-
-    async def once() -> None:
-        statuses.append(await rotate(daemon, token))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(5):
-            nursery.start_soon(once)
-    assert sorted(statuses) == [200, 401, 401, 401, 401]
 
 
 @covers("auth.refresh")

@@ -99,8 +99,9 @@ algorithm is configured, and never taken from the token.
 | `scope`, `scp` | optional | scopes, see [auth.md](auth.md#access-tokens); one of them must be `user`, or the configured one |
 | `name`, `picture`, `locale`, `roles` | optional | stored with the user, see [auth.md](auth.md#name-picture-language-and-roles) |
 
-Refresh tokens are opaque and work once: `POST /v1/auth/refresh` returns the next pair. Reusing a refresh token revokes
-the login, because it means the token was stolen.
+Refresh tokens are opaque and work once: `POST /v1/auth/refresh` returns the next pair. After a lost answer, present the
+same token again within `auth.refresh_grace`. Reusing a refresh token later revokes the login, because it means the
+token was stolen.
 
 ## Frames
 
