@@ -429,6 +429,23 @@ export interface Edits {
   cursor: string | null;
 }
 
+/** End one of your logins, and close its connections with 4404. Your other devices get `login.ended`. */
+export interface EndLogin {
+  t: "login.end";
+  login: string;
+}
+
+/** End all your logins except the current one, and close their connections with 4404. */
+export interface EndOtherLogins {
+  t: "login.end_others";
+}
+
+/** The ids of the logins that have ended now. */
+export interface EndedLogins {
+  t: "logins.ended";
+  logins: Array<string>;
+}
+
 /** Erase your account permanently, with all messages, uploads and settings. `confirm` must be true. */
 export interface EraseMe {
   t: "me.erase";
@@ -728,6 +745,11 @@ export interface ListInvites {
   conversation: string;
 }
 
+/** List your logins, the one that was used last first. At most 200 are listed. */
+export interface ListLogins {
+  t: "login.list";
+}
+
 /** List the members of a conversation, ordered by id. `cursor`: from the page before. */
 export interface ListMembers {
   t: "member.list";
@@ -786,6 +808,47 @@ export interface ListStarred {
 export interface ListTokens {
   t: "admin.tokens";
   tenant?: string;
+}
+
+/** A login of the user. */
+export interface Login {
+  id: string;
+  name: string | null;
+  platform: string | null;
+  created_at: number;
+  last_seen: number;
+  address: string | null;
+}
+
+/** The user has signed in with another device, or once more. */
+export interface LoginAdded {
+  t: "login.added";
+  login: Login;
+}
+
+/** Logins of the user have ended, by a command of the user or because a stolen refresh token was used. */
+export interface LoginEnded {
+  t: "login.ended";
+  logins: Array<string>;
+}
+
+/** A login after a change. */
+export interface LoginState {
+  t: "login";
+  login: Login;
+}
+
+/** A login of the user has another name. */
+export interface LoginUpdated {
+  t: "login.updated";
+  login: Login;
+}
+
+/** The logins of the user that have not ended. */
+export interface Logins {
+  t: "logins";
+  items: Array<Login>;
+  current: string | null;
 }
 
 /** End this login and close its connections; with `everywhere`, all logins and connections of the user. */
@@ -1234,6 +1297,13 @@ export interface RemoveReaction {
   conversation: string;
   message: string;
   emoji: string;
+}
+
+/** Give one of your logins a name. Your other devices get `login.updated`. */
+export interface RenameLogin {
+  t: "login.rename";
+  login: string;
+  name: string;
 }
 
 /** A report. `user`: the reported user; `picture`: an upload of the reporter. */
@@ -1808,6 +1878,8 @@ export interface SignUp {
   tenant?: string;
   name?: string | null;
   device?: string | null;
+  login_name?: string | null;
+  platform?: string | null;
 }
 
 /** End your match and search for the next one with the same criteria. `ticket` as in `match.leave`. */
@@ -2107,6 +2179,10 @@ export interface ResultOf {
   "invite.show": Preview;
   "join.decide": Ok;
   "join.list": Requests;
+  "login.end": Ok;
+  "login.end_others": EndedLogins;
+  "login.list": Logins;
+  "login.rename": LoginState;
   "match.cancel": Ok;
   "match.confirm": Ok;
   "match.find": MatchQueued;
@@ -2164,10 +2240,10 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

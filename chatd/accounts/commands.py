@@ -13,12 +13,21 @@ from msgspec import Meta, Struct
 from chatd.accounts import bans
 from chatd.accounts.authentication import SignIn
 from chatd.accounts.keys import Keyring
+from chatd.accounts.logins import (
+    Login,
+    LoginAdded,
+    LoginEnded,
+    LoginName,
+    Platform,
+    ended_effects,
+    network_of,
+)
 from chatd.accounts.refresh_tokens import RotationRules, RotationState, first_token, rotate, successor_key
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.signals import ProfileChanged
 from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal
+from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal, ToUser
 from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
@@ -41,11 +50,16 @@ Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
 class SignUp(Command, tag="auth.anonymous"):
     """Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same
     user.
+
+    The user sees `login_name` and `platform` in `login.list`: what the device is called, and its system, such as `ios`,
+    `android`, `web` or `windows`.
     """
 
     tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
     name: Name | None = None
     device: Secret | None = None
+    login_name: LoginName | None = None
+    platform: Platform | None = None
     EXAMPLE: ClassVar = Example(name="Alice")
 
 
@@ -93,27 +107,31 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     key = device_key(tenant, cmd.device) if cmd.device else None
     await bans.check_signup(node.db, node.config, tenant, key, ctx.address, ctx.now)
     login, refresh = uuid7(ctx.now), first_token()
-    values = (tenant, uuid7(ctx.now), cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx))
+    new_user = uuid7(ctx.now)
+    seen = Login(login, cmd.login_name, cmd.platform, ctx.now, ctx.now, network_of(ctx.address))
+    shown = (seen.name, seen.platform, seen.address)
+    values = (tenant, new_user, cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx), *shown)
     if key is None:
-        added = LoginAdded(await node.db.value(SQL.sign_up, *values), [])
+        added = DeviceLogin(await node.db.value(SQL.sign_up, *values), [])
     else:
         added = await node.db.in_transaction(add_device_login, ctx, *values)
-    closed = [CloseSessions(added.user, "logged_out", credential, tenant) for credential in added.ended]
+    told = [] if added.user == new_user else [ToUser(added.user, LoginAdded(seen), tenant=tenant)]
+    ended = ended_effects(tenant, added.user, added.ended)
     renamed = [SendSignal(ProfileChanged(tenant, added.user))] if key and cmd.name else []
-    return [*closed, *renamed, Reply(tokens_of(ctx, tenant, added.user, login, refresh))]
+    return [*ended, *renamed, Reply(tokens_of(ctx, tenant, added.user, login, refresh)), *told]
 
 
-class LoginAdded(Struct, frozen=True):
+class DeviceLogin(Struct, frozen=True):
     """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
 
     user: str
     ended: list[str]
 
 
-async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> LoginAdded:
+async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> DeviceLogin:
     """Add a login for the user of the device, and end the oldest logins beyond the limit."""
     user: str = await tx.value(SQL.sign_up, tenant, *values)
-    return LoginAdded(user, await limit_logins(tx, ctx, tenant, user))
+    return DeviceLogin(user, await limit_logins(tx, ctx, tenant, user))
 
 
 async def add_login(
@@ -168,7 +186,7 @@ async def rotate_token(ctx: Ctx, cmd: RotateToken) -> Effects:
     refused = Refused("unauthenticated", "the refresh token is unknown, expired or used")
     if done.state is not RotationState.REUSED:
         raise refused
-    return [CloseSessions(done.user, "logged_out", done.login, done.tenant), Refuse(refused)]
+    return [*ended_effects(done.tenant, done.user, [done.login]), Refuse(refused)]
 
 
 def rotation_rules(ctx: Ctx) -> RotationRules:
@@ -180,6 +198,7 @@ def rotation_rules(ctx: Ctx) -> RotationRules:
         grace_ms=int(auth.refresh_grace * 1000),
         per_hour=config.get(AccountLimits).rotations_per_hour,
         tenants=ctx.node.get(Keyring).minting_tenants(),
+        network=network_of(ctx.address),
     )
 
 
@@ -231,7 +250,7 @@ class Logout(Command, tag="auth.logout"):
     """End this login and close its connections; with `everywhere`, all logins and connections of the user.
 
     An access token of an identity provider has no login: the token itself is revoked, and the connections that use it
-    are closed.
+    are closed. Other devices of the user get `login.ended`.
     """
 
     everywhere: bool = False
@@ -242,8 +261,10 @@ async def logout(ctx: Ctx, cmd: Logout) -> Effects:
     me = ctx.me
     login = None if cmd.everywhere else me.login or None
     token = (me.token_id, me.expires_at)
-    await ctx.node.db.run(SQL.log_out, me.tenant, me.user, login, cmd.everywhere, ctx.now, *token)
-    return [Reply(Ok()), CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)]
+    rows = await ctx.node.db.all(SQL.log_out, me.tenant, me.user, login, cmd.everywhere, ctx.now, *token)
+    closes = CloseSessions(me.user, "logged_out", credential=None if cmd.everywhere else me.credential)
+    told = [] if cmd.everywhere else [ToUser(me.user, LoginEnded([row["id"]])) for row in rows]
+    return [Reply(Ok()), closes, *told]
 
 
 async def sweep(db: Postgres, now: int, leeway: float, *, batch_size: int = BATCH_SIZE) -> None:

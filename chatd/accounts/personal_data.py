@@ -12,6 +12,7 @@ PERSONAL_DATA = PersonalData(
             "devices and logins",
             SQL.profile,
         ),
+        Part("login", "logins: times, name, platform, network of the address", SQL.logins, ("login",)),
     ),
     forget=(SQL.forget,),
     remains=(

@@ -52,7 +52,7 @@ class Rotation(Struct, frozen=True):
 
 class RotationRules(Struct, frozen=True, kw_only=True):
     """`key` derives successors. `ttl_ms` and `grace_ms` in milliseconds. `tenants`: those whose tokens this server
-    issues.
+    issues. `network`: of the client, for the list of logins.
     """
 
     key: bytes
@@ -60,6 +60,7 @@ class RotationRules(Struct, frozen=True, kw_only=True):
     grace_ms: int
     per_hour: int
     tenants: list[str]
+    network: str | None = None
 
 
 def successor_key(config: Config) -> bytes:
@@ -84,7 +85,7 @@ async def rotate(db: Postgres, token: str, now: int, rules: RotationRules) -> Ro
     new = successor(rules.key, token)
     row = await db.one(
         SQL.rotate, digest(token), now, digest(new), now + rules.ttl_ms, rules.tenants, rules.per_hour,
-        now - rules.grace_ms,
+        now - rules.grace_ms, rules.network,
     )  # fmt: skip
     if row is None:
         return Rotation(RotationState.UNKNOWN)

@@ -44,9 +44,9 @@ TABLES = (
             Limited("limits.logins_per_user"),
         ),
         UserData(
-            what="`user_id`; the times of sign-in and sign-out",
-            kept="until its last refresh token is deleted",
-            exported=("profile",),
+            what="`user_id`; times; `name`, `platform`; `address`: an IPv4 /24 or IPv6 /48",
+            kept="until its last refresh token is deleted; an ended one for 30 days",
+            exported=("login",),
             erased="deleted",
             rows_of="user_id",
         ),

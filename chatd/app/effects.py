@@ -104,14 +104,19 @@ class ToConversation(Effect, frozen=True):
 
 
 class ToUser(Effect, frozen=True):
-    """Send an event to every session of one user, except the session `exclude_session`."""
+    """Send an event to every session of one user, except the session `exclude_session`.
+
+    `tenant`: "" for the one of the requester.
+    """
 
     user: str
     event: Event
     exclude_session: str | None = None
+    tenant: str = ""
 
     async def deliver(self, ctx: Ctx) -> None:
-        await ctx.node.cluster.deliver_to_user(ctx.tenant, self.user, self.event, exclude_session=self.exclude_session)
+        tenant = self.tenant or ctx.tenant
+        await ctx.node.cluster.deliver_to_user(tenant, self.user, self.event, exclude_session=self.exclude_session)
 
 
 class Broadcast(Effect, frozen=True):

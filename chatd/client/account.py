@@ -39,9 +39,21 @@ class Account:
         return self.access_token
 
 
-async def sign_up(http: str, *, name: str | None = None, device: str | None = None, tenant: str = "default") -> Account:
-    """Sign up anonymously; the same `device` is the same user again. Raises Refused, OSError."""
-    fields = {"tenant": tenant} | ({"name": name} if name else {}) | ({"device": device} if device else {})
+async def sign_up(
+    http: str,
+    *,
+    name: str | None = None,
+    device: str | None = None,
+    tenant: str = "default",
+    login_name: str | None = None,
+    platform: str | None = None,
+) -> Account:
+    """Sign up anonymously; the same `device` is the same user again. Raises Refused, OSError.
+
+    The user sees `login_name` and `platform` in the list of logins.
+    """
+    optional = {"name": name, "device": device, "login_name": login_name, "platform": platform}
+    fields = {"tenant": tenant} | {field: value for field, value in optional.items() if value}
     tokens = await post(http, "/v1/auth/anonymous", fields)
     return Account(http, tokens["user"], tokens["access_token"], tokens["refresh_token"])
 

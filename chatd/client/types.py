@@ -226,6 +226,11 @@ class Edits(Answer, tag="message.edits", kw_only=True, frozen=True):
     items: list[Edit]
     cursor: str | None
 
+class EndedLogins(Answer, tag="logins.ended", kw_only=True, frozen=True):
+    """The ids of the logins that have ended now."""
+
+    logins: list[str]
+
 class Erased(Answer, tag="me.erased", kw_only=True, frozen=True):
     """The erasure has started. Signing in as this user is no longer possible."""
 
@@ -320,6 +325,47 @@ class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
 
     conversation: Conversation | None
     requested: bool
+
+class Login(Part, kw_only=True, frozen=True):
+    """A login of the user.
+
+    `platform` as the client named it. `last_seen`: when its tokens were refreshed last. `address`: the network that it
+    was used from, an IPv4 /24 or an IPv6 /48; null if it is unknown."""
+
+    id: str
+    name: str | None
+    platform: str | None
+    created_at: int
+    last_seen: int
+    address: str | None
+
+class LoginAdded(Event, tag="login.added", kw_only=True, frozen=True):
+    """The user has signed in with another device, or once more."""
+
+    login: Login
+
+class LoginEnded(Event, tag="login.ended", kw_only=True, frozen=True):
+    """Logins of the user have ended, by a command of the user or because a stolen refresh token was used."""
+
+    logins: list[str]
+
+class LoginState(Answer, tag="login", kw_only=True, frozen=True):
+    """A login after a change."""
+
+    login: Login
+
+class LoginUpdated(Event, tag="login.updated", kw_only=True, frozen=True):
+    """A login of the user has another name."""
+
+    login: Login
+
+class Logins(Answer, tag="logins", kw_only=True, frozen=True):
+    """The logins of the user that have not ended.
+
+    `current`: the login of this request or connection; null for a token of an identity provider, which has none."""
+
+    items: list[Login]
+    current: str | None
 
 class MaintenanceMode(Event, tag="maintenance.mode", kw_only=True, frozen=True):
     """Maintenance mode begins or ends, or the server is about to stop. `retry_after`: when to reconnect, in seconds."""
@@ -990,6 +1036,18 @@ class Calls:
     async def call(self, command: Literal["join.list"], *, conversation: str) -> Requests: ...
 
     @overload
+    async def call(self, command: Literal["login.end"], *, login: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["login.end_others"]) -> EndedLogins: ...
+
+    @overload
+    async def call(self, command: Literal["login.list"]) -> Logins: ...
+
+    @overload
+    async def call(self, command: Literal["login.rename"], *, login: str, name: str) -> LoginState: ...
+
+    @overload
     async def call(self, command: Literal["match.cancel"], *, ticket: str | None = None) -> Ok: ...
 
     @overload
@@ -1222,6 +1280,9 @@ ANSWERS: tuple[type[Answer], ...] = (
     Invites,
     Preview,
     Requests,
+    EndedLogins,
+    Logins,
+    LoginState,
     MatchQueued,
     Erased,
     UserResult,
@@ -1261,6 +1322,9 @@ EVENTS: tuple[type[Event], ...] = (
     CommandRefused,
     JoinDeclined,
     JoinRequested,
+    LoginAdded,
+    LoginEnded,
+    LoginUpdated,
     MaintenanceMode,
     MatchEnded,
     MatchExpired,

@@ -5,11 +5,12 @@ from typing import ClassVar
 from chatd.accounts import bans
 from chatd.accounts.commands import Tokens, add_login, refresh_end, tokens_of
 from chatd.accounts.keys import Keyring
+from chatd.accounts.logins import Login, LoginAdded, ended_effects
 from chatd.accounts.refresh_tokens import first_token
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
 from chatd.app.context import Ctx
-from chatd.app.effects import CloseSessions, Effects, Reply
+from chatd.app.effects import CloseSessions, Effects, Reply, ToUser
 from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import server_command
 from chatd.core.errors import Refused
@@ -137,8 +138,9 @@ async def issue_token(ctx: Ctx, cmd: ServerIssueToken) -> Effects:
     ctx.node.get(Keyring).check_mints(ctx.tenant)
     login, refresh = uuid7(ctx.now), first_token()
     ended = await ctx.node.db.in_transaction(add_audited_login, ctx, cmd.user, login, digest(refresh))
-    closed = [CloseSessions(cmd.user, "logged_out", credential) for credential in ended]
-    return [*closed, Reply(tokens_of(ctx, ctx.tenant, cmd.user, login, refresh))]
+    added = LoginAdded(Login(login, None, None, ctx.now, ctx.now, None))
+    told = [*ended_effects(ctx.tenant, cmd.user, ended), ToUser(cmd.user, added)]
+    return [Reply(tokens_of(ctx, ctx.tenant, cmd.user, login, refresh)), *told]
 
 
 async def add_audited_login(tx: Tx, ctx: Ctx, user: str, login: str, refresh_hash: bytes) -> list[str]:

@@ -1,7 +1,7 @@
 -- name: sign_up
 -- Create a login with its first refresh token, for the user of the device or a new user: tenant, new user id, name,
--- device key (null: none), now, new login id, hash of the refresh token, its expiry. Of two concurrent first sign-ups
--- of one device, the second gets the user of the first.
+-- device key (null: none), now, new login id, hash of the refresh token, its expiry, name, platform and network of the
+-- login. Of two concurrent first sign-ups of one device, the second gets the user of the first.
 with known_device as (
     select user_id from devices where tenant = $1 and key_hash = $4::bytea
 ),
@@ -20,8 +20,8 @@ new_device as (
     returning user_id
 ),
 new_login as (
-    insert into logins (tenant, id, user_id, created_at)
-    select $1, $6, coalesce((select user_id from known_device), (select user_id from new_device), (select id from new_user)), $5
+    insert into logins (tenant, id, user_id, created_at, last_seen, name, platform, address)
+    select $1, $6, coalesce((select user_id from known_device), (select user_id from new_device), (select id from new_user)), $5, $5, $9, $10, $11
     returning id, user_id
 ),
 new_token as (
@@ -32,7 +32,7 @@ select user_id::text from new_login
 -- name: add_login
 -- Create a login with its first refresh token: tenant, user, login id, now, hash of the refresh token, its expiry.
 with new_login as (
-    insert into logins (tenant, id, user_id, created_at) values ($1, $3, $2, $4) returning tenant, id
+    insert into logins (tenant, id, user_id, created_at, last_seen) values ($1, $3, $2, $4, $4) returning tenant, id
 )
 insert into refresh_tokens (hash, tenant, login, expires_at) select $5, tenant, id, $6 from new_login
 
@@ -58,12 +58,13 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: log_out
 -- Revoke an access token and end its login, or all logins of the user: tenant, user, login (null: none), all, now,
--- token id, its expiry.
+-- token id, its expiry. Returns the ids of the logins that end.
 with revoked_token as (
     insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $6, $7) on conflict do nothing
 )
 update logins set ended_at = $5
 where tenant = $1 and user_id = $2 and ended_at is null and (id = $3::uuid or $4::boolean)
+returning id::text
 
 -- name: sweep_refresh_tokens
 -- Delete expired tokens, and end the logins that have no other token. Returns the number of tokens: now, limit.

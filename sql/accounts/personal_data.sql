@@ -7,6 +7,13 @@ select u.id::text as user, u.tenant, u.external_id, u.name, u.picture_url, u.loc
 from users u
 where u.tenant = $1 and u.id = $2 limit $3
 
+-- name: logins
+-- One page after a login, ended ones included: tenant, user, limit, after this one.
+select l.id::text as login, l.name, l.platform, l.address, l.created_at, l.last_seen, l.ended_at
+from logins l
+where l.tenant = $1 and l.user_id = $2 and l.id > $4::uuid
+order by l.id limit $3
+
 -- name: forget
 -- Delete all credentials. Refresh tokens are deleted with their logins: tenant, user.
 with devices as (

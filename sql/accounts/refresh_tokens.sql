@@ -1,7 +1,7 @@
 -- name: rotate
 -- Replace a refresh token by the next one of its login: hash, now, hash of the next one, its expiry, tenants whose
--- tokens this server issues, allowed rotations of a login per hour, since when a used token may be repeated. No row for
--- an unknown token. `state` is `rotated`, `repeated` (used before, but recently), `expired`, `ended` (the login had
+-- tokens this server issues, allowed rotations of a login per hour, since when a used token may be repeated, network of
+-- the client. No row for an unknown token. `state` is `rotated`, `repeated` (used before, but recently), `expired`, `ended` (the login had
 -- ended), `reused` (used before: the login ends), `too_often`, or `foreign` (of another tenant).
 with presented as (
     select t.tenant, t.login, l.user_id, case
@@ -26,8 +26,12 @@ used_token as (
 new_token as (
     insert into refresh_tokens (hash, tenant, login, expires_at) select $3, tenant, login, $4 from presented where state = 'rotated'
 ),
-ended_login as (
-    update logins l set ended_at = $2 from presented where l.tenant = presented.tenant and l.id = presented.login and presented.state = 'reused'
+seen_login as (
+    update logins l set
+        last_seen = greatest(l.last_seen, $2), address = coalesce($8, l.address),
+        ended_at = case when presented.state = 'reused' then $2 end
+    from presented
+    where l.tenant = presented.tenant and l.id = presented.login and l.ended_at is null and presented.state in ('rotated', 'reused')
 )
 select tenant, user_id::text as user, login::text, state from presented
 

@@ -62,6 +62,11 @@ create table logins (
     user_id uuid not null,
     created_at bigint not null,
     ended_at bigint,
+    -- What the user sees in the list of logins. `address` is a network, see accounts/logins.py.
+    name text check (length(name) between 1 and 100),
+    platform text check (length(platform) between 1 and 32),
+    last_seen bigint not null default 0,
+    address text,
     primary key (id, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
