@@ -88,15 +88,41 @@ class DeferredConversations:
     async def run(self) -> None:
         while True:
             await self._work.wait()
-            for key in tuple(self.keys):
-                await self._retry(key, self.keys[key])
+            await self._retry_until_refused()
             if self.keys:
                 await trio.sleep(RETRY_S)
             else:
                 self._work = trio.Event()
 
-    async def _retry(self, key: Key, conversation: DeferredConversation) -> None:
-        """Try the entries first, then announce the gap: an entry that succeeds may have been committed before it."""
+    async def _retry_until_refused(self) -> None:
+        """Retry the conversations one after another, those whose rows are not locked first.
+
+        The first one that waits for a lock in vain ends the round, so that the others wait for one lock only and not
+        for all of them. It is the last of the next round. It must wait, and not only look: a row that many
+        transactions lock in turn is never free.
+        """
+        locked = await self._locked()
+        for key in sorted(self.keys, key=lambda key: key in locked):
+            if not await self._retry(key, self.keys[key]):
+                self.keys[key] = self.keys.pop(key)
+                return
+
+    async def _locked(self) -> set[Key]:
+        """Those whose rows another transaction has locked; of a single one, it does not matter."""
+        if len(self.keys) < 2:
+            return set()
+        try:
+            rows = await self._connection.all(SQL.lock_states, *to_unnest_arrays(list(self.keys), 2))
+        except Refused:
+            return set()
+        free = {(row["tenant"], row["id"]) for row in rows if row["is_free"]}
+        return {(row["tenant"], row["id"]) for row in rows} - free
+
+    async def _retry(self, key: Key, conversation: DeferredConversation) -> bool:
+        """Try the entries first, then announce the gap: an entry that succeeds may have been committed before it.
+
+        Returns False if Postgres refuses, for now.
+        """
         try:
             while entries := self._next(conversation):
                 for statement, part in by_statement(entries):
@@ -106,9 +132,10 @@ class DeferredConversations:
                     await self._publisher.put_gap(row["tenant"], row["id"], row["rev"])
                 conversation.uncertain = False
         except Refused:
-            return
+            return False
         if not conversation.entries:
             del self.keys[key]
+        return True
 
     def _next(self, conversation: DeferredConversation) -> list[Entry]:
         """The entries to commit. Expired ones are dropped; they are uncertain if they may have been sent."""
