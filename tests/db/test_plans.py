@@ -67,8 +67,7 @@ where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace group by 1
 INDEXES = """
 select i.relname::text as name, x.indrelid::regclass::text as on, x.indisunique and x.indpred is null as is_key,
     x.indisunique as is_unique,
-    array(select coalesce(a.attname::text, '?') from unnest(x.indkey::int2[]) with ordinality as k (number, ord)
-        left join pg_attribute a on a.attrelid = x.indrelid and a.attnum = k.number order by ord) as columns
+    array(select pg_get_indexdef(i.oid, n, true) from generate_series(1, x.indnkeyatts) as n order by n) as columns
 from pg_index x join pg_class i on i.oid = x.indexrelid where i.relnamespace = 'public'::regnamespace
 """
 
@@ -140,7 +139,7 @@ def fault(scan: dict[str, Any], indexes: dict[str, Index]) -> str:
     if "Index Name" not in scan:
         return "" if scan["Node Type"] == "Tid Scan" else "reads all rows"
     index, condition = indexes[scan["Index Name"]], scan.get("Index Cond", "")
-    if not re.search(rf"\b{index.columns[0]}\b", condition):
+    if not re.search(rf"(?<!\w){re.escape(index.columns[0])}(?!\w)", condition):
         return f"walks {scan['Index Name']}"
     used = columns_in(condition)
     given = used | columns_in(scan.get("Filter", ""))
