@@ -7,6 +7,7 @@ from chatd.accounts.subsystem import ACCOUNTS
 from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
+from chatd.consent.subsystem import CONSENT
 from chatd.conversations.subsystem import CONVERSATIONS
 from chatd.core.setting_names import SettingNames
 from chatd.db import queries
@@ -29,6 +30,7 @@ SUBSYSTEMS = (
     FILTERS,
     CONVERSATIONS,
     PEOPLE,
+    CONSENT,
     MODERATION,
     PRESENCE,
     SEARCH,

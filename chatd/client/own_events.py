@@ -24,7 +24,8 @@ class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=Tr
 class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
     """Settings, counters or marks of this user changed, on another device or while this one was offline.
 
-    `own`: call `user.settings`, `block.list` and `me.get` again. `since`: the cursor of the sync before.
+    `own`: call `user.settings`, `block.list`, `contact.list`, `request.list` and `me.get` again. `since`: the cursor of
+    the sync before.
     """
 
     since: str | None

@@ -103,7 +103,8 @@ class Info(Struct, kw_only=True, frozen=True):
 
     `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
     `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without
-    being added. `history`: whether new members see earlier messages.
+    being added. `history`: whether new members see earlier messages. `requested`: the user who has not accepted this
+    direct conversation yet and is no member; null: it is accepted.
     """
 
     title: str | None
@@ -116,6 +117,7 @@ class Info(Struct, kw_only=True, frozen=True):
     joining: Joining
     history: Literal["all", "joined"]
     member_count: int
+    requested: Id | None
 
 
 class Settings(Struct, kw_only=True, frozen=True):

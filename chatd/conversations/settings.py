@@ -55,9 +55,30 @@ class ConversationLimits(Section, frozen=True):
     ] = 5_000
     stars_per_user: Annotated[Count, doc("Maximum starred messages of one user.")] = 10_000
     blocks_per_user: Annotated[Count, doc("Maximum users that one user can block.")] = 10_000
+    contacts_per_user: Annotated[Count, doc("Maximum users that one user can make contacts.")] = 10_000
     payload_bytes: Annotated[
         Count, doc("Maximum size of `meta` and `attachments` of a message together, in bytes of JSON.")
     ] = 8192
+
+
+class ConsentSettings(Section, frozen=True):
+    default: Annotated[
+        Literal["nobody", "contacts", "everybody"],
+        doc(
+            "Who needs no request to write first to a user, to add them to a group or to call them, if they have not "
+            "chosen otherwise. Everybody suits the app of one company, contacts an app of strangers."
+        ),
+    ] = "everybody"
+    messages: Annotated[
+        int, Meta(ge=1, le=10), doc("Maximum messages of a direct conversation before the other user accepts it.")
+    ] = 3
+    requests_per_day: Annotated[Count, doc("Maximum requests that a user may send within a day.")] = 50
+    declines_to_halve: Annotated[
+        Count, doc("Declined requests of a user, halved each week, that halve `requests_per_day`.")
+    ] = 5
+    pending_per_user: Annotated[
+        Count, doc("Maximum requests that a user has not answered; further ones are refused.")
+    ] = 1000
 
 
 class RetentionSettings(Section, frozen=True):
@@ -89,6 +110,7 @@ class PresenceDefaults(Section, frozen=True):
 SETTINGS: tuple[Declaration, ...] = (
     Settings("messages", MessageSettings),
     Settings("limits", ConversationLimits),
+    Settings("consent", ConsentSettings),
     Settings("retention", RetentionSettings),
     NamedSettings("tenants", TenantRetention),
     Settings("presence", PresenceDefaults),

@@ -19,6 +19,7 @@ from chatd.conversations.commands import (
     sync,
     user_settings,
 )
+from chatd.conversations.consent_rules import RequestCounts
 from chatd.conversations.entities import SHAPES
 from chatd.conversations.log.writer import open_message_log
 from chatd.conversations.membership import check_member, is_subscribed
@@ -64,6 +65,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.cluster.reconciler.use_topics(checks)
         node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
         node.get(GuardChecks).is_met[Guard.MEMBER] = is_subscribed
+        node.services.add(RequestCounts())
         start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield
 

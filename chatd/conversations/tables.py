@@ -1,8 +1,10 @@
 """The tables of conversations: what bounds their rows, and what they contain about users."""
 
-from chatd.app.storage import Deleted, Kept, Limited, OneRow, Table, UserData, Within
+from chatd.app.storage import Deleted, Kept, Limited, OneFor, OneRow, Table, UserData, Within
 from chatd.db import queries
 
+CONTACTS = queries.load("consent/contacts")
+CONSENT_RULES = queries.load("conversations/consent_rules")
 BLOCKING = queries.load("conversations/blocking")
 DELETION = queries.load("conversations/deletion")
 ERASURE = queries.load("conversations/erasure")
@@ -87,9 +89,44 @@ OF_MEMBERS = (
         "user_settings",
         (Within("users"),),
         UserData(
-            what="`user_id`; `notify`, `quiet`, `show_presence`, and when they were last seen",
+            what=(
+                "`user_id`; `notify`, `quiet`, `show_presence`, `allow_messages`, `allow_groups`, `allow_calls`, and "
+                "when they were last seen"
+            ),
             kept="as long as the account",
             exported=("settings",),
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "contacts",
+        (Within("users"), Limited("limits.contacts_per_user"), Deleted(CONTACTS, "remove")),
+        UserData(
+            what="`user_id`, `contact`",
+            kept="until it is removed",
+            exported=("contact",),
+            erased="deleted, also those of others",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "contact_requests",
+        (Within("conversations"), Within("users"), Deleted(CONSENT_RULES, "admit")),
+        UserData(
+            what="`user_id`, `sender`: who was asked, and by whom; when it was declined",
+            kept="until it is accepted, or as long as the conversation",
+            exported=("request", "sent_request"),
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "request_senders",
+        (Within("users"), OneFor("each user")),
+        UserData(
+            what="`user_id`; how many requests they have sent, and a score of those that were declined",
+            kept="as long as the account",
             erased="deleted",
             rows_of="user_id",
         ),

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effect, Effects, Reply, ToConversation
+from chatd.app.effects import Effect, Effects, Reply, SendSignal, ToConversation
 from chatd.app.maintenance import Maintenance
 from chatd.app.registry import command
 from chatd.conversations.block_rules import lock_pair
+from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
 from chatd.core.ids import uuid7
@@ -267,7 +268,9 @@ async def match_keep(ctx: Ctx, cmd: KeepMatch) -> Effects:
         if kept["kind"] == "group"
         else []
     )
-    return [*behind, AnnounceKept(row["match"], kept["id"], sorted(row["aliases"]), kept["rev"]), Reply(Ok())]
+    users = sorted(row["aliases"])
+    visible = SendSignal(VisibilityChanged(ctx.tenant, users))
+    return [*behind, AnnounceKept(row["match"], kept["id"], users, kept["rev"]), visible, Reply(Ok())]
 
 
 class AnnounceKept(Effect, frozen=True):

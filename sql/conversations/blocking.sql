@@ -21,12 +21,30 @@ select count(*) from blocks where tenant = $1 and blocker = $2
 insert into user_settings (tenant, user_id) values ($1, $2)
 on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 
+-- name: decline_requests
+-- Decline the requests of a user to another one, who has blocked them, and count it for the sender: tenant, blocker,
+-- sender, now.
+with declined as (
+    update contact_requests set declined_at = $4
+    where tenant = $1 and user_id = $2 and sender = $3 and declined_at is null
+    returning sender
+)
+insert into request_senders (tenant, user_id, score, scored_at)
+select $1, $3, count(*), $4 from declined having count(*) > 0
+on conflict (user_id, tenant) do update
+set score = decayed_score(request_senders.score, request_senders.scored_at, $4) + excluded.score, scored_at = $4
+
 -- name: update_direct_conversation
 -- Mark the direct conversation of two users as blocked if one of them has blocked the other by user id, else as not
--- blocked: tenant, two users.
+-- blocked. If it is not accepted yet, a block by the other user does not show: tenant, two users.
 update conversations c
-set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3)
-        or exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2),
+set blocked = (
+        (c.max_seq is null or c.creator = $2)
+        and exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3)
+    ) or (
+        (c.max_seq is null or c.creator = $3)
+        and exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2)
+    ),
     changed = pg_current_xact_id()
 where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high = greatest($2::uuid, $3::uuid)
 returning c.id::text, c.blocked

@@ -26,6 +26,14 @@ with rejoining as (
 ),
 deleted_requests as (
     delete from join_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
+),
+deleted_contact_requests as (
+    delete from contact_requests where tenant = $1 and conversation = $2 and user_id = any($3::uuid[])
+    returning tenant, user_id
+),
+changed_settings as (
+    insert into user_settings (tenant, user_id) select tenant, user_id from deleted_contact_requests order by user_id
+    on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 )
 insert into members (
     tenant, conversation, user_id, joined_at, rev, delivered_seq, read_seq, first_seq, first_rev, joined_seq, joined_rev, earlier_visible_seqs
@@ -65,7 +73,15 @@ update conversations set joining = 'closed' where tenant = $1 and id = $2
 update invites set revoked_at = $3 where tenant = $1 and conversation = $2 and revoked_at is null
 
 -- name: delete_requests
--- Tenant, conversation.
+-- Requests to join, and requests to users to join: tenant, conversation.
+with deleted as (
+    delete from contact_requests where tenant = $1 and conversation = $2
+    returning tenant, user_id
+),
+changed_settings as (
+    insert into user_settings (tenant, user_id) select tenant, user_id from deleted order by user_id
+    on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
+)
 delete from join_requests where tenant = $1 and conversation = $2
 
 -- name: set_role

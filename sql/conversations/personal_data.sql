@@ -1,6 +1,6 @@
 -- name: settings
 -- Tenant, user, limit.
-select s.notify, s.quiet, s.show_presence, s.last_seen_at from user_settings s
+select s.notify, s.quiet, s.show_presence, s.allow_messages, s.allow_groups, s.allow_calls, s.last_seen_at from user_settings s
 where s.tenant = $1 and s.user_id = $2 limit $3
 
 -- name: blocks

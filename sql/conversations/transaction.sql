@@ -1,6 +1,6 @@
 -- name: lock
 -- Lock the row of a conversation, and so its counters, until the end of the transaction: tenant, conversation.
-select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.max_first_seq, c.members, c.seq, c.rev
+select c.kind, c.title, c.announce, c.blocked, c.joining, c.history, c.max_first_seq, c.members, c.seq, c.rev, c.max_seq
 from conversations c where c.tenant = $1 and c.id = $2 for no key update
 
 -- name: membership

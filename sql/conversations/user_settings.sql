@@ -15,19 +15,23 @@ where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.
 returning b.conversation
 
 -- name: set_user
--- Change a user's settings; null leaves a field unchanged: tenant, user, notify, quiet, without quiet, audience of
--- presence.
-insert into user_settings (tenant, user_id, notify, quiet, show_presence) values ($1, $2, $3, $4, $6)
+-- Change a user's settings; null leaves a field unchanged: tenant, user, notify, quiet, without quiet, audiences of
+-- presence, messages, groups and calls.
+insert into user_settings (tenant, user_id, notify, quiet, show_presence, allow_messages, allow_groups, allow_calls)
+values ($1, $2, $3, $4, $6, $7, $8, $9)
 on conflict (user_id, tenant) do update
 set notify = coalesce($3, user_settings.notify),
     quiet = case when $5::boolean then null else coalesce($4, user_settings.quiet) end,
     show_presence = coalesce($6, user_settings.show_presence),
+    allow_messages = coalesce($7, user_settings.allow_messages),
+    allow_groups = coalesce($8, user_settings.allow_groups),
+    allow_calls = coalesce($9, user_settings.allow_calls),
     changed = pg_current_xact_id()
-returning notify, quiet, show_presence
+returning notify, quiet, show_presence, allow_messages, allow_groups, allow_calls
 
 -- name: get_user
 -- Tenant, user.
-select notify, quiet, show_presence from user_settings where tenant = $1 and user_id = $2
+select notify, quiet, show_presence, allow_messages, allow_groups, allow_calls from user_settings where tenant = $1 and user_id = $2
 
 -- name: unread_conversations
 -- Conversations with messages after the member's position, those that count for the badge first, then by activity:

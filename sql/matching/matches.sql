@@ -111,7 +111,8 @@ select exists (select 1 from vote) as counted, not exists (
 -- name: make_ordinary
 -- Make the conversation of a match an ordinary one: tenant, match, now, lower and higher user (null if there are more
 -- than two). It becomes the direct conversation of two users who have none; else a group with an owner, whose role is a
--- change. The match and the pair of users are locked: their direct conversation cannot be opened at the same time.
+-- change. The match and the pair of users are locked: their direct conversation cannot be opened at the same time. The
+-- users become contacts of each other.
 with ended as (
     update matches m set ended_at = $3, reason = 'kept'
     where m.tenant = $1 and m.id = $2 and m.ended_at is null
@@ -140,6 +141,22 @@ updated_members as (
         from members f where f.tenant = ordinary.tenant and f.conversation = ordinary.id
     ) as o
     where b.tenant = ordinary.tenant and b.conversation = ordinary.id and b.user_id = o.user_id
+),
+new_contacts as (
+    insert into contacts (tenant, user_id, contact, created_at)
+    select one.tenant, one.user_id, other.user_id, $3
+    from ordinary
+    join members one on one.tenant = ordinary.tenant and one.conversation = ordinary.id
+    join members other on other.tenant = ordinary.tenant and other.conversation = ordinary.id and other.user_id <> one.user_id
+    order by one.user_id, other.user_id
+    on conflict (user_id, contact, tenant) do nothing
+),
+changed_settings as (
+    insert into user_settings (tenant, user_id)
+    select b.tenant, b.user_id from ordinary
+    join members b on b.tenant = ordinary.tenant and b.conversation = ordinary.id
+    order by b.user_id
+    on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 )
 select id::text, kind, rev from ordinary
 

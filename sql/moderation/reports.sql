@@ -17,6 +17,11 @@ with memberships as (
     join conversations g on g.tenant = f.tenant and g.id = f.conversation and g.kind = 'group'
     where f.tenant = $1 and f.user_id = $2 and f.left_at > $6 and ($4::uuid is null or f.conversation = $4)
     union all
+    -- A direct conversation that the reporter was asked to accept.
+    select r.conversation, int8multirange(int8range(1, null)), null from contact_requests r
+    join conversations d on d.tenant = r.tenant and d.id = r.conversation and d.kind = 'direct'
+    where r.tenant = $1 and r.user_id = $2 and ($4::uuid is null or r.conversation = $4)
+    union all
     select m.conversation, int8multirange(int8range(1, null)), null from match_members p
     join matches m on m.tenant = p.tenant and m.id = p.match
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)

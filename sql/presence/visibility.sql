@@ -1,8 +1,7 @@
 -- name: visible_pairs
 -- The pairs in which the viewer may see the presence of the user: tenants, users, viewers, aliases by which the viewers
 -- ask (or null), who sees presence by default. By an alias it is visible as long as the match lasts, if the user shows
--- it to everybody; other rules do not apply. A contact is a user with whom the user has started a direct conversation,
--- or whom they have answered within its last hundred messages.
+-- it to everybody; other rules do not apply. is_contact() says who is a contact.
 select a.tenant, a.user_id::text as user, a.viewer::text as viewer, a.alias::text, case when a.alias is null then s.last_seen_at end as last_seen
 from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[]) as a (tenant, user_id, viewer, alias)
 join users u on u.tenant = a.tenant and u.id = a.user_id and u.erased_at is null
@@ -18,18 +17,7 @@ where case when a.alias is not null then a.user_id = a.viewer or coalesce(s.show
     and not exists (select 1 from blocks b where b.tenant = a.tenant and b.blocker = a.viewer and b.blocked_as = a.user_id)
     and case coalesce(s.show_presence, $5)
         when 'everybody' then true
-        when 'contacts' then exists (
-            select 1 from conversations c
-            where c.tenant = a.tenant and c.pair_low = least(a.user_id, a.viewer) and c.pair_high = greatest(a.user_id, a.viewer)
-                and (c.creator = a.user_id or exists (
-                    select 1 from (
-                        select m.sender, m.system from messages m
-                        where m.tenant = c.tenant and m.conversation = c.id
-                        order by m.seq desc limit 100
-                    ) as l
-                    where l.sender = a.user_id and l.system is null
-                ))
-        )
+        when 'contacts' then is_contact(a.tenant, a.user_id, a.viewer)
         else false
     end
 ) end

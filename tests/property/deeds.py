@@ -255,6 +255,29 @@ def settle_all(world: World, device: Device) -> Command:
     )
 
 
+def consent(world: World, device: Device) -> Command:
+    """Decide who needs no request, and who is a contact."""
+    name = world.rng.choice(["allow_messages", "allow_messages", "allow_groups"])
+    if world.rng.random() < 0.6:
+        return "user.settings", {name: world.rng.choice(["nobody", "contacts", "everybody"])}
+    return world.rng.choice(["contact.add", "contact.add", "contact.remove"]), {"user": world.user()}
+
+
+def answer(world: World, device: Device) -> Command:
+    """Answer a request, mostly one that waits, or withdraw one of the user's own."""
+    rng = world.rng
+    rooms = sorted(device.mirror.rooms.items())
+    asked = [(id_, room.info["requested"]) for id_, room in rooms if room.info.get("requested")]
+    if asked and rng.random() < 0.2:
+        id_, user = rng.choice(asked)
+        return "request.withdraw", {"conversation": id_, "user": user}
+    waiting, declined = device.requests
+    known = waiting if waiting and rng.random() < 0.8 else declined
+    id_ = rng.choice(known) if known else world.room(device)[0]
+    name = rng.choice(["request.accept"] * 3 + ["request.decline"] * 3 + ["request.block"])
+    return name, {"conversation": id_}
+
+
 def meet(world: World, device: Device) -> Command:
     return world.rng.choice(
         ["match.find", "match.find", "match.find", "match.leave", "match.skip", "match.keep", "match.cancel"]
@@ -297,13 +320,19 @@ def report(world: World, device: Device) -> Command:
 DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
-    decide: 2, block: 2, settle: 6, settle_all: 1, meet: 3,
+    decide: 2, block: 2, settle: 6, settle_all: 1, meet: 3, consent: 3, answer: 5,
 }  # fmt: skip
 
 
 # For a few users who write to each other, and block and unblock each other.
 BLOCKING: dict[Deed, int] = {
     send: 25, receipt: 30, open_: 12, block: 12, edit: 3, delete: 3, react: 3, settle: 3, create: 1, schedule: 1, forward: 2,
+}  # fmt: skip
+
+# For users who ask each other before they write or share a group, change their minds, and block each other.
+CONSENT: dict[Deed, int] = {
+    send: 25, receipt: 8, open_: 20, create: 3, add: 6, leave: 2, consent: 14, answer: 25, block: 4, delete: 3, schedule: 1,
+    describe: 2, dissolve: 1, remove: 2,
 }  # fmt: skip
 
 # For users who search, write in the match, keep, skip or leave it, and block and report their partners.

@@ -29,6 +29,9 @@ class Device:
         self.wrong: list[str] = []
         self.blocks: list[Any] = []
         self.settings: Json = {}
+        self.contacts: list[str] = []
+        # The conversations of requests to the user, those that wait and those that were declined.
+        self.requests: tuple[list[str], list[str]] = ([], [])
         self.scheduled: list[Any] = []
         # Aliases of partners, and matches to confirm, the latest last.
         self.partners: list[str] = []
@@ -156,7 +159,18 @@ class Device:
         self.settings = plain(await self.call("user.settings"))
         self.blocks = [plain(one) for one in blocks["items"]]
         self.scheduled = [plain(one) for one in (await self.call("schedule.list", limit=200))["items"]]
+        self.contacts, self.requests = await self.contacts_now(), await self.requests_now()
         self.mirror.own = False
+
+    async def contacts_now(self) -> list[str]:
+        return [one["user"] for one in (await self.call("contact.list"))["items"]]
+
+    async def requests_now(self) -> tuple[list[str], list[str]]:
+        waiting, declined = [
+            [one["conversation"] for one in (await self.call("request.list", limit=200, declined=declined))["items"]]
+            for declined in (False, True)
+        ]
+        return waiting, declined
 
 
 def plain(reply: Any) -> Json:

@@ -20,6 +20,7 @@ import trio_asyncio
 
 from chatd.client import Refused, sign_up
 from chatd.client.link import Disconnected
+from chatd.conversations.settings import ConsentSettings
 from chatd.core.config import Config, PostgresSection
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
@@ -28,7 +29,7 @@ from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge
-from tests.property.deeds import BLOCKING, DEEDS, MATCHING, Command, Deed, World, draw
+from tests.property.deeds import BLOCKING, CONSENT, DEEDS, MATCHING, Command, Deed, World, draw
 from tests.property.device import Device
 from tests.property.mirror import RECEIPTS
 from tests.support import Daemon
@@ -53,10 +54,13 @@ class Kind:
 KINDS = {
     "all": Kind(5, DEEDS),
     "blocking": Kind(3, BLOCKING),
+    "consent": Kind(5, CONSENT, away=0.1),
     "matching": Kind(4, MATCHING, away=0.12, absences=True, in_match=0.7, queues=(*["default"] * 8, "trio", "asking")),
 }
 # Users are matched with the same few partners again, and a match ends soon after the last device has disconnected.
 MATCH_SETTINGS = MatchSettings(recent=0, grace=0.5)
+# Requests are seldom refused.
+CONSENT_SETTINGS = ConsentSettings(requests_per_day=10_000, declines_to_halve=1000)
 QUEUES = {"trio": QueueSettings(size=3), "asking": QueueSettings(confirm=2.0)}
 # The maximum number of concurrent deeds, of steps between two checks, and of seconds until all events are delivered.
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
@@ -206,7 +210,7 @@ class History:
 
 async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"]) -> Report:
     """A history of this many steps. Needs trio_asyncio's loop."""
-    config = config.using(MATCH_SETTINGS).using_named(QueueSettings, QUEUES)
+    config = config.using(MATCH_SETTINGS, CONSENT_SETTINGS).using_named(QueueSettings, QUEUES)
     async with (
         nodes(config) as daemons,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,

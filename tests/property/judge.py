@@ -122,6 +122,8 @@ async def compare(device: Device) -> list[str]:
     wrong += differences(device.settings, plain(await device.call("user.settings")), "user.settings")
     scheduled = [plain(one) for one in (await device.call("schedule.list", limit=200))["items"]]
     wrong += differences(device.scheduled, scheduled, "scheduled")
+    wrong += differences(device.contacts, await device.contacts_now(), "contacts")
+    wrong += differences(device.requests, await device.requests_now(), "requests")
     return wrong + await compare_lists(device) + await compare_search(device)
 
 

@@ -5,7 +5,7 @@ Authors of clients can read this as the rules of the protocol. The state is merg
 and changes equal what a fresh client would read:
 
 * `session.sync` from the last cursor: conversations that changed, conversations that are gone, and the user's own data
-  (settings, stars, hidden messages, blocks).
+  (settings, stars, hidden messages, blocks, contacts, requests).
 * `conversation.sync` from the last rev: the changes of one conversation, as states.
 * Events, in the order of delivery, and the answers to the user's own commands.
 
@@ -52,6 +52,10 @@ OWN = (
     "message.delete",
     "user.block",
     "user.unblock",
+    "contact.add",
+    "contact.remove",
+    "request.block",
+    "request.decline",
     "schedule.cancel",
     "match.leave",
     "match.skip",
@@ -75,7 +79,7 @@ class Mirror:
         self.stale = True
         # Whether it became stale between two pages of session.sync.
         self._stale_after = False
-        # Whether to call user.settings, block.list and schedule.list.
+        # Whether to call user.settings, block.list, contact.list, request.list and schedule.list.
         self.own = True
 
     # --- what to request ---------------------------------------------------------------------------------------------
@@ -191,6 +195,7 @@ class Mirror:
         kind = event["t"]
         if kind == "session.behind" or kind in MATCHES:
             self._need_session_sync()
+        self.own = self.own or kind == "request.new"
         if kind == "match.found":
             self._found(event["conversation"], event["alias"])
         elif kind == "match.kept" and event["conversation"] in self.rooms:
@@ -276,6 +281,9 @@ class Mirror:
                 self._acked(command, result)
             case "message.forwarded" if command["conversation"] in self.rooms:
                 self._fall_behind(command["conversation"], result["rev"])
+            case "request.accepted":
+                self.own = True
+                self.learn(result["conversation"])
             case "conversation" | "conversation.joined" if result["conversation"] is not None:
                 self.learn(result["conversation"])
             case "conversation.settings" if command["conversation"] in self.rooms:

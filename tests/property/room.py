@@ -8,7 +8,18 @@ Json = dict[str, Any]
 Given = Mapping[str, Any]
 # An id of no user.
 NOBODY = "00000000-0000-7000-8000-000000000000"
-INFO = ("title", "description", "picture", "announce", "disappear", "keep_days", "slow_seconds", "joining", "history")
+INFO = (
+    "title",
+    "description",
+    "picture",
+    "announce",
+    "disappear",
+    "keep_days",
+    "slow_seconds",
+    "joining",
+    "history",
+    "requested",
+)
 
 
 @dataclass

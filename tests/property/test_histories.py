@@ -31,6 +31,12 @@ async def test_sync_during_a_block_equals_the_events(config: Config) -> None:
     assert report.done["user.unblock ok"] > 0
 
 
+async def test_requests_are_in_sync_on_all_devices(config: Config) -> None:
+    report = await live(config, 1, 200, KINDS["consent"])
+    assert report.wrong == []
+    assert report.done["request.accept ok"] > 0
+
+
 async def test_users_in_matches_read_what_their_events_contained(config: Config) -> None:
     report = await live(config, 1, 200, KINDS["matching"])
     assert report.wrong == []

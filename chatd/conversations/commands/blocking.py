@@ -86,6 +86,8 @@ async def set_block(tx: Tx, ctx: Ctx, user: str, shown_as: str, statement: str, 
     most = ctx.node.config.get(ConversationLimits).blocks_per_user
     if statement is SQL.add and await tx.value(SQL.count, ctx.tenant, ctx.user) > most:
         raise Refused("too_large", f"you can block at most {most} users")
+    if statement is SQL.add and user == shown_as:
+        await tx.run(SQL.decline_requests, ctx.tenant, ctx.user, user, ctx.now)
     await tx.run(SQL.touch_user_settings, ctx.tenant, ctx.user)
     row = await tx.one(SQL.update_direct_conversation, ctx.tenant, ctx.user, shown_as)
     return BlockChange(None, is_blocked=False) if row is None else BlockChange(row["id"], row["blocked"])

@@ -1,22 +1,35 @@
 """Opening, creating and listing conversations."""
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply, ToConversation
 from chatd.app.registry import command
 from chatd.cluster.control_messages import SubscribeUsers
 from chatd.conversations.block_rules import check_not_blocked, lock_pair
+from chatd.conversations.consent_rules import (
+    NOBODY_ASKED,
+    Act,
+    AnnounceAccepted,
+    Asked,
+    accept_direct,
+    ask,
+    request_events,
+    users_to_ask,
+    without,
+)
 from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
+from chatd.conversations.log.transaction import AS_MEMBER, change_conversation, change_locked
 from chatd.conversations.membership import check_conversation_limit
 from chatd.conversations.read_model import conversation_for, conversations_of, shared
-from chatd.conversations.settings import ConversationLimits
+from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, UUID, uuid7
 from chatd.db import queries
@@ -29,23 +42,30 @@ Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
-    """Open the direct conversation with another user. Two users have only one."""
+    """Open the direct conversation with another user. Two users have only one.
+
+    If the user has to accept it first, this sends them a request: `requested` of the conversation has their id, and it
+    takes at most `consent.messages` messages until they accept. To open the conversation of a request accepts it.
+    """
 
     user: Id
 
 
 class CreateConversation(Command, tag="conversation.create"):
-    """Create a group. Its creator becomes the owner."""
+    """Create a group. Its creator becomes the owner. Users who do not let the requester add them are asked to join."""
 
     members: Annotated[list[Id], Meta(max_length=10_000)]
     title: Name | None = None
 
 
 class ConversationResult(Result, tag="conversation"):
-    """A conversation as the requester sees it. `created`: the command has created it."""
+    """A conversation as the requester sees it. `created`: the command has created it. `invited`: the users who were
+    asked to join the group and are not members before they accept; absent if there are none.
+    """
 
     conversation: Conversation
     created: bool
+    invited: list[Id] | UnsetType = UNSET
 
 
 @command(
@@ -57,18 +77,40 @@ class ConversationResult(Result, tag="conversation"):
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is
-    in too many conversations (`limits.conversations_per_user`).
+    in too many conversations (`limits.conversations_per_user`), or the user has too many requests to answer.
     """
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: expected another user than yourself")
-    await check_not_blocked(ctx, [cmd.user])
     low, high = sorted((ctx.user, cmd.user))
-    id_ = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    if id_ is not None:
-        return [Reply(ConversationResult(conversation=await conversation_for(ctx, ctx.user, id_), created=False))]
+    found = await ctx.node.db.one(SQL.find_direct, ctx.tenant, low, high)
+    if found is not None and found["creator"] is not None:
+        return await open_requested(ctx, cmd.user, found)
+    if found is not None:
+        await check_not_blocked(ctx, [cmd.user])
+        view = await conversation_for(ctx, ctx.user, found["id"])
+        return [Reply(ConversationResult(conversation=view, created=False))]
+    asked = await users_to_ask(ctx, [cmd.user], Act.MESSAGES)
     await check_not_erased(ctx, [cmd.user])
-    await check_conversation_limit(ctx, NIL, [ctx.user, cmd.user])
-    return await open_new(ctx, low, high)
+    await check_conversation_limit(ctx, NIL, without([ctx.user, cmd.user], asked))
+    opened = await open_new(ctx, cmd.user, asked)
+    # Otherwise the other user has opened it in the meantime.
+    return opened or await open_conversation(ctx, cmd)
+
+
+async def open_requested(ctx: Ctx, other: str, found: Row) -> Effects:
+    """Open a conversation that is not accepted yet: its creator gets it, and asks again if they have withdrawn the
+    request; the other user accepts it.
+    """
+    id_, asked, accepted = found["id"], NOBODY_ASKED, None
+    if found["creator"] != ctx.user:
+        await check_conversation_limit(ctx, id_, [ctx.user])
+        accepted = await change_conversation(ctx, id_, accept_direct, True, allow_non_member=True, allow_blocked=True)
+    elif found["is_withdrawn"]:
+        settings = (ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits))
+        asked = await change_conversation(ctx, id_, ask, [other], *settings)
+    announced = [] if accepted is None else [AnnounceAccepted(id_, accepted)]
+    answer = WithConversation(id_, partial(opened_events, ctx, [ctx.user], created=False))
+    return [*request_events(ctx, id_, "direct", asked), *announced, answer]
 
 
 async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
@@ -79,24 +121,51 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
         raise Refused("not_found", "no such user")
 
 
-async def open_new(ctx: Ctx, low: str, high: str) -> Effects:
-    """Create the direct conversation. If both users open it at the same time, both get the same one."""
+async def open_new(ctx: Ctx, other: str, asked: list[str]) -> Effects:
+    """Create the direct conversation, without the other user if they are asked. No effects if it exists."""
     try:
-        made = await ctx.node.db.in_transaction(insert_direct, ctx, low, high)
+        opened = await ctx.node.db.in_transaction(insert_direct, ctx, other, asked)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
-    id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return [WithConversation(id_, partial(opened_events, ctx, [low, high], created=made is not None))]
+    if opened is None:
+        return []
+    joined = WithConversation(opened.id, partial(opened_events, ctx, opened.members, created=True))
+    return [joined, *request_events(ctx, opened.id, "direct", opened.asked)]
 
 
-async def insert_direct(tx: Tx, ctx: Ctx, low: str, high: str) -> str | None:
-    """Insert a direct conversation. Returns its id, or None if there is one already. Raises Refused: `blocked`;
-    ForeignKeyViolation.
+class Opened(Struct, frozen=True):
+    """A new conversation, its first members, and the users who were asked to become members."""
+
+    id: str
+    members: list[str]
+    asked: Asked
+
+
+async def insert_direct(tx: Tx, ctx: Ctx, other: str, asked: list[str]) -> Opened | None:
+    """Insert a direct conversation. Returns None if there is one already. Raises Refused: `blocked`, and those of
+    `ask`; ForeignKeyViolation.
     """
-    if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
+    low, high = sorted((ctx.user, other))
+    blocks = await lock_pair(tx, ctx.tenant, low, high)
+    # That a user who is asked has blocked the requester does not show.
+    if not blocks.isdisjoint({other} if asked else {low, high}):
         raise Refused("blocked")
-    made: str | None = await tx.value(SQL.open_direct, ctx.tenant, uuid7(ctx.now), low, high, ctx.user, ctx.now)
-    return made
+    settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
+    members, max_seq = ([ctx.user], settings.messages) if asked else ([low, high], None)
+    place = (ctx.tenant, uuid7(ctx.now), low, high)
+    id_: str | None = await tx.value(SQL.open_direct, *place, ctx.user, ctx.now, members, max_seq)
+    if id_ is None:
+        return None
+    return Opened(id_, members, await ask_in(tx, ctx, id_, asked, settings, limits))
+
+
+async def ask_in(
+    tx: Tx, ctx: Ctx, conversation: str, asked: list[str], settings: ConsentSettings, limits: ConversationLimits
+) -> Asked:
+    """Ask users in the transaction that has created the conversation. Raises Refused as `ask`."""
+    if not asked:
+        return NOBODY_ASKED
+    return await change_locked(tx, ctx, conversation, AS_MEMBER, ask, (asked, settings, limits))
 
 
 @command(
@@ -108,27 +177,39 @@ async def insert_direct(tx: Tx, ctx: Ctx, low: str, high: str) -> str | None:
 )
 async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     """`not_found`: a member does not exist. `blocked`: a member has blocked the requester. `too_large`: there are too
-    many members, or one of them is in too many conversations. `forbidden`: a filter refuses the title.
+    many members, or one of them is in too many conversations or has too many requests to answer. `forbidden`: a filter
+    refuses the title.
     """
     users = sorted({ctx.user, *cmd.members})
     most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
         raise Refused("too_large", f"$.members: expected at most {most} members, you included")
-    await check_not_blocked(ctx, users)
+    asked = await users_to_ask(ctx, users, Act.GROUPS)
+    members = without(users, asked)
     await check_not_erased(ctx, users)
-    await check_conversation_limit(ctx, NIL, users)
-    id_ = uuid7(ctx.now)
+    await check_conversation_limit(ctx, NIL, members)
     try:
-        await ctx.node.db.run(SQL.create_group, ctx.tenant, id_, cmd.title, ctx.user, users, ctx.now)
+        opened = await ctx.node.db.in_transaction(insert_group, ctx, cmd.title, members, asked)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.members: no such user") from None
-    return [WithConversation(id_, partial(opened_events, ctx, users, created=True))]
+    made = partial(opened_events, ctx, members, created=True, invited=opened.asked.users)
+    return [WithConversation(opened.id, made), *request_events(ctx, opened.id, "group", opened.asked)]
 
 
-def opened_events(ctx: Ctx, users: list[str], view: Conversation, *, created: bool) -> Effects:
+async def insert_group(tx: Tx, ctx: Ctx, title: str | None, members: list[str], asked: list[str]) -> Opened:
+    """Insert a group. Raises Refused as `ask`; ForeignKeyViolation."""
+    settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
+    id_ = uuid7(ctx.now)
+    await tx.run(SQL.create_group, ctx.tenant, id_, title, ctx.user, members, ctx.now)
+    return Opened(id_, members, await ask_in(tx, ctx, id_, asked, settings, limits))
+
+
+def opened_events(
+    ctx: Ctx, users: list[str], view: Conversation, *, created: bool, invited: Sequence[str] = ()
+) -> Effects:
     """Subscribe the members, answer, and send a new conversation to the other sessions."""
     joined = Broadcast(SubscribeUsers(ctx.tenant, view.id, users, view.rev))
-    reply = Reply(ConversationResult(conversation=view, created=created))
+    reply = Reply(ConversationResult(conversation=view, created=created, invited=list(invited) or UNSET))
     if not created:
         return [joined, reply]
     return [joined, reply, ToConversation(view.id, ConversationUpdate(conversation=shared(view)), ctx.session)]

@@ -2,17 +2,18 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, ToConversation
 from chatd.app.registry import Guard, command
-from chatd.conversations.block_rules import check_not_blocked
+from chatd.conversations.consent_rules import NOBODY_ASKED, Act, Asked, ask, request_events, users_to_ask, without
 from chatd.conversations.effects import AnnounceMembers, departure_events, member_events, message_event
 from chatd.conversations.entities import Member, Message
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.membership import (
     MemberGone,
+    MembersAdded,
     add_members,
     close_joining,
     give_role,
@@ -23,7 +24,7 @@ from chatd.conversations.membership import (
 )
 from chatd.conversations.permissions import Right, may_give, stands_above
 from chatd.conversations.read_model import member_of
-from chatd.conversations.settings import ConversationLimits
+from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import page_of
@@ -36,17 +37,22 @@ MAX_ADDED_AT_ONCE = 200
 
 
 class AddMembers(Command, tag="member.add"):
-    """Add users to a group. Users who are members already are not changed."""
+    """Add users to a group. Users who are members already are not changed. Users who do not let the requester add them
+    are asked to join.
+    """
 
     conversation: Id
     users: Annotated[list[Id], Meta(min_length=1, max_length=MAX_ADDED_AT_ONCE)]
 
 
 class Members(Result, tag="members"):
-    """Members of a conversation. `cursor` is null on the last page."""
+    """Members of a conversation. `cursor` is null on the last page. `invited`, in the answer to member.add: the users
+    who were asked to join; absent if there are none.
+    """
 
     items: list[Member]
     cursor: Id | None = None
+    invited: list[Id] | UnsetType = UNSET
 
 
 @command(
@@ -60,17 +66,30 @@ class Members(Result, tag="members"):
 async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
     """Answers with the new members only. `not_found`: a user does not exist. `forbidden`: the requester may not add
     members. `blocked`: a user has blocked the requester. `too_large`: the group is full, or a user is in too many
-    conversations.
+    conversations or has too many requests to answer.
     """
     users = list(dict.fromkeys(cmd.users))
-    await check_not_blocked(ctx, users)
-    limits = ctx.node.config.get(ConversationLimits)
-    added = await change_conversation(
-        ctx, cmd.conversation, add_members, users, limits, "member.added", right=Right.ADD
+    to_ask = await users_to_ask(ctx, users, Act.GROUPS)
+    done = await change_conversation(
+        ctx, cmd.conversation, add_or_ask, ctx, without(users, to_ask), to_ask, right=Right.ADD
     )
-    if added is None:
-        return [Reply(Members(items=[]))]
-    return [AnnounceMembers(cmd.conversation, added), Reply(Members(items=added.members))]
+    answer = Members(items=done.added.members if done.added else [], invited=done.asked.users or UNSET)
+    announced = [AnnounceMembers(cmd.conversation, done.added)] if done.added else []
+    return [*announced, *request_events(ctx, cmd.conversation, "group", done.asked), Reply(answer)]
+
+
+class AddedOrAsked(Struct, frozen=True):
+    """The users who were added, if any, and those who were asked."""
+
+    added: MembersAdded | None
+    asked: Asked
+
+
+async def add_or_ask(tx: ConversationTx, ctx: Ctx, users: list[str], to_ask: list[str]) -> AddedOrAsked:
+    """Raises Refused as `add_members` and `ask`."""
+    settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
+    asked = await ask(tx, to_ask, settings, limits) if to_ask else NOBODY_ASKED
+    return AddedOrAsked(await add_members(tx, users, limits, "member.added") if users else None, asked)
 
 
 class RemoveMember(Command, tag="member.remove"):

@@ -56,8 +56,8 @@ class SessionState(Result, tag="session.state"):
 
     `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
     starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: profile, settings,
-    blocks or scheduled messages of the requester may have changed: call me.get, user.settings.get, block.list and
-    schedule.list.
+    blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get, user.settings.get,
+    block.list, contact.list, request.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
     its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no

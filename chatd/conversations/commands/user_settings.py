@@ -11,7 +11,7 @@ from chatd.app.registry import command
 from chatd.conversations.entities import Conversation, Notify
 from chatd.conversations.quiet_hours import Quiet, is_zone
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_for
-from chatd.conversations.settings import PresenceDefaults
+from chatd.conversations.settings import ConsentSettings, PresenceDefaults
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -26,6 +26,7 @@ from chatd.wire.times import Moment
 SQL = queries.load("conversations/user_settings")
 # Conversations with unread messages that `unread.total` counts.
 MAX_UNREAD_CONVERSATIONS = 200
+Audience = Literal["nobody", "contacts", "everybody"]
 
 
 class SetConversation(Command, tag="conversation.settings"):
@@ -73,24 +74,32 @@ class SetUser(Command, tag="user.settings"):
     """Update the settings of the requester for all conversations. Omitted fields stay unchanged; with no fields the
     current settings are returned.
 
-    `loud`: true removes the quiet hours.
+    `loud`: true removes the quiet hours. `allow_messages`, `allow_groups`, `allow_calls`: who needs no request to write
+    to the requester first, to add them to groups, and to call them.
     """
 
     notify: Notify | None = None
     quiet: Quiet | None = None
     loud: bool = False
-    show_presence: Literal["nobody", "contacts", "everybody"] | None = None
+    show_presence: Audience | None = None
+    allow_messages: Audience | None = None
+    allow_groups: Audience | None = None
+    allow_calls: Audience | None = None
     EXAMPLE: ClassVar = Example(shown=("notify",))
 
 
 class UserSettings(Result, tag="user.settings"):
-    """The settings of the requester for notifications and presence. Contacts are the users the requester started a
-    direct conversation with or replied to in one.
+    """The settings of the requester for notifications, presence and consent. Contacts are the users the requester has
+    made contacts (contact.add), has accepted a request of, has kept a match with, or started a direct conversation with
+    or replied to in one.
     """
 
     notify: Notify
     quiet: Quiet | None
-    show_presence: Literal["nobody", "contacts", "everybody"]
+    show_presence: Audience
+    allow_messages: Audience
+    allow_groups: Audience
+    allow_calls: Audience
 
 
 @command(SetUser, result=UserSettings, http="PATCH /v1/me/settings")
@@ -99,7 +108,8 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
         raise Refused("bad_request", "$.quiet.zone: expected a time zone such as Europe/Berlin")
     if cmd == SetUser():
         return [Reply(await read_settings(ctx))]
-    changes = (cmd.notify, plain(cmd.quiet), cmd.loud, cmd.show_presence)
+    audiences = (cmd.show_presence, cmd.allow_messages, cmd.allow_groups, cmd.allow_calls)
+    changes = (cmd.notify, plain(cmd.quiet), cmd.loud, *audiences)
     row = await ctx.node.db.one(SQL.set_user, ctx.tenant, ctx.user, *changes)
     shown: Effects = [] if cmd.show_presence is None else [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user]))]
     return [*shown, Reply(settings_of(ctx, row)), ToUser(ctx.user, SessionBehind(), ctx.session)]
@@ -125,10 +135,14 @@ def plain(quiet: Quiet | None) -> dict[str, str] | None:
 def settings_of(ctx: Ctx, row: Row | None) -> UserSettings:
     """The settings of a user; those that are not set have their defaults."""
     known = dict(row) if row is not None else {}
+    consent = ctx.node.config.get(ConsentSettings).default
     return UserSettings(
         notify=known.get("notify") or "all",
         quiet=Quiet.read(known.get("quiet")),
         show_presence=known.get("show_presence") or ctx.node.config.get(PresenceDefaults).shown_to,
+        allow_messages=known.get("allow_messages") or consent,
+        allow_groups=known.get("allow_groups") or consent,
+        allow_calls=known.get("allow_calls") or consent,
     )
 
 

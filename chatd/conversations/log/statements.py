@@ -30,6 +30,8 @@ RULES = {
     "blocked": "one of you has blocked the other",
     "forbidden": "only moderators and above may write in this conversation",
 }
+NOT_ACCEPTED = "the other user has not accepted this conversation yet: no further messages"
+
 Result = tuple[Entry, Outcome | Refused | str]
 Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
@@ -74,6 +76,8 @@ def in_publishing_order(results: Sequence[Result]) -> list[Result]:
 def appended(row: Any, items: Sequence[NewMessage], now: int) -> Appended | Refused:
     if row["outcome"] == "slow":
         return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
+    if row["outcome"] == "requested":
+        return Refused("forbidden", NOT_ACCEPTED)
     if row["outcome"] not in ("new", "duplicate"):
         return Refused(row["outcome"], rule_of(row["outcome"], items[row["ord"] - 1]))
     ours = row["id"] == items[row["ord"] - 1].id

@@ -30,7 +30,8 @@ Ts = TypeVarTuple("Ts")
 class LockedConversation(Struct, frozen=True):
     """The conversation when its row was locked. `role` None: the requester is not a member.
 
-    `max_first_seq`: some members may not see messages before it. `alias`: the requester's, in a match.
+    `max_first_seq`: some members may not see messages before it. `max_seq`: the last message before the other user
+    accepts the direct conversation; None: accepted. `alias`: the requester's, in a match.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class LockedConversation(Struct, frozen=True):
     members: int
     seq: int
     rev: int
+    max_seq: int | None
     role: str | None = None
     first_seq: int | None = None
     alias: str | None = None
@@ -99,8 +101,13 @@ class ConversationTx:
         return row
 
     async def add_system_message(self, system: Json) -> Message:
-        """A message about what has happened, with the next number. Send it as `message.new`."""
+        """A message about what has happened, with the next number. Send it as `message.new`.
+
+        Raises Refused: `forbidden` in a direct conversation that waits to be accepted, if it has too many messages.
+        """
         convert(system, SystemAct)
+        if self.locked.max_seq is not None and self._seq >= self.locked.max_seq:
+            raise Refused("forbidden", "the other user has not accepted this conversation yet")
         self._seq += 1
         id_ = uuid7(self.now)
         message = Message(
@@ -187,6 +194,9 @@ class Access(Struct, frozen=True):
         if locked.blocked and not self.allow_blocked:
             raise Refused("not_found", "no such conversation") if locked.role is None else Refused("blocked")
         return locked
+
+
+AS_MEMBER = Access(right=None, allow_non_member=False, allow_blocked=False)
 
 
 async def change_locked(

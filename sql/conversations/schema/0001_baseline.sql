@@ -21,6 +21,7 @@ create domain conversation_external_id as text check (octet_length(value) betwee
 create domain member_role as text check (value in ('owner', 'admin', 'moderator', 'member'));
 create domain member_draft as text check (length(value) <= 20000);
 create domain notify_level as text check (value in ('all', 'mentions', 'none'));
+create domain audience as text check (value in ('nobody', 'contacts', 'everybody'));
 
 create table conversations (
     tenant text not null references tenants (id),
@@ -63,6 +64,9 @@ create table conversations (
     external_id conversation_external_id,
     -- All messages up to this number were deleted because of their age. The next sweep starts after it.
     swept_seq bigint not null default 0,
+    -- A direct conversation that the other user has not accepted, and is no member of: no messages after this number.
+    -- Null once it is accepted, and in all others.
+    max_seq bigint,
     primary key (id, tenant),
     unique (pair_low, pair_high, tenant),
     check ((kind = 'direct') = (pair_low is not null and pair_high is not null and pair_low < pair_high))
@@ -195,14 +199,18 @@ create table blocks (
 );
 create index blocks_blocked on blocks (blocked, blocker, tenant);
 
--- Notification and presence settings of a user. Null: as configured.
+-- Settings of a user about notifications, presence and consent. Null: as configured.
 create table user_settings (
     tenant text not null,
     user_id uuid not null,
     notify notify_level,
     -- Hours without notifications.
     quiet jsonb,
-    show_presence text check (show_presence in ('nobody', 'contacts', 'everybody')),
+    show_presence audience,
+    -- Who needs no request to write to the user first, to add them to groups, and to call them.
+    allow_messages audience,
+    allow_groups audience,
+    allow_calls audience,
     last_seen_at bigint,
     changed xid8 not null default pg_current_xact_id(),
     primary key (user_id, tenant),

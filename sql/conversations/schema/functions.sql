@@ -58,6 +58,32 @@ language sql stable as $$
     )
 $$;
 
+-- Whether a user has another one as a contact: added as one (by the user, by accepting a request, or by keeping a
+-- match), or the user has started their direct conversation, or has written one of its last hundred messages.
+create or replace function is_contact(p_tenant text, p_user uuid, p_other uuid) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from contacts k where k.user_id = p_user and k.contact = p_other and k.tenant = p_tenant
+    ) or exists (
+        select 1 from conversations c
+        where c.tenant = p_tenant and c.pair_low = least(p_user, p_other) and c.pair_high = greatest(p_user, p_other)
+            and (c.creator = p_user or exists (
+                select 1 from (
+                    select m.sender, m.system from messages m
+                    where m.tenant = c.tenant and m.conversation = c.id
+                    order by m.seq desc limit 100
+                ) as l
+                where l.sender = p_user and l.system is null
+            ))
+    )
+$$;
+
+-- A score that halves each week, at a later time. In milliseconds.
+create or replace function decayed_score(p_score double precision, p_scored_at bigint, p_now bigint) returns double precision
+language sql immutable parallel safe as $$
+    select p_score * power(0.5, least(greatest(p_now - p_scored_at, 0) / (7 * 86400000.0), 100))
+$$;
+
 -- A conversation as one member sees it.
 create or replace view own_conversations as
 select
@@ -68,7 +94,8 @@ select
     count_unread(b.tenant, b.conversation, b.user_id, b.read_seq) as unread,
     count_unread_mentions(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
-    b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias
+    b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias,
+    case when c.max_seq is not null then (case when b.user_id = c.pair_low then c.pair_high else c.pair_low end)::text end as requested
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 
@@ -249,6 +276,32 @@ begin
     return wait_ms;
 end $$;
 
+-- The entries of a batch, whose conversations are locked, that may not be sent because another user has not accepted
+-- the direct conversation yet: those that are new, beyond `max_seq`. Null if there are none.
+create or replace function beyond_max_seq(p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[]) returns boolean[]
+language sql stable as $$
+    select array_agg(
+        coalesce(n.is_limited and n.seq + row_number_of_new > n.max_seq, false) order by n.ord
+    )
+    from (
+        select s.ord, c.seq, c.max_seq, x.is_limited,
+            row_number() over (partition by x.is_limited, s.tenant, s.conversation order by s.ord) as row_number_of_new
+        from unnest(p_tenant, p_conversation, p_sender, p_client_id)
+            with ordinality as s (tenant, conversation, sender, client_id, ord)
+        left join lateral (
+            select c.seq, c.max_seq from conversations c
+            where c.tenant = s.tenant and c.id = s.conversation and c.max_seq is not null limit 1
+        ) as c on true
+        cross join lateral (
+            select c.max_seq is not null and exists (
+                select 1 from members b where b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = s.sender
+            ) and not exists (
+                select 1 from messages m where m.tenant = s.tenant and m.sender = s.sender and m.client_id = s.client_id
+            ) as is_limited
+        ) as x
+    ) as n
+$$;
+
 -- The two statements of the group commit. Each takes a batch as arrays and returns one row for each entry; `ord` is the
 -- number of the entry in the batch.
 --
@@ -263,7 +316,7 @@ end $$;
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
--- until the sender may send). A stored message is never refused. `alias`: the sender's, in a match. The rows are in the
+-- until the sender may send); 'requested' (the other user has not accepted the conversation). A stored message is never refused. `alias`: the sender's, in a match. The rows are in the
 -- order of the entries. No two entries of a batch have the same sender and client_id.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
@@ -273,17 +326,23 @@ language plpgsql volatile as $$
 #variable_conflict use_column
 declare
     has_slow_mode boolean;
+    has_requests boolean;
     -- The milliseconds until each entry may be sent, see apply_slow_mode(); null if no conversation is in slow mode.
     wait_ms bigint[];
+    -- See beyond_max_seq(); null if all conversations are accepted.
+    is_beyond boolean[];
 begin
-    select bool_or(l.slow_seconds > 0) into has_slow_mode from (
-        select c.slow_seconds from conversations c
+    select bool_or(l.slow_seconds > 0), bool_or(l.max_seq is not null) into has_slow_mode, has_requests from (
+        select c.slow_seconds, c.max_seq from conversations c
         where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
         order by c.tenant, c.id
         for no key update
     ) as l;
     if has_slow_mode then
         wait_ms := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
+    end if;
+    if has_requests then
+        is_beyond := beyond_max_seq(p_tenant, p_conversation, p_sender, p_client_id);
     end if;
 
     return query
@@ -316,7 +375,7 @@ begin
                     when s.sender = '00000000-0000-0000-0000-000000000000' then case when coalesce(c.members, 0) = 0 then 'not_found' end
                     else send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%')
                 end,
-                case when wait_ms[s.ord] is not null then 'slow' end
+                case when wait_ms[s.ord] is not null then 'slow' when is_beyond[s.ord] then 'requested' end
             ) as refusal
         ) as d
     ),

@@ -1,0 +1,5 @@
+"""What tests of all commands have to know of consent, see `tests/declarations.py`."""
+
+ANYBODYS = {("contact.add", "user")}
+# Only the user who was asked can answer, and nobody was.
+ALSO_THE_OWNER = {"contact.remove", "request.block", "request.decline", "request.withdraw"}
