@@ -140,21 +140,24 @@ async def open_direct(ctx: Ctx, cmd: ServerOpenDirect) -> Effects:
     await check_not_erased(acting, users)
     await check_conversation_limit(acting, NIL, users)
     try:
-        made = await ctx.node.db.in_transaction(insert_named_direct, acting, low, high, cmd.external_id)
+        made = await ctx.node.db.in_transaction(insert_named_direct, acting, cmd.other, cmd.external_id)
     except ForeignKeyViolation:
         raise Refused("not_found", "$: no such user") from None
     id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
     return [As(acting, [WithView(id_, partial(opened_events, ctx, users=users, created=made is not None))])]
 
 
-async def insert_named_direct(tx: Tx, acting: Ctx, low: str, high: str, external_id: str | None) -> str | None:
-    """Insert a direct conversation. Returns its id, or None if there is one. Raises Refused: `blocked`;
-    ForeignKeyViolation.
+async def insert_named_direct(tx: Tx, acting: Ctx, other: str, external_id: str | None) -> str | None:
+    """Insert a direct conversation, without asking the other user. Returns its id, or None if there is one.
+
+    Raises Refused: `blocked`; ForeignKeyViolation.
     """
-    made = await insert_direct(tx, acting, low, high)
-    if made is not None and external_id is not None:
-        await tx.run(SQL.set_external_id, acting.tenant, made, external_id)
-    return made
+    made = await insert_direct(tx, acting, other, asked=[])
+    if made is None:
+        return None
+    if external_id is not None:
+        await tx.run(SQL.set_external_id, acting.tenant, made.id, external_id)
+    return made.id
 
 
 class ServerEditConversation(ServerCommand, tag="server.conversation.edit"):
