@@ -17,15 +17,18 @@ from chatd.http import openapi
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
+from chatd.outbox.subsystem import OUTBOX
 from chatd.people.subsystem import PEOPLE
 from chatd.presence.subsystem import PRESENCE
 from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
 from chatd.server_api.subsystem import SERVER_API
 from chatd.uploads.subsystem import UPLOADS
+from chatd.webhooks.subsystem import WEBHOOKS
 
 SUBSYSTEMS = (
     ACCOUNTS,
+    OUTBOX,
     UPLOADS,
     FILTERS,
     CONVERSATIONS,
@@ -35,6 +38,7 @@ SUBSYSTEMS = (
     PRESENCE,
     SEARCH,
     MATCHING,
+    WEBHOOKS,
     OPERATIONS,
     PRIVACY,
     SERVER_API,

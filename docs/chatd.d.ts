@@ -2,6 +2,12 @@
 // A frame is [id, body]: the client chooses the id of a command, its answer has the same id, an event has 0.
 // An UnansweredCommand may have the id 0: it gets no answer, and its refusal is the event "error".
 
+/** Accept a request, also one that was declined: the requester becomes a member. The user who has written to the */
+export interface AcceptRequest {
+  t: "request.accept";
+  conversation: string;
+}
+
 /** Conditions on the attributes of partners: a value, a list of values, or `{"min": 18, "max": 30}`. */
 export interface Accepts {
   must?: Record<string, unknown>;
@@ -37,7 +43,13 @@ export interface AddBan {
   tenant?: string;
 }
 
-/** Add users to a group. Users who are members already are not changed. */
+/** Make a user a contact, who is not notified. To add a contact again changes nothing. */
+export interface AddContact {
+  t: "contact.add";
+  user: string;
+}
+
+/** Add users to a group. Users who are members already are not changed. Users who do not let the requester add them */
 export interface AddMembers {
   t: "member.add";
   conversation: string;
@@ -58,6 +70,15 @@ export interface AddToken {
   name: string;
   scopes: Array<"conversations:write" | "messages:write" | "moderation" | "read" | "users:write">;
   lasts?: number | null;
+  tenant?: string;
+}
+
+/** Add a webhook endpoint, which gets the events of these types from now on. */
+export interface AddWebhook {
+  t: "admin.webhook.add";
+  url: string;
+  types: Array<string>;
+  note?: string;
   tenant?: string;
 }
 
@@ -135,6 +156,12 @@ export interface Behind {
   t: "behind";
   conversation: string;
   rev: number;
+}
+
+/** Decline a request and block its sender, as user.block does: that declines all their requests. */
+export interface BlockSender {
+  t: "request.block";
+  conversation: string;
 }
 
 /** Block a user, by user id or by the alias from a match. Blocking the same id again changes nothing. */
@@ -221,6 +248,40 @@ export interface ConnectionLimits {
   commands_burst: number;
 }
 
+/** A user on the list of contacts, and since when. */
+export interface Contact {
+  user: string;
+  name: string | null;
+  created_at: number;
+}
+
+/** A request of `user`, named by its conversation. `messages`: all that they have written in a direct conversation; */
+export interface ContactRequest {
+  conversation: string;
+  kind: "direct" | "group";
+  user: string;
+  name: string | null;
+  created_at: number;
+  title: string | null;
+  picture: string | null;
+  member_count: number;
+  messages: Array<Message>;
+}
+
+/** Requests, those of the latest conversations first. `cursor` is null on the last page. */
+export interface ContactRequests {
+  t: "requests";
+  items: Array<ContactRequest>;
+  cursor: string | null;
+}
+
+/** Contacts, ordered by id. `cursor` is null on the last page. */
+export interface Contacts {
+  t: "contacts";
+  items: Array<Contact>;
+  cursor: string | null;
+}
+
 /** A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members. */
 export interface Conversation {
   title: string | null;
@@ -233,6 +294,7 @@ export interface Conversation {
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
+  requested: string | null;
   id: string;
   kind: "direct" | "group" | "match";
   seq: number;
@@ -266,11 +328,12 @@ export interface ConversationInfo {
   conversation: Conversation;
 }
 
-/** A conversation as the requester sees it. `created`: the command has created it. */
+/** A conversation as the requester sees it. `created`: the command has created it. `invited`: the users who were */
 export interface ConversationResult {
   t: "conversation";
   conversation: Conversation;
   created: boolean;
+  invited?: Array<string>;
 }
 
 /** A conversation is new for this user, or something other than its messages has changed. */
@@ -305,6 +368,7 @@ export interface Counters {
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
+  requested: string | null;
   id: string;
   kind: "direct" | "group" | "match";
   seq: number;
@@ -321,7 +385,7 @@ export interface Counters {
   settings?: Settings;
 }
 
-/** Create a group. Its creator becomes the owner. */
+/** Create a group. Its creator becomes the owner. Users who do not let the requester add them are asked to join. */
 export interface CreateConversation {
   t: "conversation.create";
   members: Array<string>;
@@ -355,6 +419,12 @@ export interface DecideRequest {
   approve: boolean;
 }
 
+/** Decline a request. Its sender is not notified and sees no difference. To decline it again changes nothing. */
+export interface DeclineRequest {
+  t: "request.decline";
+  conversation: string;
+}
+
 /** Delete a message: for all members (a tombstone stays), or hide it on all devices of the requester only. */
 export interface DeleteMessage {
   t: "message.delete";
@@ -369,6 +439,14 @@ export interface Departure {
   rev: number;
   left_at: number;
   actor: string | null;
+}
+
+/** Disable a webhook endpoint: it gets no events until it is enabled. */
+export interface DisableWebhook {
+  t: "admin.webhook.disable";
+  endpoint: string;
+  reason?: string;
+  tenant?: string;
 }
 
 /** Dissolve a group. All memberships end, and no user has access to it any more. */
@@ -422,11 +500,28 @@ export interface EditScheduled {
   at?: number | null;
 }
 
+/** Change a webhook endpoint. Fields that are left out stay as they are. */
+export interface EditWebhook {
+  t: "admin.webhook.edit";
+  endpoint: string;
+  url?: string | null;
+  types?: Array<string> | null;
+  note?: string | null;
+  tenant?: string;
+}
+
 /** A page of earlier versions of a message. `cursor` is null on the last page. */
 export interface Edits {
   t: "message.edits";
   items: Array<Edit>;
   cursor: string | null;
+}
+
+/** Enable a webhook endpoint. Events that wait are sent at once; those that happened while it was disabled are not */
+export interface EnableWebhook {
+  t: "admin.webhook.enable";
+  endpoint: string;
+  tenant?: string;
 }
 
 /** End one of your logins, and close its connections with 4404. Your other devices get `login.ended`. */
@@ -592,6 +687,7 @@ export interface Info {
   joining: "closed" | "invite" | "open" | "request";
   history: "all" | "joined";
   member_count: number;
+  requested: string | null;
 }
 
 /** An invite link, without its secret. */
@@ -732,6 +828,21 @@ export interface ListBlocks {
   limit?: number;
 }
 
+/** List the requests to the requester: to accept a direct conversation, or to join a group. `declined`: those that */
+export interface ListContactRequests {
+  t: "request.list";
+  cursor?: string | null;
+  limit?: number;
+  declined?: boolean;
+}
+
+/** List the contacts that the requester has added, accepted a request of, or kept a match with. */
+export interface ListContacts {
+  t: "contact.list";
+  cursor?: string | null;
+  limit?: number;
+}
+
 /** List the conversations of the requester, the most recently active first. */
 export interface ListConversations {
   t: "conversation.list";
@@ -807,6 +918,22 @@ export interface ListStarred {
 /** List the service tokens of a tenant, newest first, without their secrets. */
 export interface ListTokens {
   t: "admin.tokens";
+  tenant?: string;
+}
+
+/** List the events of a webhook endpoint, newest first. `before`: the last `id` of the previous page. */
+export interface ListWebhookDeliveries {
+  t: "admin.webhook.deliveries";
+  endpoint: string;
+  state?: "any" | "parked" | "pending";
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
+}
+
+/** List the webhook endpoints of a tenant, with the state of their queues. */
+export interface ListWebhooks {
+  t: "admin.webhooks";
   tenant?: string;
 }
 
@@ -977,11 +1104,12 @@ export interface MemberUpdate {
   member: Member;
 }
 
-/** Members of a conversation. `cursor` is null on the last page. */
+/** Members of a conversation. `cursor` is null on the last page. `invited`, in the answer to member.add: the users */
 export interface Members {
   t: "members";
   items: Array<Member>;
   cursor: string | null;
+  invited?: Array<string>;
 }
 
 /** A message. `seq` is its place in the conversation, `rev` the number of its last change. */
@@ -1284,6 +1412,12 @@ export interface RefreshAuth {
   token: string;
 }
 
+/** Remove a contact from the list. Users with whom the requester has started a direct conversation, or replied to in */
+export interface RemoveContact {
+  t: "contact.remove";
+  user: string;
+}
+
 /** Remove a member from a group. The user loses access to the whole group. */
 export interface RemoveMember {
   t: "member.remove";
@@ -1299,11 +1433,29 @@ export interface RemoveReaction {
   emoji: string;
 }
 
+/** Remove a webhook endpoint with its events. */
+export interface RemoveWebhook {
+  t: "admin.webhook.remove";
+  endpoint: string;
+  tenant?: string;
+}
+
 /** Give one of your logins a name. Your other devices get `login.updated`. */
 export interface RenameLogin {
   t: "login.rename";
   login: string;
   name: string;
+}
+
+/** Send events again that happened from `since` to before `until`, under their `webhook-id`. `state`: only those */
+export interface ReplayWebhookEvents {
+  t: "admin.webhook.replay";
+  endpoint: string;
+  since: number;
+  until: number;
+  state?: "any" | "delivered" | "parked";
+  after?: string;
+  tenant?: string;
 }
 
 /** A report. `user`: the reported user; `picture`: an upload of the reporter. */
@@ -1343,6 +1495,20 @@ export interface Request {
   name: string | null;
   text: string | null;
   created_at: number;
+}
+
+/** The conversation of which the requester is a member now. */
+export interface RequestAccepted {
+  t: "request.accepted";
+  conversation: Conversation;
+}
+
+/** A user asks the requester to accept a direct conversation, or to join a group. There is no other event before */
+export interface RequestNew {
+  t: "request.new";
+  conversation: string;
+  kind: "direct" | "group";
+  user: string;
 }
 
 /** Requests to join, the earliest first, at most 200. */
@@ -1401,6 +1567,13 @@ export interface RotateServiceToken {
 export interface RotateToken {
   t: "auth.rotate";
   refresh_token: string;
+}
+
+/** Replace the secret of a webhook endpoint. For `webhooks.rotation_overlap`, events have a signature of each. */
+export interface RotateWebhookSecret {
+  t: "admin.webhook.rotate";
+  endpoint: string;
+  tenant?: string;
 }
 
 /** A scheduled message was refused when it was due; `code` is the code of the refusal. `schedule.edit` tries it */
@@ -1826,6 +1999,9 @@ export interface SetUser {
   quiet?: Quiet | null;
   loud?: boolean;
   show_presence?: "contacts" | "everybody" | "nobody" | null;
+  allow_messages?: "contacts" | "everybody" | "nobody" | null;
+  allow_groups?: "contacts" | "everybody" | "nobody" | null;
+  allow_calls?: "contacts" | "everybody" | "nobody" | null;
 }
 
 /** The settings of one member for a conversation. Only the devices of the member get them. */
@@ -1952,6 +2128,13 @@ export interface SystemAct {
   announce?: boolean;
   disappear?: number;
   keep_days?: number | null;
+}
+
+/** Send an event of the type `webhook.test`. Its result is in `admin.webhook.deliveries`. */
+export interface TestWebhook {
+  t: "admin.webhook.test";
+  endpoint: string;
+  tenant?: string;
 }
 
 /** Connect once with `?ticket=` within `expires_in` seconds. */
@@ -2108,12 +2291,15 @@ export interface UserResult {
   user: User;
 }
 
-/** The settings of the requester for notifications and presence. Contacts are the users the requester started a */
+/** The settings of the requester for notifications, presence and consent. Contacts are the users the requester has */
 export interface UserSettings {
   t: "user.settings";
   notify: "all" | "mentions" | "none";
   quiet: Quiet | null;
   show_presence: "contacts" | "everybody" | "nobody";
+  allow_messages: "contacts" | "everybody" | "nobody";
+  allow_groups: "contacts" | "everybody" | "nobody";
+  allow_calls: "contacts" | "everybody" | "nobody";
 }
 
 /** The profile of a user has changed: your own, on another device, or that of a member of your conversations. */
@@ -2156,12 +2342,86 @@ export interface WatchPresence {
   users: Array<string>;
 }
 
+/** A page of events. `more`: there are older ones. */
+export interface WebhookDeliveries {
+  t: "admin.webhook.delivery.list";
+  items: Array<WebhookDelivery>;
+  more: boolean;
+}
+
+/** An event of an endpoint. `event`: its `webhook-id`. `key`: the conversation, user or report in whose order it is */
+export interface WebhookDelivery {
+  id: string;
+  event: string;
+  type: string;
+  key: string;
+  state: "delivered" | "dropped" | "parked" | "pending";
+  attempts: number;
+  error: string | null;
+  at: number;
+  attempted_at: number | null;
+  settled_at: number | null;
+}
+
+/** A webhook endpoint. `disabled_at`: since when it gets no events, with the reason. `failing_since`: the first */
+export interface WebhookEndpoint {
+  id: string;
+  url: string;
+  types: Array<string>;
+  note: string;
+  created_at: number;
+  disabled_at: number | null;
+  disabled_reason: string | null;
+  failing_since: number | null;
+  last_error: string | null;
+  previous_until: number | null;
+  pending: number;
+  parked: number;
+  oldest_pending_at: number | null;
+}
+
+/** All webhook endpoints of a tenant. */
+export interface WebhookEndpoints {
+  t: "admin.webhook.list";
+  items: Array<WebhookEndpoint>;
+}
+
+/** The number of events that are sent again. `after`: null after the last event. */
+export interface WebhookReplayed {
+  t: "admin.webhook.replayed";
+  events: number;
+  after: string | null;
+}
+
+/** The secret that signs events to an endpoint. It is shown once. */
+export interface WebhookSecret {
+  t: "admin.webhook.secret";
+  id: string;
+  secret: string;
+}
+
+/** The test is queued. `event`: its `webhook-id`. */
+export interface WebhookTested {
+  t: "admin.webhook.tested";
+  event: string;
+}
+
+/** Withdraw a request to `user` to accept a direct conversation of the requester, or to join a group. That it was */
+export interface WithdrawRequest {
+  t: "request.withdraw";
+  conversation: string;
+  user: string;
+}
+
 /** The result of each command that is not refused. */
 export interface ResultOf {
   "auth.logout": Ok;
   "auth.refresh": AuthRefreshed;
   "auth.ticket": Ticket;
   "block.list": Blocks;
+  "contact.add": Ok;
+  "contact.list": Contacts;
+  "contact.remove": Ok;
   "conversation.create": ConversationResult;
   "conversation.dissolve": Ok;
   "conversation.edit": ConversationInfo;
@@ -2222,6 +2482,11 @@ export interface ResultOf {
   "receipt.delivered": Ok;
   "receipt.read": Ok;
   "report.create": ReportMade;
+  "request.accept": RequestAccepted;
+  "request.block": Ok;
+  "request.decline": Ok;
+  "request.list": ContactRequests;
+  "request.withdraw": Ok;
   "schedule.cancel": Ok;
   "schedule.edit": ScheduleResult;
   "schedule.list": ScheduledMessages;
@@ -2240,10 +2505,10 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -37,6 +37,7 @@ COMMANDS = {
     "match": "match:app",
     "bans": "bans:app",
     "reports": "reports:app",
+    "webhooks": "webhooks:app",
     "maintenance": "maintenance:app",
     "secret": "secret:app",
 }

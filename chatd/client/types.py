@@ -109,6 +109,39 @@ class ConnectionLimits(Part, kw_only=True, frozen=True):
     commands_per_second: float
     commands_burst: int
 
+class Contact(Part, kw_only=True, frozen=True):
+    """A user on the list of contacts, and since when."""
+
+    user: str
+    name: str | None
+    created_at: int
+
+class ContactRequest(Part, kw_only=True, frozen=True):
+    """A request of `user`, named by its conversation. `messages`: all that they have written in a direct conversation;
+    files can be read once it is accepted."""
+
+    conversation: str
+    kind: str
+    user: str
+    name: str | None
+    created_at: int
+    title: str | None
+    picture: str | None
+    member_count: int
+    messages: list[Message]
+
+class ContactRequests(Answer, tag="requests", kw_only=True, frozen=True):
+    """Requests, those of the latest conversations first. `cursor` is null on the last page."""
+
+    items: list[ContactRequest]
+    cursor: str | None
+
+class Contacts(Answer, tag="contacts", kw_only=True, frozen=True):
+    """Contacts, ordered by id. `cursor` is null on the last page."""
+
+    items: list[Contact]
+    cursor: str | None
+
 class Conversation(Part, kw_only=True, frozen=True):
     """A conversation as one of its members sees it. `members` holds at most 50 of the `member_count` members."""
 
@@ -122,6 +155,7 @@ class Conversation(Part, kw_only=True, frozen=True):
     joining: str
     history: str
     member_count: int
+    requested: str | None
     id: str
     kind: str | None = None
     seq: int
@@ -153,10 +187,12 @@ class ConversationInfo(Answer, tag="conversation.info", kw_only=True, frozen=Tru
     conversation: Conversation
 
 class ConversationResult(Answer, tag="conversation", kw_only=True, frozen=True):
-    """A conversation as the requester sees it. `created`: the command has created it."""
+    """A conversation as the requester sees it. `created`: the command has created it. `invited`: the users who were
+    asked to join the group and are not members before they accept; absent if there are none."""
 
     conversation: Conversation
     created: bool
+    invited: list[str] | None = None
 
 class ConversationUpdate(Event, tag="conversation.update", kw_only=True, frozen=True):
     """A conversation is new for this user, or something other than its messages has changed.
@@ -191,6 +227,7 @@ class Counters(Part, kw_only=True, frozen=True):
     joining: str
     history: str
     member_count: int
+    requested: str | None
     id: str
     kind: str
     seq: int
@@ -274,7 +311,8 @@ class Info(Part, kw_only=True, frozen=True):
 
     `announce`: only moderators and above may write. `disappear`: seconds after which a message disappears; 0: never.
     `keep_days`: days after which messages are deleted; null: the setting of the server. `joining`: who may join without
-    being added. `history`: whether new members see earlier messages."""
+    being added. `history`: whether new members see earlier messages. `requested`: the user who has not accepted this
+    direct conversation yet and is no member; null: it is accepted."""
 
     title: str | None
     description: str | None
@@ -286,6 +324,7 @@ class Info(Part, kw_only=True, frozen=True):
     joining: str
     history: str
     member_count: int
+    requested: str | None
 
 class Invite(Part, kw_only=True, frozen=True):
     """An invite link, without its secret."""
@@ -482,10 +521,12 @@ class MemberUpdate(Event, tag="member.update", kw_only=True, frozen=True):
     member: Member
 
 class Members(Answer, tag="members", kw_only=True, frozen=True):
-    """Members of a conversation. `cursor` is null on the last page."""
+    """Members of a conversation. `cursor` is null on the last page. `invited`, in the answer to member.add: the users
+    who were asked to join; absent if there are none."""
 
     items: list[Member]
     cursor: str | None
+    invited: list[str] | None = None
 
 class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
@@ -733,6 +774,19 @@ class Request(Part, kw_only=True, frozen=True):
     text: str | None
     created_at: int
 
+class RequestAccepted(Answer, tag="request.accepted", kw_only=True, frozen=True):
+    """The conversation of which the requester is a member now."""
+
+    conversation: Conversation
+
+class RequestNew(Event, tag="request.new", kw_only=True, frozen=True):
+    """A user asks the requester to accept a direct conversation, or to join a group. There is no other event before
+    the answer: call request.list for its messages."""
+
+    conversation: str
+    kind: str
+    user: str
+
 class Requests(Answer, tag="join.requests", kw_only=True, frozen=True):
     """Requests to join, the earliest first, at most 200."""
 
@@ -806,8 +860,8 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
 
     `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
     starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: profile, settings,
-    blocks or scheduled messages of the requester may have changed: call me.get, user.settings.get, block.list and
-    schedule.list.
+    blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get, user.settings.get,
+    block.list, contact.list, request.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
     its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
@@ -945,12 +999,16 @@ class UserResult(Answer, tag="user", kw_only=True, frozen=True):
     user: User
 
 class UserSettings(Answer, tag="user.settings", kw_only=True, frozen=True):
-    """The settings of the requester for notifications and presence. Contacts are the users the requester started a
-    direct conversation with or replied to in one."""
+    """The settings of the requester for notifications, presence and consent. Contacts are the users the requester has
+    made contacts (contact.add), has accepted a request of, has kept a match with, or started a direct conversation with
+    or replied to in one."""
 
     notify: str
     quiet: Quiet | None
     show_presence: str
+    allow_messages: str
+    allow_groups: str
+    allow_calls: str
 
 class UserUpdated(Event, tag="user.updated", kw_only=True, frozen=True):
     """The profile of a user has changed: your own, on another device, or that of a member of your conversations.
@@ -983,6 +1041,15 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["block.list"], *, cursor: str | None = None, limit: int | None = None) -> Blocks: ...
+
+    @overload
+    async def call(self, command: Literal["contact.add"], *, user: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["contact.list"], *, cursor: str | None = None, limit: int | None = None) -> Contacts: ...
+
+    @overload
+    async def call(self, command: Literal["contact.remove"], *, user: str) -> Ok: ...
 
     @overload
     async def call(self, command: Literal["conversation.create"], *, members: list[str], title: str | None = None) -> ConversationResult: ...
@@ -1165,6 +1232,21 @@ class Calls:
     async def call(self, command: Literal["report.create"], *, reason: str, user: str | None = None, conversation: str | None = None, message: str | None = None, text: str | None = None, picture: str | None = None) -> ReportMade: ...
 
     @overload
+    async def call(self, command: Literal["request.accept"], *, conversation: str) -> RequestAccepted: ...
+
+    @overload
+    async def call(self, command: Literal["request.block"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["request.decline"], *, conversation: str) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["request.list"], *, cursor: str | None = None, limit: int | None = None, declined: bool | None = None) -> ContactRequests: ...
+
+    @overload
+    async def call(self, command: Literal["request.withdraw"], *, conversation: str, user: str) -> Ok: ...
+
+    @overload
     async def call(self, command: Literal["schedule.cancel"], *, id: str) -> Ok: ...
 
     @overload
@@ -1201,7 +1283,7 @@ class Calls:
     async def call(self, command: Literal["user.search"], *, query: str, cursor: str | None = None, limit: int | None = None) -> FoundUsers: ...
 
     @overload
-    async def call(self, command: Literal["user.settings"], *, notify: Literal['all', 'mentions', 'none'] | None = None, quiet: dict[str, Any] | None = None, loud: bool | None = None, show_presence: Literal['contacts', 'everybody', 'nobody'] | None = None) -> UserSettings: ...
+    async def call(self, command: Literal["user.settings"], *, notify: Literal['all', 'mentions', 'none'] | None = None, quiet: dict[str, Any] | None = None, loud: bool | None = None, show_presence: Literal['contacts', 'everybody', 'nobody'] | None = None, allow_messages: Literal['contacts', 'everybody', 'nobody'] | None = None, allow_groups: Literal['contacts', 'everybody', 'nobody'] | None = None, allow_calls: Literal['contacts', 'everybody', 'nobody'] | None = None) -> UserSettings: ...
 
     @overload
     async def call(self, command: Literal["user.settings.get"]) -> UserSettings: ...
@@ -1270,6 +1352,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     AuthRefreshed,
     Ticket,
     Blocks,
+    Contacts,
     ConversationResult,
     ConversationInfo,
     Joined,
@@ -1303,6 +1386,8 @@ ANSWERS: tuple[type[Answer], ...] = (
     PresenceStates,
     Reactions,
     ReportMade,
+    RequestAccepted,
+    ContactRequests,
     ScheduleResult,
     ScheduledMessages,
     SessionState,
@@ -1339,6 +1424,7 @@ EVENTS: tuple[type[Event], ...] = (
     MessageRead,
     MessageUpdate,
     PresenceUpdate,
+    RequestNew,
     ScheduleFailed,
     SessionBehind,
     TokenExpiring,

@@ -32,8 +32,11 @@ class OutboundError(Exception):
 
 
 class Answer(Struct, frozen=True):
+    """An answer. The names of headers are in lower case."""
+
     status: int
     body: bytes
+    headers: Mapping[str, str] = {}
 
 
 class Pinned(httpcore.AsyncNetworkBackend):
@@ -112,7 +115,8 @@ class Outbound:
         try:
             with trio.fail_after(timeout):
                 async with self._client.stream(method, url, headers=headers, content=body, timeout=timeout) as response:
-                    return Answer(response.status_code, await read(response, most))
+                    content = await read(response, most)
+                    return Answer(response.status_code, content, dict(response.headers))
         except (trio.TooSlowError, httpx.TimeoutException):
             raise OutboundError(f"no answer within {timeout:g} s") from None
         except httpx.ConnectError as error:
@@ -139,6 +143,11 @@ async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Out
     headers, cookies = {"User-Agent": "chatd", "Accept-Encoding": "identity"}, CookieJar(NO_COOKIES)
     async with httpx.AsyncClient(transport=transport, trust_env=False, headers=headers, cookies=cookies) as client:
         yield Outbound(client)
+
+
+def host_of(url: str) -> str:
+    """The host of a valid URL; an IPv6 address without brackets."""
+    return httpx.URL(url).host
 
 
 def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:

@@ -16,7 +16,7 @@ where p.pronamespace = 'public'::regnamespace and p.prokind = 'f' order by 1
 """
 # What of plpgsql may stand before a statement, or in it.
 BEFORE = re.compile(r"^(?:(?:begin|else|end if)\s+|if\b.*?\bthen\s+|return query\s+)*", re.DOTALL)
-INTO = re.compile(r"\binto (?:slow|early)\b")
+INTO = re.compile(r"\binto \w+(?:, \w+)*(?= from\b)")
 DECLARED = re.compile(r"^\s*(\w+) ([\w\[\]]+)(?: :=.*)?;$", re.MULTILINE)
 
 

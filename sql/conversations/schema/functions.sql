@@ -316,8 +316,9 @@ $$;
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
--- until the sender may send); 'requested' (the other user has not accepted the conversation). A stored message is never refused. `alias`: the sender's, in a match. The rows are in the
--- order of the entries. No two entries of a batch have the same sender and client_id.
+-- until the sender may send); 'requested' (the other user has not accepted the conversation). A stored message is never
+-- refused. `alias`: the sender's, in a match. The rows are in the order of the entries. No two entries of a batch have
+-- the same sender and client_id.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
@@ -327,12 +328,16 @@ language plpgsql volatile as $$
 declare
     has_slow_mode boolean;
     has_requests boolean;
+    -- Some consumer of the outbox wants to know of new messages of these tenants.
+    has_consumers boolean;
     -- The milliseconds until each entry may be sent, see apply_slow_mode(); null if no conversation is in slow mode.
     wait_ms bigint[];
     -- See beyond_max_seq(); null if all conversations are accepted.
     is_beyond boolean[];
 begin
-    select bool_or(l.slow_seconds > 0), bool_or(l.max_seq is not null) into has_slow_mode, has_requests from (
+    select bool_or(l.slow_seconds > 0), bool_or(l.max_seq is not null), exists (
+        select 1 from outbox_interests i where i.type = 'message.created' and i.tenant = any(p_tenant)
+    ) into has_slow_mode, has_requests, has_consumers from (
         select c.slow_seconds, c.max_seq from conversations c
         where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
         order by c.tenant, c.id
@@ -411,7 +416,7 @@ begin
     from checked r
     order by r.ord;
 
-    -- Only the entries that were stored have a message with their id.
+    -- Only entries that were stored have a message with their id: now, or in an earlier attempt whose answer was lost.
     if p_extra is not null then
         insert into mentions (tenant, conversation, user_id, seq)
         select m.tenant, m.conversation, who.id::uuid, m.seq
@@ -424,7 +429,8 @@ begin
         where who.id = '00000000-0000-0000-0000-000000000000' or exists (
             select 1 from members b
             where b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = who.id::uuid
-        );
+        )
+        on conflict do nothing;
     end if;
     if p_attachments is not null then
         insert into upload_uses (tenant, upload, conversation, seq)
@@ -437,6 +443,23 @@ begin
         -- The sweep of unused files must not delete it at the same time.
         for share of u
         on conflict do nothing;
+    end if;
+    if has_consumers then
+        -- A message that was stored before may have such an id too, if its batch is repeated. A new one was inserted by the
+        -- transaction, or the part of it, that has changed its conversation.
+        insert into outbox (consumer, tenant, type, key, subject, seq, user_id, at)
+        select i.consumer, i.tenant, i.type, n.conversation, n.id, n.seq, n.sender, n.created_at
+        from unnest(p_tenant, p_conversation, p_id) as s (tenant, conversation, id)
+        cross join lateral (
+            select c.xmin as writer from conversations c
+            where c.tenant = s.tenant and c.id = s.conversation and c.changed = pg_current_xact_id() limit 1
+        ) as c
+        cross join lateral (
+            select m.conversation, m.id, m.seq, m.sender, m.created_at from messages m
+            where m.conversation = s.conversation and m.id = s.id and m.tenant = s.tenant and m.xmin = c.writer limit 1
+        ) as n
+        join outbox_interests i on i.type = 'message.created' and i.tenant = s.tenant
+        order by n.conversation, n.seq;
     end if;
 end $$;
 

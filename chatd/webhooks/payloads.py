@@ -1,0 +1,142 @@
+"""The content of events, read when they are sent.
+
+The events of one call have the same key, so that each kind of content takes one statement.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from chatd.db import queries
+from chatd.db.postgres import Database, Row
+from chatd.webhooks.event_types import (
+    EVENT_TYPES,
+    TEST,
+    BanData,
+    ConversationData,
+    Data,
+    ErasedUserData,
+    MatchData,
+    MemberData,
+    MessageData,
+    ReportData,
+    TestData,
+    UserData,
+    body_fields,
+)
+
+SQL = queries.load("webhooks/payloads")
+GREETING = "This is a test of your webhook endpoint."
+
+
+async def bodies(db: Database, tenant: str, key: str, events: Sequence[Row]) -> list[bytes | None]:
+    """The body of each event; None for one that has nothing left to say. Raises Refused."""
+    found = await contents(db, tenant, key, events)
+    return [None if data is None else encoded(tenant, event, data) for event, data in zip(events, found, strict=True)]
+
+
+def encoded(tenant: str, event: Row, data: Data) -> bytes:
+    return msgspec.json.encode(body_fields(event["type"], iso(event["at"]), tenant, data))
+
+
+def iso(at: int) -> str:
+    """A time in milliseconds by ISO 8601."""
+    text = datetime.fromtimestamp(at // 1000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{at % 1000:03}Z"
+
+
+async def contents(db: Database, tenant: str, key: str, events: Sequence[Row]) -> list[Data | None]:
+    kinds = {kind_of(event) for event in events}
+    known: dict[type[Data], Mapping[Any, Data]] = {}
+    for kind, read in READERS.items():
+        if kind in kinds:
+            known[kind] = await read(db, tenant, key, [event for event in events if kind_of(event) is kind])
+    return [known[kind_of(event)].get(event["id"]) for event in events]
+
+
+def kind_of(event: Row) -> type[Data]:
+    return TestData if event["type"] == TEST else EVENT_TYPES[event["type"]].data
+
+
+Found = Mapping[Any, Data]
+
+
+async def messages(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    rows = await db.all(SQL.messages, tenant, key, [event["seq"] for event in events])
+    known = {row["seq"]: message_data(row) for row in rows}
+    return {event["id"]: known[event["seq"]] for event in events if event["seq"] in known}
+
+
+def message_data(row: Row) -> MessageData:
+    fields = dict(row)
+    extra = fields.pop("extra") or {}
+    fields["attachments"] = fields["attachments"] or []
+    return MessageData(
+        **fields,
+        mentions=extra.get("mentions", []),
+        mentions_everybody=bool(extra.get("everybody", False)),
+        forwarded=extra.get("forwarded"),
+    )
+
+
+async def conversations(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    row = await db.one(SQL.conversation, tenant, key)
+    return {} if row is None else {event["id"]: ConversationData(**dict(row)) for event in events}
+
+
+async def members(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    rows = await db.all(SQL.members, tenant, key, [event["user_id"] for event in events])
+    roles = {row["user"]: row["role"] for row in rows}
+    return {
+        event["id"]: MemberData(
+            conversation=key, user=event["user_id"], role=roles.get(event["user_id"]), actor=event["actor"]
+        )
+        for event in events
+    }
+
+
+async def users(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    row = await db.one(SQL.user, tenant, key)
+    if row is None:
+        return {}
+    return {event["id"]: UserData(**dict(row)) for event in events}
+
+
+async def erased_users(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    return {event["id"]: ErasedUserData(user=key) for event in events}
+
+
+async def bans(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    rows = await db.all(SQL.bans, tenant, [event["subject"] for event in events])
+    known = {row["ban"]: BanData(**dict(row)) for row in rows}
+    return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
+
+
+async def reports(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    row = await db.one(SQL.report, tenant, key)
+    return {} if row is None else {event["id"]: ReportData(**dict(row)) for event in events}
+
+
+async def matches(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    rows = await db.all(SQL.matches, tenant, [event["subject"] for event in events])
+    known = {row["match"]: MatchData(**dict(row)) for row in rows}
+    return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
+
+
+async def tests(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    return {event["id"]: TestData(message=GREETING) for event in events}
+
+
+READERS = {
+    MessageData: messages,
+    ConversationData: conversations,
+    MemberData: members,
+    UserData: users,
+    ErasedUserData: erased_users,
+    BanData: bans,
+    ReportData: reports,
+    MatchData: matches,
+    TestData: tests,
+}
