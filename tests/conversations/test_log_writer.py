@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 import trio
 
 from chatd.conversations.log.entries import Appended, Entry, Item, NewMessage, Publish, Receipt
-from chatd.conversations.log.statements import Result, in_publishing_order, is_in_order
+from chatd.conversations.log.statements import NESTED, Result, append_messages, in_publishing_order, is_in_order
 from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
@@ -21,6 +22,10 @@ ALICE, BOB, GROUP, QUIET = uuid7(1), uuid7(2), uuid7(3), uuid7(4)
 
 async def append(message_log: MessageLog, item: Item, publish: Publish) -> Any:
     return await settlement(partial(message_log.append, item, publish, trio.current_time()))
+
+
+async def not_called(*_: Any) -> None:
+    raise AssertionError
 
 
 class LosesAnAnswer:
@@ -61,6 +66,32 @@ async def test_receipt_with_lost_answer_is_sent_to_own_devices(db: Postgres) -> 
         assert (again.read_seq, again.rev, again.unread, again.uncertain) == (5, None, 0, False)
     assert events == [done, again]
     assert gaps == [("default", GROUP)]
+
+
+async def test_a_batch_whose_answer_was_lost_is_committed_once(db: Postgres) -> None:
+    """It is sent again, with all that belongs to its messages: mentions and uploads."""
+    people = "insert into users (tenant, id, created_at) values ('default', $1, 0), ('default', $2, 0)"
+    await db.run(people, ALICE, BOB)
+    await db.run(
+        queries.load("conversations/conversations").create_group, "default", GROUP, "us", ALICE, [ALICE, BOB], 0
+    )
+    upload = uuid7(2)
+    columns = "tenant, id, owner, key, mime, size, sha256, created_at"
+    await db.run(f"insert into uploads ({columns}) values ('default', $1, $2, 'k', 'x/y', 1, '', 0)", upload, ALICE)
+    attachments = f'[{{"type":"file","upload":"{upload}"}}]'
+    extra = f'{{"mentions":["{ALICE}"],"everybody":true}}'
+    items = [
+        NewMessage("default", GROUP, ALICE, name, uuid7(1), "x", attachments, None, None, extra) for name in ("a", "b")
+    ]
+    batch = [Entry(item, not_called, inf, settled=not_called) for item in items]
+    connection = db.connection("test", NESTED)
+
+    first, again = [await append_messages(connection, batch) for _ in range(2)]
+
+    places = [(result.id, result.seq, result.rev, result.duplicate) for _, result in first]
+    assert [(result.id, result.seq, result.rev, result.duplicate) for _, result in again] == places
+    assert await db.value("select count(*) from mentions") == 4
+    assert await db.value("select count(*) from upload_uses") == 2
 
 
 async def test_batch_entries_get_separate_results(db: Postgres) -> None:
