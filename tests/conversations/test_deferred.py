@@ -7,7 +7,7 @@ from typing import Any
 
 import trio
 
-from chatd.conversations.log.entries import Appended, NewMessage
+from chatd.conversations.log.entries import Advanced, Appended, Item, NewMessage, Receipt
 from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused
@@ -60,18 +60,24 @@ class Log:
     def __init__(self, message_log: MessageLog) -> None:
         self._log = message_log
         self._number = 0
-        self.outcomes: dict[str, Appended | str] = {}
+        self.outcomes: dict[str, Appended | Advanced | str] = {}
 
     async def send(self, conversation: str) -> None:
-        async def publish(_: Any) -> None: ...
-
         self._number += 1
         item = NewMessage("default", conversation, BOB, f"{self._number}", uuid7(1), "x", None, None, None, None)
         try:
-            done = await settlement(partial(self._log.append, item, publish, trio.current_time()))
-            self.outcomes[conversation] = done
+            self.outcomes[conversation] = await self._append(item)
         except Refused as refused:
             self.outcomes[conversation] = refused.code
+
+    async def read(self, conversation: str, user: str) -> None:
+        """Send a receipt, whose outcome is under the conversation and the user."""
+        self.outcomes[conversation + user] = await self._append(Receipt("default", conversation, user, 0, 0, 1))
+
+    async def _append(self, item: Item) -> Any:
+        async def publish(_: Any) -> None: ...
+
+        return await settlement(partial(self._log.append, item, publish, trio.current_time()))
 
     async def committed(self, conversation: str) -> float:
         """Seconds until it is."""
@@ -116,6 +122,21 @@ async def test_all_conversations_are_committed_once_they_are_released(db: Postgr
             await trio.sleep(1)
             assert log.outcomes == {}
         assert max([await log.committed(conversation) for conversation in ids]) < SOON_S
+
+
+async def test_messages_and_receipts_that_are_deferred_together_are_all_settled(db: Postgres) -> None:
+    """Each kind has a statement of its own, and the first one waits for the lock in vain more than once."""
+    (conversation,) = await groups(db, 1)
+    async with open_log(db) as (log, nursery):
+        async with locked(db, conversation):
+            nursery.start_soon(log.send, conversation)
+            for user in (ALICE, BOB):
+                nursery.start_soon(log.read, conversation, user)
+            await trio.sleep(2)
+            assert log.outcomes == {}
+        with trio.fail_after(PATIENCE):
+            while len(log.outcomes) < 3:
+                await trio.sleep(0.01)
 
 
 async def test_a_deleted_conversation_is_refused_while_others_are_locked(db: Postgres) -> None:

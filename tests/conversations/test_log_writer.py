@@ -8,7 +8,13 @@ from typing import Any
 import trio
 
 from chatd.conversations.log.entries import Appended, Entry, Item, NewMessage, Publish, Receipt
-from chatd.conversations.log.statements import NESTED, Result, append_messages, in_publishing_order, is_in_order
+from chatd.conversations.log.statements import (
+    NESTED,
+    Result,
+    append_messages,
+    in_publishing_order,
+    is_in_order,
+)
 from chatd.conversations.log.writer import MessageLog, open_message_log
 from chatd.conversations.settings import MessageLogSettings
 from chatd.core.errors import Refused

@@ -124,9 +124,8 @@ class DeferredConversations:
         Returns False if Postgres refuses, for now.
         """
         try:
-            while entries := self._next(conversation):
-                for statement, part in by_statement(entries):
-                    await self._commit(conversation, statement, part)
+            while following := self._next(conversation):
+                await self._commit(conversation, *following)
             if conversation.uncertain:
                 for row in await self._connection.all(SQL.revs, *to_unnest_arrays([key], 2)):
                     await self._publisher.put_gap(row["tenant"], row["id"], row["rev"])
@@ -137,14 +136,20 @@ class DeferredConversations:
             del self.keys[key]
         return True
 
-    def _next(self, conversation: DeferredConversation) -> list[Entry]:
-        """The entries to commit. Expired ones are dropped; they are uncertain if they may have been sent."""
+    def _next(self, conversation: DeferredConversation) -> tuple[Statement, list[Entry]] | None:
+        """The next statement and its entries; all others stay deferred.
+
+        Expired entries are dropped; they are uncertain if they may have been sent.
+        """
         late = [entry for entry in conversation.entries if entry.decided]
         conversation.uncertain |= bool(late) and conversation.began < inf
-        entries = [entry for entry in conversation.entries if not entry.decided]
-        size = 1 if conversation.one_by_one else len(entries)
-        conversation.entries = entries[size:]
-        return entries[:size]
+        conversation.entries = [entry for entry in conversation.entries if not entry.decided]
+        if not conversation.entries:
+            return None
+        statement, entries = by_statement(conversation.entries[: 1 if conversation.one_by_one else None])[0]
+        taken = set(entries)
+        conversation.entries = [entry for entry in conversation.entries if entry not in taken]
+        return statement, entries
 
     async def _commit(self, conversation: DeferredConversation, statement: Statement, entries: list[Entry]) -> None:
         """Commit entries. If it raises Refused, they stay deferred."""
