@@ -26,8 +26,8 @@ from chatd.wire.texts import KEY, NAME, PRIVATE, PROSE
 
 SQL = queries.load("people/profiles")
 MAX_PROFILE_BYTES = 4096
-# BCP 47, in the part that is in use: language, script, region, variants. Empty: none.
-LOCALE = f"^(?:[A-Za-z]{{2,3}}(?:-[A-Za-z0-9]{{2,8}}){{0,3}})?{PYTHON_END}"
+# The form of a tag of BCP 47. Empty: none.
+LOCALE = f"^(?:[A-Za-z]{{2,8}}(?:-[A-Za-z0-9]{{1,8}}){{0,7}})?{PYTHON_END}"
 ID_OR_NOTHING = f"^(?:{UUID})?{PYTHON_END}"
 # Others do not see these.
 PRIVATE_FIELDS = ("locale", "time_zone")
@@ -48,7 +48,7 @@ class UpdateUser(Command, tag="user.update"):
     avatar: Annotated[str, Meta(pattern=ID_OR_NOTHING, description="UUID, lower case, or empty")] | None = None
     status_text: Annotated[str, Meta(max_length=140, extra=NAME)] | None = None
     profile: Annotated[Profile, Meta(extra=PROSE)] | None = None
-    locale: Annotated[str, Meta(pattern=LOCALE)] | None = None
+    locale: Annotated[str, Meta(max_length=35, pattern=LOCALE)] | None = None
     time_zone: Annotated[str, Meta(max_length=64, extra=PRIVATE)] | None = None
     EXAMPLE: ClassVar = Example(
         shown=("status_text",),

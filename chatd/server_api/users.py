@@ -7,9 +7,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.accounts.external_ids import external_id_of, user_id_of
+from chatd.accounts.signals import ProfileChanged
 from chatd.app.command_texts import stored_text
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effects, Reply, SendSignal
 from chatd.app.registry import server_command
 from chatd.conversations.messages.attachments import is_web_url
 from chatd.core.errors import Refused
@@ -138,7 +139,7 @@ async def put_user(ctx: Ctx, cmd: ServerPutUser) -> Effects:
     if done.outcome == "refused":
         raise erased()
     user = await user_of(ctx, prepared.id)
-    return [Reply(ServerUserResult(user=user, created=done.outcome == "created"))]
+    return [*announced(ctx, [done]), Reply(ServerUserResult(user=user, created=done.outcome == "created"))]
 
 
 class ServerPutUsers(ServerCommand, tag="server.users.put"):
@@ -174,7 +175,12 @@ async def put_users(ctx: Ctx, cmd: ServerPutUsers) -> Effects:
             refused[id_] = refused_outcome(id_, error)
     done = await ctx.node.db.in_transaction(write_users, ctx.tenant, ctx.now, prepared) if prepared else []
     outcomes = refused | {one.user: one for one in done}
-    return [Reply(PutResults(items=[outcomes[id_] for id_ in ids]))]
+    return [*announced(ctx, done), Reply(PutResults(items=[outcomes[id_] for id_ in ids]))]
+
+
+def announced(ctx: Ctx, done: Sequence[PutOutcome]) -> Effects:
+    """The changes of profiles, for those who know the users."""
+    return [SendSignal(ProfileChanged(ctx.tenant, one.user)) for one in done if one.outcome == "updated"]
 
 
 def id_of(tenant: str, given: UserInput, path: str) -> str:

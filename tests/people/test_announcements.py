@@ -27,6 +27,7 @@ from chatd.people.settings import PeopleSettings
 from chatd.people.subsystem import PEOPLE, open_people
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.reply import Reply
+from tests.server_api.backend import backend_of
 from tests.support import Daemon, Person, altered, eventually, running
 
 INTERVAL_S = 0.4
@@ -203,6 +204,30 @@ async def test_a_name_from_a_sign_up_reaches_own_devices_too(daemon: Daemon) -> 
         mine = (await alice.event("user.updated"))["user"]
         assert (mine["name"], mine["profile_version"], mine["time_zone"]) == ("Renamed", 1, None)
         assert (await bob.event("user.updated"))["user"]["name"] == "Renamed"
+
+
+async def test_a_name_from_a_token_and_from_the_backend_is_announced(daemon: Daemon) -> None:
+    backend = await backend_of(daemon)
+    async with daemon.pair() as (alice, bob, _):
+        token = daemon.token(alice.user, name="From the token", picture="https://example.org/a.jpg", roles=["vip"])
+        await alice.call("auth.refresh", token=token)
+        mine = (await alice.event("user.updated"))["user"]
+        assert (mine["name"], mine["picture_url"], mine["roles"]) == (
+            *("From the token", "https://example.org/a.jpg", ["vip"]),
+        )
+        card = (await bob.event("user.updated"))["user"]
+        assert (card["name"], card["picture_url"]) == ("From the token", "https://example.org/a.jpg")
+        assert "roles" not in card
+        # What the user has chosen stays until the claim changes.
+        await alice.call("user.update", name="My own")
+        await bob.event("user.updated")
+        again = daemon.token(alice.user, name="From the token", picture="https://example.org/a.jpg", roles=["vip"])
+        await alice.call("auth.refresh", token=again)
+        assert (await alice.call("me.get")).user["name"] == "My own"
+        await backend.done("POST", "/users", {"user": alice.user, "name": "From the backend"})
+        assert (await bob.event("user.updated"))["user"]["name"] == "From the backend"
+        await backend.done("POST", "/users/batch", {"users": [{"user": alice.user, "name": "In bulk"}]})
+        assert (await bob.event("user.updated"))["user"]["name"] == "In bulk"
 
 
 class Nodes(list[Node]):
