@@ -14,6 +14,7 @@ from chatd.db import queries
 from chatd.db.migrations import Schema
 from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
+from chatd.importing.subsystem import IMPORTING
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
@@ -42,6 +43,7 @@ SUBSYSTEMS = (
     OPERATIONS,
     PRIVACY,
     SERVER_API,
+    IMPORTING,
 )
 
 # Folders of the kernel that have tables.

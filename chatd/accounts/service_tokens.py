@@ -86,7 +86,7 @@ class ServiceTokens:
             row = await self._db.one(SQL.use, hash_, now)
             if row is not None:
                 self._known.of(hash_)
-                return ServiceIdentity(row["tenant"], row["id"], row["name"], frozenset(row["scopes"]))
+                return ServiceIdentity(row["tenant"], row["id"], row["name"], frozenset(row["scopes"].split()))
         self._known.discard(hash_)
         self._failures.check(address)
         raise Refused("unauthenticated", "the service token is unknown, revoked or expired")
@@ -102,7 +102,7 @@ async def add(tx: Tx, actor: AuditActor, name: str, scopes: Sequence[str], expir
     if len(valid) >= MAX_TOKENS:
         raise Refused("too_large", f"a tenant has at most {MAX_TOKENS} service tokens")
     ordered = sorted(set(scopes))
-    values = (token.id, name, digest(token.secret), ordered, actor.now, actor.name, expires_at)
+    values = (token.id, name, digest(token.secret), " ".join(ordered), actor.now, actor.name, expires_at)
     await tx.run(SQL.insert, actor.tenant, *values)
     await audit_log.write(tx, actor, "token.add", token.id, {"name": name, "scopes": ordered, "expires_at": expires_at})
     return token
@@ -133,7 +133,7 @@ async def find(db: Postgres, tenant: str, name: str, now: int) -> str | None:
 
 async def listed(db: Postgres, tenant: str) -> list[dict[str, Any]]:
     """All tokens of a tenant, the newest first, without secrets."""
-    return [dict(row) for row in await db.all(SQL.list, tenant)]
+    return [{**dict(row), "scopes": row["scopes"].split()} for row in await db.all(SQL.list, tenant)]
 
 
 async def sweep(db: Postgres, now: int, *, batch_size: int = BATCH_SIZE) -> None:

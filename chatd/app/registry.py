@@ -127,10 +127,7 @@ def command(
 
     `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
     """
-    if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
-        raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
-    if guard is Guard.SERVER or f" {ROOT}/" in http or issubclass(kind, ServerCommand):
-        raise ValueError(f"{tag_of(kind)}: declare a server command with @server_command")
+    check_is_for_users(kind, guard, http)
     if guard is Guard.NOTHING and (at_once or pipeline):
         raise ValueError(f"{tag_of(kind)}: a command without a user cannot run at once")
     check_refusals(kind, refuses)
@@ -190,6 +187,14 @@ def server_command(
         return handler
 
     return mark
+
+
+def check_is_for_users(kind: type[Command], guard: Guard, http: str) -> None:
+    """Check that a command is neither for admins nor for backends. Raises ValueError."""
+    if guard is Guard.ADMIN or " /admin/" in http or issubclass(kind, AdminCommand):
+        raise ValueError(f"{tag_of(kind)}: declare an admin command with @admin_command")
+    if guard is Guard.SERVER or f" {ROOT}/" in http or issubclass(kind, ServerCommand):
+        raise ValueError(f"{tag_of(kind)}: declare a server command with @server_command")
 
 
 def check_refusals(kind: type[Command], refuses: Iterable[str]) -> None:

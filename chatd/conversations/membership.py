@@ -123,17 +123,17 @@ async def add_members(
 
 async def leave_group(tx: ConversationTx) -> MemberGone:
     """The requester leaves the group."""
-    return await end_membership(tx, tx.user, tx.locked.role, "member.left")
+    return await end_membership(tx, tx.user, tx.locked.role, system_payload("member.left", [tx.user]))
 
 
-async def end_membership(tx: ConversationTx, user: str, role: str | None, act: Act) -> MemberGone:
-    """End the membership of a user with this role. If they own the group, the member with the highest role and the
-    longest membership becomes the owner.
+async def end_membership(tx: ConversationTx, user: str, role: str | None, system: Json) -> MemberGone:
+    """End the membership of a user with this role, with a system message. If they own the group, the member with the
+    highest role and the longest membership becomes the owner.
     """
     departure = await remove_member(tx, user)
     successor = await tx.one(SQL.next_owner) if role == "owner" else None
     new_owners = [await give_role(tx, successor["user"], "owner")] if successor is not None else []
-    message = await tx.add_system_message(system_payload(act, [user])) if tx.members else None
+    message = await tx.add_system_message(system) if tx.members else None
     return MemberGone(departure, new_owners, message)
 
 

@@ -25,7 +25,7 @@ OF_MEMBERS = (
             erased="stays: it belongs to the members",
             id_stays=("creator", "pair_low", "pair_high"),
         ),
-        impersonal=("kind", "joining", "history"),
+        impersonal=("kind", "joining", "history", "external_id"),
     ),
     Table(
         "members",

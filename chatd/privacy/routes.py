@@ -46,7 +46,7 @@ class Exports:
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    limits, exports = UserLimits(PER_HOUR / 3600, PER_HOUR), node.get(Exports)
+    limits = UserLimits(PER_HOUR / 3600, PER_HOUR)
 
     @app.get("/v1/me/export", endpoint="me.export")
     async def me_export() -> Response:
@@ -54,6 +54,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             address = request_address(proxies)
             who = await identify(node, address)
             node.get(UserLimits).charge(who.tenant, who.user, 5)
+            exports = node.get(Exports)
             exports.reserve(owners.of(who, address))
             limits.charge(who.tenant, who.user, 1)
             return await exports.begin(who.tenant, who.user)

@@ -99,7 +99,7 @@ async def remove_from_group(tx: ConversationTx, user: str) -> MemberGone:
     """Raises Refused: `forbidden`, `not_found`."""
     check_group(tx)
     member = await member_in(tx, user)
-    return await end_membership(tx, user, member.role, "member.removed")
+    return await end_membership(tx, user, member.role, system_payload("member.removed", [user]))
 
 
 class ServerSetRole(ServerCommand, tag="server.member.role"):

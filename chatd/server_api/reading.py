@@ -8,11 +8,14 @@ from chatd.conversations.commands.groups import Members
 from chatd.conversations.messages.sending import Messages
 from chatd.conversations.read_model import conversations_of, message_of
 from chatd.core.errors import Refused
+from chatd.db import queries
 from chatd.db.batches import page_of
 from chatd.server_api.acting import acting_as
-from chatd.server_api.views import SQL, ServerConversation, members_page, view_of
+from chatd.server_api.views import ServerConversation, members_page, view_of
 from chatd.wire.base import Cursor, Id, Limit, Seq
 from chatd.wire.server import ServerCommand
+
+SQL = queries.load("server_api/reading")
 
 
 class ServerGetConversation(ServerCommand, tag="server.conversation.get"):

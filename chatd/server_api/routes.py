@@ -25,7 +25,6 @@ MAX_BULK_BYTES = 524_288
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    exports = node.get(Exports)
     allow_large_bodies(app, "/v1/server/users/batch", max(MAX_BULK_BYTES, node.config.http.max_body_bytes))
 
     @app.get("/v1/server/users/<user>/export", endpoint="server.user.export")
@@ -38,6 +37,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
             node.get(ServiceLimits).charge(service.tenant, service.token, COST)
             if not is_uuid(user):
                 raise Refused("bad_request", "$.user: not a valid id")
+            exports = node.get(Exports)
             exports.reserve(owners.of_service(service.token, address))
             response = await exports.begin(service.tenant, user)
             actor = AuditActor(service.tenant, service.actor, node.clock())

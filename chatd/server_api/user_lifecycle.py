@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from chatd.accounts import bans
 from chatd.accounts.commands import Tokens, add_login, refresh_end, tokens_of
 from chatd.accounts.keys import Keyring
 from chatd.accounts.logins import Login, LoginAdded, ended_effects
@@ -16,13 +15,16 @@ from chatd.app.registry import server_command
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.secrets import digest
+from chatd.db import queries
 from chatd.db.postgres import Tx
 from chatd.moderation import actions
 from chatd.privacy import erasure
-from chatd.server_api.users import SQL, ServerUserResult, user_of
+from chatd.server_api.users import ServerUserResult, user_of
 from chatd.wire.base import Id, Ok, Result
 from chatd.wire.reference.examples import BOB, Example
 from chatd.wire.server import ServerCommand
+
+SQL = queries.load("server_api/user_lifecycle")
 
 
 class ServerDeactivateUser(ServerCommand, tag="server.user.deactivate"):
@@ -73,7 +75,7 @@ async def set_deactivated(tx: Tx, actor: AuditActor, user: str, on: bool) -> Non
     if await tx.value(SQL.set_deactivated, actor.tenant, user, actor.now if on else None) is None:
         raise Refused("not_found", "no such user")
     if on:
-        await tx.run(bans.SQL.end_logins, actor.tenant, user, actor.now)
+        await tx.run(SQL.end_logins, actor.tenant, user, actor.now)
     await audit_log.write(tx, actor, "user.deactivate" if on else "user.reactivate", user)
 
 

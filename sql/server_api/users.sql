@@ -40,13 +40,3 @@ returning u.id::text
 -- Users that are not erased: tenant, ids.
 select u.id::text, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.anonymous, u.created_at, u.deactivated_at
 from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.erased_at is null order by u.id
-
--- name: set_deactivated
--- Tenant, user, when (null: active). No row for an unknown or erased user.
-update users set deactivated_at = case when $3::bigint is null then null else coalesce(deactivated_at, $3) end
-where tenant = $1 and id = $2 and erased_at is null returning id::text
-
--- name: sign_in_state
--- Tenant, user. No row for an unknown or erased user.
-select u.deactivated_at is not null as is_deactivated from users u
-where u.tenant = $1 and u.id = $2 and u.erased_at is null for key share

@@ -102,7 +102,8 @@ create table service_tokens (
     hash bytea not null unique,
     previous_hash bytea unique,
     previous_until bigint,
-    scopes text[] not null,
+    -- Separated by spaces.
+    scopes text not null,
     created_at bigint not null,
     actor text not null,
     -- Null: never.
