@@ -96,10 +96,9 @@ async def add(tx: Tx, actor: AuditActor, name: str, scopes: Sequence[str], expir
     """Add a token. Raises Refused: `conflict` if a valid token has the name, `too_large` for too many tokens."""
     token = NewToken(uuid7(actor.now), new_secret())
     await tx.run(SQL.lock, actor.tenant)
-    valid = [row["name"] for row in await tx.all(SQL.valid_names, actor.tenant, actor.now)]
-    if name in valid:
+    if await tx.value(SQL.find, actor.tenant, name, actor.now) is not None:
         raise Refused("conflict", f"$.name: a token has the name {name}; revoke or rotate it")
-    if len(valid) >= MAX_TOKENS:
+    if await tx.value(SQL.count_valid, actor.tenant, actor.now, MAX_TOKENS) >= MAX_TOKENS:
         raise Refused("too_large", f"a tenant has at most {MAX_TOKENS} service tokens")
     ordered = sorted(set(scopes))
     values = (token.id, name, digest(token.secret), " ".join(ordered), actor.now, actor.name, expires_at)
@@ -138,4 +137,5 @@ async def listed(db: Postgres, tenant: str) -> list[dict[str, Any]]:
 
 async def sweep(db: Postgres, now: int, *, batch_size: int = BATCH_SIZE) -> None:
     """Delete tokens that have been revoked or expired for a long time."""
-    await delete_all(db, SQL.sweep, now - KEEP_MS, batch_size=batch_size)
+    await delete_all(db, SQL.sweep_revoked, now - KEEP_MS, batch_size=batch_size)
+    await delete_all(db, SQL.sweep_expired, now - KEEP_MS, batch_size=batch_size)

@@ -73,7 +73,7 @@ TABLES = (
     ),
     Table(
         "service_tokens",
-        (Deleted(SERVICE_TOKENS, "sweep"),),
+        (Deleted(SERVICE_TOKENS, "sweep_revoked"), Deleted(SERVICE_TOKENS, "sweep_expired")),
         impersonal=("id", "name", "hash", "previous_hash", "scopes", "actor"),
     ),
     Table(

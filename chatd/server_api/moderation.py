@@ -1,8 +1,8 @@
 """Bans and strikes, by the functions that admins use."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import convert
+from msgspec import Meta, convert
 
 from chatd.accounts import bans
 from chatd.accounts.ban_commands import Ban, BanAdded, Bans
@@ -14,10 +14,13 @@ from chatd.db.batches import page_of
 from chatd.moderation import strikes
 from chatd.moderation.settings import ModerationSettings
 from chatd.moderation.user_admin_commands import Struck
-from chatd.wire.admin import Lasts, Why
+from chatd.wire.admin import Lasts
 from chatd.wire.base import Id, Limit, Ok
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import ServerCommand
+from chatd.wire.texts import PRIVATE
+
+Reason = Annotated[str, Meta(min_length=1, max_length=500, extra=PRIVATE)]
 
 
 class ServerBanUser(ServerCommand, tag="server.ban"):
@@ -28,7 +31,7 @@ class ServerBanUser(ServerCommand, tag="server.ban"):
     """
 
     user: Id
-    reason: Why
+    reason: Reason
     devices: bool = False
     lasts: Lasts | None = None
     EXAMPLE: ClassVar = Example(shown=("lasts",), reason="spam")
@@ -86,7 +89,7 @@ class ServerStrikeUser(ServerCommand, tag="server.strike"):
     """Give a user a strike. From a configured number of strikes on, each strike bans the user."""
 
     user: Id
-    reason: Why
+    reason: Reason
     EXAMPLE: ClassVar = Example(reason="spam")
 
 

@@ -19,10 +19,12 @@ select f.tenant, f.id::text, f.name, f.scopes from found f
 -- Lock the tenant, so that its tokens are added one after the other: tenant.
 select 1 from tenants t where t.id = $1 for no key update
 
--- name: valid_names
--- The names of valid tokens: tenant, now.
-select t.name from service_tokens t
-where t.tenant = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2)
+-- name: count_valid
+-- The number of valid tokens, up to a limit: tenant, now, limit.
+select count(*) from (
+    select 1 from service_tokens t
+    where t.tenant = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2) limit $3
+) as v
 
 -- name: insert
 -- Tenant, id, name, hash, scopes, now, actor, expiry (null: never).
@@ -48,11 +50,18 @@ where t.tenant = $1 and t.name = $2 and t.revoked_at is null and (t.expires_at i
 select t.id::text, t.name, t.scopes, t.created_at, t.actor, t.expires_at, t.revoked_at, t.last_used_at, t.previous_until
 from service_tokens t where t.tenant = $1 order by t.id desc limit 1000
 
--- name: sweep
--- Delete tokens that were revoked or expired before a time. Returns their number: time, limit.
+-- name: sweep_revoked
+-- Delete tokens that were revoked before a time. Returns their number: time, limit.
 with deleted as (
-    delete from service_tokens where ctid = any(array(
-        select o.ctid from service_tokens o where least(o.revoked_at, o.expires_at) < $1 order by least(o.revoked_at, o.expires_at) limit $2
-    )) returning 1
+    delete from service_tokens
+    where ctid = any(array(select o.ctid from service_tokens o where o.revoked_at < $1 order by o.revoked_at limit $2)) returning 1
+)
+select count(*) from deleted
+
+-- name: sweep_expired
+-- Delete tokens that expired before a time. Returns their number: time, limit.
+with deleted as (
+    delete from service_tokens
+    where ctid = any(array(select o.ctid from service_tokens o where o.expires_at < $1 order by o.expires_at limit $2)) returning 1
 )
 select count(*) from deleted

@@ -194,6 +194,7 @@ def test_only_untyped_fields_are_visited() -> None:
         "match.find": ("attributes", "accept"),
         "message.schedule": ("meta",),
         "message.send": ("meta",),
+        "server.message.send": ("meta",),
         "ping": ("ts",),
         "user.update": ("profile",),
     }

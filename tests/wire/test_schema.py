@@ -243,7 +243,7 @@ class Listed(Event, tag="listed"):
 def test_new_feature_needs_no_change_of_the_reference_code() -> None:
     class Row:
         tag, command, refuses, http, socket, cost = "lonely", Lonely, (), "", True, 1.0
-        unanswered = False
+        unanswered, scope = False, ""
         result: type[Result] = Ok
         guard = Guard.USER
 

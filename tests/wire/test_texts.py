@@ -68,6 +68,13 @@ def test_texts_that_others_read_are_declared() -> None:
         ("user.update", "handle"),
         ("user.update", "status_text"),
         ("user.update", "profile"),
+        ("server.conversation.create", "title"),
+        ("server.conversation.edit", "title"),
+        ("server.conversation.edit", "description"),
+        ("server.message.send", "text"),
+        ("server.message.send", "attachments"),
+        ("server.message.send", "meta"),
+        ("server.message.edit", "text"),
     }
 
 

@@ -114,7 +114,9 @@ create table service_tokens (
     primary key (id, tenant)
 );
 create index service_tokens_tenant on service_tokens (tenant, id);
-create index service_tokens_ended on service_tokens (least(revoked_at, expires_at)) where least(revoked_at, expires_at) is not null;
+create index service_tokens_name on service_tokens (name, tenant) where revoked_at is null;
+create index service_tokens_revoked on service_tokens (revoked_at) where revoked_at is not null;
+create index service_tokens_expiry on service_tokens (expires_at) where expires_at is not null;
 
 -- Each opens one connection within seconds. Unlogged: they need not survive a crash.
 create unlogged table connection_tickets (
