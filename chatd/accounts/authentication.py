@@ -5,6 +5,7 @@ import re
 from msgspec.structs import astuple
 
 from chatd.accounts import bans
+from chatd.accounts.external_logins import ExternalLogins
 from chatd.accounts.jwks import KeySets
 from chatd.accounts.keys import Keyring, UnknownKey
 from chatd.accounts.profile_claims import NewProfile, new_profile
@@ -29,12 +30,15 @@ TICKET = re.compile(r"ct_[A-Za-z0-9_-]{32}")
 class SignIn:
     """Verifies credentials and looks up their users."""
 
-    def __init__(self, config: Config, keys: Keyring, key_sets: KeySets, db: Postgres, signals: Signals) -> None:
+    def __init__(
+        self, config: Config, keys: Keyring, key_sets: KeySets, db: Postgres, logins: ExternalLogins, signals: Signals
+    ) -> None:
         self._config = config
         self._create = config.get(AuthSettings).create_users
         self._keys = keys
         self._key_sets = key_sets
         self._db = db
+        self._logins = logins
         self._signals = signals
         self._states = SessionStates(db)
         self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
@@ -96,7 +100,7 @@ class SignIn:
         """Check a user who connects, and load the state of the session. Raises Refused: `unauthenticated`, `banned`."""
         hashes = bans.address_hashes(self._config, address)
         row = await self._states.of(principal, hashes, now)
-        await self._check(row, principal, now)
+        await self._check(row, principal, address, now)
         pending.topics += zip(row["conversations"], row["revs"], strict=True)
         pending.match, pending.match_delivered = row["match"], row["announced"]
         pending.suppressed = dict.fromkeys(row["blocked"], True) | pending.suppressed
@@ -106,17 +110,20 @@ class SignIn:
         login, hashes = principal.login or None, bans.address_hashes(self._config, address)
         key = (principal.tenant, principal.user, principal.token_id, login)
         row = await self._db.one(SQL.credential_state, *key, hashes, now)
-        await self._check(row, principal, now)
+        await self._check(row, principal, address, now)
 
-    async def _check(self, row: Row | None, principal: Principal, now: int) -> None:
+    async def _check(self, row: Row | None, principal: Principal, address: str, now: int) -> None:
         bans.raise_if_banned(self._config.get(BanNotice), row)
-        if row is None or row["revoked"]:
+        is_unknown = bool(principal.login) and row is not None and row["last_seen"] is None
+        if row is None or row["revoked"] or (is_unknown and not principal.has_external_login):
             raise Refused("unauthenticated", "this login has ended")
         profile = new_profile(principal.claims, principal.external_id, row["claims"], row["claims_at"])
         if not row["user_exists"]:
             await self._make_user(principal, profile, now)
         elif profile is not None:
             await self._take(principal, profile)
+        if principal.has_external_login:
+            await self._logins.see(principal, address, row["last_seen"], now)
 
     async def _make_user(self, principal: Principal, profile: NewProfile | None, now: int) -> None:
         if not self._create:

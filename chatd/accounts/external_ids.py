@@ -38,6 +38,11 @@ def external_id_of(sub: str) -> str | None:
     return None if is_uuid(sub.lower()) else sub
 
 
+def external_login_id(user: str, session: str) -> str:
+    """The id of the login of a user that is a session at an identity provider."""
+    return str(uuid5(UUID(user), f"login {session}"))
+
+
 def check_subject(sub: str) -> None:
     """Check that a text can be a subject. Raises ValueError, with a text that follows the name of the field."""
     if not sub:

@@ -230,6 +230,7 @@ def expected_of(tenant: str, section: str, settings: AuthSettings | TenantSettin
         scope=settings.scope,
         scope_claims=tuple(settings.scope_claims),
         subject_claim=settings.subject_claim,
+        session_claim=settings.session_claim,
         profile=profile,
         leeway=leeway,
     )

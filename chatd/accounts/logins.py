@@ -30,8 +30,9 @@ Platform = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,31}$")]
 class Login(Struct):
     """A login of the user.
 
-    `platform` as the client named it. `last_seen`: when its tokens were refreshed last. `address`: the network that it
-    was used from, an IPv4 /24 or an IPv6 /48; null if it is unknown.
+    `platform` as the client named it. `last_seen`: when its tokens were refreshed last; for a session at an identity
+    provider the last sign-in, to the hour. `address`: the network that it was used from, an IPv4 /24 or an IPv6 /48;
+    null if it is unknown.
     """
 
     id: Id
@@ -49,7 +50,7 @@ class ListLogins(Command, tag="login.list"):
 class Logins(Result, tag="logins"):
     """The logins of the user that have not ended.
 
-    `current`: the login of this request or connection; null for a token of an identity provider, which has none.
+    `current`: the login of this request or connection; null for a token that belongs to none.
     """
 
     items: list[Login]
@@ -82,7 +83,8 @@ class EndLogin(Command, tag="login.end"):
 class EndOtherLogins(Command, tag="login.end_others"):
     """End all your logins except the current one, and close their connections with 4404.
 
-    Tokens of an identity provider belong to no login. They end at the provider, or with `auth.logout`.
+    Tokens of an identity provider belong to a login only with `auth.session_claim`. Others end at the provider, or with
+    `auth.logout`.
     """
 
 

@@ -46,6 +46,9 @@ class TokenSettings(Section, frozen=True):
         list[str], doc("Claims with scopes: each a list, or a text of scopes separated by spaces.")
     ] = field(default_factory=lambda: ["scope", "scp"])
     subject_claim: Annotated[str, doc("Claim that names the user, such as uid for Okta.")] = "sub"
+    session_claim: Annotated[
+        str, doc("Claim with the provider's session, such as sid: tokens with the same one are a login of login.list.")
+    ] = ""
     name_claim: Annotated[
         str, doc("Claim with the name of the user. A dot leads into an object: `profile.name`. Empty: not taken.")
     ] = "name"

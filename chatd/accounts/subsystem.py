@@ -8,6 +8,7 @@ from chatd.accounts import (
     ban_commands,
     checks,
     commands,
+    external_logins,
     idle_accounts,
     logins,
     openapi,
@@ -31,8 +32,9 @@ from chatd.app.subsystem import Subsystem, background
 async def open_accounts(node: Node, jwks_tunables: JwksTunables = TUNABLES) -> AsyncIterator[None]:
     """The keyring, authentication, and their background tasks. Raises WeakKey."""
     keys = node.services.add(Keyring(node.config))
+    external = external_logins.ExternalLogins(node.config, node.db, node.cluster)
     key_sets = node.services.add(KeySets(keys, jwks_tunables))
-    node.services.add(authentication.SignIn(node.config, keys, key_sets, node.db, node.signals))
+    node.services.add(authentication.SignIn(node.config, keys, key_sets, node.db, external, node.signals))
     node.services.add(service_tokens.ServiceTokens(node.config, node.db))
     await authentication.ensure_tenants(node.db, keys, node.clock())
     reconciled = AccountChecks(node.hub, node.cluster, node.db, node.clock)
@@ -49,6 +51,7 @@ async def open_accounts(node: Node, jwks_tunables: JwksTunables = TUNABLES) -> A
 async def sweep(node: Node) -> bool:
     await commands.sweep(node.db, node.clock(), node.config.get(AuthSettings).leeway)
     await service_tokens.sweep(node.db, node.clock())
+    await external_logins.sweep(node.db, node.clock())
     return False
 
 

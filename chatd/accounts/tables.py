@@ -3,6 +3,7 @@
 from chatd.app.storage import Deleted, Kept, Limited, Table, UserData, Within
 from chatd.db import queries
 
+EXTERNAL_LOGINS = queries.load("accounts/external_logins")
 AUTH = queries.load("accounts/auth")
 IDLE_ACCOUNTS = queries.load("accounts/idle_accounts")
 SERVICE_TOKENS = queries.load("accounts/service_tokens")
@@ -41,11 +42,14 @@ TABLES = (
             Within("users"),
             Deleted(AUTH, "sweep_logins"),
             Deleted(AUTH, "limit_logins"),
+            Deleted(EXTERNAL_LOGINS, "sweep_unused"),
+            Deleted(EXTERNAL_LOGINS, "sweep_ended"),
             Limited("limits.logins_per_user"),
         ),
         UserData(
             what="`user_id`; times; `name`, `platform`; `address`: an IPv4 /24 or IPv6 /48",
-            kept="until its last refresh token is deleted; an ended one for 30 days",
+            kept="until its last refresh token is deleted; an ended one for 30 days; one of an identity "
+            "provider for 90 days after its last use, or 400 days after its end",
             exported=("login",),
             erased="deleted",
             rows_of="user_id",

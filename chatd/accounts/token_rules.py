@@ -6,13 +6,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from chatd.accounts.external_ids import UNSTORABLE, external_id_of, user_id_of
+from chatd.accounts.external_ids import UNSTORABLE, external_id_of, external_login_id, user_id_of
 from chatd.accounts.profile_claims import ClaimNames, find, read_profile
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal, ProfileClaims
 from chatd.core.ids import is_uuid
 
 MAX_TOKEN_BYTES = 4096
+MAX_SESSION = 255
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ACCESS = "user"
@@ -32,6 +33,7 @@ class Expected(Struct, frozen=True):
     scope: str
     scope_claims: tuple[str, ...]
     subject_claim: str
+    session_claim: str
     profile: ClaimNames
     leeway: float
 
@@ -42,12 +44,25 @@ def principal_of(claims: Mapping[str, Any], expected: Expected, now_ms: int, tok
     check_source(claims, expected)
     user, external_id = subject(claims, expected)
     check_scope(claims, expected)
-    login = text(claims, "login", "").lower()
-    if login and not is_uuid(login):
-        raise refused("login is not a UUID")
+    login = login_of(claims, expected, user)
     token_id, ends = text(claims, "jti", "") or token_id, int(claims["exp"] * 1000)
     profile = None if "login" in claims else profile_of(claims, expected, external_id, now_ms)
     return Principal(expected.tenant, user, token_id, login, ACCESS, ends, external_id, profile)
+
+
+def login_of(claims: Mapping[str, Any], expected: Expected, user: str) -> str:
+    """The login of a token: its own claim, or the session at the identity provider; "" if there is none."""
+    if "login" not in claims:
+        session = find(claims, expected.session_claim)
+        if session is None or session == "":
+            return ""
+        if not isinstance(session, str) or len(session) > MAX_SESSION or UNSTORABLE.search(session):
+            raise refused(f"{expected.session_claim} is not a text of at most {MAX_SESSION} characters")
+        return external_login_id(user, session)
+    login = text(claims, "login", "").lower()
+    if login and not is_uuid(login):
+        raise refused("login is not a UUID")
+    return login
 
 
 def profile_of(claims: Mapping[str, Any], expected: Expected, external_id: str | None, now_ms: int) -> ProfileClaims:

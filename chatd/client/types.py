@@ -368,8 +368,9 @@ class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
 class Login(Part, kw_only=True, frozen=True):
     """A login of the user.
 
-    `platform` as the client named it. `last_seen`: when its tokens were refreshed last. `address`: the network that it
-    was used from, an IPv4 /24 or an IPv6 /48; null if it is unknown."""
+    `platform` as the client named it. `last_seen`: when its tokens were refreshed last; for a session at an identity
+    provider the last sign-in, to the hour. `address`: the network that it was used from, an IPv4 /24 or an IPv6 /48;
+    null if it is unknown."""
 
     id: str
     name: str | None
@@ -401,7 +402,7 @@ class LoginUpdated(Event, tag="login.updated", kw_only=True, frozen=True):
 class Logins(Answer, tag="logins", kw_only=True, frozen=True):
     """The logins of the user that have not ended.
 
-    `current`: the login of this request or connection; null for a token of an identity provider, which has none."""
+    `current`: the login of this request or connection; null for a token that belongs to none."""
 
     items: list[Login]
     current: str | None

@@ -22,8 +22,8 @@ class ProfileClaims:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The verified claims of an access token. `login` is the family of refresh tokens that it belongs to, "" for tokens
-    of an identity provider.
+    """The verified claims of an access token. `login` is the family of refresh tokens that it belongs to, or a session
+    at an identity provider; "" if that is not known.
 
     `expires_at` in milliseconds since 1970 UTC. `external_id`: the subject of the token if it is not the user id.
     `claims`: None for tokens that chatd has issued.
@@ -37,6 +37,11 @@ class Principal:
     expires_at: int
     external_id: str | None = None
     claims: ProfileClaims | None = None
+
+    @property
+    def has_external_login(self) -> bool:
+        """Whether the login is a session at an identity provider, which the first sign-in makes known."""
+        return bool(self.login) and self.claims is not None
 
     @property
     def credential(self) -> str:

@@ -28,7 +28,7 @@ async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
 class RevokeUser(AdminCommand, tag="admin.revoke"):
     """Revoke all logins of a user, and close their connections with 4404. The user may sign in again.
 
-    An access token of an identity provider belongs to no login, and remains valid until it expires.
+    An access token of an identity provider that belongs to no login remains valid until it expires.
     """
 
     user: Id

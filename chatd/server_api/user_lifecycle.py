@@ -159,7 +159,7 @@ async def add_audited_login(tx: Tx, ctx: Ctx, user: str, login: str, refresh_has
 class ServerLogOutUser(ServerCommand, tag="server.user.logout"):
     """End all logins of a user, and close their connections with 4404. The user may sign in again.
 
-    An access token of an identity provider belongs to no login, and remains valid until it expires.
+    An access token of an identity provider that belongs to no login remains valid until it expires.
     """
 
     user: Id

@@ -41,7 +41,9 @@ insert into refresh_tokens (hash, tenant, login, expires_at) select $5, tenant, 
 -- and delete the rest. Returns the ids of the logins that end now: tenant, user, number of logins to keep, now.
 with deleted as (
     delete from logins where tenant = $1 and id in (
-        select id from logins where tenant = $1 and user_id = $2 and ended_at < $4::bigint - 3600000 order by ended_at desc offset $3
+        select id from logins
+        where tenant = $1 and user_id = $2 and ended_at < $4::bigint - 3600000 and not is_external
+        order by ended_at desc offset $3
     )
 )
 update logins l set ended_at = $4::bigint
@@ -106,6 +108,6 @@ select count(*) from deleted
 -- Delete ended logins. Returns their number: oldest to keep, limit.
 with deleted as (
     delete from logins
-    where ctid = any(array(select o.ctid from logins o where o.ended_at < $1 order by o.ended_at limit $2)) returning 1
+    where ctid = any(array(select o.ctid from logins o where o.ended_at < $1 and not o.is_external order by o.ended_at limit $2)) returning 1
 )
 select count(*) from deleted

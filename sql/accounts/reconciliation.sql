@@ -1,6 +1,6 @@
 -- name: ended_sessions
 -- Sessions whose login has ended or whose access token is revoked, and since when (0: unknown): session ids, tenants,
--- logins (null for tokens of an identity provider), token ids, all pairwise.
+-- logins (null: none), token ids, all pairwise.
 select s.session, s.tenant, coalesce(l.ended_at, 0) as at
 from unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) as s (session, tenant, login, token)
 left join logins l on l.tenant = s.tenant and l.id = s.login

@@ -24,13 +24,14 @@ delete from connection_tickets where hash = $1 and expires_at > $2
 returning tenant, user_id::text as user, token_id, login, scope, token_expires_at as expires_at, external_id
 
 -- name: session_state
--- The state of a session that begins: tenant, user, token id, login (null for tokens of an identity provider), address
--- hashes, now.
+-- The state of a session that begins: tenant, user, token id, login (null: none), address hashes, now.
+-- `last_seen` is null if there is no such login.
 select
     u.id is not null as user_exists, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
-    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    or l.ended_at is not null as revoked,
+    l.last_seen,
     ban.banned_until, ban.ban_reason,
     current.match::text, current.announced,
     p.conversations, p.revs, p.blocked
@@ -42,6 +43,7 @@ from (
     where b.tenant = $1 and b.user_id = $2
 ) as p
 left join users u on u.tenant = $1 and u.id = $2
+left join logins l on l.tenant = $1 and l.id = $4::uuid
 left join match_members current on current.tenant = $1 and current.user_id = $2 and current.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
@@ -55,15 +57,16 @@ left join lateral (
 ) as ban on true
 
 -- name: session_states
--- The states of several sessions that begin, by number from 1: tenants, users, token ids, logins (null for tokens of an
--- identity provider), address hashes (the same number for each session, some null), how many these are, now, the most
+-- The states of several sessions that begin, by number from 1: tenants, users, token ids, logins (null: none), address
+-- hashes (the same number for each session, some null), how many these are, now, the most
 -- conversations to read for one session. `too_many`: the user has more; see session_state.
 select
     s.number,
     u.id is not null as user_exists, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
-    or coalesce((select l.ended_at is not null from logins l where l.tenant = s.tenant and l.id = s.login), s.login is not null) as revoked,
+    or l.ended_at is not null as revoked,
+    l.last_seen,
     ban.banned_until, ban.ban_reason,
     current.match::text, current.announced,
     p.conversations, p.revs, p.blocked, cardinality(p.conversations) > $8 as too_many
@@ -80,6 +83,7 @@ cross join lateral (
     ) as m
 ) as p
 left join users u on u.tenant = s.tenant and u.id = s.user_id
+left join logins l on l.tenant = s.tenant and l.id = s.login
 left join match_members current on current.tenant = s.tenant and current.user_id = s.user_id and current.ended_at is null
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
@@ -94,16 +98,18 @@ left join lateral (
 ) as ban on true
 
 -- name: credential_state
--- Whether a credential is still accepted: tenant, user, token id, login (null for tokens of an identity provider),
--- address hashes, now.
+-- Whether a credential is still accepted: tenant, user, token id, login (null: none), address hashes, now.
+-- `last_seen` is null if there is no such login.
 select
     u.id is not null as user_exists, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
-    or coalesce((select l.ended_at is not null from logins l where l.tenant = $1 and l.id = $4::uuid), $4::uuid is not null) as revoked,
+    or l.ended_at is not null as revoked,
+    l.last_seen,
     ban.banned_until, ban.ban_reason
 from (select 1) as single_row
 left join users u on u.tenant = $1 and u.id = $2
+left join logins l on l.tenant = $1 and l.id = $4::uuid
 left join lateral (
     select coalesce(b.expires_at, 9223372036854775807) as banned_until, b.reason as ban_reason
     from (

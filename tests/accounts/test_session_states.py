@@ -157,7 +157,8 @@ async def test_users_of_a_batch_get_the_same_outcome_as_alone(db: Postgres, max_
         assert row is not None
         assert outcomes[place] == outcome_of(row), one
         kinds += Counter(banned=row["banned_until"] is not None, revoked=row["revoked"], unknown=not row["user_exists"])
-    assert kinds == {"banned": 10, "revoked": 8, "unknown": 2}
+        kinds += Counter(without_login=bool(one.login) and row["last_seen"] is None)
+    assert kinds == {"banned": 10, "revoked": 6, "unknown": 2, "without_login": 2}
 
 
 async def test_those_who_come_together_share_a_statement(db: Postgres) -> None:

@@ -67,11 +67,15 @@ create table logins (
     platform text check (length(platform) between 1 and 32),
     last_seen bigint not null default 0,
     address text,
+    -- A session at an identity provider, see accounts/external_logins.py. It has no refresh tokens here.
+    is_external boolean not null default false,
     primary key (id, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 create index logins_user on logins (user_id, tenant);
-create index logins_ended on logins (ended_at) where ended_at is not null;
+create index logins_ended on logins (ended_at) where ended_at is not null and not is_external;
+create index logins_external_ended on logins (ended_at) where ended_at is not null and is_external;
+create index logins_external_unused on logins (last_seen) where ended_at is null and is_external;
 
 -- Using a refresh token a second time ends its login.
 create table refresh_tokens (
