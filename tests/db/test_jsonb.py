@@ -67,7 +67,7 @@ FOREIGN = (
     '{"n": ' + '{"a":' * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1) + "}",
 )
 # Commands whose fields are free-form, and the tests below which send them.
-FREE_FORM = {"message.send", "message.schedule", "match.find"}
+FREE_FORM = {"message.send", "message.schedule", "match.find", "user.update"}
 
 
 def exact(value: Any) -> Any:
@@ -187,6 +187,29 @@ async def test_accepted_values_are_read_back_unchanged(config: Config) -> None:
         group = await people[0].call("conversation.create", members=[person.user for person in people[1:]])
         room = Room(group["conversation"]["id"], people, daemons[1])
         await trio.to_thread.run_sync(check_room, room)
+
+
+# Texts of a profile are normalized, see `tests/people/test_profiles.py`.
+NUMBER_MAPS = st.dictionaries(st.sampled_from("abc"), st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=4)))
+
+
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@given(NUMBER_MAPS, st.integers(0, 1))
+def check_profiles(people: list[Person], profile: dict[str, Any], author: int) -> None:
+    trio.from_thread.run(check_profile, people, profile, people[author])
+
+
+async def check_profile(people: list[Person], profile: dict[str, Any], author: Person) -> None:
+    wanted = exact(canonical(json.loads(json.dumps(profile))))
+    assert exact((await author.call("user.update", profile=profile)).user["profile"]) == wanted
+    for person in people:
+        assert exact((await person.call("user.get", user=author.user)).user["profile"]) == wanted
+
+
+@covers("user.update")
+async def test_accepted_profiles_are_read_back_unchanged(daemon: Daemon) -> None:
+    async with daemon.person("a") as one, daemon.person("b", "msgpack") as other:
+        await trio.to_thread.run_sync(check_profiles, [one, other])
 
 
 async def test_unencodable_row_does_not_fail_its_page(daemon: Daemon, store: Postgres) -> None:
