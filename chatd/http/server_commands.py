@@ -10,7 +10,7 @@ from quart_trio import QuartTrio
 
 from chatd.accounts.service_tokens import ServiceTokens
 from chatd.app.context import Ctx, Node
-from chatd.app.dispatch import answer_by, run_command
+from chatd.app.dispatch import answer_by, check_scope, run_command
 from chatd.app.encoding import Answer
 from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import parse_networks
@@ -52,6 +52,7 @@ def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaita
                     owner = read_turns.owners.of_service(service.token, address)
                     await turn.enter_async_context(read_turns.turn(owner))
                 ctx = Ctx(node, None, "", address, node.clock(), results.append, service=service)
+                check_scope(ctx, row.scope)
                 command = await reader.command(path)
                 ctx.began = request.scope["state"][PEER].read_at
                 limit_statements(answer_by(ctx))

@@ -14,12 +14,12 @@ from chatd.app.effects import Effects, Reply, SendSignal
 from chatd.app.registry import server_command
 from chatd.conversations.messages.attachments import is_web_url
 from chatd.core.errors import Refused
-from chatd.core.ids import PYTHON_END
 from chatd.core.turns import in_turns
 from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.jsonb import to_jsonb
 from chatd.db.postgres import Row, Tx
+from chatd.people.updates import LOCALE
 from chatd.server_api.external_ids import ExternalId
 from chatd.wire.base import Id, Millis, Result
 from chatd.wire.reference.examples import Example
@@ -33,7 +33,7 @@ MAX_ROLES = 32
 # Names pass the filters one by one, so that a refusal is the result of one user only.
 UserName = Annotated[str, Meta(max_length=100, extra=PRIVATE)]
 PictureUrl = Annotated[str, Meta(max_length=2048, extra=PRIVATE)]
-Locale = Annotated[str, Meta(pattern=f"^([A-Za-z]{{2,8}}(-[A-Za-z0-9]{{1,8}}){{0,3}})?{PYTHON_END}")]
+Locale = Annotated[str, Meta(pattern=LOCALE)]
 RoleName = Annotated[str, Meta(min_length=1, max_length=64, extra=PRIVATE)]
 Roles = Annotated[list[RoleName], Meta(max_length=MAX_ROLES)]
 
@@ -49,7 +49,7 @@ class UserInput(Struct, forbid_unknown_fields=True):
     picture_url: PictureUrl | None = None
     locale: Locale | None = None
     roles: Roles | None = None
-    EXAMPLE: ClassVar = Example(external_id="customer-17")
+    EXAMPLE: ClassVar = Example(left_out=("user",), external_id="customer-17", locale="pt-BR")
 
 
 class ServerUser(Struct, kw_only=True, frozen=True):

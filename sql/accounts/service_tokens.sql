@@ -23,7 +23,8 @@ select 1 from tenants t where t.id = $1 for no key update
 -- The number of valid tokens, up to a limit: tenant, now, limit.
 select count(*) from (
     select 1 from service_tokens t
-    where t.tenant = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2) limit $3
+    where t.tenant = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > $2)
+    order by t.id limit $3
 ) as v
 
 -- name: insert

@@ -47,6 +47,15 @@ async def test_a_user_is_created_and_updated(backend: Backend) -> None:
     assert (await backend.done("POST", "/users", {"user": by_id}))["user"]["external_id"] is None
 
 
+async def test_a_changed_name_reaches_others(daemon: Daemon, backend: Backend) -> None:
+    async with daemon.pair() as (alice, bob, _):
+        await backend.done("POST", "/users", {"user": alice.user, "name": "Alice of the shop"})
+        assert (await bob.event("user.updated"))["user"]["name"] == "Alice of the shop"
+        assert (await alice.event("user.updated"))["user"]["name"] == "Alice of the shop"
+        await backend.done("POST", "/users/batch", {"users": [{"user": alice.user, "name": "Alice"}]})
+        assert (await bob.event("user.updated"))["user"]["name"] == "Alice"
+
+
 @covers("server.user.put", "conflict")
 async def test_users_that_are_refused(daemon: Daemon, backend: Backend) -> None:
     for body in (
