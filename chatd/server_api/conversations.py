@@ -13,6 +13,7 @@ from chatd.cluster.control_messages import SubscribeUsers
 from chatd.conversations.commands.conversations import check_not_erased, insert_direct
 from chatd.conversations.commands.group_settings import INFO, RULES, Edited, apply, check_kind
 from chatd.conversations.commands.groups import dissolve
+from chatd.conversations.consent_rules import AnnounceAccepted, accept_direct
 from chatd.conversations.effects import message_event
 from chatd.conversations.entities import Joining, SlowSeconds
 from chatd.conversations.events import ConversationUpdate
@@ -106,7 +107,7 @@ def opened_events(ctx: Ctx, view: View, *, users: Sequence[str] = (), created: b
 
 class ServerOpenDirect(ServerCommand, tag="server.conversation.direct"):
     """Open the direct conversation of `user` with `other`, as if `user` had done it. Two users have only one;
-    `external_id` is set when it is created.
+    `external_id` is set when it is created. Neither user is asked; a request of one to the other is accepted.
     """
 
     user: Id
@@ -132,19 +133,31 @@ async def open_direct(ctx: Ctx, cmd: ServerOpenDirect) -> Effects:
     if low == high:
         raise Refused("bad_request", "$.other: expected another user than `user`")
     acting = acting_as(ctx, cmd.user)
-    known = await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
+    found = await ctx.node.db.one(SQL.find_direct, ctx.tenant, low, high)
+    known = None if found is None else found["id"]
     if cmd.external_id is not None and await existing(ctx, cmd.external_id, "direct") not in (None, known):
         raise Refused("conflict", "$.external_id: it is the external id of another conversation")
-    if known is not None:
-        return [As(acting, [WithView(known, partial(opened_events, ctx, created=False))])]
+    if found is not None:
+        accepted = [] if found["requested"] is None else await accept_for(ctx, found["id"], found["requested"])
+        return [*accepted, As(acting, [WithView(found["id"], partial(opened_events, ctx, created=False))])]
     await check_not_erased(acting, users)
     await check_conversation_limit(acting, NIL, users)
     try:
         made = await ctx.node.db.in_transaction(insert_named_direct, acting, cmd.other, cmd.external_id)
     except ForeignKeyViolation:
         raise Refused("not_found", "$: no such user") from None
-    id_ = made or await ctx.node.db.value(SQL.find_direct, ctx.tenant, low, high)
-    return [As(acting, [WithView(id_, partial(opened_events, ctx, users=users, created=made is not None))])]
+    if made is None:
+        return await open_direct(ctx, cmd)
+    return [As(acting, [WithView(made, partial(opened_events, ctx, users=users, created=True))])]
+
+
+async def accept_for(ctx: Ctx, conversation: str, user: str) -> Effects:
+    """Accept the direct conversation for a user who was asked to. Raises Refused: `blocked`."""
+    acting = acting_as(ctx, user)
+    accepted = await change_conversation(
+        acting, conversation, accept_direct, True, allow_non_member=True, allow_blocked=True
+    )
+    return [] if accepted is None else [As(acting, [AnnounceAccepted(conversation, accepted)])]
 
 
 async def insert_named_direct(tx: Tx, acting: Ctx, other: str, external_id: str | None) -> str | None:
@@ -152,12 +165,11 @@ async def insert_named_direct(tx: Tx, acting: Ctx, other: str, external_id: str 
 
     Raises Refused: `blocked`; ForeignKeyViolation.
     """
-    made = await insert_direct(tx, acting, other, asked=[])
-    if made is None:
-        return None
-    if external_id is not None:
-        await tx.run(SQL.set_external_id, acting.tenant, made.id, external_id)
-    return made.id
+    low, high = sorted((acting.user, other))
+    made = await insert_direct(tx, acting, low, high)
+    if made is not None and external_id is not None:
+        await tx.run(SQL.set_external_id, acting.tenant, made, external_id)
+    return made
 
 
 class ServerEditConversation(ServerCommand, tag="server.conversation.edit"):

@@ -19,8 +19,12 @@ select id::text from new_conversation
 select c.id::text, c.kind from conversations c where c.tenant = $1 and c.external_id = $2
 
 -- name: find_direct
--- The direct conversation of two users: tenant, the lower and the higher user id.
-select id::text from conversations where tenant = $1 and pair_low = $2 and pair_high = $3
+-- The direct conversation of two users: tenant, the lower and the higher user id. `requested`: the user who has not
+-- accepted it yet.
+select c.id::text, case when c.max_seq is not null then (
+    case when c.creator = c.pair_low then c.pair_high else c.pair_low end
+)::text end as requested
+from conversations c where c.tenant = $1 and c.pair_low = $2 and c.pair_high = $3
 
 -- name: set_external_id
 -- Tenant, conversation, external id.

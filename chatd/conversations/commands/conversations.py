@@ -92,7 +92,7 @@ async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     asked = await users_to_ask(ctx, [cmd.user], Act.MESSAGES)
     await check_not_erased(ctx, [cmd.user])
     await check_conversation_limit(ctx, NIL, without([ctx.user, cmd.user], asked))
-    opened = await open_new(ctx, cmd.user, asked)
+    opened = await open_new(ctx, cmd.user, ask_first=bool(asked))
     # Otherwise the other user has opened it in the meantime.
     return opened or await open_conversation(ctx, cmd)
 
@@ -121,16 +121,32 @@ async def check_not_erased(ctx: Ctx, users: list[str]) -> None:
         raise Refused("not_found", "no such user")
 
 
-async def open_new(ctx: Ctx, other: str, asked: list[str]) -> Effects:
-    """Create the direct conversation, without the other user if they are asked. No effects if it exists."""
+async def open_new(ctx: Ctx, other: str, *, ask_first: bool) -> Effects:
+    """Create the direct conversation. `ask_first`: the other user has to accept it. No effects if it exists."""
+    low, high = sorted((ctx.user, other))
     try:
-        opened = await ctx.node.db.in_transaction(insert_direct, ctx, other, asked)
+        if ask_first:
+            opened = await ctx.node.db.in_transaction(insert_request, ctx, other)
+        else:
+            id_ = await ctx.node.db.in_transaction(insert_direct, ctx, low, high)
+            opened = None if id_ is None else Opened(id_, [low, high], NOBODY_ASKED)
     except ForeignKeyViolation:
         raise Refused("not_found", "$.user: no such user") from None
     if opened is None:
         return []
     joined = WithConversation(opened.id, partial(opened_events, ctx, opened.members, created=True))
     return [joined, *request_events(ctx, opened.id, "direct", opened.asked)]
+
+
+async def insert_direct(tx: Tx, ctx: Ctx, low: str, high: str) -> str | None:
+    """Insert a direct conversation. Returns its id, or None if there is one already. Raises Refused: `blocked`;
+    ForeignKeyViolation.
+    """
+    if not {low, high}.isdisjoint(await lock_pair(tx, ctx.tenant, low, high)):
+        raise Refused("blocked")
+    values = (uuid7(ctx.now), low, high, ctx.user, ctx.now, [low, high], None)
+    made: str | None = await tx.value(SQL.open_direct, ctx.tenant, *values)
+    return made
 
 
 class Opened(Struct, frozen=True):
@@ -141,31 +157,26 @@ class Opened(Struct, frozen=True):
     asked: Asked
 
 
-async def insert_direct(tx: Tx, ctx: Ctx, other: str, asked: list[str]) -> Opened | None:
-    """Insert a direct conversation. Returns None if there is one already. Raises Refused: `blocked`, and those of
+async def insert_request(tx: Tx, ctx: Ctx, other: str) -> Opened | None:
+    """Insert a direct conversation that the other user has to accept. Returns None if there is one already. Raises
+    Refused: `blocked` if the requester has blocked the other user (a block by that user does not show), and those of
     `ask`; ForeignKeyViolation.
     """
     low, high = sorted((ctx.user, other))
-    blocks = await lock_pair(tx, ctx.tenant, low, high)
-    # That a user who is asked has blocked the requester does not show.
-    if not blocks.isdisjoint({other} if asked else {low, high}):
+    if other in await lock_pair(tx, ctx.tenant, low, high):
         raise Refused("blocked")
-    settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
-    members, max_seq = ([ctx.user], settings.messages) if asked else ([low, high], None)
-    place = (ctx.tenant, uuid7(ctx.now), low, high)
-    id_: str | None = await tx.value(SQL.open_direct, *place, ctx.user, ctx.now, members, max_seq)
-    if id_ is None:
-        return None
-    return Opened(id_, members, await ask_in(tx, ctx, id_, asked, settings, limits))
+    most = ctx.node.config.get(ConsentSettings).messages
+    values = (uuid7(ctx.now), low, high, ctx.user, ctx.now, [ctx.user], most)
+    id_: str | None = await tx.value(SQL.open_direct, ctx.tenant, *values)
+    return None if id_ is None else Opened(id_, [ctx.user], await ask_in(tx, ctx, id_, [other]))
 
 
-async def ask_in(
-    tx: Tx, ctx: Ctx, conversation: str, asked: list[str], settings: ConsentSettings, limits: ConversationLimits
-) -> Asked:
+async def ask_in(tx: Tx, ctx: Ctx, conversation: str, users: list[str]) -> Asked:
     """Ask users in the transaction that has created the conversation. Raises Refused as `ask`."""
-    if not asked:
+    if not users:
         return NOBODY_ASKED
-    return await change_locked(tx, ctx, conversation, AS_MEMBER, ask, (asked, settings, limits))
+    limits = (ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits))
+    return await change_locked(tx, ctx, conversation, AS_MEMBER, ask, (users, *limits))
 
 
 @command(
@@ -198,10 +209,9 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
 
 async def insert_group(tx: Tx, ctx: Ctx, title: str | None, members: list[str], asked: list[str]) -> Opened:
     """Insert a group. Raises Refused as `ask`; ForeignKeyViolation."""
-    settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
     id_ = uuid7(ctx.now)
     await tx.run(SQL.create_group, ctx.tenant, id_, title, ctx.user, members, ctx.now)
-    return Opened(id_, members, await ask_in(tx, ctx, id_, asked, settings, limits))
+    return Opened(id_, members, await ask_in(tx, ctx, id_, asked))
 
 
 def opened_events(
