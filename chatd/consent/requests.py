@@ -31,6 +31,8 @@ from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
 SQL = queries.load("consent/requests")
+# Messages of one request, whatever `consent.messages` allows.
+MAX_SHOWN = 10
 
 
 class ListContactRequests(Command, tag="request.list"):
@@ -44,8 +46,8 @@ class ListContactRequests(Command, tag="request.list"):
 
 
 class ContactRequest(Struct, kw_only=True, frozen=True):
-    """A request of `user`, named by its conversation. `messages`: all that they have written in a direct conversation;
-    files can be read once it is accepted.
+    """A request of `user`, named by its conversation. `messages`: what they have written in a direct conversation, the
+    first ten; files can be read once it is accepted.
     """
 
     conversation: Id
@@ -77,7 +79,7 @@ async def list_requests(ctx: Ctx, cmd: ListContactRequests) -> Effects:
 
 async def messages_of(ctx: Ctx, conversations: list[str]) -> dict[str, list[Message]]:
     """The messages of conversations that are not accepted yet."""
-    most = ctx.node.config.get(ConsentSettings).messages
+    most = min(MAX_SHOWN, ctx.node.config.get(ConsentSettings).messages)
     found: dict[str, list[Message]] = {}
     for row in await ctx.node.db.all(SQL.messages, ctx.tenant, conversations, most) if conversations else []:
         found.setdefault(row["conversation_id"], []).append(message_of(row, ctx.files_url))

@@ -69,9 +69,7 @@ class ConsentSettings(Section, frozen=True):
             "chosen otherwise. Everybody suits the app of one company, contacts an app of strangers."
         ),
     ] = "everybody"
-    messages: Annotated[
-        int, Meta(ge=1, le=10), doc("Maximum messages of a direct conversation before the other user accepts it.")
-    ] = 3
+    messages: Annotated[Count, doc("Maximum messages of a direct conversation before the other user accepts it.")] = 3
     requests_per_day: Annotated[Count, doc("Maximum requests that a user may send within a day.")] = 50
     declines_to_halve: Annotated[
         Count, doc("Declined requests of a user, halved each week, that halve `requests_per_day`.")

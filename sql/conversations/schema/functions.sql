@@ -326,8 +326,8 @@ create or replace function append_messages(
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    has_slow_mode boolean;
-    has_requests boolean;
+    -- Whether a conversation is in slow mode, or not accepted yet.
+    is_restricted boolean;
     -- Some consumer of the outbox wants to know of new messages of these tenants.
     has_consumers boolean;
     -- The milliseconds until each entry may be sent, see apply_slow_mode(); null if no conversation is in slow mode.
@@ -335,18 +335,16 @@ declare
     -- See beyond_max_seq(); null if all conversations are accepted.
     is_beyond boolean[];
 begin
-    select bool_or(l.slow_seconds > 0), bool_or(l.max_seq is not null), exists (
+    select bool_or(l.slow_seconds > 0 or l.max_seq is not null), exists (
         select 1 from outbox_interests i where i.type = 'message.created' and i.tenant = any(p_tenant)
-    ) into has_slow_mode, has_requests, has_consumers from (
+    ) into is_restricted, has_consumers from (
         select c.slow_seconds, c.max_seq from conversations c
         where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
         order by c.tenant, c.id
         for no key update
     ) as l;
-    if has_slow_mode then
+    if is_restricted then
         wait_ms := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
-    end if;
-    if has_requests then
         is_beyond := beyond_max_seq(p_tenant, p_conversation, p_sender, p_client_id);
     end if;
 
