@@ -255,7 +255,7 @@ export interface Contact {
   created_at: number;
 }
 
-/** A request of `user`, named by its conversation. `messages`: all that they have written in a direct conversation; */
+/** A request of `user`, named by its conversation. `messages`: what they have written in a direct conversation, the */
 export interface ContactRequest {
   conversation: string;
   kind: "direct" | "group";

@@ -117,8 +117,8 @@ class Contact(Part, kw_only=True, frozen=True):
     created_at: int
 
 class ContactRequest(Part, kw_only=True, frozen=True):
-    """A request of `user`, named by its conversation. `messages`: all that they have written in a direct conversation;
-    files can be read once it is accepted."""
+    """A request of `user`, named by its conversation. `messages`: what they have written in a direct conversation, the
+    first ten; files can be read once it is accepted."""
 
     conversation: str
     kind: str

@@ -25,6 +25,7 @@ from chatd.conversations.membership import MembersAdded, add_members, check_conv
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import ConsentSettings, ConversationLimits
+from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import page_of
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
@@ -227,5 +228,5 @@ async def withdraw(tx: ConversationTx, user: str) -> bool:
         tx.check(Right.ADD)
     row = await tx.one(SQL.withdraw, user, tx.now)
     if row is None:
-        raise no_request()
+        raise Refused("not_found", "$.user: this user is not asked")
     return bool(row["is_pending"])

@@ -152,7 +152,8 @@ async def accept_direct(tx: ConversationTx, allow_withdrawn: bool) -> Accepted |
 
 
 def no_request() -> Refused:
-    return Refused("not_found", "$.conversation: no such request")
+    """The same as for a conversation that does not exist."""
+    return Refused("not_found", "no such conversation")
 
 
 class AnnounceAccepted(Effect, frozen=True):

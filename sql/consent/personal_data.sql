@@ -20,7 +20,10 @@ order by r.user_id, r.conversation limit $3
 -- name: forget
 -- Tenant, user.
 with deleted_contacts as (
-    delete from contacts where tenant = $1 and (user_id = $2 or contact = $2)
+    delete from contacts where tenant = $1 and user_id = $2
+),
+deleted_by_others as (
+    delete from contacts where tenant = $1 and contact = $2
 ),
 deleted_limits as (
     delete from request_senders where tenant = $1 and user_id = $2
@@ -28,8 +31,11 @@ deleted_limits as (
 changed_settings as (
     insert into user_settings (tenant, user_id)
     select distinct r.tenant, r.user_id from contact_requests r
-    where r.tenant = $1 and r.sender = $2 and r.user_id <> $2
+    where r.tenant = $1 and r.sender = $2
     order by r.user_id
     on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
+),
+deleted_received as (
+    delete from contact_requests where tenant = $1 and user_id = $2
 )
-delete from contact_requests where tenant = $1 and (user_id = $2 or sender = $2)
+delete from contact_requests where tenant = $1 and sender = $2

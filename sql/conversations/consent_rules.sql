@@ -3,7 +3,10 @@
 -- groups or calls), who may do it with users who have not chosen that.
 select w.id::text as user
 from unnest($3::uuid[]) as w (id)
-left join user_settings s on s.tenant = $1 and s.user_id = w.id
+left join lateral (
+    select s.allow_messages, s.allow_groups, s.allow_calls from user_settings s
+    where s.tenant = $1 and s.user_id = w.id limit 1
+) as s on true
 where w.id <> $2 and case
     coalesce(case $4::text when 'messages' then s.allow_messages when 'groups' then s.allow_groups else s.allow_calls end, $5::text)
     when 'everybody' then false
