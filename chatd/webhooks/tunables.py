@@ -24,8 +24,8 @@ class WebhookTunables(Struct, frozen=True, kw_only=True):
     watch_s: float = 10.0
     route_batch: int = 1000
     slice_events: int = 20
-    slice_s: float = 10.0
-    claim_margin_s: float = 15.0
+    slice_s: float = 5.0
+    claim_margin_s: float = 5.0
     first_retry_s: float = 5.0
     retry_factor: float = 3.0
     max_retry_s: float = 3600.0
