@@ -53,7 +53,7 @@ class WebhookEndpoint(Struct, kw_only=True, frozen=True):
     pending: int
     parked: int
     oldest_pending_at: Millis | None
-    EXAMPLE: ClassVar = Example(url=URL, types=["message.*"])
+    EXAMPLE: ClassVar = Example(url=URL, types="message.*")
 
 
 class WebhookEndpoints(Result, tag="admin.webhook.list"):
@@ -74,7 +74,7 @@ class AddWebhook(AdminCommand, tag="admin.webhook.add"):
     url: Url
     types: Types
     note: Note = ""
-    EXAMPLE: ClassVar = Example(url=URL, types=["message.*"])
+    EXAMPLE: ClassVar = Example(url=URL, types="message.*")
 
 
 class WebhookSecret(Result, tag="admin.webhook.secret"):
@@ -101,7 +101,7 @@ class EditWebhook(AdminCommand, tag="admin.webhook.edit"):
     url: Url | None = None
     types: Types | None = None
     note: Note | None = None
-    EXAMPLE: ClassVar = Example(url=URL, types=["message.*"])
+    EXAMPLE: ClassVar = Example(url=URL, types="message.*")
 
 
 @admin_command(EditWebhook, result=Ok, refuses=("not_found",), uncancellable=True)

@@ -52,6 +52,7 @@ class ReplayWebhookEvents(AdminCommand, tag="admin.webhook.replay"):
     until: Moment
     state: Literal["delivered", "parked", "any"] = "any"
     after: Position = "0"
+    EXAMPLE: ClassVar = Example(after="1041")
 
 
 class WebhookReplayed(Result, tag="admin.webhook.replayed"):
@@ -76,6 +77,7 @@ class ListWebhookDeliveries(AdminCommand, tag="admin.webhook.deliveries"):
     endpoint: Id
     state: Literal["pending", "parked", "any"] = "any"
     before: Position | None = None
+    EXAMPLE: ClassVar = Example(before="1041")
     limit: Limit = 50
 
 
