@@ -77,8 +77,8 @@ class ListWebhookDeliveries(AdminCommand, tag="admin.webhook.deliveries"):
     endpoint: Id
     state: Literal["pending", "parked", "any"] = "any"
     before: Position | None = None
-    EXAMPLE: ClassVar = Example(before="1041")
     limit: Limit = 50
+    EXAMPLE: ClassVar = Example(before="1041")
 
 
 class WebhookDelivery(Struct, kw_only=True, frozen=True):
