@@ -96,14 +96,22 @@ export interface AskUnread {
   t: "unread.total";
 }
 
-/** An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two. */
+/** An attachment as a client names it. */
 export interface AttachmentInput {
-  type?: "audio" | "file" | "image" | "video" | "voice" | "link" | null;
+  type?: "audio" | "file" | "image" | "video" | "voice" | "contact" | "link" | "location" | null;
   upload?: string | null;
+  waveform?: Array<number> | null;
   url?: string | null;
+  latitude?: number | null;
+  longitude?: number | null;
+  accuracy?: number | null;
+  name?: string | null;
+  address?: string | null;
+  phones?: Array<string> | null;
+  emails?: Array<string> | null;
 }
 
-/** An audio file. */
+/** An audio file, and its `duration`, if it is known. */
 export interface AudioAttachment {
   type: "audio";
   upload: string;
@@ -111,6 +119,7 @@ export interface AudioAttachment {
   mime: string;
   size: number;
   name: string | null;
+  duration?: number;
 }
 
 /** The connection is authenticated until `expires_at`. */
@@ -253,6 +262,14 @@ export interface Contact {
   user: string;
   name: string | null;
   created_at: number;
+}
+
+/** A person or a place to call or to write to. */
+export interface ContactAttachment {
+  type: "contact";
+  name: string;
+  phones?: Array<string>;
+  emails?: Array<string>;
 }
 
 /** A request of `user`, named by its conversation. `messages`: what they have written in a direct conversation, the */
@@ -582,7 +599,7 @@ export interface Evidence {
   system?: Record<string, unknown> | null;
 }
 
-/** Any file. An image that is sent as a file has `width` and `height`, too. */
+/** Any file. One that is sent as a file keeps the facts of an image, a video or a sound, too. */
 export interface FileAttachment {
   type: "file";
   upload: string;
@@ -592,6 +609,9 @@ export interface FileAttachment {
   name: string | null;
   width?: number;
   height?: number;
+  duration?: number;
+  thumbnail?: string;
+  placeholder?: string;
 }
 
 /** Search for a partner. A new search replaces the previous one. */
@@ -663,7 +683,7 @@ export interface GetUser {
   user: string;
 }
 
-/** An image. `width` and `height` in pixels, if known. */
+/** An image. `width` and `height` in pixels. Members download the `thumbnail` as they do the image. */
 export interface ImageAttachment {
   type: "image";
   upload: string;
@@ -673,6 +693,8 @@ export interface ImageAttachment {
   name: string | null;
   width?: number;
   height?: number;
+  thumbnail?: string;
+  placeholder?: string;
 }
 
 /** The settings of a conversation that all its members share. */
@@ -937,6 +959,16 @@ export interface ListWebhooks {
   tenant?: string;
 }
 
+/** A place. */
+export interface LocationAttachment {
+  type: "location";
+  latitude: number;
+  longitude: number;
+  accuracy?: number;
+  name?: string;
+  address?: string;
+}
+
 /** A login of the user. */
 export interface Login {
   id: string;
@@ -1120,7 +1152,7 @@ export interface Message {
   sender: string;
   client_id: string;
   text: string | null;
-  attachments: Array<ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment>;
+  attachments: Array<ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment | LocationAttachment | ContactAttachment>;
   reply_to: string | null;
   created_at: number;
   meta: Record<string, unknown> | null;
@@ -2058,6 +2090,20 @@ export interface SignUp {
   platform?: string | null;
 }
 
+/** URLs of one upload that need no token. `thumbnail` is null if there is none. */
+export interface SignedUrl {
+  upload: string;
+  url: string;
+  thumbnail: string | null;
+}
+
+/** URLs that are valid until `expires_at`, in the order of the uploads that you named. */
+export interface SignedUrls {
+  t: "signed_urls";
+  items: Array<SignedUrl>;
+  expires_at: number;
+}
+
 /** End your match and search for the next one with the same criteria. `ticket` as in `match.leave`. */
 export interface SkipMatch {
   t: "match.skip";
@@ -2246,10 +2292,40 @@ export interface UpdateUser {
   time_zone?: string | null;
 }
 
+/** A stored file. Its owner and the members of conversations that use it can download it from `url`. */
+export interface Upload {
+  t: "upload";
+  id: string;
+  url: string;
+  key: string;
+  mime: string;
+  size: number;
+  name: string | null;
+  width: number | null;
+  height: number | null;
+  duration: number | null;
+  thumbnail: string | null;
+  placeholder: string | null;
+  waveform: Array<number> | null;
+  created_at: number;
+}
+
 /** Delete one of your files, in all conversations that use it. */
 export interface UploadDelete {
   t: "upload.delete";
   upload: string;
+}
+
+/** Get the description of an upload that you can download. */
+export interface UploadInfo {
+  t: "upload.info";
+  upload: string;
+}
+
+/** Get URLs that a browser can open without a token, such as in an `<img>`, for uploads that you can download. */
+export interface UploadSign {
+  t: "upload.sign";
+  uploads: Array<string>;
 }
 
 /** A user. `profile_version` grows with each change: keep the profile with the highest one. */
@@ -2316,7 +2392,7 @@ export interface Users {
   cursor: string;
 }
 
-/** A video. */
+/** A video. `width` and `height` in pixels, and `duration`, if they are known. */
 export interface VideoAttachment {
   type: "video";
   upload: string;
@@ -2324,9 +2400,12 @@ export interface VideoAttachment {
   mime: string;
   size: number;
   name: string | null;
+  width?: number;
+  height?: number;
+  duration?: number;
 }
 
-/** A voice message. */
+/** A voice message. `duration` and `waveform`, if they are known; the waveform may be one that the sender gave. */
 export interface VoiceAttachment {
   type: "voice";
   upload: string;
@@ -2334,6 +2413,8 @@ export interface VoiceAttachment {
   mime: string;
   size: number;
   name: string | null;
+  duration?: number;
+  waveform?: Array<number>;
 }
 
 /** Subscribe this session to the presence of these users only. */
@@ -2495,6 +2576,8 @@ export interface ResultOf {
   "typing.stop": Ok;
   "unread.total": UnreadTotal;
   "upload.delete": Ok;
+  "upload.info": Upload;
+  "upload.sign": SignedUrls;
   "user.block": Ok;
   "user.get": UserResult;
   "user.query": Users;
@@ -2505,9 +2588,9 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Users | FoundUsers | UserSettings | Error;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
 export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;

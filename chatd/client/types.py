@@ -12,26 +12,47 @@ from chatd.client.wire_base import Answer, Event, Part
 
 
 class Attachment(Part, kw_only=True, frozen=True):
-    """`type`: image | video | audio | voice | file | link. Fields that a type does not have are None."""
+    """`type`: image | video | audio | voice | file | link | location | contact. Fields that a type does not have are None."""
 
     type: str
     upload: str | None = None
-    url: str
+    url: str | None = None
     mime: str | None = None
     size: int | None = None
-    name: str | None = None
+    name: str | None | str | None = None
     width: int | None = None
     height: int | None = None
+    thumbnail: str | None = None
+    placeholder: str | None = None
+    duration: float | None = None
+    waveform: list[int] | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    accuracy: float | None = None
+    address: str | None = None
+    phones: list[str] | None = None
+    emails: list[str] | None = None
 
 class AttachmentInput(Part, kw_only=True, frozen=True):
-    """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
+    """An attachment as a client names it.
 
-    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio`
-    accept any sound, MP4 and WebM included; `file` accepts every upload."""
+    An `upload` may have a `type`, which otherwise follows from its MIME type. `voice` and `audio` accept any sound, MP4
+    and WebM included; `file` accepts every upload. A `voice` may have a `waveform`, which is used if the server cannot
+    decode the sound. A `link` has a `url` and may omit its type. A `location` has `latitude` and `longitude`, and
+    optionally `accuracy`, `name` and `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations
+    are refused."""
 
     type: str | None = None
     upload: str | None = None
+    waveform: list[int] | None = None
     url: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    accuracy: float | None = None
+    name: str | None = None
+    address: str | None = None
+    phones: list[str] | None = None
+    emails: list[str] | None = None
 
 class AuthRefreshed(Answer, tag="auth.refreshed", kw_only=True, frozen=True):
     """The connection is authenticated until `expires_at`."""
@@ -890,6 +911,19 @@ class Settings(Part, kw_only=True, frozen=True):
     draft_at: int | None
     notify: str | None
 
+class SignedUrl(Part, kw_only=True, frozen=True):
+    """URLs of one upload that need no token. `thumbnail` is null if there is none."""
+
+    upload: str
+    url: str
+    thumbnail: str | None
+
+class SignedUrls(Answer, tag="signed_urls", kw_only=True, frozen=True):
+    """URLs that are valid until `expires_at`, in the order of the uploads that you named."""
+
+    items: list[SignedUrl]
+    expires_at: int
+
 class Starred(Part, kw_only=True, frozen=True):
     """A starred message and its conversation."""
 
@@ -960,7 +994,11 @@ class UnreadTotal(Answer, tag="unread.total", kw_only=True, frozen=True):
     total: Unread
 
 class Upload(Answer, tag="upload", kw_only=True, frozen=True):
-    """A stored file. Its owner and the members of conversations that use it can download it from `url`."""
+    """A stored file. Its owner and the members of conversations that use it can download it from `url`.
+
+    What is unknown is null: `width` and `height` are known of images and of most videos, `duration` of most sounds and
+    videos, `placeholder` of images, `waveform` of sounds that the server can decode. An image that is larger than its
+    `thumbnail` has one."""
 
     id: str
     url: str
@@ -970,6 +1008,10 @@ class Upload(Answer, tag="upload", kw_only=True, frozen=True):
     name: str | None
     width: int | None
     height: int | None
+    duration: float | None
+    thumbnail: str | None
+    placeholder: str | None
+    waveform: list[int] | None
     created_at: int
 
 class User(Part, kw_only=True, frozen=True):
@@ -1272,6 +1314,12 @@ class Calls:
     async def call(self, command: Literal["upload.delete"], *, upload: str) -> Ok: ...
 
     @overload
+    async def call(self, command: Literal["upload.info"], *, upload: str) -> Upload: ...
+
+    @overload
+    async def call(self, command: Literal["upload.sign"], *, uploads: list[str]) -> SignedUrls: ...
+
+    @overload
     async def call(self, command: Literal["user.block"], *, user: str) -> Ok: ...
 
     @overload
@@ -1393,10 +1441,11 @@ ANSWERS: tuple[type[Answer], ...] = (
     ScheduledMessages,
     SessionState,
     UnreadTotal,
+    Upload,
+    SignedUrls,
     Users,
     FoundUsers,
     UserSettings,
-    Upload,
     Error,
 )
 

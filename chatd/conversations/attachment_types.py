@@ -1,4 +1,4 @@
-"""Attachments of messages: uploads and links.
+"""Attachments of messages: uploads, links, locations and contacts.
 
 The client names an attachment, and the server describes it: all facts about an upload come from the upload itself.
 """
@@ -7,26 +7,69 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatd.core.ids import PYTHON_END
+from chatd.uploads.events import Duration, Placeholder, Waveform
 from chatd.wire.base import Id
 from chatd.wire.reference.examples import Example
 from chatd.wire.texts import MESSAGE
 
 UploadType = Literal["image", "video", "audio", "voice", "file"]
 Url = Annotated[str, Meta(min_length=1, max_length=2048, extra=MESSAGE, description="http or https")]
+ThumbnailUrl = Annotated[str, Meta(description="URL of a small WebP")]
 MAX_ATTACHMENTS = 10
 
 
-class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """An attachment as a client names it: an `upload`, or the `url` of a link. Exactly one of the two.
+# One line of a place or a contact.
+Line = Annotated[str, Meta(min_length=1, max_length=200, extra=MESSAGE)]
+Latitude = Annotated[float, Meta(ge=-90, le=90, description="Degrees, WGS 84")]
+Longitude = Annotated[float, Meta(ge=-180, le=180, description="Degrees, WGS 84")]
+Accuracy = Annotated[float, Meta(ge=0, le=100_000, description="Metres")]
+Phone = Annotated[str, Meta(pattern=rf"^\+?[0-9()./ -]{{2,32}}{PYTHON_END}")]
+# No markup, no address of a web page, no invisible characters.
+MAIL_PART = r"[^\u0000-\u0020\u007f-\u00a0\u2000-\u206f\ufeff<>\"'@/:\\]+"
+Email = Annotated[str, Meta(max_length=254, pattern=f"^{MAIL_PART}@{MAIL_PART}{PYTHON_END}")]
+MAX_PHONES = MAX_EMAILS = 5
 
-    Without `type`, a `url` is a `link`, and the type of an `upload` follows from its MIME type. `voice` and `audio`
-    accept any sound, MP4 and WebM included; `file` accepts every upload.
+
+# The fields of an attachment, besides its type.
+FIELDS = ("upload", "waveform", "url", "latitude", "longitude", "accuracy", "name", "address", "phones", "emails")
+# By type: the fields that an attachment must have, and those that it may have.
+FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "image": (("upload",), ()),
+    "video": (("upload",), ()),
+    "audio": (("upload",), ()),
+    "file": (("upload",), ()),
+    "voice": (("upload",), ("waveform",)),
+    "link": (("url",), ()),
+    "location": (("latitude", "longitude"), ("accuracy", "name", "address")),
+    "contact": (("name",), ("phones", "emails")),
+}
+
+
+class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An attachment as a client names it.
+
+    An `upload` may have a `type`, which otherwise follows from its MIME type. `voice` and `audio` accept any sound, MP4
+    and WebM included; `file` accepts every upload. A `voice` may have a `waveform`, which is used if the server cannot
+    decode the sound. A `link` has a `url` and may omit its type. A `location` has `latitude` and `longitude`, and
+    optionally `accuracy`, `name` and `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations
+    are refused.
     """
 
-    type: UploadType | Literal["link"] | None = None
+    type: UploadType | Literal["link", "location", "contact"] | None = None
     upload: Id | None = None
+    waveform: Waveform | None = None
     url: Url | None = None
-    EXAMPLE: ClassVar = Example(left_out=("url",))
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    accuracy: Accuracy | None = None
+    name: Line | None = None
+    address: Line | None = None
+    phones: Annotated[list[Phone], Meta(min_length=1, max_length=MAX_PHONES)] | None = None
+    emails: Annotated[list[Email], Meta(min_length=1, max_length=MAX_EMAILS)] | None = None
+    EXAMPLE: ClassVar = Example(
+        left_out=("waveform", "url", "latitude", "longitude", "accuracy", "name", "address", "phones", "emails"),
+    )
 
 
 class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
@@ -40,30 +83,44 @@ class UploadAttachment(Struct, kw_only=True, frozen=True, tag_field="type"):
 
 
 class ImageAttachment(UploadAttachment, kw_only=True, frozen=True, tag="image"):
-    """An image. `width` and `height` in pixels, if known."""
+    """An image. `width` and `height` in pixels. Members download the `thumbnail` as they do the image."""
 
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
+    thumbnail: ThumbnailUrl | UnsetType = UNSET
+    placeholder: Placeholder | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(name="cat.jpg")
 
 
 class VideoAttachment(UploadAttachment, kw_only=True, frozen=True, tag="video"):
-    """A video."""
-
-
-class AudioAttachment(UploadAttachment, kw_only=True, frozen=True, tag="audio"):
-    """An audio file."""
-
-
-class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):
-    """A voice message."""
-
-
-class FileAttachment(UploadAttachment, kw_only=True, frozen=True, tag="file"):
-    """Any file. An image that is sent as a file has `width` and `height`, too."""
+    """A video. `width` and `height` in pixels, and `duration`, if they are known."""
 
     width: int | UnsetType = UNSET
     height: int | UnsetType = UNSET
+    duration: Duration | UnsetType = UNSET
+
+
+class AudioAttachment(UploadAttachment, kw_only=True, frozen=True, tag="audio"):
+    """An audio file, and its `duration`, if it is known."""
+
+    duration: Duration | UnsetType = UNSET
+
+
+class VoiceAttachment(UploadAttachment, kw_only=True, frozen=True, tag="voice"):
+    """A voice message. `duration` and `waveform`, if they are known; the waveform may be one that the sender gave."""
+
+    duration: Duration | UnsetType = UNSET
+    waveform: Waveform | UnsetType = UNSET
+
+
+class FileAttachment(UploadAttachment, kw_only=True, frozen=True, tag="file"):
+    """Any file. One that is sent as a file keeps the facts of an image, a video or a sound, too."""
+
+    width: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
+    duration: Duration | UnsetType = UNSET
+    thumbnail: ThumbnailUrl | UnsetType = UNSET
+    placeholder: Placeholder | UnsetType = UNSET
 
 
 class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="link"):
@@ -72,7 +129,34 @@ class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="l
     url: str
 
 
-Attachment = ImageAttachment | VideoAttachment | AudioAttachment | VoiceAttachment | FileAttachment | LinkAttachment
+class LocationAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="location"):
+    """A place."""
+
+    latitude: Latitude
+    longitude: Longitude
+    accuracy: Accuracy | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+
+
+class ContactAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="contact"):
+    """A person or a place to call or to write to."""
+
+    name: str
+    phones: list[str] | UnsetType = UNSET
+    emails: list[str] | UnsetType = UNSET
+
+
+Attachment = (
+    ImageAttachment
+    | VideoAttachment
+    | AudioAttachment
+    | VoiceAttachment
+    | FileAttachment
+    | LinkAttachment
+    | LocationAttachment
+    | ContactAttachment
+)
 
 
 def attachments_in(stored: Any) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Conditions of commands that the types of their fields cannot express, and the patterns of cursors."""
 
-from chatd.conversations.attachment_types import AttachmentInput
+from chatd.conversations.attachment_types import FIELDS, FORMS, AttachmentInput
 from chatd.conversations.commands.conversations import ListConversations
 from chatd.conversations.commands.group_settings import EditConversation
 from chatd.conversations.commands.joining import JoinConversation
@@ -25,29 +25,33 @@ CONVERSATION_OR_SECRET: Schema = {
         {**given("secret"), "not": given("conversation")},
     ]
 }
-UPLOAD_OR_LINK: Schema = {
-    "anyOf": [
-        {
-            **given("upload"),
-            "not": {"anyOf": [given("url"), {"required": ["type"], "properties": {"type": {"const": "link"}}}]},
-        },
-        {
-            "required": ["url"],
-            "properties": {
-                "url": {"type": "string", "pattern": "^https?://[A-Za-z0-9.-]+"},
-                "type": {"enum": ["link", None]},
-            },
-            "not": given("upload"),
-        },
-    ]
-}
+
+
+def form_of(type_: str) -> Schema:
+    """The fields of one type of attachment. That of an upload or a link may be left out."""
+    required, optional = FORMS[type_]
+    may_omit_type = type_ in ("file", "link")
+    form: Schema = {
+        "allOf": [given(field) for field in required],
+        "not": {"anyOf": [given(field) for field in FIELDS if field not in required and field not in optional]},
+        "required": [] if may_omit_type else ["type"],
+        "properties": {"type": {"enum": [type_, None] if may_omit_type else [type_]}},
+    }
+    if type_ == "link":
+        form["properties"]["url"] = {"type": "string", "pattern": "^https?://[A-Za-z0-9.-]+"}
+    if type_ == "contact":
+        form["anyOf"] = [given("phones"), given("emails")]
+    return form
+
+
+ATTACHMENT_FORMS: Schema = {"anyOf": [form_of(type_) for type_ in FORMS]}
 CONDITIONS = (
     Condition(SendMessage, TEXT_OR_ATTACHMENTS),
     Condition(EditMessage, fields={"text": {"pattern": VISIBLE_PATTERN}}),
     Condition(JoinConversation, CONVERSATION_OR_SECRET),
     Condition(EditConversation, changes(EditConversation)),
     Condition(SetConversation, changes(SetConversation)),
-    Condition(AttachmentInput, UPLOAD_OR_LINK),
+    Condition(AttachmentInput, ATTACHMENT_FORMS),
     Condition(ListConversations, fields={"cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}$"}}),
     Condition(ListStarred, fields={"cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}\.[0-9]{{1,18}}$"}}),
     Condition(

@@ -13,7 +13,7 @@ from chatd.http.admin_tokens import Admins
 from chatd.http.responses import refused_answer
 from chatd.http.slots import Owners
 from chatd.moderation.reports import find_file
-from chatd.uploads.routes import answer
+from chatd.uploads.downloads import OWN_CACHE, answer
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Id
 
@@ -46,7 +46,9 @@ def open_file(node: Node) -> View:
             g.reader = owners.of_admin(admin.name, address)
             actor = AuditActor(admin.tenant, admin.name, node.clock())
             return await answer(
-                node, await node.db.in_transaction(find_file, actor, request_fields.report, request_fields.upload)
+                node,
+                await node.db.in_transaction(find_file, actor, request_fields.report, request_fields.upload),
+                OWN_CACHE,
             )
         except Refused as refused:
             return refused_answer(node, refused)

@@ -1,7 +1,5 @@
 """Runs the index process (`search/index_process.py`) as a child of this process, and restarts it when it ends."""
 
-import os
-import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -9,6 +7,7 @@ from logging import ERROR
 
 import trio
 
+from chatd.core.child_processes import end_of, environment
 from chatd.core.health import Condition
 from chatd.search.index_process import Start, arguments
 
@@ -87,15 +86,6 @@ class IndexChild:
             self.pid = None
             with trio.CancelScope(shield=True):
                 await stop(process)
-
-
-def environment() -> dict[str, str]:
-    """The environment without the settings of chatd, which may contain secrets."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CHATD_")}
-
-
-def end_of(code: int) -> str:
-    return f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"it exited with code {code}"
 
 
 async def stop(process: trio.Process) -> None:

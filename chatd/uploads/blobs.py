@@ -3,9 +3,10 @@
 The database stores the owner of each file. Keys are generated here and become paths, so other keys are rejected.
 """
 
+import hashlib
 import re
 import secrets
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 KEY = re.compile(r"[0-9a-f]{40}")
 
@@ -16,6 +17,15 @@ class BlobMissing(Exception):
 
 class NoKey(BlobMissing, ValueError):
     """The key is malformed, so no blob has it."""
+
+
+class Presigned(NamedTuple):
+    """When a URL is signed and expires, in milliseconds, and the headers of the answer to it."""
+
+    signed_at: int
+    expires_at: int
+    mime: str
+    disposition: str
 
 
 class Blobs(Protocol):
@@ -35,6 +45,10 @@ class Blobs(Protocol):
     async def delete(self, key: str) -> None:
         """Delete a blob. A missing blob is not an error."""
 
+    def presigned(self, key: str, reply: Presigned) -> str | None:
+        """A URL of the store with which clients download a blob; None if they download it from chatd."""
+        ...
+
 
 def new_key() -> str:
     """A random key of 160 bits."""
@@ -46,3 +60,8 @@ def path_of(key: str) -> str:
     if not KEY.fullmatch(key):
         raise NoKey("not a valid file key")
     return f"{key[:2]}/{key[2:4]}/{key}"
+
+
+def thumbnail_key(key: str) -> str:
+    """The key of the thumbnail of a file. It follows from that of the file, so no thumbnail is ever forgotten."""
+    return hashlib.sha256(f"thumbnail {key}".encode()).hexdigest()[:40]

@@ -16,7 +16,7 @@ import trio
 
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
-from chatd.uploads.blobs import BlobMissing, path_of
+from chatd.uploads.blobs import BlobMissing, Presigned, path_of
 
 T = TypeVar("T")
 IDENTITY = "identity"
@@ -43,6 +43,9 @@ class Folder:
 
     async def delete(self, key: str) -> None:
         await within(self._reads, lambda: self._path(key).unlink(missing_ok=True))
+
+    def presigned(self, key: str, reply: Presigned) -> str | None:
+        return None
 
     def _path(self, key: str) -> Path:
         return self._root / path_of(key)

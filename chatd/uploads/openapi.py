@@ -55,4 +55,33 @@ DOWNLOAD: dict[str, Any] = {
     },
     "security": SECURITY,
 }
-ROUTES: Routes = {PATH: {"post": UPLOAD}, f"{PATH}/{{upload}}": {"get": DOWNLOAD}}
+THUMBNAIL: dict[str, Any] = {
+    **DOWNLOAD,
+    "operationId": "upload.thumbnail",
+    "summary": "Download the thumbnail of an image.",
+    "description": "A WebP of at most 400 pixels in each direction, for those who can download the file. `not_found` "
+    "also if there is none.",
+}
+SIGNED: dict[str, Any] = {
+    **DOWNLOAD,
+    "operationId": "upload.signed",
+    "summary": "Download a file by a signed URL.",
+    "description": "The URL comes from `upload.sign`, and needs no token. `forbidden`: the signature does not "
+    "match, or the URL has expired.",
+    "parameters": [
+        *DOWNLOAD["parameters"],
+        *(
+            {"name": name, "in": "query", "required": True, "schema": {"type": "string"}}
+            for name in ("tenant", "expires", "signature")
+        ),
+    ],
+    "responses": {**DOWNLOAD["responses"], **errors(_403="forbidden")},
+    "security": [],
+}
+ROUTES: Routes = {
+    PATH: {"post": UPLOAD},
+    f"{PATH}/{{upload}}": {"get": DOWNLOAD},
+    f"{PATH}/{{upload}}/thumbnail": {"get": THUMBNAIL},
+    f"{PATH}/{{upload}}/signed": {"get": SIGNED},
+    f"{PATH}/{{upload}}/thumbnail/signed": {"get": {**SIGNED, "operationId": "upload.thumbnail.signed"}},
+}

@@ -15,7 +15,7 @@ PERSONAL_DATA = PersonalData(
     export=(
         Part(
             "upload",
-            "files: name, type, size, SHA-256; the bytes come from `GET /v1/uploads/ID`",
+            "files: name, type, size, SHA-256, duration, waveform; the bytes come from `GET /v1/uploads/ID`",
             SQL.export,
             ("upload",),
         ),

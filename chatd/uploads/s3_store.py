@@ -13,14 +13,15 @@ import trio
 
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
-from chatd.uploads.blobs import BlobMissing, path_of
+from chatd.uploads.blobs import BlobMissing, Presigned, path_of
 from chatd.uploads.settings import UploadSettings
-from chatd.uploads.sigv4 import Credentials, signed
+from chatd.uploads.sigv4 import Credentials, presigned, signed
 
 # httpx would log each request, with the key of the file in its path.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Seconds: for one step of a request, and for all of it.
 STEP_TIMEOUT_S, TIMEOUT_S = 10.0, 60.0
+TIME = "%Y%m%dT%H%M%SZ"
 AWAY = "the file store is unreachable"
 
 
@@ -36,6 +37,7 @@ class Bucket:
         self._base = httpx.URL(settings.s3_endpoint.rstrip("/"))
         self._bucket = settings.s3_bucket
         self._credentials = Credentials(settings.s3_key, settings.s3_secret, settings.s3_region)
+        self._is_presigned = settings.s3_presigned
         self._client = client
         self._condition = Condition("upload bucket", quiet_s=1.0)
 
@@ -52,6 +54,19 @@ class Bucket:
     async def delete(self, key: str) -> None:
         # For a missing object Amazon answers 204, others 404.
         await self._ask("DELETE", key, (200, 204, 404))
+
+    def presigned(self, key: str, reply: Presigned) -> str | None:
+        if not self._is_presigned:
+            return None
+        url = self._url(key)
+        fields = {"response-content-type": reply.mime, "response-content-disposition": reply.disposition}
+        signed_at = datetime.fromtimestamp(reply.signed_at / 1000, UTC).strftime(TIME)
+        lifetime = (reply.expires_at - reply.signed_at) // 1000
+        query = presigned(self._credentials, url.netloc.decode("ascii"), url.path, fields, signed_at, lifetime)
+        return f"{url}?{query}"
+
+    def _url(self, key: str) -> httpx.URL:
+        return self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self._bucket}/{path_of(key)}")
 
     async def _ask(
         self,
@@ -76,8 +91,8 @@ class Bucket:
         return answer
 
     def _request(self, method: str, key: str, headers: dict[str, str], body: bytes) -> httpx.Request:
-        url = self._base.copy_with(path=f"{self._base.path.rstrip('/')}/{self._bucket}/{path_of(key)}")
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        url = self._url(key)
+        now = datetime.now(UTC).strftime(TIME)
         fields = signed(self._credentials, method, url.netloc.decode("ascii"), url.path, headers, body, now)
         return self._client.build_request(method, url, headers=fields, content=body)
 

@@ -20,6 +20,25 @@ class UploadSettings(Section, frozen=True):
     s3_secret_file: Annotated[str, doc("File that contains the secret access key, instead of s3_secret.")] = ""
     max_bytes: Annotated[Bytes, doc("Maximum size of a file, in bytes.")] = 10_485_760
     max_pixels: Annotated[Count, doc("Maximum pixels of an image, all frames together.")] = 25_000_000
+    url_lifetime: Annotated[
+        Duration,
+        doc("Seconds for which a signed URL is valid at least, and at most twice as long; see docs/uploads.md."),
+    ] = 3600.0
+    s3_presigned: Annotated[
+        bool,
+        doc("Signed URLs lead to the bucket instead of chatd. Its endpoint must be reachable for clients."),
+    ] = False
+    scan: Annotated[
+        str,
+        doc('Address of a clamd that scans each file: "unix:/run/clamav/clamd.ctl" or "tcp:host:port".'),
+    ] = ""
+    scan_required: Annotated[
+        bool, doc("Refuse files while the scanner does not answer. If false, they are accepted without a scan.")
+    ] = True
+    scan_timeout: Annotated[Duration, doc("Seconds within which the scanner must answer.")] = 30.0
+    media_timeout: Annotated[
+        Duration, doc("Seconds within which a process must have read an image, a sound or a video.")
+    ] = 30.0
     timeout: Annotated[Duration, doc("Seconds within which an upload must arrive.")] = 60.0
     user_quota_bytes: Annotated[Bytes, doc("Maximum bytes that one user may upload within 24 hours.")] = 104_857_600
     address_quota_bytes: Annotated[

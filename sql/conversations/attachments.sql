@@ -1,7 +1,9 @@
 -- name: readable_uploads
 -- The metadata of those of these uploads that the user may use: the user's own, and those in messages that the user can
 -- see. Tenant, user, uploads.
-select u.id::text, u.mime, u.size, u.name, u.width, u.height from uploads u
+select
+    u.id::text, u.mime, u.size, u.name, u.width, u.height, u.duration_ms, u.placeholder, u.waveform, u.thumbnail_size
+from uploads u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.removed_at is null and (
     u.owner = $2 or exists (
         select 1 from upload_uses s

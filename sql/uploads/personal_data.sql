@@ -1,6 +1,7 @@
 -- name: export
 -- Metadata of uploads: tenant, user, limit, after.
-select u.id::text as upload, u.name, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.width, u.height, u.created_at, u.removed_at
+select u.id::text as upload, u.name, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.width, u.height,
+    u.duration_ms, encode(u.placeholder, 'base64') as placeholder, encode(u.waveform, 'hex') as waveform, u.created_at, u.removed_at
 from uploads u
 where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
 order by u.id limit $3
@@ -16,7 +17,7 @@ deleted_uses as (
     delete from upload_uses x using batch where x.tenant = $1 and x.upload = batch.id
 ),
 marked as (
-    update uploads u set removed_at = $3, name = null from batch where u.tenant = $1 and u.id = batch.id
+    update uploads u set removed_at = $3, name = null, placeholder = null, waveform = null from batch where u.tenant = $1 and u.id = batch.id
     returning 1
 )
 select count(*) from marked

@@ -11,7 +11,7 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import reports
 from chatd.moderation.report_admin_commands import Evidence
 from chatd.uploads.folder_store import Folder
-from chatd.uploads.service import Sweep
+from chatd.uploads.sweep import Sweep
 from tests.admins import administered, done
 from tests.db.test_jsonb import MISSHAPEN, eventually_found
 from tests.files import PDF, fetched, stored

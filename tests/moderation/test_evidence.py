@@ -13,9 +13,9 @@ from chatd.db.postgres import Postgres
 from chatd.moderation import reports
 from chatd.moderation.settings import ModerationSettings
 from chatd.uploads.folder_store import Folder
-from chatd.uploads.service import DAY_MS as DAY
-from chatd.uploads.service import Sweep
+from chatd.uploads.quotas import DAY_MS as DAY
 from chatd.uploads.settings import RemovalSettings
+from chatd.uploads.sweep import Sweep
 from tests.admins import administered, daemon, order
 from tests.conversations.test_groups import group
 from tests.files import PDF, fetched, picture, stored

@@ -14,9 +14,10 @@ import pytest
 import trio
 
 from chatd.client import sign_up
+from chatd.core.child_processes import end_of
 from chatd.core.config import Log, PostgresSection
 from chatd.db.postgres import Postgres
-from chatd.search.child_process import IndexChild, end_of
+from chatd.search.child_process import IndexChild
 from chatd.search.index_process import Start, arguments
 from tests.cluster.test_workers import workers_of
 from tests.faults.process import Process, linked, process

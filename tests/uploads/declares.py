@@ -10,4 +10,4 @@ async def image(world: World, owner: Person) -> Thing:
     return Thing((await world.stored(owner, picture()))["id"], owner)
 
 
-FACTORIES = {"picture": image, "upload": image}
+FACTORIES = {"picture": image, "upload": image, "uploads": image}

@@ -1,14 +1,19 @@
 """Attachments: what a client names, what others are shown of it, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import trio_asyncio
+from msgspec.structs import replace
 
-from chatd.core.config import PostgresSection
+from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
+from chatd.filters.settings import FilterSettings
 from chatd.moderation import reports
+from chatd.uploads.blobs import thumbnail_key
 from tests.files import MP4, PDF, fetched, picture, stored
-from tests.support import Daemon, Person, covers, operator, poll_until, shared
+from tests.support import Daemon, Person, covers, operator, poll_until, running, shared
+from tests.uploads.test_media import SAMPLES
 
 daemon = shared
 
@@ -50,7 +55,31 @@ FORGED: list[Any] = [
     {"type": "image"},
     {"type": "link"},
     {"type": "location", "lat": 1, "lon": 1},
+    {"type": "location"},
+    {"type": "location", "latitude": 1},
+    {"type": "location", "latitude": 90.1, "longitude": 0},
+    {"type": "location", "latitude": 0, "longitude": -180.5},
+    {"type": "location", "latitude": "1", "longitude": 0},
+    {"type": "location", "latitude": 1, "longitude": 1, "url": "https://x.test/"},
+    {"type": "location", "latitude": 1, "longitude": 1, "accuracy": -1},
+    {"type": "location", "latitude": 1, "longitude": 1, "name": ""},
+    {"type": "location", "latitude": 1, "longitude": 1, "address": "a" * 201},
+    {"latitude": 1, "longitude": 1},
     {"type": "contact", "name": "Eve"},
+    {"type": "contact", "phones": ["+351 1"]},
+    {"type": "contact", "name": "Eve", "phones": []},
+    {"type": "contact", "name": "Eve", "phones": ["javascript:1"]},
+    {"type": "contact", "name": "Eve", "phones": ["1234567\n"]},
+    {"type": "contact", "name": "Eve", "phones": ["1234567"] * 6},
+    {"type": "contact", "name": "Eve", "emails": ["eve"]},
+    {"type": "contact", "name": "Eve", "emails": ["https://x.test/@y"]},
+    {"type": "contact", "name": "Eve", "emails": ["<b>@x.test"]},
+    {"type": "contact", "name": "Eve", "emails": ["a\u202eb@x.test"]},
+    {"type": "contact", "name": "Eve", "emails": ["a\\b@x.test"]},
+    {"type": "contact", "name": "", "phones": ["1234567"]},
+    {"type": "contact", "name": "Eve", "phones": ["1234567"], "latitude": 1},
+    {"type": "voice", "waveform": [1, 2, 3]},
+    {"type": "link", "url": "https://x.test/", "name": "x"},
     {"type": "script", "url": "https://x.test/"},
     {"type": "image", "url": "https://x.test/a.png"},
     {"upload": "x"},
@@ -77,13 +106,99 @@ async def test_links_to_any_valid_host_are_accepted(daemon: Daemon) -> None:
             assert (await bob.event("message.new"))["message"]["attachments"] == [link]
 
 
+async def test_locations_and_contacts_are_accepted(daemon: Daemon) -> None:
+    given = [
+        {"type": "location", "latitude": 38.7, "longitude": -9.14},
+        {
+            "type": "location",
+            "latitude": -90,
+            "longitude": 180,
+            "accuracy": 12.5,
+            "name": "Pole",
+            "address": "1 Ice Road",
+        },
+        {"type": "contact", "name": "Eve", "phones": ["+351 (21) 123-456"], "emails": ["eve@example.org"]},
+        {"type": "contact", "name": "Bücherei", "emails": ["büro@bücher.example"]},
+    ]
+    async with daemon.pair() as (alice, bob, conversation):
+        sent = await alice.send(conversation, attachments=given)
+        assert (await bob.event("message.new"))["message"]["attachments"] == given
+        assert (await bob.call("message.history", conversation=conversation))["items"][0]["attachments"] == given
+        await alice.call(
+            "message.forward", conversation=conversation, client_id="f", source=conversation, message=sent["message"]
+        )
+        assert (await bob.event("message.new"))["message"]["attachments"] == given
+
+
+async def test_texts_of_locations_and_contacts_are_filtered(config: Config) -> None:
+    wrong = (
+        {"type": "location", "latitude": 1, "longitude": 1, "name": "a grue"},
+        {"type": "location", "latitude": 1, "longitude": 1, "address": "a grue"},
+        {"type": "contact", "name": "a grue", "phones": ["1234567"]},
+    )
+    filtering = config.using(replace(config.get(FilterSettings), words=["grue"]))
+    async with running(filtering) as daemon, daemon.pair() as (alice, _, conversation):
+        for number, one in enumerate(wrong):
+            fields = {"conversation": conversation, "client_id": str(number), "attachments": [one]}
+            assert (await alice.refused("message.send", **fields)).code == "forbidden"
+
+
+async def test_waveform_of_the_sender_is_used_if_there_is_no_other(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation):
+        decoded = await uploaded(daemon, alice, SAMPLES["voice.ogg"], "a.ogg")
+        opaque = await uploaded(daemon, alice, SAMPLES["voice.webm"], "a.webm")
+        assert (len(decoded["waveform"]), opaque["waveform"]) == (64, None)
+        for upload, expected in ((decoded, decoded["waveform"]), (opaque, [0, 50, 100])):
+            voice = {"type": "voice", "upload": upload["id"], "waveform": [0, 50, 100]}
+            await alice.send(conversation, attachments=[voice])
+            (shown,) = (await bob.event("message.new"))["message"]["attachments"]
+            assert shown == {**facts(upload, "voice"), "waveform": expected}
+            assert 1.9 < shown["duration"] < 2.1
+        await alice.send(conversation, attachments=[{"upload": opaque["id"]}])
+        assert (await bob.event("message.new"))["message"]["attachments"] == [facts(opaque, "audio")]
+        huge = {"type": "voice", "upload": opaque["id"], "waveform": [1] * 1_000_000}
+        body = {"client_id": "huge", "attachments": [huge]}
+        answer = await daemon.rest(
+            "POST", f"/v1/conversations/{conversation}/messages", body, alice.account.access_token
+        )
+        assert answer.body["code"] == "too_large"
+
+
+async def test_members_can_read_the_thumbnail(daemon: Daemon) -> None:
+    async with daemon.pair() as (alice, bob, conversation), daemon.person() as carol:
+        image = await uploaded(daemon, alice, picture(size=(800, 600)))
+        await alice.send(conversation, attachments=[{"upload": image["id"]}])
+        (shown,) = (await bob.event("message.new"))["message"]["attachments"]
+        assert shown == facts(image, "image")
+        assert shown["thumbnail"] == f"{image['url']}/thumbnail"
+        path = f"/v1/uploads/{image['id']}/thumbnail"
+        for person, status in ((alice, 200), (bob, 200), (carol, 404)):
+            answer = await daemon.rest("GET", path, None, person.account.access_token)
+            assert answer.status == status
+            if status == 200:
+                assert (answer.headers["content-type"], answer.body[8:12]) == ("image/webp", b"WEBP")
+        assert (await daemon.rest("GET", path)).status == 401
+        small = await uploaded(daemon, alice, picture())
+        answer = await daemon.rest("GET", f"/v1/uploads/{small['id']}/thumbnail", None, alice.account.access_token)
+        assert (answer.status, small["thumbnail"]) == (404, None)
+        await alice.call("upload.delete", upload=image["id"])
+        assert (await daemon.rest("GET", path, None, alice.account.access_token)).status == 404
+        unused = await uploaded(daemon, alice, picture(size=(800, 600)))
+        folder = Path(daemon.config.data.dir) / "uploads"
+        keys = (unused["key"], thumbnail_key(unused["key"]))
+        assert all([*folder.rglob(key)] for key in keys)
+        await alice.call("upload.delete", upload=unused["id"])
+        assert not any([*folder.rglob(key)] for key in keys)
+
+
 async def uploaded(daemon: Daemon, person: Person, data: bytes, name: str | None = "cat.png") -> dict[str, Any]:
     return await stored(daemon, person.account.access_token, data, name)
 
 
 def facts(upload: dict[str, Any], type_: str) -> dict[str, Any]:
     """What others must be shown of an upload."""
-    sizes = {name: upload[name] for name in ("width", "height") if upload[name] is not None}
+    names = ("width", "height", "duration", "thumbnail", "placeholder", *(("waveform",) if type_ == "voice" else ()))
+    sizes = {name: upload[name] for name in names if upload[name] is not None}
     return {
         "type": type_,
         "upload": upload["id"],
@@ -108,6 +223,9 @@ async def test_only_an_upload_or_a_web_link_is_an_attachment(daemon: Daemon) -> 
         own = {"type": "image", "upload": upload}
         for beside in (
             {"url": "https://evil.test/"}, {"mime": "text/html"}, {"size": 1}, {"name": "x"}, {"width": 1}, {"thumbnail": "x"},
+            {"duration": 1}, {"placeholder": "x"}, {"waveform": [1]}, {"latitude": 1.0}, {"phones": ["1234567"]},
+            {"type": "voice", "waveform": [101]}, {"type": "voice", "waveform": []}, {"type": "voice", "waveform": [1] * 129},
+            {"type": "voice", "waveform": [0.5]}, {"type": "voice", "waveform": "x"},
             {"type": "video"}, {"type": "audio"}, {"type": "voice"}, {"type": "link"}, {"type": "Image"}, {"type": "image/png"},
         ):  # fmt: skip
             fields = {"conversation": conversation, "client_id": "beside", "attachments": [{**own, **beside}]}

@@ -12,8 +12,8 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.uploads.blobs import Blobs
 from chatd.uploads.folder_store import IDENTITY, Folder
-from chatd.uploads.service import DAY_MS as DAY
-from chatd.uploads.service import REMOVED_ROWS_KEPT_MS, Sweep
+from chatd.uploads.quotas import DAY_MS as DAY
+from chatd.uploads.sweep import REMOVED_ROWS_KEPT_MS, Sweep
 from tests.files import PDF, fetched, stored
 from tests.support import NOBODY, Daemon, covers
 

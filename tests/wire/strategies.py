@@ -40,7 +40,7 @@ def values_of(form: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.StrType():
             return texts(form)
         case inspect.FloatType():
-            return st.floats(allow_nan=False, allow_infinity=False)
+            return st.floats(form.ge, form.le, allow_nan=False, allow_infinity=False)
         case inspect.AnyType():
             return free_form()
         case inspect.StructType():

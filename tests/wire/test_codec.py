@@ -192,9 +192,9 @@ def test_only_untyped_fields_are_visited() -> None:
     assert UntypedFields(Odd).untyped == ("anything", "number", "count", "places")
     assert {tag_of(kind): fields for kind in COMMANDS if (fields := UntypedFields(kind).untyped)} == {
         "match.find": ("attributes", "accept"),
-        "message.schedule": ("meta",),
-        "message.send": ("meta",),
-        "server.message.send": ("meta",),
+        "message.schedule": ("attachments", "meta"),
+        "message.send": ("attachments", "meta"),
+        "server.message.send": ("attachments", "meta"),
         "ping": ("ts",),
         "user.update": ("profile",),
     }

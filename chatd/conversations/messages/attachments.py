@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from chatd.app.context import Ctx
-from chatd.conversations.attachment_types import Attachment, AttachmentInput, attachments_in
+from chatd.conversations.attachment_types import FIELDS, FORMS, Attachment, AttachmentInput, attachments_in
 from chatd.conversations.entities import Json
 from chatd.core.addresses import parse
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.postgres import Row
-from chatd.uploads.events import PATH
+from chatd.uploads.events import file_url, seconds, text_of, thumbnail_url
 
 SQL = queries.load("conversations/attachments")
 # A scheme, an authority, and no character that ends a link or hides its target: spaces, controls, backslashes, quotes,
@@ -23,6 +23,14 @@ SQL = queries.load("conversations/attachments")
 WEB_URL = re.compile(r"https?://([^\s\\<>\"`{}|^/?#]+)(?:[/?#][^\s\\<>\"`{}|^]*)?", re.IGNORECASE)
 # An IPv6 address in brackets, or a name; then the port.
 PLACE = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\[\]:%!$&'()*+,;=]+))(?::([0-9]{0,5}))?", re.IGNORECASE)
+# By type: the facts of an upload that are shown.
+SHOWN = {
+    "image": ("width", "height", "thumbnail", "placeholder"),
+    "video": ("width", "height", "duration"),
+    "audio": ("duration",),
+    "voice": ("duration",),
+    "file": ("width", "height", "duration", "thumbnail", "placeholder"),
+}
 SOUND = ("video/mp4", "video/webm")
 
 
@@ -43,15 +51,27 @@ async def resolve(ctx: Ctx, given: Sequence[AttachmentInput]) -> list[Json]:
 
 def check_form(given: AttachmentInput, path: str) -> None:
     """Check which fields an attachment has. Raises Refused: `bad_request`."""
-    if (given.upload is None) == (given.url is None):
-        raise Refused("bad_request", f"{path}: expected either upload or url")
-    if given.url is None:
-        if given.type == "link":
-            raise Refused("bad_request", f"{path}: expected the url of the link, not an upload")
-    elif given.type not in (None, "link"):
-        raise Refused("bad_request", f"{path}: only a link has a url; a file has an upload")
-    elif not is_web_url(given.url):
+    type_ = form_of(given, path)
+    required, optional = FORMS[type_]
+    for field in FIELDS:
+        is_given = getattr(given, field) is not None
+        if not is_given and field in required:
+            raise Refused("bad_request", f"{path}: a {type_} needs {field}")
+        if is_given and field not in required and field not in optional:
+            raise Refused("bad_request", f"{path}: a {type_} has no {field}")
+    if given.url is not None and not is_web_url(given.url):
         raise Refused("bad_request", f"{path}.url: expected an http or https address")
+    if type_ == "contact" and given.phones is None and given.emails is None:
+        raise Refused("bad_request", f"{path}: a contact needs phones or emails")
+
+
+def form_of(given: AttachmentInput, path: str) -> str:
+    """The type that decides which fields an attachment has. Raises Refused: `bad_request`."""
+    if given.type is not None:
+        return given.type
+    if (given.upload is None) == (given.url is None):
+        raise Refused("bad_request", f"{path}: expected a type, or either upload or url")
+    return "link" if given.upload is None else "file"
 
 
 def is_web_url(url: str) -> bool:
@@ -70,7 +90,8 @@ def is_label(label: str) -> bool:
 
 def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> Json:
     if given.upload is None:
-        return {"type": "link", "url": given.url}
+        fields = {field: getattr(given, field) for field in FIELDS}
+        return {"type": form_of(given, path), **{name: value for name, value in fields.items() if value is not None}}
     row = facts[given.upload]
     type_ = given.type or usual_type(row["mime"])
     if not fits(type_, row["mime"]):
@@ -78,9 +99,22 @@ def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> 
             "bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file"
         )
     form = {"type": type_, "upload": given.upload, "mime": row["mime"], "size": row["size"], "name": row["name"]}
-    if row["width"] is not None:
-        form |= {"width": row["width"], "height": row["height"]}
-    return form
+    known = {name: value for name, value in facts_of(row).items() if value is not None and name in SHOWN[type_]}
+    if type_ == "voice":
+        waveform = given.waveform if row["waveform"] is None else list(row["waveform"])
+        known |= {} if waveform is None else {"waveform": waveform}
+    return form | known
+
+
+def facts_of(row: Row) -> Json:
+    """The facts that depend on the kind of the file. `thumbnail` is true if there is one; its URL is not stored."""
+    return {
+        "width": row["width"],
+        "height": row["height"],
+        "duration": seconds(row["duration_ms"]),
+        "thumbnail": None if row["thumbnail_size"] is None else True,
+        "placeholder": text_of(row["placeholder"]),
+    }
 
 
 def usual_type(mime: str) -> str:
@@ -100,4 +134,7 @@ def shown(stored: Any, files_url: str) -> list[Attachment]:
 
 
 def with_address(stored: Json, files_url: str) -> dict[str, Any]:
-    return {**stored, "url": f"{files_url}{PATH}/{stored['upload']}"} if "upload" in stored else stored
+    if "upload" not in stored:
+        return stored
+    url = file_url(files_url, stored["upload"])
+    return {**stored, "url": url, **({"thumbnail": thumbnail_url(url)} if stored.get("thumbnail") else {})}

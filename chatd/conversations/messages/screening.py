@@ -110,9 +110,11 @@ def filtered(tenant_filter: Filter, to_screen: MessageToScreen) -> Sliced[Messag
 def filtered_attachment(tenant_filter: Filter, stored: Json, path: str) -> Sliced[Json]:
     if stored["type"] == "link":
         yield from tenant_filter.apply(stored["url"], f"{path}.url", may_mask=False)
-    if not stored.get("name"):
-        return stored
-    return {**stored, "name": (yield from tenant_filter.apply(stored["name"], f"{path}.name"))}
+    texts = {}
+    for name in ("name", "address"):
+        if stored.get(name):
+            texts[name] = yield from tenant_filter.apply(stored[name], f"{path}.{name}")
+    return {**stored, **texts}
 
 
 def question_of(to_screen: MessageToScreen, kind: str) -> Question:

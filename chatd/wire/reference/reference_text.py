@@ -164,10 +164,12 @@ The status of a service is `ready`, `away` (no answer), `full`, `read_only` or `
 
 ## Attachments
 
-* A client names an attachment: `{"type": "image", "upload": ID}` (`image`, `video`, `audio`, `voice`, `file`) or
-  `{"type": "link", "url": "https://..."}`. Unknown fields are refused.
-* The server adds `url`, `mime`, `size`, `name`, and `width` and `height` of images. They come from the upload, never
-  from the sender.
+* A client names an attachment: `{"type": "image", "upload": ID}` (`image`, `video`, `audio`, `voice`, `file`),
+  `{"type": "link", "url": "https://..."}`, `{"type": "location", "latitude": 38.7, "longitude": -9.1}` or
+  `{"type": "contact", "name": "Eve", "phones": [...]}`. Unknown fields are refused.
+* The server adds `url`, `mime`, `size`, `name` to an upload, and what it knows of `width`, `height`, `duration`,
+  `thumbnail` and `placeholder`. They come from the upload, never from the sender.
+* A `voice` has the `waveform` that the server has computed. If it could not, the sender may give one.
 * Without `type`, a `url` is a `link`, and an `upload` has the type of its MIME type: `image`, `video`, `audio`, or
   `file`. A `type` that does not fit the content is refused; `file` always fits.
 * Clients must ignore attachments of an unknown `type`.

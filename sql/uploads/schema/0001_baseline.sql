@@ -11,6 +11,13 @@ create table uploads (
     name text check (length(name) between 1 and 200),
     width integer,
     height integer,
+    duration_ms integer check (duration_ms > 0),
+    -- ThumbHash.
+    placeholder bytea check (length(placeholder) <= 40),
+    -- Each byte a loudness from 0 to 100.
+    waveform bytea check (length(waveform) <= 128),
+    -- The size of the thumbnail in bytes; null if there is none. Its key follows from `key`.
+    thumbnail_size integer,
     created_at bigint not null,
     -- When the bytes were deleted.
     removed_at bigint,

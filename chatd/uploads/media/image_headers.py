@@ -4,13 +4,15 @@ A file of 13 KB may declare 108 million pixels; a file of a megabyte may have te
 image (progressive JPEG), or blocks that a decoder reads one by one. These functions count all of that, up to a limit,
 and reject truncated files. Each function takes the file and returns a `Measure`; raises BadImage.
 
-PNG: RFC 2083. JPEG: ITU T.81, annex B. GIF: the specification of 1990. WebP: RFC 9649.
+PNG: RFC 2083. JPEG: ITU T.81, annex B. GIF: the specification of 1990. WebP: RFC 9649. HEIC and AVIF: ISO 23008-12.
 """
 
 import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
+
+from chatd.uploads.media.boxes import Boxes, Malformed
 
 # Chunks, segments and blocks of one file. A photo of 10 MB has a few thousand.
 MAX_PARTS = 100_000
@@ -43,7 +45,7 @@ def measure(data: bytes, mime: str) -> Measure:
     """Measure an image by its type. Raises BadImage, TooLarge."""
     try:
         found = MEASURES[mime](data)
-    except (IndexError, struct.error):
+    except (IndexError, struct.error, Malformed):
         raise BadImage("the image is truncated") from None
     if not (found.width and found.height and found.frames):
         raise BadImage("the image has no pixels")
@@ -168,9 +170,30 @@ def webp_size(data: bytes, kind: bytes, at: int) -> tuple[int, int]:
     return 0, 0
 
 
+def avif(data: bytes) -> Measure:
+    return heif(data, count_frames=True)
+
+
+def heif(data: bytes, count_frames: bool = False) -> Measure:
+    """Measure the largest image; tiles and thumbnails are smaller. An animated HEIC counts as its main image."""
+    boxes = Boxes(data)
+    size = Measure(0, 0, 1)
+    for extent in boxes.everywhere(b"meta", b"iprp", b"ipco", b"ispe"):
+        width, height = (boxes.number(extent.start + at, 4, extent.end) for at in (4, 8))
+        size = max(size, Measure(width, height, 1), key=lambda one: one.pixels)
+    frames = 1
+    for table in boxes.everywhere(b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"):
+        frames = max(frames, boxes.number(table.start + 8, 4, table.end))
+    if count_frames and frames > MAX_FRAMES:
+        raise TooLarge("the image has too many frames")
+    return size._replace(frames=frames if count_frames else 1)
+
+
 MEASURES: dict[str, Callable[[bytes], Measure]] = {
     "image/png": png,
     "image/jpeg": jpeg,
     "image/gif": gif,
     "image/webp": webp,
+    "image/avif": avif,
+    "image/heic": heif,
 }

@@ -1,0 +1,49 @@
+"""The content of a received file: its type, its facts, what is stored of it."""
+
+import hashlib
+from dataclasses import dataclass
+
+import trio
+
+from chatd.app.context import Node
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.uploads import file_types
+from chatd.uploads.media.protocol import INSPECTED, Facts, Inspected
+from chatd.uploads.media.workers import MediaWorkers
+from chatd.uploads.scanning import Scanner
+from chatd.uploads.settings import UploadSettings
+
+# An image may become larger when it is re-encoded, up to this many times the largest file.
+MAX_GROWTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a file to store."""
+
+    data: bytes
+    facts: Facts
+    sha256: bytes
+    thumbnail: bytes | None = None
+
+
+async def prepared(node: Node, who: Principal, data: bytes) -> Content:
+    """Scan a file, detect its type, re-encode images, and read the facts of sound and video.
+
+    Raises Refused: `bad_request`, `too_large`, `unavailable`.
+    """
+    await node.get(Scanner).check(data, who)
+    mime = file_types.sniff(data)
+    if mime not in INSPECTED:
+        done = Inspected(Facts(mime=mime))
+    else:
+        done = await node.get(MediaWorkers).inspect(data, mime)
+    made = data if done.content is None else done.content
+    if len(made) > MAX_GROWTH * node.config.get(UploadSettings).max_bytes:
+        raise Refused("too_large", "the image becomes too large when it is re-encoded")
+    return Content(made, done.facts, await trio.to_thread.run_sync(digest_of, made), done.thumbnail)
+
+
+def digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
