@@ -12,10 +12,14 @@ from chatd.http.server_commands import is_for_servers
 
 GRANTS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range, Tus-Resumable, Upload-Checksum, "
+    "Upload-Length, Upload-Metadata, Upload-Offset",
     "Access-Control-Max-Age": "600",
 }
-EXPOSED = "Retry-After, Content-Disposition, Content-Range, ETag"
+EXPOSED = (
+    "Retry-After, Content-Disposition, Content-Range, ETag, Location, Tus-Resumable, Upload-Expires, Upload-Length, "
+    "Upload-Metadata, Upload-Offset"
+)
 
 
 def add_headers(app: QuartTrio, origins: list[str]) -> None:

@@ -25,7 +25,7 @@ MAX_BULK_BYTES = 524_288
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    allow_large_bodies(app, "/v1/server/users/batch", max(MAX_BULK_BYTES, node.config.http.max_body_bytes))
+    allow_large_bodies(app, "POST", "/v1/server/users/batch", max(MAX_BULK_BYTES, node.config.http.max_body_bytes))
 
     @app.get("/v1/server/users/<user>/export", endpoint="server.user.export")
     async def export_user(user: str) -> Response:

@@ -33,6 +33,11 @@ class Slot:
         self._slots.reserve_bytes(self._owner, size)
         self.held += size
 
+    def release_bytes(self, size: int) -> None:
+        """Count fewer bytes in memory."""
+        self._slots.release_bytes(self._owner, size)
+        self.held -= size
+
 
 class UploadSlots:
     """The slots of this node."""
@@ -56,18 +61,24 @@ class UploadSlots:
         """Bytes in memory."""
         return self._held.total()
 
-    @contextmanager
-    def reserve(self, who: Principal, owner: Owner) -> Iterator[Slot]:
-        """Hold a slot for one file. Raises Refused: `rate_limited`, `unavailable`."""
+    def count(self, who: Principal) -> None:
+        """Count one more upload of a user. Raises Refused: `rate_limited`."""
         self._limits.charge(who.tenant, who.user, 1)
+
+    @contextmanager
+    def reserve(self, owner: Owner) -> Iterator[Slot]:
+        """Hold a slot for one file. Raises Refused: `rate_limited`, `unavailable`."""
         with self._files.reserve(owner):
             slot = Slot(self, owner)
             try:
                 yield slot
             finally:
-                self._held[owner.address] -= slot.held
-                if not self._held[owner.address]:
-                    del self._held[owner.address]
+                self.release_bytes(owner, slot.held)
+
+    def release_bytes(self, owner: Owner, size: int) -> None:
+        self._held[owner.address] -= size
+        if not self._held[owner.address]:
+            del self._held[owner.address]
 
     def reserve_bytes(self, owner: Owner, size: int) -> None:
         share = self._max_bytes // ADDRESS_DIVISOR

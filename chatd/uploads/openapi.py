@@ -78,10 +78,61 @@ SIGNED: dict[str, Any] = {
     "responses": {**DOWNLOAD["responses"], **errors(_403="forbidden")},
     "security": [],
 }
+
+
+def tus(operation: str, summary: str, description: str, responses: dict[str, Any], *headers: str) -> dict[str, Any]:
+    """An operation of tus; `headers` are those that it needs, besides the version."""
+    parameters = [{"name": "upload", "in": "path", "required": True, "schema": UUID}] * (operation != "create")
+    needed = [
+        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+        for name in ("Tus-Resumable", *headers)
+    ]
+    return {
+        "operationId": f"upload.tus.{operation}",
+        "tags": ["upload"],
+        "summary": summary,
+        "description": f"{description} See docs/uploads.md and https://tus.io/protocols/resumable-upload.",
+        "parameters": [*parameters, *needed],
+        "responses": {**responses, **errors(_412="bad_request")},
+        "security": SECURITY,
+    }
+
+
+BODY: dict[str, Any] = {"required": True, "content": {"application/offset+octet-stream": {"schema": BYTES}}}
+BEGIN = tus(
+    "create",
+    "Begin an upload in parts (tus 1.0.0).",
+    "`Location` of the answer is where the parts go; its last segment becomes the id of the upload.",
+    {"201": {"description": "The upload has begun."}, **errors(_408="timeout", _413="too_large")},
+    "Upload-Length",
+)
+APPEND = {
+    **tus(
+        "append",
+        "Continue an upload in parts (tus 1.0.0).",
+        "`conflict`: the upload continues at another offset, or has ended. The upload exists when the last part is "
+        "answered.",
+        {
+            "204": {"description": "The part is stored; `Upload-Offset` is the next position."},
+            **errors(_404="not_found", _408="timeout", _409="conflict", _413="too_large", _415="bad_request"),
+            "460": {"description": "The checksum is that of another body."},
+        },
+        "Upload-Offset",
+    ),
+    "requestBody": BODY,
+}
+TERMINATE = tus(
+    "delete",
+    "Give an upload in parts up (tus 1.0.0).",
+    "`conflict`: the upload is complete.",
+    {"204": {"description": "The parts are deleted."}, **errors(_404="not_found", _409="conflict")},
+)
 ROUTES: Routes = {
     PATH: {"post": UPLOAD},
     f"{PATH}/{{upload}}": {"get": DOWNLOAD},
     f"{PATH}/{{upload}}/thumbnail": {"get": THUMBNAIL},
+    f"{PATH}/tus": {"post": BEGIN},
+    f"{PATH}/tus/{{upload}}": {"patch": APPEND, "delete": TERMINATE},
     f"{PATH}/{{upload}}/signed": {"get": SIGNED},
     f"{PATH}/{{upload}}/thumbnail/signed": {"get": {**SIGNED, "operationId": "upload.thumbnail.signed"}},
 }

@@ -8,6 +8,7 @@ SQL = queries.load("uploads/personal_data")
 
 async def erase(erasing: Erasing) -> None:
     """Mark the files as removed. The sweep of the uploads deletes their bytes."""
+    await erasing.in_batches(SQL.end_unfinished)
     await erasing.in_batches(SQL.release, erasing.node.clock())
 
 
@@ -19,6 +20,7 @@ PERSONAL_DATA = PersonalData(
             SQL.export,
             ("upload",),
         ),
+        Part("unfinished_upload", "files that were not received completely", SQL.export_unfinished, ("upload",)),
     ),
     erase=erase,
     remains=(
@@ -27,6 +29,7 @@ PERSONAL_DATA = PersonalData(
             "`uploads`",
             "30 days after the file was removed, or as long as a report needs it",
         ),
+        Remains("the id, as owner of unfinished uploads", "`resumable_uploads`", "a day after they began"),
         Remains(
             "bytes that anonymous accounts uploaded from an address, by hour: a keyed hash of the address, no user",
             "`address_uploads`",

@@ -34,7 +34,7 @@ def add_routes(app: QuartTrio, node: Node) -> None:
     """Add the POST route; deletion is a command."""
     settings = node.config.get(UploadSettings)
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    allow_large_bodies(app, PATH, settings.max_bytes + MAX_FORM_OVERHEAD_BYTES)
+    allow_large_bodies(app, "POST", PATH, settings.max_bytes + MAX_FORM_OVERHEAD_BYTES)
 
     @app.post(PATH, endpoint="upload.create")
     async def create() -> Response:
@@ -50,7 +50,8 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 async def receive(node: Node, principal: Principal, owner: Owner) -> Upload:
     """Receive a file. Raises Refused, and the exceptions that Quart answers with 408 and 413."""
     settings, slots = node.config.get(UploadSettings), node.get(UploadSlots)
-    with slots.reserve(principal, owner) as slot:
+    slots.count(principal)
+    with slots.reserve(owner) as slot:
         payer = Payer(node.config, principal, owner.address)
         await check_quota(node, payer, node.clock())
         with trio.move_on_after(settings.timeout) as timeout_scope:

@@ -17,6 +17,8 @@ from chatd.uploads.media.workers import MediaWorkers
 from chatd.uploads.metrics import METRICS
 from chatd.uploads.open import open_blobs
 from chatd.uploads.personal_data import PERSONAL_DATA
+from chatd.uploads.resumable import routes as resumable_routes
+from chatd.uploads.resumable import service as resumable
 from chatd.uploads.scanning import Scanner
 from chatd.uploads.settings import SETTINGS, UploadSettings
 from chatd.uploads.signed_urls import UrlSigner
@@ -58,10 +60,14 @@ UPLOADS = Subsystem(
     check_settings=checks.check_settings,
     check=checks.check,
     commands=(commands,),
-    routes=(routes.add_routes, downloads.add_routes),
+    routes=(routes.add_routes, downloads.add_routes, resumable_routes.add_routes),
     openapi=openapi.ROUTES,
     results=(Upload,),
-    jobs=(Job("unused uploads", sweep.sweep, 3600), Job("idle media processes", end_idle_processes, 60)),
+    jobs=(
+        Job("unused uploads", sweep.sweep, 3600),
+        Job("unfinished uploads", resumable.sweep, 300),
+        Job("idle media processes", end_idle_processes, 60),
+    ),
     metrics=METRICS,
     personal_data=PERSONAL_DATA,
     open=open_uploads,

@@ -21,3 +21,24 @@ marked as (
     returning 1
 )
 select count(*) from marked
+
+-- name: export_unfinished
+-- Uploads in parts that are not finished: tenant, user, limit, after.
+select r.id::text as upload, r.metadata, r.length, r.received, r.state, r.created_at
+from resumable_uploads r
+where r.tenant = $1 and r.owner = $2 and r.id > $4::uuid
+order by r.id limit $3
+
+-- name: end_unfinished
+-- End uploads in parts; the sweep of uploads deletes the parts. Returns the number of uploads: tenant, user, limit.
+with batch as (
+    select r.id from resumable_uploads r
+    where r.tenant = $1 and r.owner = $2 and (r.state = 'open' or r.metadata <> '') limit $3
+    for update
+),
+ended as (
+    update resumable_uploads r set state = case r.state when 'open' then 'ended' else r.state end, metadata = '', sweep_at = 0
+    from batch where r.tenant = $1 and r.id = batch.id
+    returning 1
+)
+select count(*) from ended

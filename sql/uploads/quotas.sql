@@ -3,10 +3,16 @@
 select 1 from users where tenant = $1 and id = $2 for no key update
 
 -- name: usage
--- Bytes that count towards the quotas: of a user, with deleted uploads, and of all anonymous accounts of an address (0
+-- Bytes that count towards the quotas: of a user, with deleted and unfinished uploads, and of all anonymous accounts of an address (0
 -- for other accounts): tenant, user, time, address hash, hour.
 select
-    (select coalesce(sum(x.size), 0) from uploads x where x.tenant = $1 and x.owner = $2 and x.created_at > $3)::bigint as by_user,
+    (
+        (select coalesce(sum(x.size), 0) from uploads x where x.tenant = $1 and x.owner = $2 and x.created_at > $3)
+        + (
+            select coalesce(sum(case r.state when 'open' then r.length when 'ended' then r.received else 0 end), 0)
+            from resumable_uploads r where r.tenant = $1 and r.owner = $2 and r.created_at > $3
+        )
+    )::bigint as by_user,
     (
         select coalesce(sum(a.bytes), 0) from address_uploads a where u.anonymous and a.address_hash = $4::bytea and a.hour >= $5
     )::bigint as by_address

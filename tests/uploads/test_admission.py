@@ -32,36 +32,36 @@ async def test_slots_are_released() -> None:
     for _ in range(3):
         with ExitStack() as stack:
             for number in range(MAX_FILES):
-                stack.enter_context(
-                    slots.reserve(somebody(number // MAX_FILES_PER_USER), owner(number // MAX_FILES_PER_USER))
-                )
+                stack.enter_context(slots.reserve(owner(number // MAX_FILES_PER_USER)))
             for number, code in ((0, "rate_limited"), (MAX_FILES, "unavailable")):
                 with pytest.raises(Refused) as caught:
-                    stack.enter_context(slots.reserve(somebody(number), owner(number)))
+                    stack.enter_context(slots.reserve(owner(number)))
                 assert caught.value.code == code
     assert (slots.held, slots._files.total) == (0, 0)
 
 
 async def test_memory_is_bounded_and_released() -> None:
     slots = UploadSlots(UploadSettings())
-    with slots.reserve(somebody(1), owner(1)) as one, slots.reserve(somebody(2), owner(2)) as other:
+    with slots.reserve(owner(1)) as one, slots.reserve(owner(2)) as other:
         one.reserve_bytes(MAX_BYTES - 10)
         other.reserve_bytes(10)
         with pytest.raises(Refused) as caught:
             other.reserve_bytes(1)
         assert caught.value.code == "unavailable"
     assert slots.held == 0
-    with slots.reserve(somebody(1), owner(1)) as one:
+    with slots.reserve(owner(1)) as one:
         one.reserve_bytes(MAX_BYTES)
+        one.release_bytes(MAX_BYTES)
+        one.reserve_bytes(MAX_BYTES)
+    assert slots.held == 0
 
 
 async def test_upload_rate_is_limited_per_user() -> None:
     slots = UploadSlots(UploadSettings(user_per_minute=2))
     for number in (1, 1, 2):
-        with slots.reserve(somebody(number), owner(number)):
-            pass
+        slots.count(somebody(number))
     with pytest.raises(Refused) as caught:
-        slots.reserve(somebody(1), owner(1)).__enter__()
+        slots.count(somebody(1))
     assert caught.value.code == "rate_limited"
     assert 0 < (caught.value.retry_after or 0) <= 30
 
@@ -71,17 +71,16 @@ async def test_one_address_cannot_use_all_slots_or_memory() -> None:
     slots = UploadSlots(UploadSettings())
     with ExitStack() as stack:
         reserved = [
-            stack.enter_context(slots.reserve(somebody(number), owner(number, "203.0.113.7")))
-            for number in range(MAX_FILES_PER_ADDRESS)
+            stack.enter_context(slots.reserve(owner(number, "203.0.113.7"))) for number in range(MAX_FILES_PER_ADDRESS)
         ]
         with pytest.raises(Refused, match="from one address") as caught:
-            stack.enter_context(slots.reserve(somebody(MAX_FILES), owner(MAX_FILES, "203.0.113.7")))
+            stack.enter_context(slots.reserve(owner(MAX_FILES, "203.0.113.7")))
         assert caught.value.code == "rate_limited"
         for slot in reserved[:2]:
             slot.reserve_bytes(MAX_BYTES // ADDRESS_DIVISOR // 2)
         with pytest.raises(Refused, match="from one address"):
             reserved[2].reserve_bytes(1)
-        other = stack.enter_context(slots.reserve(somebody(MAX_FILES), owner(MAX_FILES, "203.0.113.8")))
+        other = stack.enter_context(slots.reserve(owner(MAX_FILES, "203.0.113.8")))
         other.reserve_bytes(MAX_BYTES // ADDRESS_DIVISOR)
 
 

@@ -35,3 +35,38 @@ create table address_uploads (
     primary key (address_hash, hour)
 );
 create index address_uploads_hour on address_uploads (hour);
+
+-- Files that are received in parts. When all parts are there, they become an upload with the same id.
+create table resumable_uploads (
+    tenant text not null,
+    id uuid not null,
+    owner uuid not null,
+    length bigint not null check (length >= 0),
+    -- The bytes that are stored, from the beginning of the file.
+    received bigint not null default 0 check (received between 0 and length),
+    -- As the client gave it.
+    metadata text not null check (length(metadata) <= 2048),
+    -- open: parts are accepted. done: there is an upload. ended: terminated, expired or erased.
+    state text not null default 'open' check (state in ('open', 'done', 'ended')),
+    created_at bigint not null,
+    expires_at bigint not null,
+    -- When the sweep has something to do: delete the parts of an upload that is closed, or end one that has expired.
+    sweep_at bigint not null,
+    primary key (id, tenant),
+    foreign key (tenant, owner) references users (tenant, id) on delete cascade
+);
+create index resumable_uploads_owner on resumable_uploads (owner, created_at, tenant);
+create index resumable_uploads_sweep on resumable_uploads (sweep_at);
+
+-- Blobs of such a file. A row is written before its blob and deleted after it.
+create table upload_parts (
+    tenant text not null,
+    upload uuid not null,
+    key text not null,
+    size bigint not null,
+    -- Where it is in the file; null until it is stored.
+    start bigint,
+    primary key (key),
+    foreign key (upload, tenant) references resumable_uploads (id, tenant) on delete cascade
+);
+create index upload_parts_upload on upload_parts (upload, start, tenant);
