@@ -25,6 +25,7 @@ from chatd.client.commands import Commands
 from chatd.client.events import EventQueue
 from chatd.client.link import Disconnected, Link, alone, unwrapped
 from chatd.client.outbox import Outbox
+from chatd.client.resumable import Progress
 from chatd.client.timeline import Timeline
 from chatd.client.types import Connected, Upload
 from chatd.client.upload import File, upload
@@ -82,11 +83,17 @@ class Client(Commands):
         """
         return self._timeline.position(self.events.untaken())
 
-    async def upload(self, file: File, mime: str = "application/octet-stream", name: str | None = None) -> Upload:
+    async def upload(
+        self,
+        file: File,
+        mime: str = "application/octet-stream",
+        name: str | None = None,
+        progress: Progress | None = None,
+    ) -> Upload:
         """Store a file; see `chatd.client.upload`. Requires an account: a token does not contain the HTTP address."""
         if not isinstance(self._who, Account):
             raise TypeError("an upload needs an account")
-        return await upload(self._who, file, mime, name)
+        return await upload(self._who, file, mime, name, progress)
 
     # --- staying connected ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from chatd.client.account import Account, post_blocking
+from chatd.client.resumable import PartsUpload, Progress, opened
 from chatd.client.types import Upload
 from chatd.client.wire_base import typed
 from chatd.core.errors import Refused
@@ -17,13 +18,20 @@ File = bytes | str | os.PathLike[str]
 
 
 async def upload(
-    account: Account, file: File, mime: str = "application/octet-stream", name: str | None = None
+    account: Account,
+    file: File,
+    mime: str = "application/octet-stream",
+    name: str | None = None,
+    progress: Progress | None = None,
 ) -> Upload:
     """Upload a file. Returns the server's description of it: `id`, `url`, `mime`, `size`, ... `file` is a path or
     bytes.
 
-    `mime` is a hint; the server detects the type. Raises Refused, OSError.
+    `mime` is a hint; the server detects the type. With `progress` the file is read and sent in parts, the upload goes
+    on after a break, and `progress(sent, total)` is called for each part. Raises Refused, OSError.
     """
+    if progress is not None:
+        return await upload_in_parts(account, file, name, progress)
     if not isinstance(file, bytes):
         name = name or Path(file).name
         file = await trio.Path(file).read_bytes()
@@ -35,6 +43,14 @@ async def upload(
         if refused.code != "unauthenticated":
             raise
     return await send(account.http, kind, body, await account.refresh(token))
+
+
+async def upload_in_parts(account: Account, file: File, name: str | None, progress: Progress) -> Upload:
+    if not isinstance(file, bytes):
+        name = name or Path(file).name
+    with await trio.to_thread.run_sync(opened, file) as source:
+        length = await trio.to_thread.run_sync(source.seek, 0, os.SEEK_END)
+        return await PartsUpload(account, source, length, name, progress).run()
 
 
 async def send(http: str, kind: str, body: bytes, token: str) -> Upload:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import trio
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AuthSettings
-from chatd.client import Ended, Refused, connect, sign_up
+from chatd.client import Account, Ended, Refused, connect, sign_up
+from chatd.client.upload import upload
 from chatd.core.config import Config
 from chatd.uploads.settings import UploadSettings
 from tests.support import PATIENCE, Daemon, dropped, eventually, running, shared, texts
@@ -174,6 +175,74 @@ async def test_file_is_uploaded_after_the_token_has_expired(daemon: Daemon) -> N
     async with connect(daemon.addresses.socket, account) as client:
         account.access_token = daemon.token(account.user, exp=1)
         assert (await client.upload(b"hello")).size == 5
+
+
+class Proxy:
+    """Forwards connections to the server, and ends one after some bytes of a request; `left`: how many it ends."""
+
+    def __init__(self, http: str, after: int) -> None:
+        host, _, port = http.removeprefix("http://").partition(":")
+        self.left = 0
+        self._place = (host, int(port))
+        self._after = after
+
+    async def serve(self, client: trio.SocketStream) -> None:
+        async with client, await trio.open_tcp_stream(*self._place) as server, trio.open_nursery() as nursery:
+            nursery.start_soon(self._forward, server, client, nursery.cancel_scope)
+            sent = 0
+            async for part in client:
+                sent += len(part)
+                if self.left and sent > self._after:
+                    self.left -= 1
+                    break
+                await server.send_all(part)
+            nursery.cancel_scope.cancel()
+
+    async def _forward(self, server: trio.SocketStream, client: trio.SocketStream, scope: trio.CancelScope) -> None:
+        with suppress(trio.BrokenResourceError):
+            async for part in server:
+                await client.send_all(part)
+        scope.cancel()
+
+
+async def test_file_is_uploaded_in_parts_with_progress(daemon: Daemon, tmp_path: Path) -> None:
+    account, path = await sign_up(daemon.addresses.http), tmp_path / "Ängste.bin"
+    data = bytes(range(256)) * 5000
+    path.write_bytes(data)
+    shown = list[tuple[int, int]]()
+    async with connect(daemon.addresses.socket, account) as client:
+        account.access_token = daemon.token(account.user, exp=1)
+        one = await client.upload(path, progress=lambda sent, total: shown.append((sent, total)))
+        assert (one.size, one.name) == (len(data), "Ängste.bin")
+        sent = [count for count, _ in shown]
+        assert sent == sorted(sent)
+        assert len(sent) > 3
+        assert (sent[0], shown[-1]) == (0, (len(data), len(data)))
+        assert (await client.upload(b"", progress=lambda sent, total: None)).size == 0
+        with pytest.raises(Refused) as caught:
+            await client.upload(b"\x89PNG\r\n\x1a\n" + bytes(100), progress=lambda sent, total: None)
+        assert caught.value.code == "bad_request"
+        too_large = b"x" * (daemon.config.get(UploadSettings).max_bytes + 1)
+        with pytest.raises(Refused) as caught:
+            await client.upload(too_large, progress=lambda sent, total: None)
+        assert caught.value.code == "too_large"
+
+
+async def test_upload_goes_on_after_connections_that_broke_off(daemon: Daemon) -> None:
+    data, account = bytes(range(256)) * 6000, await sign_up(daemon.addresses.http)
+    proxy = Proxy(daemon.addresses.http, 300_000)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, proxy.serve, [listener])
+        behind_proxy = Account(
+            f"http://127.0.0.1:{listener.socket.getsockname()[1]}", account.user, account.access_token, ""
+        )
+        shown = list[int]()
+        proxy.left = 3
+        done = await upload(behind_proxy, data, progress=lambda sent, total: shown.append(sent))
+        assert (done.size, shown[-1], proxy.left) == (len(data), len(data), 0)
+        assert shown == sorted(shown)
+        nursery.cancel_scope.cancel()
 
 
 async def test_reader_that_stalls_and_resumes_misses_nothing(config: Config) -> None:
