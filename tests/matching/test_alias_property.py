@@ -118,7 +118,8 @@ async def final_questions(world: World) -> None:
     await trio.sleep(QUIET_S)
     await poll_until(lambda: is_up_to_date(world))
     labels = ["friend", "alias1", "alias2", "mine2", "nobody"]
-    await act(world, ("presence.query", {"users": labels}))
+    for command in ("presence.query", "user.query"):
+        await act(world, (command, {"users": labels}))
     for command in ("block.list", "conversation.list", "session.sync", "message.starred", "unread.total"):
         await act(world, (command, {}))
     for place in ("group", "match1", "match2"):
@@ -170,12 +171,16 @@ async def is_up_to_date(world: World) -> bool:
 
 
 def events_of(world: World) -> list[Any]:
-    """All but those of presence, and the known statuses. An update that is due when the asker watches others is sent or
-    not, and two changes within a second are one update or two: both are matters of time.
+    """All but those of presence and profiles, and the known statuses. An update that is due when the asker watches
+    others is sent or not, and two changes within seconds are one update or two: both are matters of time.
     """
     known = known_statuses(world)
     return [
-        [body for kind, body in world.me.log if kind == "event" and body["t"] != "presence.update"],
+        [
+            body
+            for kind, body in world.me.log
+            if kind == "event" and body["t"] not in ("presence.update", "user.updated")
+        ],
         [known.get(id_) for id_ in world.ids.values()],
     ]
 
@@ -239,6 +244,9 @@ async def carry_out(daemon: Daemon, deeds: list[Deed], same: bool) -> Any:
         assert not [
             body for _, body in one.me.log if any(user in msgspec.json.encode(body).decode() for user in strangers)
         ]
+        # Only the profile of the friend changes, and never that of an alias.
+        changed = [body["user"]["id"] for _, body in one.me.log if body["t"] == "user.updated"]
+        assert set(changed) <= {one.ids["friend"]}
         return transcript(one)
 
 
@@ -288,6 +296,8 @@ BY_ME = (
     deed("reaction.add", emoji=st.just("👍"), **MESSAGE),
     deed("reaction.list", **MESSAGE),
     deed("message.star", **MESSAGE),
+    deed("user.get", user=LABEL),
+    deed("user.query", users=LABELS),
     deed("typing.start", conversation=PLACE),
     deed("match.keep"),
     deed("match.leave"),
@@ -306,6 +316,7 @@ BY_OTHERS = (
     deed("second:typing.start", conversation=st.just("match2")),
     deed("second:reaction.add", conversation=st.just("match2"), message=st.integers(0, 3), emoji=st.just("👍")),
     deed("second:receipt.read", conversation=st.just("match2"), seq=st.just(1)),
+    deed("friend:user.update", status_text=st.sampled_from(["here", "there"]), profile=st.just({"is": "friend"})),
     deed("friend:user.block", user=st.just("me")),
     deed("friend:user.unblock", user=st.just("me")),
     deed("first:user.block", user=st.just("mine1")),
