@@ -38,6 +38,7 @@ RETRY_S = 1.0
 # Conversations in one control message: 16 bytes each.
 CONVERSATIONS_PER_MESSAGE = 1000
 ID_BYTES = 16
+SESSIONS_PER_SEND = 100
 # Announcements that wait to be sent on this node.
 MAX_DELIVERIES = 1000
 # Changed profiles that a resync announces; if there are more, clients query them.
@@ -87,6 +88,7 @@ class Deliveries:
         self._tunables = tunables
         self._waiting: deque[Waiting] = deque()
         self._work = trio.Event()
+        self._sent_in_turn = 0
         self.sent = self.dropped = 0
 
     def add(self, message: ProfileAnnounced, only: Collection[str] | None = None) -> None:
@@ -107,10 +109,11 @@ class Deliveries:
     async def _send(self, waiting: Waiting) -> None:
         delivery = Delivery(ForwardedEvent(waiting.message.event))
         sessions = await self._recipients(waiting)
-        per_turn = self._tunables.sends_per_turn
-        for at in range(0, len(sessions), per_turn):
-            self.sent += await self._hub.broadcaster.send(sessions[at : at + per_turn], delivery)
-            if at + per_turn < len(sessions):
+        for part in slices(sessions, SESSIONS_PER_SEND):
+            self.sent += await self._hub.broadcaster.send(part, delivery)
+            self._sent_in_turn += len(part)
+            if self._sent_in_turn >= self._tunables.sends_per_turn:
+                self._sent_in_turn = 0
                 await trio.sleep(self._tunables.pause_s)
 
     async def _recipients(self, waiting: Waiting) -> list[Session]:
