@@ -44,10 +44,13 @@ class NameIndex:
     async def find(
         self, ctx: Ctx, query: str, after: tuple[str, str], limit: int, *, handles_only: bool = False
     ) -> list[Row]:
-        """Users of whom a word of the name, or the handle, begins with the query, in the order of the texts."""
-        statement = SQL.page if self.has_names and not handles_only else SQL.page_of_handles
-        span = (query, query + LAST_CHARACTER)
-        return await self._db.all(statement, ctx.tenant, ctx.user, *span, *after, MAX_SCANNED, limit)
+        """Users of whom a word of the name, or the handle, begins with the query, in the order of the texts. `after`: the
+        position, a text that begins with the query and a user.
+        """
+        span = (*after, query + LAST_CHARACTER, MAX_SCANNED, limit)
+        if self.has_names and not handles_only:
+            return await self._db.all(SQL.page, ctx.tenant, ctx.user, query, *span)
+        return await self._db.all(SQL.page_of_handles, ctx.tenant, ctx.user, *span)
 
 
 async def index_names(node: Node) -> bool:

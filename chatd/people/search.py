@@ -22,7 +22,6 @@ from chatd.wire.texts import PRIVATE
 
 # A text of 100 characters of up to four bytes, and an id, in base64.
 MAX_CURSOR = 640
-START = ("", NIL)
 
 
 class SearchLimits(UserLimits):
@@ -58,7 +57,8 @@ async def search_users(ctx: Ctx, cmd: SearchUsers) -> Effects:
     if ctx.node.config.get(PeopleSettings).search == "off":
         raise Refused("forbidden", "the search for users is disabled")
     ctx.node.get(SearchLimits).charge(ctx.tenant, ctx.user, 1)
-    query, after = search_form(cmd.query), read_cursor(cmd.cursor)
+    query = search_form(cmd.query)
+    after = (query, NIL) if cmd.cursor is None else read_cursor(cmd.cursor, query)
     if not query:
         return [Reply(FoundUsers(items=[], cursor=None))]
     of_handles = cmd.query.startswith("@")
@@ -73,15 +73,13 @@ def cursor_of(text: str, user: str) -> str:
     return base64.urlsafe_b64encode(f"{user}{text}".encode()).decode()
 
 
-def read_cursor(cursor: str | None) -> tuple[str, str]:
+def read_cursor(cursor: str, query: str) -> tuple[str, str]:
     """Text and user of the last entry. Raises Refused: `bad_request`."""
-    if cursor is None:
-        return START
     try:
         decoded = base64.b64decode(cursor, altchars="-_", validate=True).decode()
     except (binascii.Error, ValueError):
         decoded = ""
     user, text = decoded[: len(NIL)], decoded[len(NIL) :]
-    if not is_uuid(user) or search_form(text) != text:
-        raise Refused("bad_request", "$.cursor: expected a cursor from user.search")
+    if not is_uuid(user) or search_form(text) != text or not text.startswith(query):
+        raise Refused("bad_request", "$.cursor: not a cursor of this query")
     return text, user

@@ -17,13 +17,15 @@ where u.erased_at is null and u.name is distinct from u.indexed_name
 limit $1 for no key update skip locked
 
 -- name: page
--- Users by the beginning of a name or handle: tenant, viewer, first text, text after the last one, position (text and
--- user), number of entries to read, limit. Not shown are the viewer, users who are erased, banned or shadow-banned, and
--- users with a block between them and the viewer. A user with several entries has the place of the first one.
+-- Users by the beginning of a name or handle: tenant, viewer, first text, position (text, at least the first one, and
+-- user), text after the last one, number of entries to read, limit. With a second lower bound beside the position, the
+-- range would be read from the beginning of the index. Not shown are the viewer, users who are erased, banned or
+-- shadow-banned, and users with a block between them and the viewer. A user with several entries has the place of the
+-- first one.
 select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version
 from (
     select n.text, n.user_id from user_names n
-    where n.tenant = $1 and n.text >= $3 and n.text < $4 and (n.text, n.user_id) > ($5, $6::uuid)
+    where n.tenant = $1 and (n.text, n.user_id) > ($4, $5::uuid) and n.text < $6
     order by n.text, n.user_id limit $7
 ) as e
 join users u on u.tenant = $1 and u.id = e.user_id
@@ -40,12 +42,12 @@ where u.id <> $2 and u.erased_at is null and not u.shadow_banned
 order by e.text, e.user_id limit $8
 
 -- name: page_of_handles
--- The same by the beginning of a handle only.
+-- The same by the beginning of a handle only, without the first text.
 select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version
 from (
     select n.text, n.user_id from user_names n
-    where n.tenant = $1 and n.is_handle and n.text >= $3 and n.text < $4 and (n.text, n.user_id) > ($5, $6::uuid)
-    order by n.text, n.user_id limit $7
+    where n.tenant = $1 and n.is_handle and (n.text, n.user_id) > ($3, $4::uuid) and n.text < $5
+    order by n.text, n.user_id limit $6
 ) as e
 join users u on u.tenant = $1 and u.id = e.user_id
 where u.id <> $2 and u.erased_at is null and not u.shadow_banned
@@ -55,4 +57,4 @@ where u.id <> $2 and u.erased_at is null and not u.shadow_banned
         select 1 from bans b
         where b.tenant = $1 and b.user_id = u.id and b.lifted_at is null and (b.expires_at is null or b.expires_at > now_ms()) offset 0
     )
-order by e.text, e.user_id limit $8
+order by e.text, e.user_id limit $7

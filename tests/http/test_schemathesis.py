@@ -44,6 +44,7 @@ UNSAID: dict[str, str | tuple[str, ...]] = {
     "reaction.add": "$.emoji",
     "report.create": "$.reason",
     "schedule.edit": "$.at",
+    "user.search": "$.cursor: not a cursor of this query",
     "user.settings": "$.quiet.zone",
     "user.update": ("$.time_zone", "$.handle"),
 }

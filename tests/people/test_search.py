@@ -129,6 +129,8 @@ async def test_pages_have_each_user_once(by_name: Daemon) -> None:
                 break
         assert sorted(seen) == sorted(person.user for person in people[1:])
         assert cursor is None
+        other = (await people[0].call("user.search", query="maximilian", limit=2))["cursor"]
+        assert (await people[0].refused("user.search", query="maxw", limit=2, cursor=other)).code == "bad_request"
 
 
 @covers("user.search", "forbidden")
