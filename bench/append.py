@@ -29,7 +29,7 @@ from chatd.db.embedded.postgres import embedded_postgres
 from chatd.subsystems import schemas_of
 
 USERS, CONVERSATIONS = 100, 50
-SCHEMAS = ("db", "app", "accounts", "uploads", "filters", "conversations")
+SCHEMAS = ("db", "app", "accounts", "outbox", "uploads", "filters", "conversations")
 PRESENT = "present"
 # Messages that each database contains before the first round, so that the indexes have their usual depth.
 PRELOADED, PRELOAD_BATCH = 60_000, 500
@@ -59,6 +59,14 @@ def without_foreign_key(sql: str) -> str:
     return sql.replace(key + rest, rest)
 
 
+def without_outbox(sql: str) -> str:
+    """Without the look-up of consumers, and the branch that writes for them."""
+    sql = re.sub(
+        r", exists \(\n.*?\n    \) into has_slow_mode, has_consumers from", " into has_slow_mode from", sql, flags=re.S
+    )
+    return re.sub(r"    if has_consumers then\n.*?    end if;\n(?=end \$\$;)", "", sql, flags=re.S)
+
+
 @dataclass(frozen=True)
 class Variant:
     """`after`: statements after the schema. `rewrite`: of the schema itself. `server`: settings of the server."""
@@ -73,9 +81,31 @@ class Variant:
 
 # As many as there were before the columns of conversations got types with checks of their own.
 MORE_CHECKS = tuple(f"alter table conversations add check (slow_seconds < {100_000 + n})" for n in range(8))
+CONSUMER = (
+    f"insert into tenants (id, created_at) values ('default', {NOW})",
+    "insert into outbox_interests (type, tenant, consumer) values ('message.created', 'default', 'webhooks')",
+)
+# What the branch of append_messages() does, as a trigger on the statement.
+TRIGGER = """
+create function add_messages_to_outbox() returns trigger language plpgsql as $$
+begin
+    insert into outbox (consumer, tenant, type, key, subject, seq, user_id, at)
+    select i.consumer, i.tenant, i.type, n.conversation, n.id, n.seq, n.sender, n.created_at
+    from new_messages n
+    join outbox_interests i on i.type = 'message.created' and i.tenant = n.tenant
+    order by n.conversation, n.seq;
+    return null;
+end $$;
+create trigger messages_outbox after insert on messages referencing new table as new_messages
+for each statement execute function add_messages_to_outbox()
+"""
 VARIANTS = [
     Variant(PRESENT),
     Variant(f"{PRESENT} again"),
+    Variant("no outbox", rewrite=without_outbox),
+    Variant("a consumer of the outbox", CONSUMER),
+    Variant("outbox by a trigger", (TRIGGER,), rewrite=without_outbox),
+    Variant("outbox by a trigger, with a consumer", (TRIGGER, *CONSUMER), rewrite=without_outbox),
     Variant("no index on rev", ("drop index messages_rev",)),
     Variant("no index on id", ("drop index messages_id",)),
     Variant("no partial indexes", ("drop index messages_expiry", "drop index messages_pinned")),
