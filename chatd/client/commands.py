@@ -72,9 +72,9 @@ class Commands(Messenger):
         """Create a group."""
         return await self.call("conversation.create", members=members, title=title)
 
-    async def conversations(self, cursor: str | None = None, limit: int | None = None) -> Conversations:
-        """A page of the conversations, the most recently active first."""
-        return await self.call("conversation.list", cursor=cursor, limit=limit)
+    async def conversations(self, cursor: str | None = None, limit: int | None = None, **filters: Any) -> Conversations:
+        """A page of the conversations, the most recently active first. `filters` and `order`: see conversation.list."""
+        return await self.call("conversation.list", cursor=cursor, limit=limit, **filters)
 
     async def history(
         self, conversation: str, *, before: int | None = None, after: int | None = None, limit: int | None = None

@@ -9,6 +9,7 @@ from chatd.client.types import (
     ConversationInfo,
     Forwarded,
     FoundUsers,
+    Labels,
     Members,
     MessageResult,
     Ok,
@@ -106,8 +107,16 @@ class Messenger(Calls):
         return await self.call("conversation.edit", conversation=conversation, **fields)
 
     async def settings(self, conversation: str, **fields: Any) -> OwnConversation:
-        """Update your own settings of a conversation: muted, archived, pinned, draft. See conversation.settings."""
+        """Update your own settings of a conversation, such as `archived` or `labels`. See conversation.settings."""
         return await self.call("conversation.settings", conversation=conversation, **fields)
+
+    async def labels(self) -> Labels:
+        """Your labels, with the number of conversations of each. `settings(id, labels=[...])` sets them."""
+        return await self.call("label.list")
+
+    async def rename_label(self, label: str, to: str) -> Labels:
+        """Rename one of your labels on all conversations; "" removes it."""
+        return await self.call("label.rename", label=label, to=to)
 
     async def block(self, user: str, *, on: bool = True) -> Ok:
         if on:

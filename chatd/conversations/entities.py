@@ -11,6 +11,7 @@ from chatd.conversations.attachment_types import Attachment
 from chatd.wire.base import ClientId, Id, Millis, Rev, Seq
 from chatd.wire.reference.description import Shape
 from chatd.wire.reference.examples import MESSAGE, Example
+from chatd.wire.texts import LOOKUP
 
 Json = dict[str, Any]
 SlowSeconds = Annotated[
@@ -19,6 +20,8 @@ SlowSeconds = Annotated[
 Role = Literal["owner", "admin", "moderator", "member"]
 Notify = Literal["all", "mentions", "none"]
 Joining = Literal["closed", "invite", "request", "open"]
+MAX_LABELS = 20
+Label = Annotated[str, Meta(min_length=1, max_length=50, extra=LOOKUP)]
 
 
 class Quote(Struct, kw_only=True, frozen=True):
@@ -124,7 +127,7 @@ class Settings(Struct, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
     `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
-    all conversations.
+    all conversations. `labels`: absent if there are none.
     """
 
     muted_until: Millis | None
@@ -134,6 +137,7 @@ class Settings(Struct, kw_only=True, frozen=True):
     draft: str | None
     draft_at: Millis | None
     notify: Notify | None
+    labels: list[str] | UnsetType = UNSET
 
 
 class Counters(Info, kw_only=True, frozen=True):

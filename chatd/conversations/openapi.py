@@ -1,9 +1,9 @@
 """Conditions of commands that the types of their fields cannot express, and the patterns of cursors."""
 
 from chatd.conversations.attachment_types import FIELDS, FORMS, AttachmentInput
-from chatd.conversations.commands.conversations import ListConversations
 from chatd.conversations.commands.group_settings import EditConversation
 from chatd.conversations.commands.joining import JoinConversation
+from chatd.conversations.commands.listing import ListConversations
 from chatd.conversations.commands.sync import SyncSession
 from chatd.conversations.commands.user_settings import SetConversation
 from chatd.conversations.messages.edits import EditMessage
@@ -52,7 +52,14 @@ CONDITIONS = (
     Condition(EditConversation, changes(EditConversation)),
     Condition(SetConversation, changes(SetConversation)),
     Condition(AttachmentInput, ATTACHMENT_FORMS),
-    Condition(ListConversations, fields={"cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}$"}}),
+    Condition(
+        ListConversations,
+        fields={
+            "cursor": {
+                "pattern": rf"^(0|[1-9][0-9]{{0,18}})\.[0-9a-f]{{8}}\.([01]\.[0-9]{{1,18}}\.)?{UUID}$",
+            }
+        },
+    ),
     Condition(ListStarred, fields={"cursor": {"pattern": rf"^[0-9]{{1,18}}\.{UUID}\.[0-9]{{1,18}}$"}}),
     Condition(
         SyncSession,

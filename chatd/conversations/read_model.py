@@ -63,9 +63,13 @@ def info_of(row: Row) -> Info:
     return entity_of(Info, row)
 
 
+def settings_of(row: Row) -> Settings:
+    return entity_of(Settings, row, labels=row["labels"] or UNSET)
+
+
 def counters_of(row: Row) -> Counters:
     """A row of `own_conversations`."""
-    return entity_of(Counters, row, settings=entity_of(Settings, row), alias=row["alias"] or UNSET)
+    return entity_of(Counters, row, settings=settings_of(row), alias=row["alias"] or UNSET)
 
 
 async def conversations_of(ctx: Ctx, user: str, ids: list[str]) -> list[Conversation]:
@@ -93,7 +97,7 @@ async def members_of(ctx: Ctx, user: str, ids: list[str]) -> dict[str, list[Memb
 
 
 def conversation_of(row: Row, members: list[Member], last: Message | None) -> Conversation:
-    own = {"settings": entity_of(Settings, row), "alias": row["alias"] or UNSET}
+    own = {"settings": settings_of(row), "alias": row["alias"] or UNSET}
     return entity_of(Conversation, row, members=members, last_message=last, **own)
 
 

@@ -54,6 +54,7 @@ class ConversationLimits(Section, frozen=True):
         doc("Maximum conversations of one user; beyond it the user can neither join nor be added to another one."),
     ] = 5_000
     stars_per_user: Annotated[Count, doc("Maximum starred messages of one user.")] = 10_000
+    labels_per_user: Annotated[Count, doc("Maximum different labels of one user.")] = 100
     blocks_per_user: Annotated[Count, doc("Maximum users that one user can block.")] = 10_000
     contacts_per_user: Annotated[Count, doc("Maximum users that one user can make contacts.")] = 10_000
     payload_bytes: Annotated[

@@ -16,6 +16,8 @@ from chatd.conversations.commands import (
     groups,
     invites,
     joining,
+    labels,
+    listing,
     sync,
     user_settings,
 )
@@ -76,7 +78,7 @@ CONVERSATIONS = Subsystem(
     settings=SETTINGS,
     tables=TABLES,
     commands=(
-        *(blocking, conversations, group_settings, groups, invites, joining, sync, user_settings),
+        *(blocking, conversations, group_settings, groups, invites, joining, labels, listing, sync, user_settings),
         *(sending, edits, forwarding, pins, reactions, receipts, scheduling, stars, typing),
     ),
     shapes=SHAPES,

@@ -31,7 +31,7 @@ OF_MEMBERS = (
         "members",
         (Within("conversations"), Limited("limits.members"), Limited("limits.conversations_per_user")),
         UserData(
-            what="`user_id`, `alias`; `draft`, `notify`, `role`; receipt positions",
+            what="`user_id`, `alias`; `draft`, `labels`, `notify`, `role`; receipt positions",
             kept="until they leave",
             exported=("conversation",),
             erased="the user leaves all groups; the own settings of direct conversations are deleted",

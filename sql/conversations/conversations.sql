@@ -37,27 +37,6 @@ insert into members (tenant, conversation, user_id, joined_at, rev, role)
 select new_conversation.tenant, new_conversation.id, u.id, $6, u.rev, case when u.id = $4 then 'owner' else 'member' end
 from new_conversation cross join unnest($5::uuid[]) with ordinality as u (id, rev)
 
--- name: page
--- Conversations of a user by activity, the latest first: tenant, user, position (activity, id; null for the first),
--- limit.
-select c.id::text, c.active_at
-from members b
-join conversations c on c.tenant = b.tenant and c.id = b.conversation
-where b.tenant = $1 and b.user_id = $2
-    and ($3::bigint is null or (c.active_at, c.id) < ($3::bigint, $4::uuid))
-order by c.active_at desc, c.id desc
-limit $5
-
--- name: page_newer
--- Conversations of a user with activity after a position, the earliest first: tenant, user, position (activity, id),
--- limit.
-select c.id::text, c.active_at
-from members b
-join conversations c on c.tenant = b.tenant and c.id = b.conversation
-where b.tenant = $1 and b.user_id = $2 and (c.active_at, c.id) > ($3::bigint, $4::uuid)
-order by c.active_at, c.id
-limit $5
-
 -- name: has_erased_user
 -- A row if one of these users is erased: tenant, users.
 select 1 from users where tenant = $1 and id = any($2::uuid[]) and erased_at is not null limit 1

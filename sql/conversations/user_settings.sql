@@ -1,14 +1,15 @@
 -- name: set_conversation
 -- Change a member's own settings; null leaves a field unchanged: tenant, conversation, user, muted_until (0: not
--- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), now.
+-- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), labels (empty: none), now.
 update members b
 set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
     archived = coalesce($5, archived),
-    pinned_at = case when $6::boolean is null then pinned_at when $6 then coalesce(pinned_at, $10) end,
+    pinned_at = case when $6::boolean is null then pinned_at when $6 then coalesce(pinned_at, $11) end,
     hidden_seq = case when $7::boolean is null then hidden_seq when $7 then c.seq end,
     draft = case when $8::text is null then draft else nullif($8, '') end,
-    draft_at = case when $8::text is null then draft_at when $8 <> '' then $10::bigint end,
+    draft_at = case when $8::text is null then draft_at when $8 <> '' then $11::bigint end,
     notify = case when $9::text is null then notify else nullif($9, '') end,
+    labels = case when $10::text[] is null then labels else nullif($10::text[], '{}') end,
     changed = pg_current_xact_id()
 from conversations c
 where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.tenant and c.id = b.conversation

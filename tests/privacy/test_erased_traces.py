@@ -49,7 +49,9 @@ async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]
         sent = await alice.send(conversation, word("text"), meta={"m": word("meta")})
         await alice.call("message.edit", conversation=conversation, message=sent.message, text=word("edited"))
         await alice.call("message.star", conversation=conversation, message=sent.message)
-        await alice.call("conversation.settings", conversation=conversation, draft=word("draft"))
+        await alice.call(
+            "conversation.settings", conversation=conversation, draft=word("draft"), labels=[word("label")]
+        )
     answer = await bob.send(group, "and you?", mentions=[alice.user])
     await alice.call("message.pin", conversation=group, message=answer.message)
     await alice.call("reaction.add", conversation=group, message=answer.message, emoji=":tea:")
@@ -67,6 +69,7 @@ async def say_everywhere(alice: Person, bob: Person, daemon: Daemon) -> set[str]
         "meta",
         "edited",
         "draft",
+        "label",
         "scheduled",
         "tag",
         "name",

@@ -73,8 +73,8 @@ async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> 
         await alice.call("reaction.add", conversation=place, message=theirs.message, emoji="🎉")
         await bob.call("reaction.add", conversation=place, message=mine.message, emoji="👍")
         await alice.call("message.star", conversation=place, message=theirs.message)
-        await alice.call("conversation.settings", conversation=place, draft="my draft")
-        await bob.call("conversation.settings", conversation=place, draft="SECRET draft")
+        await alice.call("conversation.settings", conversation=place, draft="my draft", labels=["mine"])
+        await bob.call("conversation.settings", conversation=place, draft="SECRET draft", labels=["SECRET label"])
     for source in (theirs, mine):
         forward = {"conversation": direct, "client_id": str(uuid4()), "source": group, "message": source.message}
         await alice.call("message.forward", **forward)
@@ -110,6 +110,7 @@ async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: 
             "my draft",
             "member",
         )
+        assert places[direct]["labels"] == ["mine"]
         messages = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
         own = [
             ("an answer", direct),

@@ -1,6 +1,5 @@
-"""Opening, creating and listing conversations."""
+"""Opening and creating conversations."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
@@ -28,17 +27,15 @@ from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.log.transaction import AS_MEMBER, change_conversation, change_locked
 from chatd.conversations.membership import check_conversation_limit
-from chatd.conversations.read_model import conversation_for, conversations_of, shared
+from chatd.conversations.read_model import conversation_for, shared
 from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
-from chatd.core.ids import NIL, UUID, uuid7
+from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Row, Tx
-from chatd.wire.base import Command, Cursor, Id, Limit, Name, Result
+from chatd.wire.base import Command, Id, Name, Result
 
 SQL = queries.load("conversations/conversations")
-# A position in the list by activity: the time in milliseconds, and the id.
-Spot = tuple[int, str]
 
 
 class OpenConversation(Command, tag="conversation.open"):
@@ -237,86 +234,3 @@ class GetConversation(Command, tag="conversation.get"):
 async def get_conversation(ctx: Ctx, cmd: GetConversation) -> Effects:
     found = await conversation_for(ctx, ctx.user, cmd.conversation)
     return [Reply(ConversationResult(conversation=found, created=False))]
-
-
-class ListConversations(Command, tag="conversation.list"):
-    """List the conversations of the requester, the most recently active first.
-
-    `cursor`: from the page before. A conversation that becomes active while the client pages may appear again on one of
-    the last pages; none is left out.
-    """
-
-    cursor: Cursor | None = None
-    limit: Limit = 50
-
-
-class Conversations(Result, tag="conversations"):
-    """A page of conversations. `cursor` is null on the last page."""
-
-    items: list[Conversation]
-    cursor: str | None
-
-
-@command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
-async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
-    page = await next_page(ctx, read_cursor(cmd.cursor), cmd.limit)
-    items = await conversations_of(ctx, ctx.user, page.ids)
-    return [Reply(Conversations(items=items, cursor=page.cursor))]
-
-
-class Position(Struct, frozen=True):
-    """The position of a list. `top`: the first conversation of the first page; those that become more active are listed
-    last.
-
-    `last`: the conversation before the next page; None once everything below `top` is listed, then `top` moves up.
-    """
-
-    top: Spot | None = None
-    last: Spot | None = None
-
-    def __str__(self) -> str:
-        return "~".join(f"{at}.{id_}" for at, id_ in filter(None, (self.top, self.last)))
-
-
-class Page(Struct, frozen=True):
-    """The ids of a page, and the cursor of the next one."""
-
-    ids: list[str]
-    cursor: str | None
-
-
-async def next_page(ctx: Ctx, position: Position, limit: int) -> Page:
-    found: list[Spot] = []
-    if position.top is None or position.last is not None:
-        last = position.last or (None, None)
-        found = [spot_of(row) for row in await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, *last, limit + 1)]
-        top = position.top or (found[0] if found else None)
-        if len(found) > limit:
-            return Page([id_ for _, id_ in found[:limit]], str(Position(top, found[limit - 1])))
-        if position.top is None:
-            return Page([id_ for _, id_ in found], None)
-    assert position.top is not None
-    room = limit - len(found)
-    moved = [
-        spot_of(row) for row in await ctx.node.db.all(SQL.page_newer, ctx.tenant, ctx.user, *position.top, room + 1)
-    ]
-    top = moved[room - 1] if room and len(moved) > room else position.top
-    ids = [id_ for _, id_ in [*found, *moved[:room]]]
-    return Page(list(dict.fromkeys(ids)), str(Position(top)) if len(moved) > room else None)
-
-
-def spot_of(row: Row) -> Spot:
-    return row["active_at"], row["id"]
-
-
-CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})(?:~([0-9]{{1,18}})\.({UUID}))?")
-
-
-def read_cursor(cursor: str | None) -> Position:
-    """Decode a cursor. Raises Refused: `bad_request`."""
-    if cursor is None:
-        return Position()
-    match = CURSOR.fullmatch(cursor)
-    if match is None:
-        raise Refused("bad_request", "$.cursor: expected a cursor from conversation.list")
-    return Position((int(match[1]), match[2]), (int(match[3]), match[4]) if match[3] else None)

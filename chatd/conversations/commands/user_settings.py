@@ -1,14 +1,16 @@
 """A user's own settings, for one conversation and for all. Only the devices of the user get them."""
 
 from collections import Counter
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
-from chatd.conversations.entities import Conversation, Notify
+from chatd.conversations.commands.labels import check_labels, distinct, lock_labels
+from chatd.conversations.entities import MAX_LABELS, Conversation, Label, Notify
 from chatd.conversations.quiet_hours import Quiet, is_zone
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_for
 from chatd.conversations.settings import ConsentSettings, PresenceDefaults
@@ -16,7 +18,7 @@ from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import slices, to_unnest_arrays
-from chatd.db.postgres import Row
+from chatd.db.postgres import Row, Tx
 from chatd.wire.base import Command, Id, Result
 from chatd.wire.connection_events import SessionBehind
 from chatd.wire.reference.examples import Example
@@ -33,7 +35,8 @@ class SetConversation(Command, tag="conversation.settings"):
     """Change the given settings of a conversation for the requester.
 
     `muted_until`: in milliseconds; 0: not muted, 2^53-1: forever. `hidden` lasts until the next message. `draft`: ""
-    deletes it. `notify`: "" means the setting for all conversations.
+    deletes it. `notify`: "" means the setting for all conversations. `labels`: all labels of the conversation, in the
+    place of the present ones.
     """
 
     conversation: Id
@@ -43,6 +46,7 @@ class SetConversation(Command, tag="conversation.settings"):
     hidden: bool | None = None
     draft: Annotated[str, Meta(max_length=20_000, extra=PRIVATE)] | None = None
     notify: Notify | Literal[""] | None = None
+    labels: Annotated[list[Label], Meta(max_length=MAX_LABELS)] | None = None
     EXAMPLE: ClassVar = Example(shown=("archived",))
 
 
@@ -55,19 +59,31 @@ class OwnConversation(Result, tag="conversation.settings"):
 @command(
     SetConversation,
     result=OwnConversation,
-    refuses=("not_found",),
+    refuses=("not_found", "too_large"),
     http="PATCH /v1/conversations/{conversation}/settings",
 )
 async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
-    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation."""
-    given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify)
+    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation. `too_large`: the
+    requester has too many different labels (`limits.labels_per_user`).
+    """
+    labels = None if cmd.labels is None else distinct(cmd.labels)
+    given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify, labels)
     if all(value is None for value in given):
         raise Refused("bad_request", "$: expected at least one field to change")
     # Other devices get no values: of two that change a setting at once, each would end with the value of the other.
-    if await ctx.node.db.value(SQL.set_conversation, ctx.tenant, cmd.conversation, ctx.user, *given, ctx.now) is None:
-        raise Refused("not_found", "no such conversation")
+    await ctx.node.db.in_transaction(write_settings, ctx, cmd.conversation, given)
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
     return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.session)]
+
+
+async def write_settings(tx: Tx, ctx: Ctx, conversation: str, given: Sequence[Any]) -> None:
+    """Store the settings of a member; the last of them are labels. Raises Refused: `not_found`, `too_large`."""
+    if given[-1]:
+        await lock_labels(tx, ctx)
+    if await tx.value(SQL.set_conversation, ctx.tenant, conversation, ctx.user, *given, ctx.now) is None:
+        raise Refused("not_found", "no such conversation")
+    if given[-1]:
+        await check_labels(tx, ctx)
 
 
 class SetUser(Command, tag="user.settings"):

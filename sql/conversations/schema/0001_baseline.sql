@@ -20,6 +20,7 @@ create domain conversation_history as text check (value in ('all', 'joined'));
 create domain conversation_external_id as text check (octet_length(value) between 1 and 255);
 create domain member_role as text check (value in ('owner', 'admin', 'moderator', 'member'));
 create domain member_draft as text check (length(value) <= 20000);
+create domain member_labels as text[] check (cardinality(value) between 1 and 20);
 create domain notify_level as text check (value in ('all', 'mentions', 'none'));
 create domain audience as text check (value in ('nobody', 'contacts', 'everybody'));
 
@@ -99,6 +100,8 @@ create table members (
     draft member_draft,
     draft_at bigint,
     notify notify_level,
+    -- Null: none.
+    labels member_labels,
     changed xid8 not null default pg_current_xact_id(),
     -- The counters of the conversation when this member joined; 0 for the first members.
     joined_seq bigint not null default 0,

@@ -32,6 +32,19 @@ language sql stable as $$
     ) as n
 $$;
 
+-- Whether a member has unread messages after a position: whether count_unread() is not 0.
+create or replace function has_unread(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from messages x
+        where x.conversation = p_conversation and x.tenant = p_tenant and x.seq > p_read and x.seq <= p_read + 5000
+            and x.sender <> p_user and x.deleted_at is null and x.system is null
+            and (x.expires_at is null or x.expires_at > now_ms())
+            and not is_hidden(p_tenant, p_conversation, p_user, x.seq)
+        order by x.seq limit 1
+    )
+$$;
+
 -- The number of messages after a position that mention the user, or all members. Each message is looked up by itself:
 -- with a join, Postgres may read all of a large conversation for one mention.
 create or replace function count_unread_mentions(p_tenant text, p_conversation uuid, p_user uuid, p_read bigint) returns bigint
@@ -95,7 +108,8 @@ select
     count_unread_mentions(b.tenant, b.conversation, b.user_id, b.read_seq) as mentions,
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
     b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias,
-    case when c.max_seq is not null then (case when b.user_id = c.pair_low then c.pair_high else c.pair_low end)::text end as requested
+    case when c.max_seq is not null then (case when b.user_id = c.pair_low then c.pair_high else c.pair_low end)::text end as requested,
+    b.labels::text[] as labels
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 
