@@ -507,6 +507,8 @@ export interface EditMessage {
   conversation: string;
   message: string;
   text: string;
+  mentions?: Array<string> | null;
+  everybody?: boolean | null;
 }
 
 /** Change the text or the time of a scheduled message, or both. A failed one is scheduled again. */

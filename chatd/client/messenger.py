@@ -28,8 +28,9 @@ class Messenger(Calls):
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    async def edit(self, conversation: str, message: str, text: str) -> MessageResult:
-        return await self.call("message.edit", conversation=conversation, message=message, text=text)
+    async def edit(self, conversation: str, message: str, text: str, **mentions: Any) -> MessageResult:
+        """Change the text, and who is mentioned with `mentions` and `everybody`."""
+        return await self.call("message.edit", conversation=conversation, message=message, text=text, **mentions)
 
     async def delete(self, conversation: str, message: str, *, for_all: bool = True) -> Ok:
         return await self.call(

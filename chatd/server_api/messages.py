@@ -12,7 +12,14 @@ from chatd.app.registry import server_command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
-from chatd.conversations.messages.edits import Edited, MessageResult, check_editable, check_pace, store_text
+from chatd.conversations.messages.edits import (
+    Edited,
+    MessageResult,
+    NewContent,
+    check_editable,
+    check_pace,
+    store_content,
+)
 from chatd.conversations.messages.sending import (
     MessageAck,
     MessageInput,
@@ -140,7 +147,7 @@ async def write_edit(
         raise Refused("forbidden", f"messages of users need the scope {IN_THE_NAME_OF_USERS} too")
     check_editable(row)
     await check_pace(tx, row["seq"], settings)
-    return await store_text(tx, row, text)
+    return await store_content(tx, row, NewContent(text))
 
 
 class ServerDeleteMessage(ServerCommand, tag="server.message.delete"):

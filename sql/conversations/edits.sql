@@ -8,6 +8,40 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 -- Tenant, conversation, seq, rev, text, now.
 update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
 
+-- name: set_mentions
+-- Replace the mentions of a message: tenant, conversation, seq, users (null: unchanged), whether all members are
+-- mentioned (null: unchanged). Only members are notified.
+with mentioned as (
+    select u.id from (
+        select unnest($4::uuid[]) as id
+        union select '00000000-0000-0000-0000-000000000000' where $5::boolean
+    ) as u
+    where u.id = '00000000-0000-0000-0000-000000000000' or exists (
+        select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id
+    )
+),
+removed as (
+    delete from mentions n
+    where n.tenant = $1 and n.conversation = $2 and n.seq = $3
+        and case when n.user_id = '00000000-0000-0000-0000-000000000000' then not $5::boolean else $4::uuid[] is not null end
+        and n.user_id not in (select id from mentioned)
+),
+added as (
+    insert into mentions (tenant, conversation, user_id, seq)
+    select $1, $2, w.id, $3 from mentioned w
+    on conflict do nothing
+)
+update messages m
+set extra = nullif(
+    coalesce(m.extra, '{}')
+        - case when $4::uuid[] is null then '{}'::text[] else array['mentions'] end
+        - case when $5::boolean is null then '{}'::text[] else array['everybody'] end
+        || case when cardinality($4::uuid[]) > 0 then jsonb_build_object('mentions', $4::uuid[]) else '{}' end
+        || case when $5::boolean then jsonb_build_object('everybody', true) else '{}' end,
+    '{}'
+)
+where m.tenant = $1 and m.conversation = $2 and m.seq = $3
+
 -- name: hide_message
 -- Hide a message from one member. It no longer counts as unread, so session.sync has to return the conversation:
 -- tenant, conversation, user, message.

@@ -29,10 +29,10 @@ join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m
 where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4
 
 -- name: send_permission
--- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text. `refusal`: the
--- code of a refusal, or null. `wait_ms`: the milliseconds until slow mode allows the message; if null, the time of the
+-- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text, whether it mentions
+-- all members. `refusal`: the code of a refusal, or null. `wait_ms`: the milliseconds until slow mode allows the message; if null, the time of the
 -- message is recorded.
-select send_refusal(b.role, c.kind, c.announce, c.blocked, false) as refusal,
+select send_refusal(b.role, c.kind, c.announce, c.blocked, $5::boolean) as refusal,
     (apply_slow_mode(array[$1::text], array[$2::uuid], array[$3::uuid], array[$4::text]))[1] as wait_ms
 from conversations c
 left join members b on b.tenant = c.tenant and b.conversation = c.id and b.user_id = $3

@@ -15,6 +15,7 @@ from tests.property.device import Device
 from tests.property.room import NOBODY, Json, Room
 
 EMOJI = ("👍", "🎉", "❤️", ":wave:", "no emoji")
+LABELS = ("work", "home", "later")
 PERMANENT, LONG_AGO = 2**53 - 1, 10**12
 YEAR, SOON = 31_536_000, 3
 # Milliseconds until a scheduled message is sent: during the history, or never in it.
@@ -127,7 +128,14 @@ def forward(world: World, device: Device) -> Command:
 
 
 def edit(world: World, device: Device) -> Command:
-    return "message.edit", {**world.message(device), "text": world.rng.choice("uvwxyz") * world.rng.randint(1, 9)}
+    fields = {**world.message(device), "text": world.rng.choice("uvwxyz") * world.rng.randint(1, 9)}
+    if world.rng.random() < 0.3:
+        fields["mentions"] = world.mentions(device.mirror.rooms.get(fields["conversation"], Room()))[
+            : world.rng.randint(0, 3)
+        ]
+    if world.rng.random() < 0.1:
+        fields["everybody"] = world.rng.random() < 0.5
+    return "message.edit", fields
 
 
 def delete(world: World, device: Device) -> Command:
@@ -245,8 +253,13 @@ def settle(world: World, device: Device) -> Command:
     choices: list[Fields] = [
         {"muted_until": rng.choice([0, LONG_AGO, PERMANENT])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
         {"hidden": rng.random() < 0.7}, {"draft": rng.choice(["", "dear", "well"])}, {"notify": rng.choice(["", "all", "none"])},
+        {"labels": rng.sample(LABELS, rng.randint(0, 2))},
     ]  # fmt: skip
     return "conversation.settings", {"conversation": world.room(device)[0], **rng.choice(choices)}
+
+
+def label(world: World, device: Device) -> Command:
+    return "label.rename", {"label": world.rng.choice(LABELS), "to": world.rng.choice(("", *LABELS))}
 
 
 def settle_all(world: World, device: Device) -> Command:
@@ -320,7 +333,7 @@ def report(world: World, device: Device) -> Command:
 DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
-    decide: 2, block: 2, settle: 6, settle_all: 1, meet: 3, consent: 3, answer: 5,
+    decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5,
 }  # fmt: skip
 
 

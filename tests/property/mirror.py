@@ -288,6 +288,8 @@ class Mirror:
                 self.learn(result["conversation"])
             case "conversation.settings" if command["conversation"] in self.rooms:
                 self.rooms[command["conversation"]].learn_own(result["conversation"])
+            case "labels":
+                self._need_session_sync()
             case "ok" if command["t"] in OWN:
                 self._need_session_sync()
             case "ok" if command["t"] in RECEIPTS and command["conversation"] in self.rooms:

@@ -133,13 +133,13 @@ class ConversationTx:
         if self.locked.role is None or not may(self.locked.kind, self.locked.role, right):
             raise Refused("forbidden", f"you may not {right.value} here")
 
-    async def check_may_send(self) -> None:
-        """Check that the requester may show new text to the other members.
+    async def check_may_send(self, *, everybody: bool = False) -> None:
+        """Check that the requester may show new text to the other members, and mention `everybody` in it.
 
         Raises Refused: `not_found`, `blocked`, `forbidden` where only announcements are allowed, `rate_limited` in slow
         mode.
         """
-        row = await self.one(SQL.send_permission, self.user, f"change-{uuid7(self.now)}")
+        row = await self.one(SQL.send_permission, self.user, f"change-{uuid7(self.now)}", everybody)
         if row is None or row["refusal"] is not None:
             raise Refused("not_found" if row is None else row["refusal"])
         if row["wait_ms"] is not None:

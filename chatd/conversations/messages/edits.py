@@ -17,7 +17,7 @@ from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
 from chatd.conversations.messages.screening import screen
-from chatd.conversations.messages.sending import check_text
+from chatd.conversations.messages.sending import MAX_MENTIONS, check_mentions, check_text, existing
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import MessageSettings
@@ -45,12 +45,15 @@ class MessageResult(Result, tag="message"):
 class EditMessage(Command, tag="message.edit"):
     """Change the text of a message that the requester has sent, within `messages.edit_window`.
 
-    Deleted and forwarded messages cannot be edited.
+    `mentions`, `everybody`: who is mentioned now, as in message.send; omitted fields stay unchanged. Deleted and
+    forwarded messages cannot be edited.
     """
 
     conversation: Id
     message: Id
     text: Annotated[str, Meta(min_length=1, extra=MESSAGE)]
+    mentions: Annotated[list[Id], Meta(max_length=MAX_MENTIONS)] | None = None
+    everybody: bool | None = None
 
 
 @command(
@@ -61,15 +64,21 @@ class EditMessage(Command, tag="message.edit"):
     uncancellable=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """`forbidden`: another user has sent the message, it was forwarded, or it is too old; or a filter refuses the text.
-    `conflict`: the message was deleted. `too_large`: it was edited `messages.edits` times. `rate_limited`: more than
-    `messages.edits_per_minute`. Slow mode and announcement mode apply as to a new message.
+    """`forbidden`: another user has sent the message, it was forwarded, or it is too old; or a filter refuses the text,
+    or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was edited
+    `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`. Slow mode and announcement mode apply
+    as to a new message.
     """
     check_text(ctx.node.config, cmd.text)
     if is_blank(cmd.text):
         raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
+    mentions = None
+    if cmd.mentions is not None:
+        check_mentions(cmd.mentions)
+        mentions = list((await existing(ctx, cmd.conversation, cmd.mentions)).values())
     screened = await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
-    edited = await change_conversation(ctx, cmd.conversation, write_edit, ctx, cmd.message, screened.text)
+    new = NewContent(screened.text, mentions, cmd.everybody)
+    edited = await change_conversation(ctx, cmd.conversation, write_edit, ctx, cmd.message, new)
     return [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
 
 
@@ -80,21 +89,31 @@ class Edited(Struct, frozen=True):
     event: Event
 
 
-async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, text: str | None) -> Edited:
-    """Store the new text of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
+class NewContent(Struct, frozen=True):
+    """What an edit changes; None: nothing. `mentions`: user ids."""
+
+    text: str | None
+    mentions: list[str] | None = None
+    everybody: bool | None = None
+
+
+async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, new: NewContent) -> Edited:
+    """Store the new content of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
     `rate_limited`, `blocked`.
     """
     row = await tx.message(message)
     check_edit(ctx, row)
     await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
-    await tx.check_may_send()
-    return await store_text(tx, row, text)
+    await tx.check_may_send(everybody=bool(new.everybody) and not row["mentions_everybody"])
+    return await store_content(tx, row, new)
 
 
-async def store_text(tx: ConversationTx, row: Row, text: str | None) -> Edited:
-    """Replace the text of a message, and keep the present one as an earlier version."""
+async def store_content(tx: ConversationTx, row: Row, new: NewContent) -> Edited:
+    """Replace the content of a message, and keep the present text as an earlier version."""
     await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
-    await tx.run(SQL.set_text, row["seq"], tx.next_rev(), text, tx.now)
+    await tx.run(SQL.set_text, row["seq"], tx.next_rev(), new.text, tx.now)
+    if new.mentions is not None or new.everybody is not None:
+        await tx.run(SQL.set_mentions, row["seq"], new.mentions, new.everybody)
     edited = message_of(await tx.message(row["id"]), tx.files_url)
     return Edited(edited, update_event(tx, edited, "edit"))
 

@@ -35,6 +35,7 @@ from chatd.wire.texts import MESSAGE
 SQL = queries.load("conversations/sending")
 # Represents all members in the table of mentions; no user has this id.
 EVERYBODY = NIL
+MAX_MENTIONS = 50
 
 
 MessageText = Annotated[str, Meta(extra=MESSAGE)]
@@ -52,7 +53,7 @@ class MessageInput(Command):
     )
     reply_to: Id | None = None
     meta: MessageMeta | None = None
-    mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
+    mentions: Annotated[list[Id], Meta(max_length=MAX_MENTIONS)] = msgspec.field(default_factory=list)
     everybody: bool = False
 
 
@@ -152,11 +153,16 @@ def check_content(ctx: Ctx, out: MessageInput) -> None:
     """Check the content of a message. Raises Refused: `bad_request`, `too_large`."""
     if not out.attachments and is_blank(out.text or ""):
         raise Refused("bad_request", "$: expected a visible text or an attachment")
-    if EVERYBODY in out.mentions:
-        raise Refused("bad_request", "$.mentions: expected ids of users; to mention all members, set `everybody`")
+    check_mentions(out.mentions)
     if out.text:
         check_text(ctx.node.config, out.text)
     check_payload(ctx.node.config, out)
+
+
+def check_mentions(ids: Sequence[str]) -> None:
+    """Check the ids of mentioned users. Raises Refused: `bad_request`."""
+    if EVERYBODY in ids:
+        raise Refused("bad_request", "$.mentions: expected ids of users; to mention all members, set `everybody`")
 
 
 def check_text(config: Config, text: str) -> None:
