@@ -24,6 +24,7 @@ from chatd.presence.subsystem import PRESENCE
 from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
 from chatd.server_api.subsystem import SERVER_API
+from chatd.threads.subsystem import THREADS
 from chatd.uploads.subsystem import UPLOADS
 from chatd.webhooks.subsystem import WEBHOOKS
 
@@ -33,6 +34,7 @@ SUBSYSTEMS = (
     UPLOADS,
     FILTERS,
     CONVERSATIONS,
+    THREADS,
     PEOPLE,
     CONSENT,
     MODERATION,

@@ -17,6 +17,8 @@ from chatd.core.errors import Refused
 RETRY_AFTER = 1.0
 # Messages of history that are asked for at once.
 PAGE = 100
+# The lists of session.state.
+LISTS = ("conversations", "gone", "marks", "threads")
 NOT_OURS = ("not_found", "forbidden")
 
 
@@ -40,10 +42,10 @@ class CatchUp:
         """Fetch the states that have changed since the last sync. Raises Disconnected, Refused."""
         self._timeline.own_behind = False
         cursor, more = self._timeline.cursor, True
-        found: dict[str, Any] = {"conversations": [], "gone": [], "marks": [], "own": False, "reset": False}
+        found: dict[str, Any] = {name: [] for name in LISTS} | {"own": False, "reset": False}
         while more:
             page = await link.call({"t": "session.sync", **({"cursor": cursor} if cursor else {})})
-            for name in ("conversations", "gone", "marks"):
+            for name in LISTS:
                 found[name] += page.get(name, [])
             for name in ("own", "reset"):
                 found[name] = found[name] or page.get(name, False)

@@ -12,9 +12,12 @@ from chatd.client.types import (
     Labels,
     Members,
     MessageResult,
+    Messages,
     Ok,
     OwnConversation,
     Receipts,
+    ThreadResult,
+    Threads,
     UnreadTotal,
     UserResult,
     Users,
@@ -66,6 +69,24 @@ class Messenger(Calls):
         return await self.call(
             "message.forward", conversation=conversation, source=source, message=message, client_id=client_id
         )
+
+    # --- threads --------------------------------------------------------------------------------------------------
+
+    async def threads(self, cursor: str | None = None, *, unread: bool = False) -> Threads:
+        """A page of the threads that you follow, the latest reply first. `send(..., thread=...)` replies."""
+        return await self.call("thread.list", cursor=cursor, unread=unread)
+
+    async def follow(self, conversation: str, thread: str, *, on: bool = True) -> ThreadResult:
+        if on:
+            return await self.call("thread.follow", conversation=conversation, thread=thread)
+        return await self.call("thread.unfollow", conversation=conversation, thread=thread)
+
+    async def read_thread(self, conversation: str, thread: str, seq: int) -> ThreadResult:
+        return await self.call("thread.read", conversation=conversation, thread=thread, seq=seq)
+
+    async def replies(self, conversation: str, thread: str, **page: Any) -> Messages:
+        """A page of the replies in a thread; `before`, `after` and `limit` as for the history."""
+        return await self.call("thread.history", conversation=conversation, thread=thread, **page)
 
     # --- people ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Events of the client itself: its own state, and the results of a sync."""
 
-from chatd.client.types import Counters, Mark
+from chatd.client.types import Counters, Mark, ThreadMark
 from chatd.client.wire_base import Event
 
 
@@ -22,7 +22,8 @@ class ConversationReset(Event, tag="conversation.reset", kw_only=True, frozen=Tr
 
 
 class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
-    """Settings, counters or marks of this user changed, on another device or while this one was offline.
+    """Settings, counters, marks or followed threads of this user changed, on another device or while this one was
+    offline.
 
     `own`: call `user.settings`, `block.list`, `contact.list`, `request.list` and `me.get` again. `since`: the cursor of
     the sync before.
@@ -32,6 +33,7 @@ class SessionChanged(Event, tag="session.changed", kw_only=True, frozen=True):
     conversations: list[Counters]
     marks: list[Mark]
     own: bool
+    threads: list[ThreadMark] | None = None
 
 
 class ProfilesBehind(Event, tag="profiles.behind", kw_only=True, frozen=True):

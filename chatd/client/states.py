@@ -79,14 +79,15 @@ def missed_info(id_: str, changes: Json, first_rev: int, seq: int) -> list[Json]
 
 
 def session_changed(since: str | None, state: Json) -> list[Json]:
-    """The changes that may concern the user only: counters and settings of conversations, marks on messages, other
-    settings.
+    """The changes that may concern the user only: counters and settings of conversations, marks on messages, followed
+    threads, other settings.
     """
     conversations = [one for one in state["conversations"] if "settings" in one]
-    marks, own = state.get("marks", []), bool(state.get("own"))
-    if not (conversations or marks or own):
+    marks, own, threads = state.get("marks", []), bool(state.get("own")), state.get("threads", [])
+    if not (conversations or marks or own or threads):
         return []
-    return [{"t": "session.changed", "since": since, "conversations": conversations, "marks": marks, "own": own}]
+    changed = {"t": "session.changed", "since": since, "conversations": conversations, "marks": marks, "own": own}
+    return [changed | ({"threads": threads} if threads else {})]
 
 
 def reset_event(id_: str, seq: int) -> dict[str, Any]:

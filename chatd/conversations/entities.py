@@ -39,11 +39,24 @@ class Quote(Struct, kw_only=True, frozen=True):
     deleted: bool
 
 
+class Replies(Struct, kw_only=True, frozen=True):
+    """The replies in the thread of a message, without deleted ones. `last_seq` and `last_at` are those of the last one.
+
+    `participants`: up to 10 of the users who have sent them, by their first reply.
+    """
+
+    count: int
+    last_seq: Seq
+    last_at: Millis
+    participants: list[Id]
+
+
 class Message(Struct, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
     A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system`
-    describes what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
+    describes what `sender` has done. A message with `thread` is a reply in the thread of that message, which has
+    `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. Events for all members contain neither.
     """
 
@@ -69,6 +82,8 @@ class Message(Struct, kw_only=True, frozen=True):
     deleted_at: Millis | UnsetType = UNSET
     expires_at: Millis | UnsetType = UNSET
     pinned_at: Millis | UnsetType = UNSET
+    thread: Id | UnsetType = UNSET
+    replies: Replies | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(id=MESSAGE)
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
-from chatd.conversations.entities import Conversation, Departure, Member, Message
+from chatd.conversations.entities import Conversation, Departure, Member, Message, Replies
 from chatd.wire.base import Event, Id, Rev
 from chatd.wire.reference.examples import Example
 
@@ -34,6 +34,17 @@ class MessageUpdate(Event, tag="message.update"):
     emoji: str | UnsetType = UNSET
     on: bool | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(absent_if_missed=("change",))
+
+
+class ThreadUpdate(Event, tag="thread.update"):
+    """A thread has new replies, or some were deleted. `thread` is its root, of which `rev` and `replies` are the new
+    state; null: none is left.
+    """
+
+    conversation: Id
+    rev: Rev
+    thread: Id
+    replies: Replies | None
 
 
 class MemberUpdate(Event, tag="member.update"):

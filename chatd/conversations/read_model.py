@@ -15,6 +15,7 @@ from chatd.conversations.entities import (
     Member,
     Message,
     Quote,
+    Replies,
     Settings,
 )
 from chatd.conversations.messages.attachments import shown
@@ -32,6 +33,7 @@ Entity = TypeVar("Entity", bound=Struct)
 OPTIONAL = tuple(
     name for name, default in zip(Message.__struct_fields__[10:], Message.__struct_defaults__, strict=True)
 )
+NESTED = {"quote": Quote, "replies": Replies}
 FIXED = Message.__struct_fields__[: -len(OPTIONAL)]
 
 
@@ -47,7 +49,7 @@ def message_of(row: Row, files_url: str) -> Message:
     for name in OPTIONAL:
         value = row.get(name)
         if value is not None and value != []:
-            fields[name] = convert(value, Quote) if name == "quote" else value
+            fields[name] = convert(value, NESTED[name]) if name in NESTED else value
     return Message(**fields)
 
 

@@ -144,7 +144,7 @@ OF_MESSAGES = (
         UserData(
             what=(
                 "`sender`; `client_id`, `text`, `attachments`, `meta`, `system`, `extra` (mentions), "
-                "`reactions` (counts)"
+                "`reactions` (counts), `replies` (ids of participants)"
             ),
             kept="the contents until `retention.days`, the tombstone forever",
             exported=("message",),

@@ -1,6 +1,7 @@
 -- name: delete_messages
 -- Delete the content of messages, and release their uploads: tenant, conversation, seqs, the rev of each, now, the time
--- until which reports may use the content (if it is not after now, the content is not kept).
+-- until which reports may use the content (if it is not after now, the content is not kept). Returns the seqs of those that
+-- are replies in threads.
 with new_withheld_messages as (
     insert into withheld_messages (tenant, conversation, seq, sender, text, attachments, meta, system, edits, until)
     select m.tenant, m.conversation, m.seq, m.sender, m.text, m.attachments, m.meta, m.system, (
@@ -30,10 +31,48 @@ deleted_upload_uses as (
     delete from upload_uses where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 )
 update messages m
-set rev = w.rev, deleted_at = $5, text = null, attachments = null, meta = null, extra = null, reactions = null, edited_at = null,
+set rev = w.rev, deleted_at = $5, text = null, attachments = null, meta = null, reactions = null, edited_at = null,
+    extra = case when m.extra ? 'thread' then jsonb_build_object('thread', m.extra -> 'thread') end,
     pinned_at = null, expires_at = null, system = null, reply_to = null
 from unnest($3::bigint[], $4::bigint[]) as w (seq, rev)
 where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
+returning case when m.extra ? 'thread' then m.seq end as reply
+
+-- name: delete_replies
+-- Mark replies as deleted: tenant, conversation, seqs. Returns the thread of each: the seq of its root.
+update thread_replies r set is_deleted = true
+where r.tenant = $1 and r.conversation = $2 and r.seq = any($3::bigint[]) and not r.is_deleted
+returning r.root_seq
+
+-- name: recount_replies
+-- Store the new state of roots some of whose replies were deleted: tenant, conversation, seqs of the roots, the number of
+-- deleted replies of each, the rev of each. `replies` is null if none is left.
+update messages m
+set rev = w.rev, replies = w.replies
+from (
+    select g.seq, g.rev, case when last_reply.seq is not null then jsonb_build_object(
+        'count', (r.replies ->> 'count')::bigint - g.deleted, 'last_seq', last_reply.seq, 'last_at', last_reply.created_at,
+        'participants', (
+            select coalesce(jsonb_agg(p.id order by p.place), '[]')
+            from jsonb_array_elements_text(r.replies -> 'participants') with ordinality as p (id, place)
+            where exists (
+                select 1 from thread_replies o
+                where o.tenant = $1 and o.conversation = $2 and o.root_seq = g.seq and o.sender = p.id::uuid and not o.is_deleted
+            )
+        )
+    ) end as replies
+    from unnest($3::bigint[], $4::bigint[], $5::bigint[]) as g (seq, deleted, rev)
+    join messages r on r.tenant = $1 and r.conversation = $2 and r.seq = g.seq
+    left join lateral (
+        select x.seq, x.created_at from thread_replies o
+        join messages x on x.tenant = o.tenant and x.conversation = o.conversation and x.seq = o.seq
+        where o.tenant = $1 and o.conversation = $2 and o.root_seq = g.seq and not o.is_deleted
+        order by o.seq desc limit 1
+    ) as last_reply on true
+) as w
+where m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
+returning m.seq, m.id::text, m.rev,
+    case when m.replies is not null then shown_replies(m.tenant, m.conversation, m.in_match, m.replies) end as replies
 
 -- name: message_states
 -- Messages as all members see them, in the order of their last change: tenant, conversation, seqs.

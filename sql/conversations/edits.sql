@@ -23,8 +23,8 @@ with mentioned as (
 removed as (
     delete from mentions n
     where n.tenant = $1 and n.conversation = $2 and n.seq = $3
-        and case when n.user_id = '00000000-0000-0000-0000-000000000000' then not $5::boolean else $4::uuid[] is not null end
-        and n.user_id not in (select id from mentioned)
+        and case when n.user_id <> '00000000-0000-0000-0000-000000000000' then $4::uuid[] is not null else not $5::boolean end
+        and n.user_id <> all(array(select id from mentioned))
 ),
 added as (
     insert into mentions (tenant, conversation, user_id, seq)
@@ -41,6 +41,15 @@ set extra = nullif(
     '{}'
 )
 where m.tenant = $1 and m.conversation = $2 and m.seq = $3
+
+-- name: follow_thread
+-- Who is mentioned in a reply follows its thread, unless they have unfollowed it: tenant, conversation, seq, now.
+insert into thread_followers (tenant, user_id, conversation, root_seq, following, read_seq, followed_at)
+select n.tenant, n.user_id, n.conversation, r.root_seq, true, r.seq - 1, $4::bigint
+from mentions n
+join thread_replies r on r.tenant = n.tenant and r.conversation = n.conversation and r.seq = n.seq
+where n.tenant = $1 and n.conversation = $2 and n.seq = $3 and n.user_id <> '00000000-0000-0000-0000-000000000000'
+on conflict do nothing
 
 -- name: hide_message
 -- Hide a message from one member. It no longer counts as unread, so session.sync has to return the conversation:

@@ -1,6 +1,6 @@
 -- name: append_messages
 -- One batch of messages: locked, checked, numbered and inserted. See append_messages().
-select ord, outcome, id::text, seq, rev, created_at, expires_at, alias::text
+select ord, outcome, id::text, seq, rev, created_at, expires_at, alias::text, replies
 from append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: advance_receipts

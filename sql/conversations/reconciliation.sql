@@ -41,4 +41,5 @@ select u.tenant, u.id::text as user
 from unnest($1::text[], $2::uuid[]) as u (tenant, id)
 where exists (select 1 from members b where b.tenant = u.tenant and b.user_id = u.id and b.changed >= $3::text::xid8 offset 0)
     or exists (select 1 from marks k where k.tenant = u.tenant and k.user_id = u.id and k.changed >= $3::text::xid8 offset 0)
+    or exists (select 1 from thread_followers f where f.tenant = u.tenant and f.user_id = u.id and f.changed >= $3::text::xid8 offset 0)
     or exists (select 1 from user_settings s where s.tenant = u.tenant and s.user_id = u.id and s.changed >= $3::text::xid8 offset 0)

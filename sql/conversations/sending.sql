@@ -8,6 +8,10 @@ join message_states s on s.tenant = m.tenant and s.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and m.id = $3
     and (m.seq >= b.first_seq or $4 = '00000000-0000-0000-0000-000000000000'::uuid)
 
+-- name: thread_refusal
+-- Why the user cannot reply in the thread of a message, '' if they can: tenant, conversation, user, message.
+select thread_refusal($1, $2, $3, $4)
+
 -- name: is_stored
 -- Whether the sender has a message with this client_id: tenant, sender, client_id.
 select 1 from messages where tenant = $1 and sender = $2 and client_id = $3

@@ -13,8 +13,8 @@ cursor_position as (
     from snapshot
 )
 select a.epoch, a.horizon::text as horizon, f.*,
-    -- On the first page of a sync with a cursor: memberships that ended, own marks, and whether own settings have
-    -- changed.
+    -- On the first page of a sync with a cursor: memberships that ended, own marks, followed threads, and whether own
+    -- settings have changed.
     case when a.is_first_update then array(
         select d.conversation::text from former_members d
         where d.tenant = $1 and d.user_id = $2 and d.changed >= a.since
@@ -27,6 +27,14 @@ select a.epoch, a.horizon::text as horizon, f.*,
         join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m.seq = k.seq
         where k.tenant = $1 and k.user_id = $2 and k.changed >= a.since limit 1001
     ) else '{}' end as marks,
+    case when a.is_first_update then array(
+        select jsonb_build_object(
+            'conversation', k.conversation, 'thread', m.id, 'following', k.following, 'read_seq', k.read_seq
+        )
+        from thread_followers k
+        join messages m on m.tenant = k.tenant and m.conversation = k.conversation and m.seq = k.root_seq
+        where k.tenant = $1 and k.user_id = $2 and k.changed >= a.since limit 1000
+    ) else '{}' end as threads,
     not a.is_first_update or exists (
         select 1 from user_settings s where s.tenant = $1 and s.user_id = $2 and s.changed >= a.since
     ) as own_settings_changed

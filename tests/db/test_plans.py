@@ -43,7 +43,7 @@ SHARED = {
     **dict.fromkeys(("user_id", "sender", "owner", "creator", "blocker", "reporter", "target"), "(g % 400)"),
 }
 # Functions that only the connections of the message log call.
-MESSAGE_LOG = ("append_messages", "advance_receipts", "apply_slow_mode")
+MESSAGE_LOG = ("append_messages", "advance_receipts", "apply_slow_mode", "refused_threads", "add_thread_replies")
 # Tables of one row, which describe the installation.
 ONE_ROW = {"database_epoch", "installation", "maintenance", "search_scan", "search_status"}
 # By statement and table: why it may read more than it returns.

@@ -73,6 +73,8 @@ async def traces(alice: Person, bob: Person, carol: Person, store: Postgres) -> 
         await alice.call("reaction.add", conversation=place, message=theirs.message, emoji="🎉")
         await bob.call("reaction.add", conversation=place, message=mine.message, emoji="👍")
         await alice.call("message.star", conversation=place, message=theirs.message)
+        root = await bob.send(place, "SECRET root")
+        await alice.call("thread.follow", conversation=place, thread=root.message)
         await alice.call("conversation.settings", conversation=place, draft="my draft", labels=["mine"])
         await bob.call("conversation.settings", conversation=place, draft="SECRET draft", labels=["SECRET label"])
     for source in (theirs, mine):
@@ -111,6 +113,7 @@ async def test_export_contains_all_data_of_one_user_only(daemon: Daemon, store: 
             "member",
         )
         assert places[direct]["labels"] == ["mine"]
+        assert {line["conversation"] for line in of(lines, "thread")} == {direct, group}
         messages = sorted((line.get("text", ""), line["conversation"]) for line in of(lines, "message"))
         own = [
             ("an answer", direct),

@@ -75,6 +75,13 @@ class World:
         seq = self.rng.choice(seqs[-5:] if self.rng.random() < 0.6 else seqs)
         return {"conversation": id_, "message": room.messages[seq]["id"]}
 
+    def root(self, room: Room) -> str:
+        """A message whose thread to reply in: often one that has replies, sometimes one that cannot have any."""
+        roots = sorted(seq for seq, one in room.messages.items() if "replies" in one)
+        if roots and self.rng.random() < 0.6:
+            return str(room.messages[self.rng.choice(roots)]["id"])
+        return str(room.messages[self.rng.choice(sorted(room.messages))]["id"])
+
     def client_id(self) -> str:
         return f"c{next(self.numbers)}"
 
@@ -93,6 +100,8 @@ def send(world: World, device: Device) -> Command:
     }
     if room.messages and rng.random() < 0.3:
         fields["reply_to"] = room.messages[rng.choice(sorted(room.messages))]["id"]
+    if room.messages and rng.random() < 0.3:
+        fields["thread"] = world.root(room)
     if rng.random() < 0.3:
         fields["mentions"] = world.mentions(room) + [NOBODY] * (rng.random() < 0.2)
     if rng.random() < 0.1:
@@ -165,6 +174,15 @@ def pin(world: World, device: Device) -> Command:
 
 def star(world: World, device: Device) -> Command:
     return world.rng.choice(["message.star", "message.star", "message.unstar"]), world.message(device)
+
+
+def thread(world: World, device: Device) -> Command:
+    id_, room = world.room(device)
+    if not room.messages:
+        return "thread.follow", {"conversation": id_, "thread": NOBODY}
+    fields = {"conversation": id_, "thread": world.root(room)}
+    name = world.rng.choice(["thread.follow", "thread.unfollow", "thread.read", "thread.read"])
+    return name, {**fields, "seq": world.rng.randint(0, room.seq)} if name == "thread.read" else fields
 
 
 def receipt(world: World, device: Device) -> Command:
@@ -331,7 +349,7 @@ def report(world: World, device: Device) -> Command:
 
 # The relative frequency of each deed.
 DEEDS: dict[Deed, int] = {
-    send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, receipt: 12,
+    send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, thread: 5, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
     decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5,
 }  # fmt: skip
@@ -350,7 +368,7 @@ CONSENT: dict[Deed, int] = {
 
 # For users who search, write in the match, keep, skip or leave it, and block and report their partners.
 MATCHING: dict[Deed, int] = {
-    match: 40, send: 30, schedule: 2, forward: 4, edit: 5, delete: 4, react: 8, unreact: 3, pin: 2, star: 5, receipt: 16,
+    match: 40, send: 30, schedule: 2, forward: 4, edit: 5, delete: 4, react: 8, unreact: 3, pin: 2, star: 5, thread: 3, receipt: 16,
     open_: 2, create: 1, leave: 1, settle: 6, settle_all: 1, block: 3, block_partner: 2, report: 3,
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ class Device:
         # Aliases of partners, and matches to confirm, the latest last.
         self.partners: list[str] = []
         self.proposals: list[str] = []
-        # The number of events about matches.
+        # The number of events about matches and threads.
         self.received: Counter[str] = Counter()
         # The number of refusals under id 0, by command and code.
         self.refused: Counter[str] = Counter()
@@ -99,7 +99,7 @@ class Device:
 
     def _note_match(self, event: Reply) -> None:
         kind = event["t"]
-        if kind.startswith("match."):
+        if kind.startswith(("match.", "thread.")):
             self.received[f"{kind} {event['reason']}" if kind == "match.ended" else kind] += 1
         if kind == "match.found":
             self.partners += [partner["id"] for partner in event["partners"]]

@@ -36,6 +36,24 @@ REACTIONS = """
 select conversation::text as id, seq, jsonb_object_agg(emoji, found) as counts
 from (select conversation, seq, emoji, count(*) as found from reactions group by 1, 2, 3) as r group by 1, 2
 """
+# The replies of each root by the rows of the messages: those that are not deleted, and the last of them.
+REPLIES = """
+select r.conversation::text as id, r.seq, count(*) as count, max(m.seq) as last_seq
+from messages m join messages r on r.conversation = m.conversation and r.id = (m.extra ->> 'thread')::uuid and r.tenant = m.tenant
+where m.deleted_at is null group by 1, 2
+"""
+# What a user follows, with the unread replies.
+FOLLOWED = """
+select k.conversation::text as id, k.root_seq as seq, count(*) filter (
+    where m.seq > k.read_seq and m.sender <> k.user_id and m.deleted_at is null and not exists (
+        select 1 from marks h where h.user_id = k.user_id and h.conversation = m.conversation and h.seq = m.seq and h.hidden
+    )
+) as unread
+from thread_followers k
+join messages r on r.conversation = k.conversation and r.seq = k.root_seq and r.tenant = k.tenant
+left join messages m on m.conversation = k.conversation and m.extra ->> 'thread' = r.id::text and m.tenant = k.tenant
+where k.user_id = $1 and k.following group by 1, 2
+"""
 # Prefixes of the words to search for.
 WORD = range(3, 30)
 # Users who reacted are compared as a set: reactions of the same millisecond have no order.
@@ -186,6 +204,7 @@ async def recount(db: Postgres, device: Device) -> list[str]:
             if of == id_ and seq < row["first_seq"]
         ]
     wrong += await recount_reactions(db, views)
+    wrong += await recount_threads(db, device, views)
     total = (await device.call("unread.total"))["total"]
     counting = [row for row in rows.values() if row["counts"]]
     expected = {
@@ -194,6 +213,26 @@ async def recount(db: Postgres, device: Device) -> list[str]:
         "mentions": sum(row["mentions"] for row in rows.values()),
     }
     return wrong + differences(expected, dict(total), "badge")
+
+
+async def recount_threads(db: Postgres, device: Device, views: dict[str, Json]) -> list[str]:
+    """Compare `replies` of the roots, and the list of followed threads, with the rows."""
+    counted = {(row["id"], row["seq"]): (row["count"], row["last_seq"]) for row in await db.all(REPLIES)}
+    shown = {(id_, seq): one.get("replies") for id_, view in views.items() for seq, one in view["messages"].items()}
+    wrong = [
+        line
+        for place, replies in shown.items()
+        for line in differences(
+            counted.get(place), replies and (replies["count"], replies["last_seq"]), f"replies of {place}"
+        )
+    ]
+    rows = await db.all(FOLLOWED, device.user)
+    followed = {(row["id"], row["seq"]): row["unread"] for row in rows if (row["id"], row["seq"]) in shown}
+    listed = {
+        (item["conversation"], item["thread"]["seq"]): item["unread"]
+        for item in await pages(device, "thread.list", "items", limit=3)
+    }
+    return wrong + differences(followed, listed, "followed threads")
 
 
 async def recount_reactions(db: Postgres, views: dict[str, Json]) -> list[str]:

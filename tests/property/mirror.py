@@ -250,6 +250,8 @@ class Mirror:
                 room.move(event["user"], event["seq"], 0, event["rev"])
             case "message.read":
                 room.move(event["user"], event.get("delivered", 0), event["seq"], event["rev"])
+            case "thread.update":
+                room.update_thread(event)
             case "member.update":
                 room.enter(event["member"])
             case "member.left":

@@ -59,6 +59,14 @@ class Room:
             self.messages[message["seq"]] = dict(message)
         self.seq = max(self.seq, message["seq"])
 
+    def update_thread(self, event: Given) -> None:
+        """The new state of the root of a thread, unless it is unknown."""
+        for message in self.messages.values():
+            if message["id"] == event["thread"]:
+                message["rev"] = event["rev"]
+                message.pop("replies", None)
+                message.update({"replies": event["replies"]} if event["replies"] else {})
+
     def drop(self, seq: int) -> None:
         self.messages.pop(seq, None)
 
@@ -109,6 +117,7 @@ def sent(room: Room, user: str, command: Given, ack: Given) -> Json:
         "meta": command.get("meta"),
         **named,
         **everybody,
+        **({"thread": command["thread"]} if command.get("thread") else {}),
     }
 
 

@@ -51,13 +51,23 @@ class Mark(Struct, kw_only=True, frozen=True):
     hidden: bool
 
 
+class ThreadMark(Struct, kw_only=True, frozen=True):
+    """Whether the requester follows a thread, and the reply up to which they have read it. `thread` is its root."""
+
+    conversation: Id
+    thread: Id
+    following: bool
+    read_seq: Seq
+
+
 class SessionState(Result, tag="session.state"):
     """States of conversations. Keep `cursor` for the next call.
 
     `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
-    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: profile, settings,
-    blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get, user.settings.get,
-    block.list, contact.list, request.list and schedule.list.
+    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `threads`: threads that the
+    requester has followed, unfollowed or read; absent if there are none. All of them are in thread.list. `own`:
+    profile, settings, blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get,
+    user.settings.get, block.list, contact.list, request.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
     its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
@@ -71,6 +81,7 @@ class SessionState(Result, tag="session.state"):
     reset: bool
     cursor: str
     more: bool
+    threads: list[ThreadMark] | UnsetType = UNSET
 
 
 @command(SyncSession, result=SessionState, cost=2, http="GET /v1/sync")
@@ -99,6 +110,7 @@ async def sync_session(ctx: Ctx, cmd: SyncSession) -> Effects:
         reset=cmd.cursor is not None and position.epoch != head["epoch"],
         cursor=str(next_),
         more=more,
+        threads=[convert(mark, ThreadMark) for mark in head["threads"]] or UNSET,
     )
     return [Reply(state)]
 

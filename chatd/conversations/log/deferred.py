@@ -13,7 +13,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chatd.conversations.log.entries import Advanced, Entry, Key
+from chatd.conversations.log.entries import Advanced, Appended, Entry, Key, NewMessage
 from chatd.conversations.log.publisher import Publisher
 from chatd.conversations.log.statements import Result, Statement, by_statement
 from chatd.core import log
@@ -69,10 +69,12 @@ class DeferredConversations:
 
     def mark_uncertain(self, results: list[Result]) -> list[Result]:
         """In a second attempt, a receipt that advances no position may have advanced one in the first attempt, which
-        was not published.
+        was not published; so may a reply have changed the root of its thread.
         """
         for entry, result in results:
-            if isinstance(result, Advanced) and result.rev is None:
+            is_advanced = isinstance(result, Advanced) and result.rev is None
+            is_reply = isinstance(result, Appended) and isinstance(entry.item, NewMessage) and entry.item.is_reply
+            if is_advanced or is_reply:
                 self.keys.setdefault(entry.key, DeferredConversation()).uncertain = True
                 self._work.set()
         return [(entry, replace(one, uncertain=True) if isinstance(one, Advanced) else one) for entry, one in results]

@@ -5,11 +5,12 @@ from functools import partial
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, SettledEffect, ToConversation, deliver
-from chatd.conversations.events import MessageNew
-from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt
+from chatd.conversations.events import MessageNew, ThreadUpdate
+from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt, ThreadState
 from chatd.conversations.log.writer import MessageLog
 from chatd.core.settlement import Settled
 from chatd.wire.base import Result
+from chatd.wire.connection_events import Behind
 
 
 class Append(SettledEffect, frozen=True):
@@ -32,8 +33,19 @@ class Append(SettledEffect, frozen=True):
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
             await ToConversation(self.message.conversation, self.event(done), ctx.session, ack=ack).deliver(ctx)
+            if done.thread is not None:
+                await ToConversation(
+                    self.message.conversation, thread_event(self.message.conversation, done.thread)
+                ).deliver(ctx)
         elif ack is not None:
             await Reply(ack).deliver(ctx)
+
+
+def thread_event(conversation: str, thread: ThreadState) -> ThreadUpdate | Behind:
+    """The new state of the root of a thread. If some members may not see it, all of them get `behind`."""
+    if not thread.is_visible:
+        return Behind(conversation=conversation, rev=thread.rev)
+    return ThreadUpdate(conversation=conversation, rev=thread.rev, thread=thread.root, replies=thread.replies)
 
 
 class Advance(SettledEffect, frozen=True):

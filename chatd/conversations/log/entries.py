@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from chatd.conversations.entities import Replies
 from chatd.core.settlement import Settled
 
 
@@ -12,7 +13,7 @@ class NewMessage(Struct, frozen=True):
     """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON
     texts.
 
-    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`.
+    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root).
     """
 
     tenant: str
@@ -25,6 +26,20 @@ class NewMessage(Struct, frozen=True):
     reply_to: str | None
     meta: str | None
     extra: str | None = None
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether it is a reply in a thread."""
+        return self.extra is not None and '"thread"' in self.extra
+
+
+class ThreadState(Struct, frozen=True):
+    """The new state of the root of a thread. `is_visible`: all members may see the root."""
+
+    root: str
+    rev: int
+    replies: Replies | None
+    is_visible: bool
 
 
 class Receipt(Struct, frozen=True):
@@ -45,7 +60,7 @@ class Appended(Struct, frozen=True):
     """A committed message. `duplicate`: it had been committed before, and this is the first result again.
 
     `committed_at` is when this node learned of the commit, `batch` the messages in it. `alias`: the sender's in a
-    match.
+    match. `thread`: the thread whose last reply of the batch it is.
     """
 
     id: str
@@ -57,6 +72,7 @@ class Appended(Struct, frozen=True):
     batch: int
     expires_at: int | None = None
     alias: str | None = None
+    thread: ThreadState | None = None
 
 
 class Advanced(Struct, frozen=True):

@@ -2,13 +2,25 @@
 published.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from msgspec import convert
 from msgspec.structs import astuple
 
-from chatd.conversations.log.entries import Advanced, Appended, Entry, Item, Key, NewMessage, Outcome, Receipt
+from chatd.conversations.entities import Replies
+from chatd.conversations.log.entries import (
+    Advanced,
+    Appended,
+    Entry,
+    Item,
+    Key,
+    NewMessage,
+    Outcome,
+    Receipt,
+    ThreadState,
+)
 from chatd.core.clock import now_ms
 from chatd.core.errors import Refused
 from chatd.db import queries
@@ -31,7 +43,14 @@ RULES = {
     "forbidden": "only moderators and above may write in this conversation",
 }
 NOT_ACCEPTED = "the other user has not accepted this conversation yet: no further messages"
-
+# Refusals of replies in threads: the code, and the rule.
+THREAD_RULES = {
+    "no_thread": ("not_found", "$.thread: no such message in this conversation"),
+    "closed_thread": (
+        "conflict",
+        "$.thread: expected a message that is not deleted, not a reply and no system message",
+    ),
+}
 Result = tuple[Entry, Outcome | Refused | str]
 Statement = Callable[[Connection, Sequence[Entry]], Awaitable[list[Result]]]
 
@@ -42,7 +61,10 @@ async def append_messages(connection: Connection, entries: Sequence[Entry]) -> l
     columns = transposed(items)
     rows = await connection.all(SQL.append_messages, *columns, now_ms())
     committed_at = now_ms()
-    results: list[Result] = [(entries[row["ord"] - 1], appended(row, items, committed_at)) for row in rows]
+    threads = {row["ord"]: thread_of(row) for row in rows[len(items) :]}
+    results: list[Result] = [
+        (entries[row["ord"] - 1], appended(row, items, committed_at, threads)) for row in rows[: len(items)]
+    ]
     return results if is_in_order(results) else in_publishing_order(results)
 
 
@@ -73,16 +95,27 @@ def in_publishing_order(results: Sequence[Result]) -> list[Result]:
     ]
 
 
-def appended(row: Any, items: Sequence[NewMessage], now: int) -> Appended | Refused:
+def thread_of(row: Any) -> ThreadState:
+    return ThreadState(row["id"], row["rev"], convert(row["replies"], Replies), row["seq"] is not None)
+
+
+def refused_thread(outcome: str) -> Refused:
+    """The refusal of a reply in a thread. See `thread_refusal` in sql/threads."""
+    return Refused(*THREAD_RULES[outcome])
+
+
+def appended(row: Any, items: Sequence[NewMessage], now: int, threads: Mapping[int, ThreadState]) -> Appended | Refused:
     if row["outcome"] == "slow":
         return Refused("rate_limited", "this conversation is in slow mode", retry_after=row["created_at"] / 1000)
     if row["outcome"] == "requested":
         return Refused("forbidden", NOT_ACCEPTED)
+    if row["outcome"] in THREAD_RULES:
+        return refused_thread(row["outcome"])
     if row["outcome"] not in ("new", "duplicate"):
         return Refused(row["outcome"], rule_of(row["outcome"], items[row["ord"] - 1]))
     ours = row["id"] == items[row["ord"] - 1].id
     place = (row["id"], row["seq"], row["rev"], row["created_at"])
-    return Appended(*place, not ours, now, len(items), row["expires_at"], row["alias"])
+    return Appended(*place, not ours, now, len(items), row["expires_at"], row["alias"], threads.get(row["ord"]))
 
 
 def rule_of(code: str, item: NewMessage) -> str:

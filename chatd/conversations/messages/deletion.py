@@ -8,10 +8,12 @@ Any node may sweep, several at the same time: a message is deleted under the loc
 of the database, for sweeps as for reads: readers do not see a message after its time, whether it was swept or not.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from chatd.accounts.settings import TenantSettings
 from chatd.accounts.token_rules import DEFAULT_TENANT
@@ -19,7 +21,9 @@ from chatd.app.context import Node, system_context
 from chatd.app.effects import Effects, ToConversation, deliver
 from chatd.app.jobs import is_due
 from chatd.conversations.effects import update_event
-from chatd.conversations.entities import Message
+from chatd.conversations.entities import Message, Replies
+from chatd.conversations.log.effects import thread_event
+from chatd.conversations.log.entries import ThreadState
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import RetentionSettings, TenantRetention
@@ -35,15 +39,41 @@ PAGE_SIZE = 1000
 RETENTION_EVERY_MS = 3_600_000
 
 
-async def delete_messages(tx: ConversationTx, seqs: Sequence[int]) -> list[Message]:
-    """Replace messages by tombstones, each with a rev of its own. Returns the tombstones, in that order.
+class Deletion(Struct, frozen=True):
+    """Tombstones, in the order of their revs, and after them the threads that have lost replies."""
+
+    tombstones: Sequence[Message] = ()
+    threads: Sequence[ThreadState] = ()
+
+
+async def delete_messages(tx: ConversationTx, seqs: Sequence[int]) -> Deletion:
+    """Replace messages by tombstones, each with a rev of its own.
 
     Their content is withheld for `moderation.keep_removed`; until then a report can include it.
     """
     if not seqs:
-        return []
-    await tx.run(SQL.delete_messages, seqs, [tx.next_rev() for _ in seqs], tx.now, tx.now + tx.withheld_ms)
-    return await states(tx, seqs)
+        return Deletion()
+    revs = [tx.next_rev() for _ in seqs]
+    rows = await tx.all(SQL.delete_messages, seqs, revs, tx.now, tx.now + tx.withheld_ms)
+    tombstones = await states(tx, seqs)
+    replies = [row["reply"] for row in rows if row["reply"] is not None]
+    return Deletion(tombstones, await delete_replies(tx, replies) if replies else ())
+
+
+async def delete_replies(tx: ConversationTx, seqs: Sequence[int]) -> list[ThreadState]:
+    """Count deleted messages no longer as replies. Returns the new states of the roots, each with a rev of its own."""
+    roots = Counter(row["root_seq"] for row in await tx.all(SQL.delete_replies, seqs))
+    numbers = (list(roots), list(roots.values()), [tx.next_rev() for _ in roots])
+    rows = await tx.all(SQL.recount_replies, *numbers) if roots else []
+    return [
+        ThreadState(
+            row["id"],
+            row["rev"],
+            None if row["replies"] is None else convert(row["replies"], Replies),
+            row["seq"] >= tx.max_first_seq,
+        )
+        for row in sorted(rows, key=itemgetter("rev"))
+    ]
 
 
 async def states(tx: ConversationTx, seqs: Sequence[int]) -> list[Message]:
@@ -51,8 +81,12 @@ async def states(tx: ConversationTx, seqs: Sequence[int]) -> list[Message]:
     return [message_of(row, tx.files_url) for row in await tx.all(SQL.message_states, seqs)]
 
 
-def deletion_events(tx: ConversationTx, messages: Sequence[Message], why: Literal["delete", "expire"]) -> Effects:
-    return [ToConversation(tx.conversation, update_event(tx, one, why)) for one in messages]
+def deletion_events(tx: ConversationTx, deleted: Deletion, why: Literal["delete", "expire"]) -> Effects:
+    events = [
+        *(update_event(tx, one, why) for one in deleted.tombstones),
+        *(thread_event(tx.conversation, one) for one in deleted.threads),
+    ]
+    return [ToConversation(tx.conversation, one) for one in events]
 
 
 async def delete_expired(node: Node) -> bool:

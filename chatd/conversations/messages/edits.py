@@ -114,6 +114,8 @@ async def store_content(tx: ConversationTx, row: Row, new: NewContent) -> Edited
     await tx.run(SQL.set_text, row["seq"], tx.next_rev(), new.text, tx.now)
     if new.mentions is not None or new.everybody is not None:
         await tx.run(SQL.set_mentions, row["seq"], new.mentions, new.everybody)
+        if row["thread"] is not None:
+            await tx.run(SQL.follow_thread, row["seq"], tx.now)
     edited = message_of(await tx.message(row["id"]), tx.files_url)
     return Edited(edited, update_event(tx, edited, "edit"))
 

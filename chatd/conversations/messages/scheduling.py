@@ -119,7 +119,7 @@ def uploads_of(out: MessageInput) -> list[str]:
 
 def to_body(out: MessageInput) -> Json:
     """The stored form of a message."""
-    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody")
+    names = ("text", "attachments", "reply_to", "meta", "mentions", "everybody", "thread")
     return {name: getattr(out, name) for name in names}
 
 
@@ -154,11 +154,13 @@ class ScheduledMessage(Struct, kw_only=True, frozen=True):
     at: Millis
     failed: str | None
     created_at: Millis
+    thread: Id | UnsetType = UNSET
 
 
 def scheduled_of(row: Row) -> ScheduledMessage:
     names = ("id", "conversation", "client_id", "failed", "created_at")
     body = to_body(to_input_or_empty(row["conversation"], row["client_id"], row["body"]))
+    body["thread"] = body["thread"] or UNSET
     return ScheduledMessage(**{name: row[name] for name in names}, **body, at=row["due_at"])
 
 

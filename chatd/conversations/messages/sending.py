@@ -15,6 +15,7 @@ from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.effects import Append
 from chatd.conversations.log.entries import Appended, NewMessage
+from chatd.conversations.log.statements import refused_thread
 from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import screen
@@ -55,6 +56,7 @@ class MessageInput(Command):
     meta: MessageMeta | None = None
     mentions: Annotated[list[Id], Meta(max_length=MAX_MENTIONS)] = msgspec.field(default_factory=list)
     everybody: bool = False
+    thread: Id | None = None
 
 
 class SentAck(Result):
@@ -77,7 +79,8 @@ Ack = TypeVar("Ack", bound=SentAck)
 class Content(Struct, frozen=True):
     """The checked and screened content of a message. `attachments` are in their stored form.
 
-    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is an excerpt of `reply_to`.
+    `mentions`: users by the id that is shown, which is the alias in a match. `quote` is an excerpt of `reply_to`,
+    `thread` the root of the thread.
     """
 
     text: str | None = None
@@ -88,6 +91,7 @@ class Content(Struct, frozen=True):
     mentions: Mapping[str, str] = {}
     everybody: bool = False
     forwarded: Json | UnsetType = UNSET
+    thread: str | None = None
 
 
 def ack_of(kind: type[Ack], client_id: str, sent_text: str | None, stored_text: str | None, done: Appended) -> Ack:
@@ -116,7 +120,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         # A committed message is never refused: the log repeats its first ack, even if its parts were deleted since.
         if not await is_known(ctx, out.client_id):
             raise
-        content = Content(out.text, [], out.meta, everybody=out.everybody)
+        content = Content(out.text, [], out.meta, everybody=out.everybody, thread=out.thread)
     if ctx.node.services.find(Filters) is not None and ctx.user != SYSTEM_USER:
         screened = await screen(
             ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
@@ -134,7 +138,18 @@ async def check(ctx: Ctx, out: MessageInput) -> Content:
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
     mentions = await existing(ctx, out.conversation, out.mentions) if out.mentions else {}
-    return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody)
+    if out.thread is not None:
+        await check_thread(ctx, out.conversation, out.thread)
+    return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody, thread=out.thread)
+
+
+async def check_thread(ctx: Ctx, conversation: str, root: str) -> None:
+    """Check that the requester can reply in the thread of a message. The commit checks it again. Raises Refused:
+    `not_found`, `conflict`.
+    """
+    refusal = await ctx.node.db.value(SQL.thread_refusal, ctx.tenant, conversation, ctx.user, root)
+    if refusal:
+        raise refused_thread(refusal)
 
 
 async def existing(ctx: Ctx, conversation: str, ids: Sequence[str]) -> dict[str, str]:
@@ -215,7 +230,7 @@ def append(
 
 def extra_of(content: Content) -> str | None:
     """See `NewMessage.extra`."""
-    if not content.mentions and not content.everybody and content.forwarded is UNSET:
+    if not content.mentions and not content.everybody and content.forwarded is UNSET and content.thread is None:
         return None
     extra = dict[str, Any]()
     if content.mentions:
@@ -224,6 +239,8 @@ def extra_of(content: Content) -> str | None:
         extra["everybody"] = True
     if content.forwarded is not UNSET:
         extra["forwarded"] = content.forwarded
+    if content.thread is not None:
+        extra["thread"] = content.thread
     return to_jsonb(extra)
 
 
@@ -248,6 +265,7 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
         mentions_everybody=content.everybody or UNSET,
         forwarded=forwarded,
         expires_at=done.expires_at or UNSET,
+        thread=content.thread or UNSET,
     )
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
 
@@ -257,7 +275,8 @@ class SendMessage(MessageInput, tag="message.send"):
 
     Sending it again with the same `client_id` gives the same ack and no second message, without a time limit. An
     attachment names an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of
-    others are ignored. `everybody`: mention all members; in a group this needs a right.
+    others are ignored. `everybody`: mention all members; in a group this needs a right. `reply_to` quotes a message;
+    `thread` puts the message into the thread of another one, the root, which is no reply in a thread itself.
     """
 
 
@@ -274,7 +293,8 @@ class MessageAck(SentAck, tag="message.ack"):
 
 def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
     """The pipeline key of a message: its conversation, if nothing has to be read before the commit."""
-    if cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.meta is not None or not cmd.text:
+    waits = cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.thread is not None
+    if waits or cmd.meta is not None or not cmd.text:
         return None
     is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
     is_screened = ctx.node.services.find(Filters) is not None
@@ -291,7 +311,8 @@ def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
-    `client_id` was used in another conversation. `too_large`: the text is too long, or `meta` and `attachments` have
+    `client_id` was used in another conversation; or `thread` was deleted, is a reply itself, or a system message.
+    `too_large`: the text is too long, or `meta` and `attachments` have
     more than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the
     message, or only moderators and above may write or mention everybody.
     """

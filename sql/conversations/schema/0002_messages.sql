@@ -21,7 +21,7 @@ create table messages (
     created_at bigint not null,
     -- The event that a system message describes.
     system jsonb,
-    -- Mentions, and the source of a forwarded message.
+    -- Mentions, the source of a forwarded message, and of a reply in a thread the root.
     extra jsonb,
     -- The number of reactions by emoji.
     reactions jsonb,
@@ -29,6 +29,8 @@ create table messages (
     deleted_at bigint,
     expires_at bigint,
     pinned_at bigint,
+    -- Of the root of a thread: its replies. See add_thread_replies().
+    replies jsonb,
     primary key (conversation, seq, tenant),
     unique (sender, client_id, tenant),
     foreign key (tenant, conversation) references conversations (tenant, id) on delete cascade

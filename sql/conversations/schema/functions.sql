@@ -147,6 +147,18 @@ create or replace function visible_id(p_tenant text, p_conversation uuid, p_user
     )
 $$;
 
+-- The replies to a message, as its members know each other. `replies` is the column of the root.
+create or replace function shown_replies(p_tenant text, p_conversation uuid, p_in_match boolean, p_replies jsonb) returns jsonb
+language sql stable as $$
+    select case
+        when p_in_match then jsonb_set(p_replies, '{participants}', (
+            select coalesce(jsonb_agg(visible_id(p_tenant, p_conversation, n.id::uuid) order by n.place), '[]')
+            from jsonb_array_elements_text(p_replies -> 'participants') with ordinality as n (id, place)
+        ))
+        else p_replies
+    end
+$$;
+
 -- A message as all members see it. `quote` is the beginning of the message that it replies to, as that is now. An
 -- expired message is shown as deleted from its very millisecond, before the sweep deletes it.
 create or replace view message_states as
@@ -188,7 +200,10 @@ select
             'deleted', q.deleted_at is not null or (q.expires_at is not null and q.expires_at <= now_ms())
         )
         from messages q where q.conversation = m.conversation and q.id = m.reply_to and q.tenant = m.tenant
-    ) end as quote
+    ) end as quote,
+    -- A tombstone keeps its place in a thread, and the replies to it.
+    m.extra ->> 'thread' as thread,
+    case when m.replies is not null then shown_replies(m.tenant, m.conversation, m.in_match, m.replies) end as replies
 from messages m
 cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as is_expired) as x
 cross join lateral (
@@ -211,7 +226,7 @@ language sql stable as $$
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
         ) and not is_hidden(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
-        k.starred_at, case when s.reactions is not null then array(
+        s.thread, s.replies, k.starred_at, case when s.reactions is not null then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji collate "C"
@@ -330,13 +345,16 @@ $$;
 -- Append messages. `outcome`: 'new'; 'duplicate' (stored already: the first result); 'not_found' (no such conversation
 -- for this sender); 'conflict' (the client_id was used in another conversation); 'blocked'; 'forbidden' (an
 -- announcement, or a mention of all members, without the right); 'slow' (`created_at` is the number of milliseconds
--- until the sender may send); 'requested' (the other user has not accepted the conversation). A stored message is never
--- refused. `alias`: the sender's, in a match. The rows are in the order of the entries. No two entries of a batch have
--- the same sender and client_id.
+-- until the sender may send); 'requested' (the other user has not accepted the conversation); 'no_thread' and
+-- 'closed_thread' (see thread_refusal()). A stored message is never refused. `alias`: the sender's, in a match. The rows
+-- are in the order of the entries. No two entries of a batch have the same sender and client_id.
+--
+-- Each thread with new replies adds a row 'thread' after all others, with the new state of its root: `id`, `seq` (null if
+-- not all members may see it), `rev`, `replies`; `ord` is the last reply in this batch.
 create or replace function append_messages(
     p_tenant text[], p_conversation uuid[], p_sender uuid[], p_client_id text[], p_id uuid[],
     p_text text[], p_attachments text[], p_reply_to uuid[], p_meta text[], p_extra text[], p_now bigint
-) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint, alias uuid)
+) returns table (ord bigint, outcome text, id uuid, seq bigint, rev bigint, created_at bigint, expires_at bigint, alias uuid, replies jsonb)
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
@@ -344,6 +362,8 @@ declare
     is_restricted boolean;
     -- Some consumer of the outbox wants to know of new messages of these tenants.
     has_consumers boolean;
+    -- See refused_threads(); null if no entry is a reply in a thread.
+    thread_refusals text[];
     -- The milliseconds until each entry may be sent, see apply_slow_mode(); null if no conversation is in slow mode.
     wait_ms bigint[];
     -- See beyond_max_seq(); null if all conversations are accepted.
@@ -360,6 +380,9 @@ begin
     if is_restricted then
         wait_ms := apply_slow_mode(p_tenant, p_conversation, p_sender, p_client_id);
         is_beyond := beyond_max_seq(p_tenant, p_conversation, p_sender, p_client_id);
+    end if;
+    if p_extra is not null then
+        thread_refusals := refused_threads(p_tenant, p_conversation, p_sender, p_extra);
     end if;
 
     return query
@@ -392,7 +415,8 @@ begin
                     when s.sender = '00000000-0000-0000-0000-000000000000' then case when coalesce(c.members, 0) = 0 then 'not_found' end
                     else send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%')
                 end,
-                case when wait_ms[s.ord] is not null then 'slow' when is_beyond[s.ord] then 'requested' end
+                case when wait_ms[s.ord] is not null then 'slow' when is_beyond[s.ord] then 'requested' end,
+                nullif(thread_refusals[s.ord], '')
             ) as refusal
         ) as d
     ),
@@ -424,7 +448,8 @@ begin
         case when r.is_new then r.last_rev + r.n else r.stored_rev end,
         case when r.is_new then p_now else coalesce(r.stored_at, wait_ms[r.ord]) end,
         case when r.is_new then p_now else r.stored_at end + r.lifetime_ms,
-        r.alias
+        r.alias,
+        null::jsonb
     from checked r
     order by r.ord;
 
@@ -443,6 +468,11 @@ begin
             where b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = who.id::uuid
         )
         on conflict do nothing;
+    end if;
+    if thread_refusals is not null then
+        return query
+        select a.ord, 'thread', a.id, a.seq, a.rev, null::bigint, null::bigint, null::uuid, a.replies
+        from add_thread_replies(p_tenant, p_conversation, p_id, p_extra, p_now) as a;
     end if;
     if p_attachments is not null then
         insert into upload_uses (tenant, upload, conversation, seq)
