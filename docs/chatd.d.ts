@@ -625,6 +625,13 @@ export interface FindMatch {
   accept?: Accepts;
 }
 
+/** Follow the thread of a message, so that thread.list has it. Its replies until now count as read. */
+export interface FollowThread {
+  t: "thread.follow";
+  conversation: string;
+  thread: string;
+}
+
 /** Send a copy of the `message` of the conversation `source` to another conversation. */
 export interface ForwardMessage {
   t: "message.forward";
@@ -803,6 +810,18 @@ export interface KnownUser {
   reports: number;
 }
 
+/** A label, and the number of conversations that have it. */
+export interface LabelCount {
+  label: string;
+  conversations: number;
+}
+
+/** All labels of the requester, in the order of their characters. */
+export interface Labels {
+  t: "labels";
+  items: Array<LabelCount>;
+}
+
 /** Leave a group. If the owner leaves, the member with the highest role, and among equals the longest membership, */
 export interface LeaveConversation {
   t: "conversation.leave";
@@ -867,17 +886,28 @@ export interface ListContacts {
   limit?: number;
 }
 
-/** List the conversations of the requester, the most recently active first. */
+/** List the conversations of the requester, the most recently active first; with `order` "pinned" the pinned ones */
 export interface ListConversations {
   t: "conversation.list";
   cursor?: string | null;
   limit?: number;
+  order?: "active" | "pinned";
+  kind?: "direct" | "group" | "match" | null;
+  archived?: boolean | null;
+  hidden?: boolean | null;
+  unread?: boolean | null;
+  label?: string | null;
 }
 
 /** List the valid invite links of a group. */
 export interface ListInvites {
   t: "invite.list";
   conversation: string;
+}
+
+/** List the requester's labels. conversation.settings puts them on conversations. */
+export interface ListLabels {
+  t: "label.list";
 }
 
 /** List your logins, the one that was used last first. At most 200 are listed. */
@@ -937,6 +967,14 @@ export interface ListStarred {
   t: "message.starred";
   cursor?: string | null;
   limit?: number;
+}
+
+/** List the threads that the requester follows, the one with the latest reply first. `unread`: only those with */
+export interface ListThreads {
+  t: "thread.list";
+  cursor?: string | null;
+  limit?: number;
+  unread?: boolean;
 }
 
 /** List the service tokens of a tenant, newest first, without their secrets. */
@@ -1170,6 +1208,8 @@ export interface Message {
   deleted_at?: number;
   expires_at?: number;
   pinned_at?: number;
+  thread?: string;
+  replies?: Replies;
 }
 
 /** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
@@ -1404,6 +1444,14 @@ export interface Reactor {
   emoji: Array<string>;
 }
 
+/** Report that the requester has read the replies of a thread up to `seq`, the number of a message. */
+export interface ReadThread {
+  t: "thread.read";
+  conversation: string;
+  thread: string;
+  seq: number;
+}
+
 /** Of the `members` that received the message, how many have read it, and how many have it delivered but not */
 export interface ReceiptCounts {
   members: number;
@@ -1474,6 +1522,13 @@ export interface RemoveWebhook {
   tenant?: string;
 }
 
+/** Rename one of the requester's labels on all conversations. `to`: the new label, which may exist already; "" */
+export interface RenameLabel {
+  t: "label.rename";
+  label: string;
+  to: string;
+}
+
 /** Give one of your logins a name. Your other devices get `login.updated`. */
 export interface RenameLogin {
   t: "login.rename";
@@ -1490,6 +1545,14 @@ export interface ReplayWebhookEvents {
   state?: "any" | "delivered" | "parked";
   after?: string;
   tenant?: string;
+}
+
+/** The replies in the thread of a message, without deleted ones. `last_seq` and `last_at` are those of the last one. */
+export interface Replies {
+  count: number;
+  last_seq: number;
+  last_at: number;
+  participants: Array<string>;
 }
 
 /** A report. `user`: the reported user; `picture`: an upload of the reporter. */
@@ -1630,6 +1693,7 @@ export interface ScheduleMessage {
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
   everybody?: boolean;
+  thread?: string | null;
   at: number;
 }
 
@@ -1660,6 +1724,7 @@ export interface ScheduledMessage {
   at: number;
   failed: string | null;
   created_at: number;
+  thread?: string;
 }
 
 /** Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page. */
@@ -1715,6 +1780,7 @@ export interface SendMessage {
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
   everybody?: boolean;
+  thread?: string | null;
 }
 
 /** Add users to a group. Users who are members already are not changed. */
@@ -1989,6 +2055,7 @@ export interface SessionState {
   reset: boolean;
   cursor: string;
   more: boolean;
+  threads?: Array<ThreadMark>;
 }
 
 /** Change the given settings of a conversation for the requester. */
@@ -2001,6 +2068,7 @@ export interface SetConversation {
   hidden?: boolean | null;
   draft?: string | null;
   notify?: "all" | "mentions" | "none" | "" | null;
+  labels?: Array<string> | null;
 }
 
 /** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected */
@@ -2047,6 +2115,7 @@ export interface Settings {
   draft: string | null;
   draft_at: number | null;
   notify: "all" | "mentions" | "none" | null;
+  labels?: Array<string>;
 }
 
 /** Shadow-ban a user, or end it. */
@@ -2185,6 +2254,55 @@ export interface TestWebhook {
   tenant?: string;
 }
 
+/** A thread as the requester sees it. `thread` is its root. */
+export interface Thread {
+  conversation: string;
+  thread: Message;
+  following: boolean;
+  read_seq: number;
+  unread: number;
+}
+
+/** Get a page of the replies in a thread: the latest, those before the seq `before`, or those after the seq `after`. */
+export interface ThreadHistory {
+  t: "thread.history";
+  conversation: string;
+  thread: string;
+  before?: number | null;
+  after?: number | null;
+  limit?: number;
+}
+
+/** Whether the requester follows a thread, and the reply up to which they have read it. `thread` is its root. */
+export interface ThreadMark {
+  conversation: string;
+  thread: string;
+  following: boolean;
+  read_seq: number;
+}
+
+/** A thread as it is now. */
+export interface ThreadResult {
+  t: "thread";
+  thread: Thread;
+}
+
+/** A thread has new replies, or some were deleted. `thread` is its root, of which `rev` and `replies` are the new */
+export interface ThreadUpdate {
+  t: "thread.update";
+  conversation: string;
+  rev: number;
+  thread: string;
+  replies: Replies | null;
+}
+
+/** A page of threads. `cursor` is null on the last page. */
+export interface Threads {
+  t: "threads";
+  items: Array<Thread>;
+  cursor: string | null;
+}
+
 /** Connect once with `?ticket=` within `expires_in` seconds. */
 export interface Ticket {
   t: "auth.ticket";
@@ -2253,6 +2371,13 @@ export interface TypingStopped {
 export interface UnblockUser {
   t: "user.unblock";
   user: string;
+}
+
+/** Unfollow a thread. Mentions do not make the requester follow it again; a reply of their own does. */
+export interface UnfollowThread {
+  t: "thread.unfollow";
+  conversation: string;
+  thread: string;
 }
 
 /** Unpin a message. */
@@ -2522,6 +2647,8 @@ export interface ResultOf {
   "invite.show": Preview;
   "join.decide": Ok;
   "join.list": Requests;
+  "label.list": Labels;
+  "label.rename": Labels;
   "login.end": Ok;
   "login.end_others": EndedLogins;
   "login.list": Logins;
@@ -2574,6 +2701,11 @@ export interface ResultOf {
   "schedule.edit": ScheduleResult;
   "schedule.list": ScheduledMessages;
   "session.sync": SessionState;
+  "thread.follow": ThreadResult;
+  "thread.history": Messages;
+  "thread.list": Threads;
+  "thread.read": ThreadResult;
+  "thread.unfollow": ThreadResult;
   "typing.start": Ok;
   "typing.stop": Ok;
   "unread.total": UnreadTotal;
@@ -2590,10 +2722,10 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

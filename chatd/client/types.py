@@ -386,6 +386,17 @@ class Joined(Answer, tag="conversation.joined", kw_only=True, frozen=True):
     conversation: Conversation | None
     requested: bool
 
+class LabelCount(Part, kw_only=True, frozen=True):
+    """A label, and the number of conversations that have it."""
+
+    label: str
+    conversations: int
+
+class Labels(Answer, tag="labels", kw_only=True, frozen=True):
+    """All labels of the requester, in the order of their characters."""
+
+    items: list[LabelCount]
+
 class Login(Part, kw_only=True, frozen=True):
     """A login of the user.
 
@@ -554,7 +565,8 @@ class Message(Part, kw_only=True, frozen=True):
     """A message. `seq` is its place in the conversation, `rev` the number of its last change.
 
     A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system`
-    describes what `sender` has done. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
+    describes what `sender` has done. A message with `thread` is a reply in the thread of that message, which has
+    `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. Events for all members contain neither."""
 
     id: str
@@ -579,6 +591,8 @@ class Message(Part, kw_only=True, frozen=True):
     deleted_at: int | None = None
     expires_at: int | None = None
     pinned_at: int | None = None
+    thread: str | None = None
+    replies: Replies | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
@@ -783,6 +797,16 @@ class Recipient(Part, kw_only=True, frozen=True):
     user: str
     name: str | None
 
+class Replies(Part, kw_only=True, frozen=True):
+    """The replies in the thread of a message, without deleted ones. `last_seq` and `last_at` are those of the last one.
+
+    `participants`: up to 10 of the users who have sent them, by their first reply."""
+
+    count: int
+    last_seq: int
+    last_at: int
+    participants: list[str]
+
 class ReportMade(Answer, tag="report", kw_only=True, frozen=True):
     """The report is stored for the admins."""
 
@@ -851,6 +875,7 @@ class ScheduledMessage(Part, kw_only=True, frozen=True):
     at: int
     failed: str | None
     created_at: int
+    thread: str | None = None
 
 class ScheduledMessages(Answer, tag="schedule.list", kw_only=True, frozen=True):
     """Scheduled messages, in the order in which they were scheduled. `cursor` is null on the last page."""
@@ -881,9 +906,10 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     """States of conversations. Keep `cursor` for the next call.
 
     `gone`: conversations of which the requester is no longer a member. `marks`: messages that the requester has
-    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `own`: profile, settings,
-    blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get, user.settings.get,
-    block.list, contact.list, request.list and schedule.list.
+    starred, hidden, or unmarked; of more than 1000 some are left out: see message.starred. `threads`: threads that the
+    requester has followed, unfollowed or read; absent if there are none. All of them are in thread.list. `own`:
+    profile, settings, blocks, contacts, requests or scheduled messages of the requester may have changed: call me.get,
+    user.settings.get, block.list, contact.list, request.list and schedule.list.
 
     `reset`: `cursor` is from before a restore of the database. Discard the known state of every conversation, whatever
     its rev: messages may be missing, and their numbers may belong to others. Conversations on no page of this sync no
@@ -896,12 +922,13 @@ class SessionState(Answer, tag="session.state", kw_only=True, frozen=True):
     reset: bool
     cursor: str
     more: bool
+    threads: list[ThreadMark] | None = None
 
 class Settings(Part, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
     `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
-    all conversations."""
+    all conversations. `labels`: absent if there are none."""
 
     muted_until: int | None
     archived: bool
@@ -910,6 +937,7 @@ class Settings(Part, kw_only=True, frozen=True):
     draft: str | None
     draft_at: int | None
     notify: str | None
+    labels: list[str] | None = None
 
 class SignedUrl(Part, kw_only=True, frozen=True):
     """URLs of one upload that need no token. `thumbnail` is null if there is none."""
@@ -952,6 +980,45 @@ class SystemAct(Part, kw_only=True, frozen=True):
     announce: bool | None = None
     disappear: int | None = None
     keep_days: int | None = None
+
+class Thread(Part, kw_only=True, frozen=True):
+    """A thread as the requester sees it. `thread` is its root.
+
+    `unread`: replies of others after `read_seq`, up to 1000, in a thread that the requester follows."""
+
+    conversation: str
+    thread: Message
+    following: bool
+    read_seq: int
+    unread: int
+
+class ThreadMark(Part, kw_only=True, frozen=True):
+    """Whether the requester follows a thread, and the reply up to which they have read it. `thread` is its root."""
+
+    conversation: str
+    thread: str
+    following: bool
+    read_seq: int
+
+class ThreadResult(Answer, tag="thread", kw_only=True, frozen=True):
+    """A thread as it is now."""
+
+    thread: Thread
+
+class ThreadUpdate(Event, tag="thread.update", kw_only=True, frozen=True):
+    """A thread has new replies, or some were deleted. `thread` is its root, of which `rev` and `replies` are the new
+    state; null: none is left."""
+
+    conversation: str
+    rev: int
+    thread: str
+    replies: Replies | None
+
+class Threads(Answer, tag="threads", kw_only=True, frozen=True):
+    """A page of threads. `cursor` is null on the last page."""
+
+    items: list[Thread]
+    cursor: str | None
 
 class Ticket(Answer, tag="auth.ticket", kw_only=True, frozen=True):
     """Connect once with `?ticket=` within `expires_in` seconds."""
@@ -1113,13 +1180,13 @@ class Calls:
     async def call(self, command: Literal["conversation.leave"], *, conversation: str) -> Ok: ...
 
     @overload
-    async def call(self, command: Literal["conversation.list"], *, cursor: str | None = None, limit: int | None = None) -> Conversations: ...
+    async def call(self, command: Literal["conversation.list"], *, cursor: str | None = None, limit: int | None = None, order: Literal['active', 'pinned'] | None = None, kind: Literal['direct', 'group', 'match'] | None = None, archived: bool | None = None, hidden: bool | None = None, unread: bool | None = None, label: str | None = None) -> Conversations: ...
 
     @overload
     async def call(self, command: Literal["conversation.open"], *, user: str) -> ConversationResult: ...
 
     @overload
-    async def call(self, command: Literal["conversation.settings"], *, conversation: str, muted_until: int | None = None, archived: bool | None = None, pinned: bool | None = None, hidden: bool | None = None, draft: str | None = None, notify: Literal['all', 'mentions', 'none'] | Literal[''] | None = None) -> OwnConversation: ...
+    async def call(self, command: Literal["conversation.settings"], *, conversation: str, muted_until: int | None = None, archived: bool | None = None, pinned: bool | None = None, hidden: bool | None = None, draft: str | None = None, notify: Literal['all', 'mentions', 'none'] | Literal[''] | None = None, labels: list[str] | None = None) -> OwnConversation: ...
 
     @overload
     async def call(self, command: Literal["conversation.sync"], *, conversation: str, rev: int, limit: int | None = None) -> Changes: ...
@@ -1144,6 +1211,12 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["join.list"], *, conversation: str) -> Requests: ...
+
+    @overload
+    async def call(self, command: Literal["label.list"]) -> Labels: ...
+
+    @overload
+    async def call(self, command: Literal["label.rename"], *, label: str, to: str) -> Labels: ...
 
     @overload
     async def call(self, command: Literal["login.end"], *, login: str) -> Ok: ...
@@ -1221,13 +1294,13 @@ class Calls:
     async def call(self, command: Literal["message.receipts"], *, conversation: str, message: str, cursor: str | None = None, limit: int | None = None) -> Receipts: ...
 
     @overload
-    async def call(self, command: Literal["message.schedule"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, at: int) -> Scheduled: ...
+    async def call(self, command: Literal["message.schedule"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, thread: str | None = None, at: int) -> Scheduled: ...
 
     @overload
     async def call(self, command: Literal["message.search"], *, query: str | None = None, conversation: str | None = None, sender: str | None = None, before: int | None = None, after: int | None = None, has: Literal['file', 'image', 'link'] | None = None, cursor: str | None = None, limit: int | None = None) -> SearchResults: ...
 
     @overload
-    async def call(self, command: Literal["message.send"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None) -> MessageAck: ...
+    async def call(self, command: Literal["message.send"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, thread: str | None = None) -> MessageAck: ...
 
     @overload
     async def call(self, command: Literal["message.star"], *, conversation: str, message: str) -> Ok: ...
@@ -1300,6 +1373,21 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["session.sync"], *, cursor: str | None = None, limit: int | None = None) -> SessionState: ...
+
+    @overload
+    async def call(self, command: Literal["thread.follow"], *, conversation: str, thread: str) -> ThreadResult: ...
+
+    @overload
+    async def call(self, command: Literal["thread.history"], *, conversation: str, thread: str, before: int | None = None, after: int | None = None, limit: int | None = None) -> Messages: ...
+
+    @overload
+    async def call(self, command: Literal["thread.list"], *, cursor: str | None = None, limit: int | None = None, unread: bool | None = None) -> Threads: ...
+
+    @overload
+    async def call(self, command: Literal["thread.read"], *, conversation: str, thread: str, seq: int) -> ThreadResult: ...
+
+    @overload
+    async def call(self, command: Literal["thread.unfollow"], *, conversation: str, thread: str) -> ThreadResult: ...
 
     @overload
     async def call(self, command: Literal["typing.start"], *, conversation: str) -> Ok: ...
@@ -1412,6 +1500,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     Invites,
     Preview,
     Requests,
+    Labels,
     EndedLogins,
     Logins,
     LoginState,
@@ -1440,6 +1529,8 @@ ANSWERS: tuple[type[Answer], ...] = (
     ScheduleResult,
     ScheduledMessages,
     SessionState,
+    ThreadResult,
+    Threads,
     UnreadTotal,
     Upload,
     SignedUrls,
@@ -1477,6 +1568,7 @@ EVENTS: tuple[type[Event], ...] = (
     RequestNew,
     ScheduleFailed,
     SessionBehind,
+    ThreadUpdate,
     TokenExpiring,
     TypingStarted,
     TypingStopped,

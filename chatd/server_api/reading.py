@@ -3,10 +3,10 @@
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
-from chatd.conversations.commands.conversations import Conversations, next_page, read_cursor
 from chatd.conversations.commands.groups import Members
+from chatd.conversations.commands.listing import Conversations, ListConversations, read_list
 from chatd.conversations.messages.sending import Messages
-from chatd.conversations.read_model import conversations_of, message_of
+from chatd.conversations.read_model import message_of
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import page_of
@@ -55,10 +55,8 @@ class ServerListConversations(ServerCommand, tag="server.conversation.list"):
 )
 async def list_conversations(ctx: Ctx, cmd: ServerListConversations) -> Effects:
     """A user who does not exist has no conversations."""
-    acting = acting_as(ctx, cmd.user)
-    page = await next_page(acting, read_cursor(cmd.cursor), cmd.limit)
-    items = await conversations_of(acting, cmd.user, page.ids)
-    return [Reply(Conversations(items=items, cursor=page.cursor))]
+    page = ListConversations(cursor=cmd.cursor, limit=cmd.limit)
+    return [Reply(await read_list(acting_as(ctx, cmd.user), page))]
 
 
 class ServerListMembers(ServerCommand, tag="server.member.list"):

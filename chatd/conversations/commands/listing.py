@@ -59,6 +59,11 @@ class Conversations(Result, tag="conversations"):
 
 @command(ListConversations, result=Conversations, cost=2, http="GET /v1/conversations")
 async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
+    return [Reply(await read_list(ctx, cmd))]
+
+
+async def read_list(ctx: Ctx, cmd: ListConversations) -> Conversations:
+    """The page for the user of this context. Raises Refused: `bad_request` because of the cursor."""
     position = read_cursor(cmd)
     size = cmd.limit + 1 if cmd.unread is None else max(MIN_CANDIDATES, CANDIDATES_PER_ITEM * cmd.limit)
     filters = (cmd.kind, cmd.archived, cmd.hidden, cmd.label, cmd.order == "pinned")
@@ -68,7 +73,7 @@ async def list_conversations(ctx: Ctx, cmd: ListConversations) -> Effects:
     page = page_of(rows, cmd.limit, size)
     items = await conversations_of(ctx, ctx.user, page.ids)
     cursor = None if page.last is None else cursor_after(cmd, position, page.last)
-    return [Reply(Conversations(items=items, cursor=cursor))]
+    return Conversations(items=items, cursor=cursor)
 
 
 class Position(Struct, frozen=True):
