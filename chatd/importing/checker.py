@@ -43,6 +43,7 @@ MAX_ERRORS = 100
 MAX_DEPTH = 16
 # The clock of the other product may be ahead.
 CLOCK_TOLERANCE_MS = 60_000
+ANOTHER_ID = "the two have a direct conversation with another id"
 
 
 class LineError(Struct, frozen=True):
@@ -65,7 +66,7 @@ class Checker:
         self.errors: list[LineError] = []
         self.failed = 0
         self.counts: dict[str, int] = {}
-        # Direct conversations of the next lines whose members have one with another external id.
+        # Direct conversations of the next lines that cannot be imported, and why.
         self._taken: dict[str, str] = {}
 
     async def check(self, lines: Sequence[Numbered]) -> None:
@@ -119,10 +120,12 @@ class Checker:
         rows = await self._db.all(SQL.direct_conversations, self._tenant, *map(list, zip(*lines, strict=True)))
         for row in rows:
             external_id = lines[row["low"], row["high"]]
-            if row["external_id"] is None:
+            if row["is_request"]:
+                self._taken[external_id] = "one of them has not accepted the direct conversation of the two yet"
+            elif row["external_id"] is None:
                 self.known.conversations[external_id] = KnownConversation(row["id"], "direct", row["last_at"], None, 2)
             else:
-                self._taken[external_id] = row["external_id"]
+                self._taken[external_id] = ANOTHER_ID
 
     async def _look_up_users(self, values: Sequence[AnyLine]) -> None:
         names = [name for value in values for name in users_of(value)]
@@ -242,8 +245,9 @@ class Checker:
             return known
         if line.kind == "direct":
             pair = pair_key(*users)
-            if line.id in self._taken or self.known.has(Kind.PAIR, pair):
-                raise BadLine("$.members: the two have a direct conversation with another id")
+            taken = ANOTHER_ID if self.known.has(Kind.PAIR, pair) else self._taken.get(line.id)
+            if taken is not None:
+                raise BadLine(f"$.members: {taken}")
             self.known.add(Kind.PAIR, [pair])
         known = KnownConversation(conversation_id_of(self._tenant, line.id), line.kind)
         self.known.conversations[line.id] = known

@@ -14,7 +14,8 @@ where c.tenant = $1 and c.external_id = any($2::text[])
 -- name: direct_conversations
 -- The direct conversations of pairs, each with the time of its last message (0: none): tenant; lower and higher user
 -- ids, pairwise.
-select c.pair_low::text as low, c.pair_high::text as high, c.id::text, c.external_id, coalesce(l.created_at, 0) as last_at
+select c.pair_low::text as low, c.pair_high::text as high, c.id::text, c.external_id, coalesce(l.created_at, 0) as last_at,
+    c.max_seq is not null as is_request
 from unnest($2::uuid[], $3::uuid[]) as p (low, high)
 join conversations c on c.tenant = $1 and c.pair_low = p.low and c.pair_high = p.high
 left join messages l on l.tenant = c.tenant and l.conversation = c.id and l.seq = c.seq

@@ -1,7 +1,8 @@
 -- name: conversations
 -- Conversations without the fields of one member: tenant, ids.
 select c.id::text, c.kind, c.title, c.description, c.picture::text as picture, c.announce, c.disappear, c.keep_days, c.slow_seconds,
-    c.joining, c.history, c.members as member_count, c.seq, c.rev, c.created_at, c.external_id
+    c.joining, c.history, c.members as member_count, c.seq, c.rev, c.created_at, c.external_id,
+    case when c.max_seq is not null then (case when c.creator = c.pair_low then c.pair_high else c.pair_low end)::text end as requested
 from conversations c where c.tenant = $1 and c.id = any($2::uuid[])
 
 -- name: members
