@@ -44,8 +44,9 @@ class NameIndex:
     async def find(
         self, ctx: Ctx, query: str, after: tuple[str, str], limit: int, *, handles_only: bool = False
     ) -> list[Row]:
-        """Users of whom a word of the name, or the handle, begins with the query, in the order of the texts. `after`:
-        the position, a text that begins with the query and a user.
+        """Users of whom a word of the name, or the handle, begins with the query, in the order of the texts.
+
+        `after`: the position, a text that begins with the query and a user.
         """
         span = (*after, query + LAST_CHARACTER, MAX_SCANNED, limit)
         if self.has_names and not handles_only:

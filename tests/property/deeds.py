@@ -286,6 +286,16 @@ def settle_all(world: World, device: Device) -> Command:
     )
 
 
+def present(world: World, device: Device) -> Command:
+    """Change the profile, without the name, which the partners of a match see without an event."""
+    rng = world.rng
+    choices: list[Fields] = [
+        {"handle": rng.choice(["", "anna", "bert", "carl"])}, {"status_text": rng.choice(["", "here", "away"])},
+        {"profile": rng.choice([{}, {"a": 1}])}, {"time_zone": "UTC", "handle": f"user.{rng.randint(1, 3)}"},
+    ]  # fmt: skip
+    return "user.update", rng.choice(choices)
+
+
 def consent(world: World, device: Device) -> Command:
     """Decide who needs no request, and who is a contact."""
     name = world.rng.choice(["allow_messages", "allow_messages", "allow_groups"])
@@ -351,13 +361,14 @@ def report(world: World, device: Device) -> Command:
 DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, thread: 5, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
-    decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5,
+    decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5, present: 4,
 }  # fmt: skip
 
 
 # For a few users who write to each other, and block and unblock each other.
 BLOCKING: dict[Deed, int] = {
     send: 25, receipt: 30, open_: 12, block: 12, edit: 3, delete: 3, react: 3, settle: 3, create: 1, schedule: 1, forward: 2,
+    present: 3,
 }  # fmt: skip
 
 # For users who ask each other before they write or share a group, change their minds, and block each other.
@@ -369,7 +380,7 @@ CONSENT: dict[Deed, int] = {
 # For users who search, write in the match, keep, skip or leave it, and block and report their partners.
 MATCHING: dict[Deed, int] = {
     match: 40, send: 30, schedule: 2, forward: 4, edit: 5, delete: 4, react: 8, unreact: 3, pin: 2, star: 5, thread: 3, receipt: 16,
-    open_: 2, create: 1, leave: 1, settle: 6, settle_all: 1, block: 3, block_partner: 2, report: 3,
+    open_: 2, create: 1, leave: 1, settle: 6, settle_all: 1, block: 3, block_partner: 2, report: 3, present: 3,
 }  # fmt: skip
 
 

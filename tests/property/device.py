@@ -139,6 +139,14 @@ class Device:
             mirror.take(event)
         if mirror.own:
             await self._sync_own()
+        if mirror.stale_profiles:
+            await self._sync_profiles()
+
+    async def _sync_profiles(self) -> None:
+        if users := self.mirror.shown_users():
+            cursor = self.mirror.profile_cursor
+            since = {} if cursor is None else {"changed_since": cursor}
+            self.mirror.take_profiles(await self.call("user.query", users=users, **since))
 
     async def _sync_session(self, limit: int) -> None:
         self.mirror.take_states(await self.call("session.sync", limit=limit, **self.mirror.session_request()))

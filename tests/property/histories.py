@@ -12,7 +12,8 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -26,13 +27,16 @@ from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.matching.settings import MatchSettings, QueueSettings
+from chatd.people.announcements import AnnouncementTunables
+from chatd.people.settings import PeopleSettings
+from chatd.people.subsystem import PEOPLE, open_people
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
 from tests.property import judge
 from tests.property.deeds import BLOCKING, CONSENT, DEEDS, MATCHING, Command, Deed, World, draw
 from tests.property.device import Device
 from tests.property.mirror import RECEIPTS
-from tests.support import Daemon
+from tests.support import Daemon, altered
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ QUEUES = {"trio": QueueSettings(size=3), "asking": QueueSettings(confirm=2.0)}
 AT_ONCE, BETWEEN, PATIENCE = 6, 100, 15.0
 # The probability that a device catches up, and that it stops after the first page.
 CATCH_UP, FIRST_PAGE = 0.35, 0.1
+# Changes of a profile are announced soon, and handles are seldom refused because of their number.
+QUICKLY = altered(replace(PEOPLE, open=partial(open_people, tunables=AnnouncementTunables(interval_s=0.5))))
+PEOPLE_SETTINGS = PeopleSettings(handle_changes=10_000, handle_hold_days=1)
 # Refusals that no command of a history may get.
 BUGS = ("internal", "timeout")
 # The probability that a receipt is sent under id 0.
@@ -210,9 +217,9 @@ class History:
 
 async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"]) -> Report:
     """A history of this many steps. Needs trio_asyncio's loop."""
-    config = config.using(MATCH_SETTINGS, CONSENT_SETTINGS).using_named(QueueSettings, QUEUES)
+    config = config.using(MATCH_SETTINGS, CONSENT_SETTINGS, PEOPLE_SETTINGS).using_named(QueueSettings, QUEUES)
     async with (
-        nodes(config) as daemons,
+        nodes(config, subsystems=QUICKLY) as daemons,
         open_postgres(config.postgres.dsn, PostgresSection()) as db,
         trio.open_nursery() as nursery,
     ):

@@ -39,6 +39,9 @@ The rules:
 12. After `match.kept`, or when the state in session.sync has no `alias` any more, the members have user ids, also in old
     messages, and no rev shows it: drop the conversation and start from rev 0. After `match.ended`, and after the answer
     to match.leave or match.skip, session.sync lists the conversation in `gone`.
+13. The profile of a user has no rev in a conversation. It comes with members, in `user.updated` and in the answers of
+    user.query and user.update: show the one with the highest `profile_version`. After each connect and after
+    `session.behind`, call user.query for the users that are shown, with the cursor of the last such query.
 """
 
 from dataclasses import replace
@@ -62,6 +65,8 @@ OWN = (
     "match.keep",
 )
 RECEIPTS = ("receipt.read", "receipt.delivered")
+# What members and users have of a profile.
+PROFILE = ("name", "handle", "avatar", "picture_url", "profile_version")
 # Events after which session.sync has the new state of the conversation.
 MATCHES = ("match.found", "match.ended", "match.kept")
 
@@ -81,12 +86,17 @@ class Mirror:
         self._stale_after = False
         # Whether to call user.settings, block.list, contact.list, request.list and schedule.list.
         self.own = True
+        # Profiles of users, the cursor of the last user.query, and whether another one is needed.
+        self.profiles: dict[str, Json] = {}
+        self.profile_cursor: str | None = None
+        self.stale_profiles = True
 
     # --- what to request ---------------------------------------------------------------------------------------------
 
     def connected(self) -> None:
         """A connection begins."""
         self.cursor, self.stale, self._stale_after = self.finished, True, False
+        self.stale_profiles = True
 
     def session_request(self) -> Json:
         """The fields of the next session.sync."""
@@ -195,6 +205,10 @@ class Mirror:
         kind = event["t"]
         if kind == "session.behind" or kind in MATCHES:
             self._need_session_sync()
+        if kind == "session.behind":
+            self.stale_profiles = True
+        if kind == "user.updated":
+            self.learn_profile(event["user"])
         self.own = self.own or kind == "request.new"
         if kind == "match.found":
             self._found(event["conversation"], event["alias"])
@@ -274,6 +288,29 @@ class Mirror:
         own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
         room.put({**event["message"], **star, **own})
 
+    # --- profiles -------------------------------------------------------------------------------------------------
+
+    def shown_users(self) -> list[str]:
+        """The users whose profiles are shown. In a match, members have aliases."""
+        return sorted({user for room in self.rooms.values() if not room.alias for user in room.members})
+
+    def learn_profile(self, user: Given) -> None:
+        """Keep the newest profile of a user."""
+        profile = {name: user[name] for name in PROFILE}
+        known = self.profiles.setdefault(user["id"], profile)
+        if profile["profile_version"] > known["profile_version"]:
+            self.profiles[user["id"]] = profile
+
+    def take_profiles(self, page: Given) -> None:
+        """Merge the answer to user.query."""
+        for user in page["items"]:
+            self.learn_profile(user)
+        self.profile_cursor, self.stale_profiles = page["cursor"], False
+
+    def _with_profile(self, member: Json) -> Json:
+        known = self.profiles.get(member["user"])
+        return member | known if known and known["profile_version"] > member["profile_version"] else member
+
     # --- answers --------------------------------------------------------------------------------------------------
 
     def answered(self, command: Given, result: Given) -> None:
@@ -298,6 +335,8 @@ class Mirror:
                 read = command["seq"] if command["t"] == "receipt.read" else 0
                 room = self.rooms[command["conversation"]]
                 room.move(self._own_id(room), command["seq"], read)
+            case "user":
+                self.learn_profile(result["user"])
             case "user.settings" | "message.scheduled" | "schedule.edit":
                 self.own = True
 
@@ -344,7 +383,7 @@ class Mirror:
             "unread": len(unread),
             "mentions": sum(self._is_mentioned(room, message) for message in unread),
             "settings": {**room.settings, "hidden": room.hidden_seq >= room.seq},
-            "members": room.members,
+            "members": {user: self._with_profile(member) for user, member in room.members.items()},
             "departures": room.departures,
             "messages": {
                 seq: quoting(message, room.messages.values()) for seq, message in sorted(room.messages.items())

@@ -23,6 +23,7 @@ async def test_old_state_and_changes_are_what_a_fresh_client_reads(config: Confi
     assert report.judged > 1
     assert report.done["receipt.read unanswered"] > 0
     assert report.done["event thread.update"] > 0
+    assert report.done["user.update ok"] > 0
 
 
 async def test_sync_during_a_block_equals_the_events(config: Config) -> None:
