@@ -214,6 +214,28 @@ async def test_the_largest_image_fits_into_the_memory_of_a_process() -> None:
             assert refused.value.code == "too_large"
 
 
+WITHOUT_OPTIONAL = """
+import sys
+sys.modules["pi_heif"] = sys.modules["soundfile"] = None
+from chatd.uploads.media.process import main
+main()
+"""
+
+
+async def test_process_without_the_optional_libraries() -> None:
+    """HEIC is refused, so its metadata is not stored; sounds have no waveform."""
+    command = lambda limits: [sys.executable, "-c", WITHOUT_OPTIONAL, *arguments(limits)[-1:]]  # noqa: E731
+    media = MediaWorkers(LIMITS, command=command)
+    try:
+        with pytest.raises(Refused, match="does not support image/heic; send a JPEG"):
+            await media.inspect(SAMPLES["upright.heic"], "image/heic")
+        found = (await media.inspect(SAMPLES["voice.ogg"], "audio/ogg")).facts
+        assert (found.duration_ms, found.waveform) == (2000, None)
+        assert (await media.inspect(picture(), "image/png")).facts.width == 40
+    finally:
+        await media.aclose()
+
+
 CRASHING = "import os, sys; sys.stdin.buffer.readline(); os.abort()"
 ENDLESS = "import sys; sys.stdin.buffer.readline()\nwhile True: pass"
 NONSENSE = "import sys; sys.stdin.buffer.readline(); print('nonsense', flush=True); sys.stdin.read()"
