@@ -2730,3 +2730,130 @@ export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" 
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];
 export type ServerFrame = [number, Answer] | [0, ServerEvent];
+/** A ban of a user. `expires_at`: null for a permanent one. */
+export interface BanData {
+  ban: string;
+  user: string;
+  reason: string;
+  actor: string;
+  created_at: number;
+  expires_at: number | null;
+  lifted_at: number | null;
+}
+
+/** A conversation. */
+export interface ConversationData {
+  conversation: string;
+  kind: "direct" | "group" | "match";
+  title: string | null;
+  description: string | null;
+  picture: string | null;
+  creator: string | null;
+  member_count: number;
+  announce: boolean;
+  joining: "closed" | "invite" | "open" | "request";
+  history: "all" | "joined";
+  disappear: number;
+  slow_seconds: number;
+  created_at: number;
+}
+
+/** A user whose data was erased, or an anonymous account that was never used again. */
+export interface ErasedUserData {
+  user: string;
+}
+
+/** A match of strangers. `reason`: why it ended, such as `kept`. */
+export interface MatchData {
+  match: string;
+  conversation: string;
+  queue: string;
+  users: Array<string>;
+  created_at: number;
+  ended_at: number | null;
+  reason: string | null;
+}
+
+/** A membership. `role`: null for a user who is not a member any more. `actor`: the user who has removed them, or */
+export interface MemberData {
+  conversation: string;
+  user: string;
+  role: "admin" | "member" | "moderator" | "owner" | null;
+  actor: string | null;
+}
+
+/** A message. If it is deleted or has expired, `deleted_at` is set and the content is null. */
+export interface MessageData {
+  conversation: string;
+  message: string;
+  seq: number;
+  rev: number;
+  sender: string;
+  client_id: string;
+  text: string | null;
+  attachments: Array<Record<string, unknown>>;
+  reply_to: string | null;
+  meta: Record<string, unknown> | null;
+  system: Record<string, unknown> | null;
+  mentions: Array<string>;
+  mentions_everybody: boolean;
+  forwarded: Record<string, unknown> | null;
+  created_at: number;
+  edited_at: number | null;
+  deleted_at: number | null;
+  expires_at: number | null;
+}
+
+/** A report of `reporter` about `user`. The evidence is read with `admin.report`. */
+export interface ReportData {
+  report: string;
+  reporter: string;
+  user: string;
+  conversation: string;
+  message: string | null;
+  reason: string;
+  text: string | null;
+  state: "open" | "resolved";
+  outcome: "dismissed" | "upheld" | null;
+  resolved_by: string | null;
+  created_at: number;
+  resolved_at: number | null;
+}
+
+/** A user. `external_id`: the id in the tokens of your backend, if that is not `user`. `avatar`: an upload; */
+export interface UserData {
+  user: string;
+  external_id: string | null;
+  name: string | null;
+  handle: string | null;
+  avatar: string | null;
+  picture_url: string | null;
+  status_text: string | null;
+  locale: string | null;
+  time_zone: string | null;
+  profile: Record<string, unknown> | null;
+  roles: Array<string>;
+  anonymous: boolean;
+  created_at: number;
+  deactivated_at: number | null;
+}
+
+/** The body of a webhook. */
+export type WebhookEvent =
+  | { type: "message.created"; timestamp: string; tenant: string; data: MessageData }
+  | { type: "message.edited"; timestamp: string; tenant: string; data: MessageData }
+  | { type: "message.deleted"; timestamp: string; tenant: string; data: MessageData }
+  | { type: "conversation.created"; timestamp: string; tenant: string; data: ConversationData }
+  | { type: "conversation.updated"; timestamp: string; tenant: string; data: ConversationData }
+  | { type: "member.added"; timestamp: string; tenant: string; data: MemberData }
+  | { type: "member.updated"; timestamp: string; tenant: string; data: MemberData }
+  | { type: "member.removed"; timestamp: string; tenant: string; data: MemberData }
+  | { type: "user.created"; timestamp: string; tenant: string; data: UserData }
+  | { type: "user.updated"; timestamp: string; tenant: string; data: UserData }
+  | { type: "user.erased"; timestamp: string; tenant: string; data: ErasedUserData }
+  | { type: "user.banned"; timestamp: string; tenant: string; data: BanData }
+  | { type: "user.unbanned"; timestamp: string; tenant: string; data: BanData }
+  | { type: "report.created"; timestamp: string; tenant: string; data: ReportData }
+  | { type: "report.resolved"; timestamp: string; tenant: string; data: ReportData }
+  | { type: "match.created"; timestamp: string; tenant: string; data: MatchData }
+  | { type: "match.ended"; timestamp: string; tenant: string; data: MatchData };

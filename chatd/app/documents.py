@@ -1,4 +1,4 @@
-"""The tables of docs/privacy.md, docs/metrics.md and docs/architecture.md, made of what subsystems declare.
+"""The tables of documents (privacy, metrics, webhooks, architecture), made of what subsystems declare.
 
 Each is in its document between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. `make schema` replaces them;
 `tests/app/test_documents.py` fails if one is stale.
@@ -13,6 +13,7 @@ from chatd.app.metrics import Durations, Metric
 from chatd.app.personal_data import Part, Remains
 from chatd.app.storage import RedisKey, Table, UserData
 from chatd.app.subsystem import Subsystem
+from chatd.wire.reference.webhooks import data_sections, event_rows
 
 UNITS = {"seconds": "s", "bytes": "bytes"}
 # Tables by their names, by document.
@@ -48,6 +49,7 @@ def stored_by(subsystems: Iterable[Subsystem]) -> Stored:
 def sections(subsystems: Iterable[Subsystem]) -> Sections:
     subsystems = tuple(subsystems)
     stored = stored_by(subsystems)
+    outgoing = tuple(event for one in subsystems for event in one.outgoing)
     return {
         "architecture.md": {
             "subsystems": rows(("folder", "what it is"), ((f"`{one.name}`", one.about) for one in subsystems[::-1]))
@@ -57,6 +59,10 @@ def sections(subsystems: Iterable[Subsystem]) -> Sections:
             "tables": rows(("table", "what", "how long", "exported", "erased"), table_rows(stored.tables)),
             "keys": rows(("key", "what", "how long"), ((f"`{key}`", *rest) for key, *rest in stored.redis_keys)),
             "export": rows(("type", "content"), ((f"`{part.type}`", part.content) for part in stored.parts)),
+        },
+        "webhooks.md": {
+            "events": rows(("type", "when", "`data`"), event_rows(outgoing)),
+            "data": data_sections(outgoing),
         },
         "metrics.md": {
             "metrics": rows(

@@ -215,6 +215,7 @@ def load(subsystems: Iterable[Subsystem], routes: Routes) -> Registry:
         results=tuple(result for subsystem in subsystems for result in subsystem.results),
         conditions=tuple(condition for subsystem in subsystems for condition in subsystem.conditions),
         shapes=tuple(shape for subsystem in subsystems for shape in subsystem.shapes),
+        outgoing=tuple(event for subsystem in subsystems for event in subsystem.outgoing),
     )
     return Registry(rows, description)
 

@@ -20,7 +20,7 @@ from chatd.app.personal_data import NO_PERSONAL_DATA, PersonalData
 from chatd.app.storage import RedisKey, Table
 from chatd.core.config import Declaration
 from chatd.wire.base import Result
-from chatd.wire.reference.description import Condition, Routes, Shape
+from chatd.wire.reference.description import Condition, Outgoing, Routes, Shape
 
 # The argument is the Quart application, which this layer does not import.
 AddRoutes = Callable[[Any, Node], None]
@@ -42,10 +42,11 @@ class Subsystem:
     `app/storage.py`. `commands`: the modules whose `@command` functions are collected. `routes`: functions that add
     HTTP routes other than commands. `openapi` describes them, by path and method; `results` are the types of their
     answers. `metrics`: its metrics, see `app/metrics.py`. `shapes`: maps in results and events whose fields are
-    described. `conditions`: conditions that types of fields cannot express. `check_settings`: the checks of
-    `chatd check` that need the settings only; a failure prevents the start. `check`: those that need the disk or the
-    network. `personal_data`: its part of the export and the erasure of a user, see `app/personal_data.py`. `open`: the
-    scope of its services. It adds them to `node.services`; what it starts ends with the scope.
+    described. `conditions`: conditions that types of fields cannot express. `outgoing`: webhooks, for the reference.
+    `check_settings`: the checks of `chatd check` that need the settings only; a failure prevents the start. `check`:
+    those that need the disk or the network. `personal_data`: its part of the export and the erasure of a user, see
+    `app/personal_data.py`. `open`: the scope of its services. It adds them to `node.services`; what it starts ends with
+    the scope.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Subsystem:
     results: tuple[type[Result], ...] = ()
     shapes: tuple[Shape, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
     metrics: tuple[Metric, ...] = ()
     check_settings: CheckSettings = no_settings_to_check
     check: Check = nothing_to_check

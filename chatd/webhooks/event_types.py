@@ -7,11 +7,13 @@ a test compares it with this module.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from chatd.conversations.entities import Joining, Json, Role
+from chatd.wire.base import Id, Millis, Rev, Seq
+from chatd.wire.reference.description import Outgoing
 
 # A type, all types that begin alike, or all types.
 PATTERN = r"^(\*|[a-z]{1,30}\.(\*|[a-z]{1,30}))$"
@@ -28,42 +30,42 @@ class MessageData(Data, frozen=True):
     `system`: what the sender has done, in a system message. `mentions`: the ids of mentioned users.
     """
 
-    conversation: str
-    message: str
-    seq: int
-    rev: int
-    sender: str
+    conversation: Id
+    message: Id
+    seq: Seq
+    rev: Rev
+    sender: Id
     client_id: str
     text: str | None
     attachments: list[Json]
-    reply_to: str | None
+    reply_to: Id | None
     meta: Json | None
     system: Json | None
-    mentions: list[str]
+    mentions: list[Id]
     mentions_everybody: bool
     forwarded: Json | None
-    created_at: int
-    edited_at: int | None
-    deleted_at: int | None
-    expires_at: int | None
+    created_at: Millis
+    edited_at: Millis | None
+    deleted_at: Millis | None
+    expires_at: Millis | None
 
 
 class ConversationData(Data, frozen=True):
     """A conversation."""
 
-    conversation: str
+    conversation: Id
     kind: Literal["direct", "group", "match"]
     title: str | None
     description: str | None
-    picture: str | None
-    creator: str | None
+    picture: Id | None
+    creator: Id | None
     member_count: int
     announce: bool
     joining: Joining
     history: Literal["all", "joined"]
     disappear: int
     slow_seconds: int
-    created_at: int
+    created_at: Millis
 
 
 class MemberData(Data, frozen=True):
@@ -71,10 +73,10 @@ class MemberData(Data, frozen=True):
     themselves; null if no user did.
     """
 
-    conversation: str
-    user: str
+    conversation: Id
+    user: Id
     role: Role | None
-    actor: str | None
+    actor: Id | None
 
 
 class UserData(Data, frozen=True):
@@ -82,11 +84,11 @@ class UserData(Data, frozen=True):
     `picture_url`: a claim of the tokens. `deactivated_at`: since when the user may not sign in.
     """
 
-    user: str
+    user: Id
     external_id: str | None
     name: str | None
     handle: str | None
-    avatar: str | None
+    avatar: Id | None
     picture_url: str | None
     status_text: str | None
     locale: str | None
@@ -94,54 +96,54 @@ class UserData(Data, frozen=True):
     profile: Json | None
     roles: list[str]
     anonymous: bool
-    created_at: int
-    deactivated_at: int | None
+    created_at: Millis
+    deactivated_at: Millis | None
 
 
 class ErasedUserData(Data, frozen=True):
     """A user whose data was erased, or an anonymous account that was never used again."""
 
-    user: str
+    user: Id
 
 
 class BanData(Data, frozen=True):
     """A ban of a user. `expires_at`: null for a permanent one."""
 
-    ban: str
-    user: str
+    ban: Id
+    user: Id
     reason: str
     actor: str
-    created_at: int
-    expires_at: int | None
-    lifted_at: int | None
+    created_at: Millis
+    expires_at: Millis | None
+    lifted_at: Millis | None
 
 
 class ReportData(Data, frozen=True):
     """A report of `reporter` about `user`. The evidence is read with `admin.report`."""
 
-    report: str
-    reporter: str
-    user: str
-    conversation: str
-    message: str | None
+    report: Id
+    reporter: Id
+    user: Id
+    conversation: Id
+    message: Id | None
     reason: str
     text: str | None
     state: Literal["open", "resolved"]
     outcome: Literal["upheld", "dismissed"] | None
     resolved_by: str | None
-    created_at: int
-    resolved_at: int | None
+    created_at: Millis
+    resolved_at: Millis | None
 
 
 class MatchData(Data, frozen=True):
     """A match of strangers. `reason`: why it ended, such as `kept`."""
 
-    match: str
-    conversation: str
+    match: Id
+    conversation: Id
     queue: str
-    users: list[str]
-    created_at: int
-    ended_at: int | None
+    users: list[Id]
+    created_at: Millis
+    ended_at: Millis | None
     reason: str | None
 
 
@@ -152,32 +154,26 @@ class TestData(Data, frozen=True):
     message: str
 
 
-class EventType(NamedTuple):
-    """What has happened, and the form of `data`."""
-
-    about: str
-    data: type[Data]
-
-
-EVENT_TYPES = {
-    "message.created": EventType("A message was sent, or a system message was added.", MessageData),
-    "message.edited": EventType("The text of a message was changed.", MessageData),
-    "message.deleted": EventType("A message was deleted, or has expired.", MessageData),
-    "conversation.created": EventType("A conversation of any kind began.", ConversationData),
-    "conversation.updated": EventType("The title or another shared setting was changed.", ConversationData),
-    "member.added": EventType("A user became a member.", MemberData),
-    "member.updated": EventType("The role of a member was changed.", MemberData),
-    "member.removed": EventType("A user left or was removed; the members of a match, when it ends.", MemberData),
-    "user.created": EventType("A user was created.", UserData),
-    "user.updated": EventType("The profile of a user was changed, or the user was deactivated.", UserData),
-    "user.erased": EventType("The erasure of a user began, or an idle anonymous account was deleted.", ErasedUserData),
-    "user.banned": EventType("A user was banned.", BanData),
-    "user.unbanned": EventType("A ban of a user was lifted before its end.", BanData),
-    "report.created": EventType("A user has reported another one.", ReportData),
-    "report.resolved": EventType("A report was resolved.", ReportData),
-    "match.created": EventType("Strangers were matched.", MatchData),
-    "match.ended": EventType("A match ended.", MatchData),
-}
+OUTGOING = (
+    Outgoing("message.created", "A message was sent, or a system message was added.", MessageData),
+    Outgoing("message.edited", "The text of a message was changed.", MessageData),
+    Outgoing("message.deleted", "A message was deleted, or has expired.", MessageData),
+    Outgoing("conversation.created", "A conversation of any kind began.", ConversationData),
+    Outgoing("conversation.updated", "The title or another shared setting was changed.", ConversationData),
+    Outgoing("member.added", "A user became a member.", MemberData),
+    Outgoing("member.updated", "The role of a member was changed.", MemberData),
+    Outgoing("member.removed", "A user left or was removed; the members of a match, when it ends.", MemberData),
+    Outgoing("user.created", "A user was created.", UserData),
+    Outgoing("user.updated", "The profile of a user was changed, or the user was deactivated.", UserData),
+    Outgoing("user.erased", "The erasure of a user began, or an idle anonymous account was deleted.", ErasedUserData),
+    Outgoing("user.banned", "A user was banned.", BanData),
+    Outgoing("user.unbanned", "A ban of a user was lifted before its end.", BanData),
+    Outgoing("report.created", "A user has reported another one.", ReportData),
+    Outgoing("report.resolved", "A report was resolved.", ReportData),
+    Outgoing("match.created", "Strangers were matched.", MatchData),
+    Outgoing("match.ended", "A match ended.", MatchData),
+)
+EVENT_TYPES = {event.name: event for event in OUTGOING}
 
 
 def matches(pattern: str, type_: str) -> bool:

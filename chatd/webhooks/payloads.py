@@ -3,11 +3,12 @@
 The events of one call have the same key, so that each kind of content takes one statement.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chatd.db import queries
 from chatd.db.postgres import Database, Row
@@ -28,6 +29,9 @@ from chatd.webhooks.event_types import (
 )
 
 SQL = queries.load("webhooks/payloads")
+# The contents of events by their number, and what reads them: tenant, key, events.
+Found = Mapping[Any, Data]
+Read = Callable[[Database, str, str, Sequence[Row]], Awaitable[Found]]
 GREETING = "This is a test of your webhook endpoint."
 
 
@@ -49,18 +53,15 @@ def iso(at: int) -> str:
 
 async def contents(db: Database, tenant: str, key: str, events: Sequence[Row]) -> list[Data | None]:
     kinds = {kind_of(event) for event in events}
-    known: dict[type[Data], Mapping[Any, Data]] = {}
+    known: dict[type[Struct], Found] = {}
     for kind, read in READERS.items():
         if kind in kinds:
             known[kind] = await read(db, tenant, key, [event for event in events if kind_of(event) is kind])
     return [known[kind_of(event)].get(event["id"]) for event in events]
 
 
-def kind_of(event: Row) -> type[Data]:
+def kind_of(event: Row) -> type[Struct]:
     return TestData if event["type"] == TEST else EVENT_TYPES[event["type"]].data
-
-
-Found = Mapping[Any, Data]
 
 
 async def messages(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
@@ -129,7 +130,7 @@ async def tests(db: Database, tenant: str, key: str, events: Sequence[Row]) -> F
     return {event["id"]: TestData(message=GREETING) for event in events}
 
 
-READERS = {
+READERS: dict[type[Struct], Read] = {
     MessageData: messages,
     ConversationData: conversations,
     MemberData: members,

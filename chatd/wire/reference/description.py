@@ -55,6 +55,14 @@ class Condition(NamedTuple):
     fields: Mapping[str, Schema] = {}
 
 
+class Outgoing(NamedTuple):
+    """An event that is sent to the backend of an app, as a webhook. `name`: its type; `data`: its content."""
+
+    name: str
+    about: str
+    data: type[Struct]
+
+
 # OpenAPI operations of routes that are not commands, by path and method.
 Routes = Mapping[str, Mapping[str, Mapping[str, Any]]]
 Events = Mapping[str, type[Event]]
@@ -62,7 +70,7 @@ Events = Mapping[str, type[Event]]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Description:
-    """All commands, events by tag, and routes. `results`: types that only routes answer with."""
+    """All commands, events by tag, and routes. `results`: types that only routes answer with. `outgoing`: webhooks."""
 
     rows: tuple[Declared, ...]
     events: Events = field(default_factory=dict)
@@ -70,3 +78,4 @@ class Description:
     results: tuple[type[Result], ...] = ()
     shapes: tuple[Shape, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()

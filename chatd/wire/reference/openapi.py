@@ -18,6 +18,7 @@ from chatd.wire.reference.json_schema import (
     is_for_servers,
     summary_of,
 )
+from chatd.wire.reference.webhooks import data_schemas, openapi_webhooks
 
 DEFAULT_SERVER = "http://127.0.0.1:8081"
 ALWAYS = ("bad_request", "rate_limited", "unavailable", "maintenance", "timeout", "banned", "internal")
@@ -35,6 +36,7 @@ def openapi(described: Description, version: str, server: str = DEFAULT_SERVER) 
         "info": {"title": "chatd", "version": version, "description": "The REST API of chatd. See docs/protocol.md."},
         "servers": [{"url": server}],
         "paths": paths,
+        "webhooks": openapi_webhooks(described.outgoing),
         "components": {
             "schemas": schemas,
             "securitySchemes": {
@@ -56,6 +58,7 @@ def operations(described: Description) -> tuple[dict[str, Any], dict[str, Any]]:
     """The paths and the schemas, made once for the process."""
     rows = tuple(row for row in in_order(described).rows if row.http)
     schemas = components(replace(described, rows=rows, events={}), "#/components/schemas/{name}", *described.results)
+    schemas |= data_schemas(described.outgoing, "#/components/schemas/{name}")
     schemas = {name: free_form(schema) for name, schema in schemas.items()} | {JSON: JSON_VALUE}
     paths: dict[str, dict[str, Any]] = {path: dict(operations) for path, operations in described.routes.items()}
     conditions = {condition.kind: condition.schema for condition in described.conditions}

@@ -7,6 +7,7 @@ from chatd.wire.base import Error
 from chatd.wire.reference.description import Description
 from chatd.wire.reference.json_schema import all_events, components, in_order
 from chatd.wire.reference.schema_text import in_typescript
+from chatd.wire.reference.webhooks import typescript_webhooks
 
 HEAD = """\
 // The wire types of chatd. Generated: do not edit, run `chatd schema --write docs`.
@@ -40,7 +41,7 @@ def typescript(described: Description) -> str:
         + f"export interface ResultOf {{\n{results}}}\n\n"
         + tail
         + "export type ClientFrame = [number, Command];\nexport type ServerFrame = [number, Answer] | [0, "
-        "ServerEvent];\n"
+        "ServerEvent];\n" + typescript_webhooks(described)
     )
 
 
