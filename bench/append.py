@@ -67,6 +67,10 @@ def without_outbox(sql: str) -> str:
     return re.sub(r"    if has_consumers then\n.*?    end if;\n(?=end \$\$;)", "", sql, flags=re.S)
 
 
+def without_requests(sql: str) -> str:
+    return sql.replace(" or l.max_seq is not null", "").replace(" when is_beyond[s.ord] then 'requested'", "")
+
+
 @dataclass(frozen=True)
 class Variant:
     """`after`: statements after the schema. `rewrite`: of the schema itself. `server`: settings of the server."""
@@ -110,6 +114,7 @@ VARIANTS = [
     Variant("no index on id", ("drop index messages_id",)),
     Variant("no partial indexes", ("drop index messages_expiry", "drop index messages_pinned")),
     Variant("no foreign key", rewrite=without_foreign_key),
+    Variant("no requests", rewrite=without_requests),
     Variant("eight more checks of conversations", MORE_CHECKS),
     Variant("client_id as uuid", rewrite=with_uuid_client_ids),
     Variant("tenant as integer", rewrite=with_integer_tenants, tenant=1),
