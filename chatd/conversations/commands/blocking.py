@@ -1,8 +1,9 @@
 """Blocking of users.
 
 A blocked user cannot open a conversation with the blocker, write to them in their direct conversation, see them typing
-or online, or be matched with them. The blocked user is not notified. Earlier messages stay, and both stay in their
-common groups. In their direct conversation, receipts are private.
+or online, or be matched with them. The blocked user is not notified. A block declines the requests of the user; a
+direct conversation that is not accepted yet does not show it (`consent_rules.py`). Earlier messages stay, and both stay
+in their common groups. In their direct conversation, receipts are private.
 
 A block applies to the id by which it was made. A block by an alias ends that match and prevents another one; it changes
 nothing between the two where they know each other by user id, and a block by user id does not end a running match.
