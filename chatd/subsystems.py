@@ -20,6 +20,7 @@ from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
 from chatd.outbox.subsystem import OUTBOX
 from chatd.people.subsystem import PEOPLE
+from chatd.polls.subsystem import POLLS
 from chatd.presence.subsystem import PRESENCE
 from chatd.privacy.subsystem import PRIVACY
 from chatd.search.subsystem import SEARCH
@@ -37,6 +38,7 @@ SUBSYSTEMS = (
     THREADS,
     PEOPLE,
     CONSENT,
+    POLLS,
     MODERATION,
     PRESENCE,
     SEARCH,

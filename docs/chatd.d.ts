@@ -217,6 +217,13 @@ export interface Changes {
   reset: boolean;
 }
 
+/** Close a poll: nobody can vote any more, and the counts stay. Closing a closed poll changes nothing. */
+export interface ClosePoll {
+  t: "poll.close";
+  conversation: string;
+  message: string;
+}
+
 /** The refusal of a command that was sent under id 0, with the fields of the result `error`. */
 export interface CommandRefused {
   t: "error";
@@ -415,6 +422,18 @@ export interface CreateInvite {
   conversation: string;
   expires_in?: number | null;
   uses?: number | null;
+}
+
+/** Send a poll. It is a message: the question is its `text`, and `poll` has the options. */
+export interface CreatePoll {
+  t: "poll.create";
+  conversation: string;
+  client_id: string;
+  question: string;
+  options: Array<string>;
+  multiple?: boolean;
+  anonymous?: boolean;
+  closes_at?: number | null;
 }
 
 /** Report a user, or a `message` of a `conversation`. Repeating a report within a day creates no second one. */
@@ -983,6 +1002,16 @@ export interface ListTokens {
   tenant?: string;
 }
 
+/** List the users who have chosen an option of a poll. `cursor`: from the page before. */
+export interface ListVoters {
+  t: "poll.voters";
+  conversation: string;
+  message: string;
+  option: number;
+  cursor?: string | null;
+  limit?: number;
+}
+
 /** List the events of a webhook endpoint, newest first. `before`: the last `id` of the previous page. */
 export interface ListWebhookDeliveries {
   t: "admin.webhook.deliveries";
@@ -1210,6 +1239,8 @@ export interface Message {
   pinned_at?: number;
   thread?: string;
   replies?: Replies;
+  poll?: Poll;
+  voted?: Array<number>;
 }
 
 /** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
@@ -1285,7 +1316,7 @@ export interface MessageUpdate {
   conversation: string;
   rev: number;
   message: Message;
-  change: "delete" | "edit" | "expire" | "pin" | "reaction";
+  change: "close" | "delete" | "edit" | "expire" | "pin" | "reaction" | "vote";
   by?: string;
   emoji?: string;
   on?: boolean;
@@ -1340,6 +1371,46 @@ export interface Ping {
 export interface Pins {
   t: "message.pins";
   items: Array<Message>;
+}
+
+/** The options of a poll. Votes name an option by its index, which begins at 0. */
+export interface Poll {
+  options: Array<PollOption>;
+  multiple: boolean;
+  anonymous: boolean;
+  voters: number;
+  closes_at?: number;
+  closed_at?: number;
+}
+
+/** The poll is committed. See message.ack. `options`: the stored options, if a filter has changed one. */
+export interface PollAck {
+  t: "poll.ack";
+  client_id: string;
+  message: string;
+  seq: number;
+  rev: number;
+  created_at: number;
+  duplicate: boolean;
+  status: "sent";
+  expires_at?: number;
+  text?: string;
+  options?: Array<string>;
+}
+
+/** An option of a poll, and the number of its votes. */
+export interface PollOption {
+  text: string;
+  votes: number;
+}
+
+/** The user has voted in a poll with another device. `options`: their vote as it is now, empty if it was removed. */
+export interface PollVoted {
+  t: "poll.voted";
+  conversation: string;
+  message: string;
+  options: Array<number>;
+  vote_rev: number;
 }
 
 /** The answer to `ping`. */
@@ -2544,6 +2615,27 @@ export interface VoiceAttachment {
   waveform?: Array<number>;
 }
 
+/** Vote in a poll. The options replace those of the earlier vote of the requester; without any, that is removed. */
+export interface Vote {
+  t: "poll.vote";
+  conversation: string;
+  message: string;
+  options: Array<number>;
+}
+
+/** A user who has voted. */
+export interface Voter {
+  user: string;
+  name: string | null;
+}
+
+/** Users who have chosen an option, ordered by id. `cursor` is null on the last page. */
+export interface Voters {
+  t: "poll.voters";
+  items: Array<Voter>;
+  cursor: string | null;
+}
+
 /** Subscribe this session to the presence of these users only. */
 export interface WatchPresence {
   t: "presence.watch";
@@ -2682,6 +2774,10 @@ export interface ResultOf {
   "message.unpin": Ok;
   "message.unstar": Ok;
   "ping": Pong;
+  "poll.close": MessageResult;
+  "poll.create": PollAck;
+  "poll.vote": MessageResult;
+  "poll.voters": Voters;
   "presence.count": PresenceCount;
   "presence.query": PresenceStates;
   "presence.set": Ok;
@@ -2722,10 +2818,10 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

@@ -567,7 +567,8 @@ class Message(Part, kw_only=True, frozen=True):
     A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system`
     describes what `sender` has done. A message with `thread` is a reply in the thread of that message, which has
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
-    `starred_at`: the star of the requester. Events for all members contain neither."""
+    `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
+    options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`."""
 
     id: str
     seq: int
@@ -593,6 +594,8 @@ class Message(Part, kw_only=True, frozen=True):
     pinned_at: int | None = None
     thread: str | None = None
     replies: Replies | None = None
+    poll: Poll | None = None
+    voted: list[int] | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
@@ -653,7 +656,8 @@ class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
     """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if
     any.
 
-    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed."""
+    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
+    poll comes without `by`. `close`: the poll has ended."""
 
     conversation: str
     rev: int
@@ -690,6 +694,51 @@ class Pins(Answer, tag="message.pins", kw_only=True, frozen=True):
     """Pinned messages, the latest pin first."""
 
     items: list[Message]
+
+class Poll(Part, kw_only=True, frozen=True):
+    """The options of a poll. Votes name an option by its index, which begins at 0.
+
+    `voters`: the number of users who have voted, which in a poll of multiple choice is less than that of the votes.
+    `closes_at`: when the poll ends. `closed_at`: when it has ended; then nobody can vote. `anonymous`: nobody can see
+    who has voted for what."""
+
+    options: list[PollOption]
+    multiple: bool
+    anonymous: bool
+    voters: int
+    closes_at: int | None = None
+    closed_at: int | None = None
+
+class PollAck(Answer, tag="poll.ack", kw_only=True, frozen=True):
+    """The poll is committed. See message.ack. `options`: the stored options, if a filter has changed one."""
+
+    client_id: str
+    message: str
+    seq: int
+    rev: int
+    created_at: int
+    duplicate: bool
+    status: str
+    expires_at: int | None = None
+    text: str | None = None
+    options: list[str] | None = None
+
+class PollOption(Part, kw_only=True, frozen=True):
+    """An option of a poll, and the number of its votes."""
+
+    text: str
+    votes: int
+
+class PollVoted(Event, tag="poll.voted", kw_only=True, frozen=True):
+    """The user has voted in a poll with another device. `options`: their vote as it is now, empty if it was removed.
+
+    `vote_rev`: the `rev` of the message with this vote. Drop the event if you have a later vote of the user. The new
+    counts come as `message.update`."""
+
+    conversation: str
+    message: str
+    options: list[int]
+    vote_rev: int
 
 class Pong(Answer, tag="pong", kw_only=True, frozen=True):
     """The answer to `ping`."""
@@ -1137,6 +1186,18 @@ class Users(Answer, tag="users", kw_only=True, frozen=True):
     unknown: list[str]
     cursor: str
 
+class Voter(Part, kw_only=True, frozen=True):
+    """A user who has voted."""
+
+    user: str
+    name: str | None
+
+class Voters(Answer, tag="poll.voters", kw_only=True, frozen=True):
+    """Users who have chosen an option, ordered by id. `cursor` is null on the last page."""
+
+    items: list[Voter]
+    cursor: str | None
+
 class Calls:
     """All commands, with their fields and the types of their answers."""
 
@@ -1316,6 +1377,18 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["ping"], *, ts: int) -> Pong: ...
+
+    @overload
+    async def call(self, command: Literal["poll.close"], *, conversation: str, message: str) -> MessageResult: ...
+
+    @overload
+    async def call(self, command: Literal["poll.create"], *, conversation: str, client_id: str, question: str, options: list[str], multiple: bool | None = None, anonymous: bool | None = None, closes_at: int | None = None) -> PollAck: ...
+
+    @overload
+    async def call(self, command: Literal["poll.vote"], *, conversation: str, message: str, options: list[int]) -> MessageResult: ...
+
+    @overload
+    async def call(self, command: Literal["poll.voters"], *, conversation: str, message: str, option: int, cursor: str | None = None, limit: int | None = None) -> Voters: ...
 
     @overload
     async def call(self, command: Literal["presence.count"], *, conversation: str) -> PresenceCount: ...
@@ -1520,6 +1593,8 @@ ANSWERS: tuple[type[Answer], ...] = (
     MessageAck,
     StarredMessages,
     Pong,
+    PollAck,
+    Voters,
     PresenceCount,
     PresenceStates,
     Reactions,
@@ -1564,6 +1639,7 @@ EVENTS: tuple[type[Event], ...] = (
     MessageNew,
     MessageRead,
     MessageUpdate,
+    PollVoted,
     PresenceUpdate,
     RequestNew,
     ScheduleFailed,

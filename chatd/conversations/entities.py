@@ -57,7 +57,8 @@ class Message(Struct, kw_only=True, frozen=True):
     A message with `deleted_at` is a tombstone: its place stays, its content is removed. A message with `system`
     describes what `sender` has done. A message with `thread` is a reply in the thread of that message, which has
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
-    `starred_at`: the star of the requester. Events for all members contain neither.
+    `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
+    options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
     """
 
     id: Id
@@ -84,6 +85,8 @@ class Message(Struct, kw_only=True, frozen=True):
     pinned_at: Millis | UnsetType = UNSET
     thread: Id | UnsetType = UNSET
     replies: Replies | UnsetType = UNSET
+    poll: Json | UnsetType = UNSET
+    voted: list[int] | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(id=MESSAGE)
 
 

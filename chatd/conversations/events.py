@@ -8,7 +8,7 @@ from chatd.conversations.entities import Conversation, Departure, Member, Messag
 from chatd.wire.base import Event, Id, Rev
 from chatd.wire.reference.examples import Example
 
-Why = Literal["edit", "delete", "expire", "reaction", "pin"]
+Why = Literal["edit", "delete", "expire", "reaction", "pin", "vote", "close"]
 
 
 class MessageNew(Event, tag="message.new"):
@@ -23,7 +23,8 @@ class MessageUpdate(Event, tag="message.update"):
     """A message has changed; `message` is its new state. `change` is the reason, `by` the user who has changed it, if
     any.
 
-    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed.
+    `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
+    poll comes without `by`. `close`: the poll has ended.
     """
 
     conversation: Id

@@ -16,6 +16,7 @@ class Right(Enum):
     MENTION_ALL = "mention everybody"
     PIN = "pin messages"
     DELETE_ANY = "delete messages of others"
+    CLOSE_POLLS = "close polls of others"
     SLOW_EXEMPT = "write without waiting in slow mode"
     ADD = "add members, approve requests and create invite links"
     REMOVE = "remove members with a lower role"
@@ -29,7 +30,10 @@ RIGHTS: dict[str, frozenset[Right]] = {
     OWNER: frozenset(Right),
     ADMIN: frozenset(Right) - {Right.OWN},
     MODERATOR: frozenset(
-        {Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.SLOW_EXEMPT, Right.REMOVE}
+        {
+            *(Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.CLOSE_POLLS),
+            *(Right.SLOW_EXEMPT, Right.REMOVE),
+        }
     ),
     MEMBER: frozenset(),
 }

@@ -24,6 +24,12 @@ deleted_edits as (
 deleted_reactions as (
     delete from reactions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),
+deleted_votes as (
+    delete from poll_votes where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+),
+deleted_deadlines as (
+    delete from poll_deadlines where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
+),
 deleted_mentions as (
     delete from mentions where tenant = $1 and conversation = $2 and seq = any($3::bigint[])
 ),

@@ -168,6 +168,35 @@ def unreact(world: World, device: Device) -> Command:
     }
 
 
+def ask(world: World, device: Device) -> Command:
+    """Create a poll."""
+    rng, (id_, _) = world.rng, world.room(device)
+    fields: Fields = {
+        "conversation": id_,
+        "client_id": world.client_id(),
+        "question": "what?",
+        "options": ["a", "b", "c"],
+    }
+    fields |= {"multiple": rng.random() < 0.5, "anonymous": rng.random() < 0.5}
+    if rng.random() < 0.3:
+        fields["closes_at"] = round(time.time() * 1000) + rng.choice(LATER)
+    return "poll.create", fields
+
+
+def vote(world: World, device: Device) -> Command:
+    """Vote in a poll that the device knows, or rarely close it."""
+    rng, rooms = world.rng, sorted(device.mirror.rooms.items())
+    polls = [(id_, one) for id_, room in rooms for one in room.messages.values() if "poll" in one]
+    if not polls:
+        return ask(world, device)
+    id_, message = rng.choice(polls[-4:])
+    fields: Fields = {"conversation": id_, "message": message["id"]}
+    if rng.random() < 0.1:
+        return "poll.close", fields
+    most = 3 if message["poll"]["multiple"] else 1
+    return "poll.vote", {**fields, "options": rng.sample(range(3), rng.randint(0, most))}
+
+
 def pin(world: World, device: Device) -> Command:
     return world.rng.choice(["message.pin", "message.pin", "message.unpin"]), world.message(device)
 
@@ -362,6 +391,7 @@ DEEDS: dict[Deed, int] = {
     send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, thread: 5, receipt: 12,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
     decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5, present: 4,
+    ask: 2, vote: 10,
 }  # fmt: skip
 
 
@@ -381,6 +411,7 @@ CONSENT: dict[Deed, int] = {
 MATCHING: dict[Deed, int] = {
     match: 40, send: 30, schedule: 2, forward: 4, edit: 5, delete: 4, react: 8, unreact: 3, pin: 2, star: 5, thread: 3, receipt: 16,
     open_: 2, create: 1, leave: 1, settle: 6, settle_all: 1, block: 3, block_partner: 2, report: 3, present: 3,
+    ask: 1, vote: 4,
 }  # fmt: skip
 
 

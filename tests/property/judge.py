@@ -54,6 +54,15 @@ join messages r on r.conversation = k.conversation and r.seq = k.root_seq and r.
 left join messages m on m.conversation = k.conversation and m.extra ->> 'thread' = r.id::text and m.tenant = k.tenant
 where k.user_id = $1 and k.following group by 1, 2
 """
+VOTES = """
+select m.conversation::text as id, m.seq, count(distinct v.user_id) as voters, array(
+    select (
+        select count(*) from poll_votes w where w.conversation = m.conversation and w.seq = m.seq and w.option = n.option
+    ) from generate_series(0, 2) as n (option) order by n.option
+) as counts
+from messages m left join poll_votes v on v.conversation = m.conversation and v.seq = m.seq
+where m.extra ? 'poll' group by 1, 2, m.conversation
+"""
 # Prefixes of the words to search for.
 WORD = range(3, 30)
 # Users who reacted are compared as a set: reactions of the same millisecond have no order.
@@ -205,6 +214,7 @@ async def recount(db: Postgres, device: Device) -> list[str]:
         ]
     wrong += await recount_reactions(db, views)
     wrong += await recount_threads(db, device, views)
+    wrong += await recount_votes(db, views)
     total = (await device.call("unread.total"))["total"]
     counting = [row for row in rows.values() if row["counts"]]
     expected = {
@@ -233,6 +243,20 @@ async def recount_threads(db: Postgres, device: Device, views: dict[str, Json]) 
         for item in await pages(device, "thread.list", "items", limit=3)
     }
     return wrong + differences(followed, listed, "followed threads")
+
+
+async def recount_votes(db: Postgres, views: dict[str, Json]) -> list[str]:
+    counted = {(row["id"], row["seq"]): (row["voters"], row["counts"]) for row in await db.all(VOTES)}
+    shown = {
+        (id_, seq): one["poll"] for id_, view in views.items() for seq, one in view["messages"].items() if "poll" in one
+    }
+    return [
+        line
+        for place, poll in shown.items()
+        for line in differences(
+            counted[place], (poll["voters"], [option["votes"] for option in poll["options"]]), f"votes of {place}"
+        )
+    ]
 
 
 async def recount_reactions(db: Postgres, views: dict[str, Json]) -> list[str]:

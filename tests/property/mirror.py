@@ -25,8 +25,9 @@ The rules:
    or more: drop the conversation and start from rev 0.
 6. A quote is a view of a message, not a text of its own. If the message changes, so does the quote; a message that is
    hidden or not visible has no quote.
-7. Events carry what all members share, never the user's own stars and reactions: keep these, except for the user's own
-   reaction events.
+7. Events carry what all members share, never the user's own stars, reactions and votes: keep these, except for the
+   user's own reaction events, `poll.voted` and the answer to the user's own vote. These two have the `rev` of the
+   message with the vote: drop a vote that is not later than the known one.
 8. Drop an update of an unknown message: it is hidden, or has not been loaded.
 9. Unread messages are those of others after the user's `read_seq`, without system, deleted and hidden messages.
 10. The user's own positions come from four sources, and the highest one counts: events with a rev,
@@ -180,7 +181,7 @@ class Mirror:
             self._need_session_sync()
             return
         for message in page["messages"]:
-            room.put(message)
+            room.put_own(message)
         for departure in page["departures"]:
             room.leave(departure)
         for member in page["members"]:
@@ -216,6 +217,8 @@ class Mirror:
             self._begin_again(event["conversation"], None)
         elif kind == "conversation.gone":
             self.forget(event["conversation"])
+        elif kind == "poll.voted" and event["conversation"] in self.rooms:
+            self.rooms[event["conversation"]].vote(event["message"], event["options"], event["vote_rev"])
         elif kind == "conversation.update" and "rev" not in event:
             self.learn(event["conversation"])
         elif "rev" in event:
@@ -286,7 +289,8 @@ class Mirror:
             mine = [emoji for emoji in mine if emoji != event["emoji"]] + [event["emoji"]] * event["on"]
         star = {"starred_at": known["starred_at"]} if "starred_at" in known else {}
         own = {"mine": mine} if mine and "deleted_at" not in event["message"] else {}
-        room.put({**event["message"], **star, **own})
+        voted = {"voted": known["voted"]} if "voted" in known and "poll" in event["message"] else {}
+        room.put({**event["message"], **star, **own, **voted})
 
     # --- profiles -------------------------------------------------------------------------------------------------
 
@@ -318,8 +322,11 @@ class Mirror:
         match result["t"]:
             case "message.ack":
                 self._acked(command, result)
-            case "message.forwarded" if command["conversation"] in self.rooms:
+            case "message.forwarded" | "poll.ack" if command["conversation"] in self.rooms:
                 self._fall_behind(command["conversation"], result["rev"])
+            case "message" if command["t"] == "poll.vote" and command["conversation"] in self.rooms:
+                message = result["message"]
+                self.rooms[command["conversation"]].vote(message["id"], message.get("voted", []), message["rev"])
             case "request.accepted":
                 self.own = True
                 self.learn(result["conversation"])

@@ -41,6 +41,8 @@ class Room:
     members: dict[str, Json] = field(default_factory=dict)
     departures: dict[str, Json] = field(default_factory=dict)
     messages: dict[int, Json] = field(default_factory=dict)
+    # The rev of the state from which the user's own vote in a poll is known, by the seq of the message.
+    voted_revs: dict[int, int] = field(default_factory=dict)
 
     def learn_own(self, state: Given) -> None:
         """The user's own settings, from session.sync or the answer to conversation.settings."""
@@ -66,6 +68,19 @@ class Room:
                 message["rev"] = event["rev"]
                 message.pop("replies", None)
                 message.update({"replies": event["replies"]} if event["replies"] else {})
+
+    def put_own(self, message: Given) -> None:
+        """A message with all that is the user's own, which includes their vote."""
+        self.put(message)
+        self.voted_revs[message["seq"]] = max(self.voted_revs.get(message["seq"], 0), message["rev"])
+
+    def vote(self, id_: str, options: list[int], rev: int) -> None:
+        """The user's own vote in a poll, as of a rev of its message."""
+        for seq, message in self.messages.items():
+            if message["id"] == id_ and "poll" in message and rev > self.voted_revs.get(seq, 0):
+                self.voted_revs[seq] = rev
+                plain = {name: value for name, value in message.items() if name != "voted"}
+                self.messages[seq] = {**plain, "voted": options} if options else plain
 
     def drop(self, seq: int) -> None:
         self.messages.pop(seq, None)

@@ -24,6 +24,7 @@ async def test_old_state_and_changes_are_what_a_fresh_client_reads(config: Confi
     assert report.done["receipt.read unanswered"] > 0
     assert report.done["event thread.update"] > 0
     assert report.done["user.update ok"] > 0
+    assert report.done["poll.vote ok"] > 0
 
 
 async def test_sync_during_a_block_equals_the_events(config: Config) -> None:
@@ -72,6 +73,7 @@ FOUND = {"t": "match.found", "match": "m", "conversation": "c", "alias": MY_ALIA
         ([left(OTHER, 4), event("message.read", 5)], []),
         ([left(ME, 4), {"t": "conversation.update", "conversation": {"id": "c"}}, event("message.read", 9)], []),
         ([event("message.new", 4, message=message(1, 4, starred_at=1))], ["so"]),
+        ([event("message.update", 4, message=message(1, 4, voted=[0]))], ["so"]),
         ([FOUND, left(MY_ALIAS, 4), event("message.read", 5)], ["I9"]),
         ([FOUND, left(PARTNER, 4), event("message.read", 5)], []),
         ([FOUND, {"t": "match.ended", "match": "m"}, event("message.read", 4)], ["I9"]),
@@ -143,6 +145,22 @@ def test_a_quote_changes_with_its_message_and_goes_when_that_is_hidden() -> None
     mirror.take_states({"gone": [], "conversations": [], "marks": [mark], "own": False, "cursor": "x", "more": False})
     assert [quote and quote["text"] for quote in quotes] == ["text 1", "new"]
     assert "quote" not in mirror.view()["c"]["messages"][2]
+
+
+def test_the_latest_vote_of_the_user_counts() -> None:
+    mirror = known(message(1, 5, poll={}, voted=[0]))
+
+    def voted() -> Any:
+        return mirror.view()["c"]["messages"][1].get("voted")
+
+    own = {"t": "poll.voted", "conversation": "c", "message": "m1"}
+    mirror.take({**own, "options": [2], "vote_rev": 4})
+    assert voted() == [0]
+    mirror.take({**own, "options": [1], "vote_rev": 10})
+    mirror.take(event("message.update", 10, message=message(1, 10, poll={}), change="vote"))
+    assert voted() == [1]
+    mirror.answered({"t": "poll.vote", "conversation": "c"}, {"t": "message", "message": message(1, 11, poll={})})
+    assert voted() is None
 
 
 def test_unread_is_counted_from_the_messages() -> None:

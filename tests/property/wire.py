@@ -7,6 +7,8 @@ from typing import Any
 from tests.property.room import Given
 
 QUOTED = "quote"
+# Fields of a message that only one user gets.
+OWN = {"starred_at", "mine", "voted"}
 
 
 class Wire:
@@ -44,7 +46,7 @@ class Wire:
 
     def answered(self, command: Given, result: Given) -> None:
         """Acks have their position in the order as well."""
-        if result["t"] in ("message.ack", "message.forwarded") and not result["duplicate"]:
+        if result["t"] in ("message.ack", "message.forwarded", "poll.ack") and not result["duplicate"]:
             self._number(command["conversation"], result["rev"], result["t"])
         elif result["t"] in ("conversation", "conversation.joined") and result["conversation"] is not None:
             self._gone.discard(result["conversation"]["id"])
@@ -65,10 +67,10 @@ class Wire:
             self.shown[id_, message["seq"]] = f"{event['t']} {event['rev']}"
             if QUOTED in message:
                 self.shown[id_, message[QUOTED]["seq"]] = f"the quote of {event['t']} {event['rev']}"
-            if "starred_at" in message or "mine" in message:
+            if OWN & message.keys():
                 self.wrong.append(f"somebody's own marks in {event['t']} of {id_}")
         last = event["conversation"].get("last_message") if event["t"] == "conversation.update" else None
-        if last and ("starred_at" in last or "mine" in last):
+        if last and OWN & last.keys():
             self.wrong.append(f"somebody's own marks in the last message of {id_}")
 
     def _is_own_end(self, event: Given) -> bool:

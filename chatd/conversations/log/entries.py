@@ -13,7 +13,7 @@ class NewMessage(Struct, frozen=True):
     """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON
     texts.
 
-    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root).
+    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root), `poll`.
     """
 
     tenant: str
@@ -30,7 +30,7 @@ class NewMessage(Struct, frozen=True):
     @property
     def is_reply(self) -> bool:
         """Whether it is a reply in a thread."""
-        return self.extra is not None and '"thread"' in self.extra
+        return self.extra is not None and '"thread":' in self.extra
 
 
 class ThreadState(Struct, frozen=True):

@@ -120,7 +120,7 @@ def appended(row: Any, items: Sequence[NewMessage], now: int, threads: Mapping[i
 
 def rule_of(code: str, item: NewMessage) -> str:
     """The rule that refuses the message."""
-    if code == "forbidden" and item.extra is not None and '"everybody"' in item.extra:
+    if code == "forbidden" and item.extra is not None and '"everybody":' in item.extra:
         return "only moderators and above may mention everybody"
     return RULES[code]
 

@@ -46,7 +46,7 @@ class EditMessage(Command, tag="message.edit"):
     """Change the text of a message that the requester has sent, within `messages.edit_window`.
 
     `mentions`, `everybody`: who is mentioned now, as in message.send; omitted fields stay unchanged. Deleted and
-    forwarded messages cannot be edited.
+    forwarded messages and polls cannot be edited.
     """
 
     conversation: Id
@@ -64,8 +64,8 @@ class EditMessage(Command, tag="message.edit"):
     uncancellable=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """`forbidden`: another user has sent the message, it was forwarded, or it is too old; or a filter refuses the text,
-    or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was edited
+    """`forbidden`: another user has sent the message, it was forwarded, is a poll, or is too old; or a filter refuses the
+    text, or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was edited
     `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`. Slow mode and announcement mode apply
     as to a new message.
     """
@@ -136,6 +136,8 @@ def check_editable(row: Row) -> None:
         raise Refused("conflict", "the message was deleted")
     if row["forwarded"] is not None:
         raise Refused("forbidden", "forwarded messages cannot be edited")
+    if row["poll"] is not None:
+        raise Refused("forbidden", "polls cannot be edited: users have voted on this question")
 
 
 async def check_pace(tx: ConversationTx, seq: int, settings: MessageSettings) -> None:

@@ -92,6 +92,7 @@ class Content(Struct, frozen=True):
     everybody: bool = False
     forwarded: Json | UnsetType = UNSET
     thread: str | None = None
+    poll: Json | UnsetType = UNSET
 
 
 def ack_of(kind: type[Ack], client_id: str, sent_text: str | None, stored_text: str | None, done: Appended) -> Ack:
@@ -230,9 +231,7 @@ def append(
 
 def extra_of(content: Content) -> str | None:
     """See `NewMessage.extra`."""
-    if not content.mentions and not content.everybody and content.forwarded is UNSET and content.thread is None:
-        return None
-    extra = dict[str, Any]()
+    extra: dict[str, Any] = {}
     if content.mentions:
         extra["mentions"] = list(content.mentions.values())
     if content.everybody:
@@ -241,7 +240,9 @@ def extra_of(content: Content) -> str | None:
         extra["forwarded"] = content.forwarded
     if content.thread is not None:
         extra["thread"] = content.thread
-    return to_jsonb(extra)
+    if content.poll is not UNSET:
+        extra["poll"] = content.poll
+    return to_jsonb(extra) if extra else None
 
 
 def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> MessageNew:
@@ -266,6 +267,7 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
         forwarded=forwarded,
         expires_at=done.expires_at or UNSET,
         thread=content.thread or UNSET,
+        poll=content.poll,
     )
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
 

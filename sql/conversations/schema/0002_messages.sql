@@ -21,7 +21,7 @@ create table messages (
     created_at bigint not null,
     -- The event that a system message describes.
     system jsonb,
-    -- Mentions, the source of a forwarded message, and of a reply in a thread the root.
+    -- Mentions, the source of a forwarded message, of a reply in a thread the root, and a poll with its counts.
     extra jsonb,
     -- The number of reactions by emoji.
     reactions jsonb,
@@ -65,6 +65,32 @@ create table reactions (
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
 create index reactions_user on reactions (user_id, tenant);
+
+-- The options that users have chosen in polls, by their index. The message has their counts.
+create table poll_votes (
+    tenant text not null,
+    conversation uuid not null,
+    seq bigint not null,
+    user_id uuid not null,
+    option smallint not null check (option between 0 and 19),
+    voted_at bigint not null,
+    primary key (conversation, seq, user_id, option, tenant),
+    foreign key (conversation, seq, tenant) references messages (conversation, seq, tenant) on delete cascade,
+    foreign key (tenant, user_id) references users (tenant, id) on delete cascade
+);
+create index poll_votes_option on poll_votes (conversation, seq, option, user_id, tenant);
+create index poll_votes_user on poll_votes (user_id, conversation, seq, tenant);
+
+-- When open polls end.
+create table poll_deadlines (
+    tenant text not null,
+    conversation uuid not null,
+    seq bigint not null,
+    closes_at bigint not null,
+    primary key (conversation, seq, tenant),
+    foreign key (conversation, seq, tenant) references messages (conversation, seq, tenant) on delete cascade
+);
+create index poll_deadlines_due on poll_deadlines (closes_at);
 
 -- The nil UUID stands for a mention of all members.
 create table mentions (

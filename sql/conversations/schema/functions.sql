@@ -192,6 +192,7 @@ select
             then jsonb_set(m.extra -> 'forwarded', '{sender}', to_jsonb(w.sender))
         else m.extra -> 'forwarded'
     end as forwarded,
+    case when x.is_expired then null else m.extra -> 'poll' end as poll,
     case when m.reply_to is not null and not x.is_expired then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
@@ -212,7 +213,7 @@ cross join lateral (
 
 -- The columns of messages_for(): a message with the state of one user.
 create or replace view own_message_states as
-select s.*, null::bigint as starred_at, null::text[] as mine from message_states s;
+select s.*, null::bigint as starred_at, null::text[] as mine, null::smallint[] as voted from message_states s;
 
 -- The messages that a member may see; none for other users. Quotes of messages that the member may not see, or has
 -- hidden, are left out. Filter it by `seq` or `rev`, which have an index: Postgres inlines the function into the
@@ -221,7 +222,7 @@ create or replace function messages_for(p_tenant text, p_conversation uuid, p_us
 language sql stable as $$
     select
         s.tenant, s.conversation, s.seq, s.rev, s.id, s.sender, s.client_id, s.text, s.attachments, s.reply_to, s.created_at, s.meta,
-        s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded,
+        s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded, s.poll,
         case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
@@ -230,6 +231,11 @@ language sql stable as $$
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji collate "C"
+    ) end,
+    case when s.poll is not null then array(
+        select v.option from poll_votes v
+        where v.conversation = s.conversation and v.seq = s.seq and v.user_id = p_user and v.tenant = s.tenant
+        order by v.option
     ) end
     from message_states s
     left join marks k on k.user_id = p_user and k.conversation = s.conversation and k.seq = s.seq and k.tenant = s.tenant
@@ -413,7 +419,7 @@ begin
                 case
                     -- The system may send to every conversation that has members.
                     when s.sender = '00000000-0000-0000-0000-000000000000' then case when coalesce(c.members, 0) = 0 then 'not_found' end
-                    else send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody"%')
+                    else send_refusal(b.role, c.kind, c.announce, c.blocked, s.extra like '%"everybody":%')
                 end,
                 case when wait_ms[s.ord] is not null then 'slow' when is_beyond[s.ord] then 'requested' end,
                 nullif(thread_refusals[s.ord], '')
@@ -468,6 +474,14 @@ begin
             where b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = who.id::uuid
         )
         on conflict do nothing;
+        if array_to_string(p_extra, '') like '%"closes_at":%' then
+            insert into poll_deadlines (tenant, conversation, seq, closes_at)
+            select m.tenant, m.conversation, m.seq, (m.extra #>> '{poll,closes_at}')::bigint
+            from unnest(p_tenant, p_conversation, p_id) as s (tenant, conversation, id)
+            join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.id = s.id
+            where m.extra -> 'poll' ? 'closes_at' and not m.extra -> 'poll' ? 'closed_at'
+            on conflict do nothing;
+        end if;
     end if;
     if thread_refusals is not null then
         return query

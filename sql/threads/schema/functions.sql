@@ -27,7 +27,7 @@ language sql stable as $$
     select case when bool_or(w.refusal is not null) then array_agg(w.refusal order by w.ord) end
     from (
         select s.ord, case
-            when s.extra like '%"thread"%'
+            when s.extra like '%"thread":%'
                 then thread_refusal(s.tenant, s.conversation, s.sender, (s.extra::jsonb ->> 'thread')::uuid)
         end as refusal
         from unnest(p_tenant, p_conversation, p_sender, p_extra) with ordinality as s (tenant, conversation, sender, extra, ord)
@@ -53,7 +53,7 @@ language sql volatile as $$
             select r.seq, r.id, r.sender, r.in_match, r.replies from messages r
             where r.tenant = s.tenant and r.conversation = s.conversation and r.id = (s.extra::jsonb ->> 'thread')::uuid limit 1
         ) as r
-        where s.extra like '%"thread"%'
+        where s.extra like '%"thread":%'
     ),
     -- None that an earlier attempt has committed.
     inserted as (
