@@ -30,15 +30,19 @@ class JwksError(Exception):
 
 class JwksTunables(Struct, frozen=True, kw_only=True):
     """Times in seconds. `refresh_s` follows a success, `retry_s` a failure. `timeout_s` is for one request. `wait_s`:
-    how long a token waits for a reload; at most `max_waiting` tokens of a tenant wait.
+    how long a token waits for a reload.
+
+    At most `max_waiting` tokens of all tenants wait, because each holds one of the few slots for sign-ins
+    (`gateway/admission.py`): a provider that does not answer must not keep out users with known keys.
     """
 
     refresh_s: float = 300.0
     retry_s: float = 15.0
     reload_interval_s: float = 10.0
     timeout_s: float = 10.0
-    wait_s: float = 5.0
-    max_waiting: int = 256
+    wait_s: float = 3.0
+    max_waiting: int = 8
+    retry_full_s: float = 1.0
 
 
 TUNABLES = JwksTunables()
@@ -54,7 +58,6 @@ class KeySet:
         self._condition = Condition(f"signing keys of tenant {tenant}")
         # Numbers of loads: the last one that has begun, has ended, and was asked for.
         self._begun = self._ended = self._asked = 0
-        self._waiting = 0
         self._wake = trio.Event()
         self._news = trio.Event()
         # A file that cannot be read holds a thread, and no thread of others.
@@ -103,20 +106,12 @@ class KeySet:
             self._asked = self._begun + 1
             self.reloads += 1
             self._wake.set()
-        if self._waiting >= times.max_waiting:
-            raise unavailable(times.reload_interval_s)
-        await self._wait_for(self._asked)
-
-    async def _wait_for(self, load: int) -> None:
-        self._waiting += 1
-        try:
-            with trio.move_on_after(self._tunables.wait_s):
-                while self._ended < load:
-                    await self._news.wait()
-        finally:
-            self._waiting -= 1
+        load = self._asked
+        with trio.move_on_after(times.wait_s):
+            while self._ended < load:
+                await self._news.wait()
         if self._ended < load or self.failing:
-            raise unavailable(self._tunables.reload_interval_s)
+            raise unavailable(times.reload_interval_s)
 
 
 class KeySets(dict[str, KeySet]):
@@ -126,13 +121,21 @@ class KeySets(dict[str, KeySet]):
         super().__init__(
             (name, KeySet(keyring, name, tunables)) for name, tenant in keyring.tenants.items() if tenant.jwks
         )
+        self._tunables = tunables
+        self._waiting = 0
 
     async def reload(self, unknown: UnknownKey) -> None:
         """Read the key set again that a token needs. Raises Refused: the cause if there is none, or `unavailable`."""
         key_set = self.get(unknown.tenant)
         if key_set is None:
             raise unknown
-        await key_set.reload()
+        if self._waiting >= self._tunables.max_waiting:
+            raise unavailable(self._tunables.retry_full_s)
+        self._waiting += 1
+        try:
+            await key_set.reload()
+        finally:
+            self._waiting -= 1
 
 
 def unavailable(retry_after: float) -> Refused:

@@ -16,14 +16,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chatd.accounts.jwks import MAX_JWKS_BYTES, JwksTunables, KeySet
+from chatd.accounts.jwks import MAX_JWKS_BYTES, TUNABLES, JwksTunables, KeySet
 from chatd.accounts.keys import Keyring, UnknownKey, read_jwks
 from chatd.accounts.settings import AuthSettings, TenantSettings
+from chatd.client import Account
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from tests.accounts.providers import Provider, times
 from tests.outside import answer, read
-from tests.support import PATIENCE, running
+from tests.support import PATIENCE, Daemon, running
+from tests.wire_client import Raw, upgrade
 
 QUICK = JwksTunables(reload_interval_s=0.3, wait_s=5.0)
 
@@ -235,27 +237,36 @@ async def test_a_file_that_hangs_holds_nobody(tmp_path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
 
 
-async def test_the_number_of_waiting_tokens_is_bounded(tmp_path: Path) -> None:
+async def test_few_sign_ins_wait_for_a_provider_that_does_not_answer(config: Config, tmp_path: Path) -> None:
+    """They hold slots for sign-ins. Users with known keys, also of the same provider, sign in meanwhile."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     provider = Provider(tmp_path / "keys.json", "ES256")
-    ring = keyring(path)
-    ring.set_keys("default", read_jwks(provider.key_set().encode(), "ES256"))
-    provider.rotate()
-    found: list[tuple[str, float]] = []
+    tenant = TenantSettings(algorithm="ES256", jwks=str(path), issuer="https://id.test")
+    found: list[tuple[int, float]] = []
 
-    async def sign_in(key_set: KeySet) -> None:
+    async def sign_in(daemon: Daemon) -> None:
         began = trio.current_time()
-        found.append((await verified(ring, key_set, provider.sign(claims())), trio.current_time() - began))
+        async with Raw.to(daemon) as raw:
+            token = provider.sign(claims() | {"iss": "https://id.test"})
+            lines = upgrade(daemon).split(b"\r\n")
+            credential = b"Authorization: Bearer " + token.encode()
+            await raw.send(b"\r\n".join(credential if one.startswith(b"Authorization") else one for one in lines))
+            found.append((int((await raw.read(b"\r\n")).split()[1]), trio.current_time() - began))
 
     try:
-        async with served(ring, JwksTunables(wait_s=0.5, max_waiting=3)) as key_set, trio.open_nursery() as nursery:
-            for _ in range(10):
-                nursery.start_soon(sign_in, key_set)
+        async with running(config.using_named(TenantSettings, {"idp": tenant})) as daemon:
+            async with trio.open_nursery() as nursery:
+                for _ in range(24):
+                    nursery.start_soon(sign_in, daemon)
+                await trio.sleep(0.3)
+                with trio.fail_after(1.5):
+                    async with daemon.connected(Account("", "", daemon.token("ann"), "")) as person:
+                        assert await person.is_served()
     finally:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
-    assert [code for code, _ in found] == ["unavailable"] * 10
-    assert sum(waited >= 0.5 for _, waited in found) == 3
+    assert {status for status, _ in found} == {503}
+    assert sum(waited > 2 for _, waited in found) == TUNABLES.max_waiting
 
 
 async def test_a_token_that_stops_waiting_leaves_the_request_to_the_others(tmp_path: Path) -> None:
