@@ -64,10 +64,10 @@ class EditMessage(Command, tag="message.edit"):
     uncancellable=True,
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
-    """`forbidden`: another user has sent the message, it was forwarded, is a poll, or is too old; or a filter refuses the
-    text, or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was edited
-    `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`. Slow mode and announcement mode apply
-    as to a new message.
+    """`forbidden`: another user has sent the message, it was forwarded, is a poll, or is too old; or a filter refuses
+    the text, or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was
+    edited `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`. Slow mode and announcement
+    mode apply as to a new message.
     """
     check_text(ctx.node.config, cmd.text)
     if is_blank(cmd.text):
