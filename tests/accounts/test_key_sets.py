@@ -255,14 +255,16 @@ async def test_few_sign_ins_wait_for_a_provider_that_does_not_answer(config: Con
             found.append((int((await raw.read(b"\r\n")).split()[1]), trio.current_time() - began))
 
     try:
-        async with running(config.using_named(TenantSettings, {"idp": tenant})) as daemon:
-            async with trio.open_nursery() as nursery:
-                for _ in range(24):
-                    nursery.start_soon(sign_in, daemon)
-                await trio.sleep(0.3)
-                with trio.fail_after(1.5):
-                    async with daemon.connected(Account("", "", daemon.token("ann"), "")) as person:
-                        assert await person.is_served()
+        async with (
+            running(config.using_named(TenantSettings, {"idp": tenant})) as daemon,
+            trio.open_nursery() as nursery,
+        ):
+            for _ in range(24):
+                nursery.start_soon(sign_in, daemon)
+            await trio.sleep(0.3)
+            with trio.fail_after(1.5):
+                async with daemon.connected(Account("", "", daemon.token("ann"), "")) as person:
+                    assert await person.is_served()
     finally:
         os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
     assert {status for status, _ in found} == {503}
