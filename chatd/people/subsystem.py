@@ -7,7 +7,7 @@ from chatd.accounts.signals import ProfileChanged
 from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
-from chatd.people import announcements, checks, commands, handles, name_index, openapi, search, updates
+from chatd.people import admin_commands, announcements, checks, commands, handles, name_index, openapi, search, updates
 from chatd.people.announcements import Announcements, AnnouncementTunables, Deliveries
 from chatd.people.handles import ReservedHandles
 from chatd.people.metrics import METRICS
@@ -45,7 +45,7 @@ PEOPLE = Subsystem(
     settings=SETTINGS,
     check_settings=checks.check_settings,
     tables=TABLES,
-    commands=(commands, search, updates),
+    commands=(commands, search, updates, admin_commands),
     conditions=openapi.CONDITIONS,
     jobs=(Job("index of names", name_index.index_names, 1), Job("handle changes", sweep, 3600)),
     metrics=METRICS,
