@@ -152,7 +152,8 @@ def example_body(kind: type[Struct]) -> dict[str, Any]:
 
 
 def is_shown(name: str, kind: type[Struct]) -> bool:
-    return name in SHOWN or name in example_of(kind).shown
+    example_ = example_of(kind)
+    return name in example_.shown or (name in SHOWN and name not in example_.left_out)
 
 
 def fields_of(kind: type[Struct]) -> tuple[inspect.Field, ...]:
