@@ -1,5 +1,6 @@
 """What tests of all commands have to know of uploads, see `tests/declarations.py`."""
 
+from tests.abuse.bounds import Most
 from tests.abuse.things import Thing, World
 from tests.files import picture
 from tests.support import Person
@@ -11,3 +12,4 @@ async def image(world: World, owner: Person) -> Thing:
 
 
 FACTORIES = {"picture": image, "upload": image, "uploads": image}
+CONTAINERS = {"uploads.media.workers.MediaWorkers._idle": Most("uploads.media.workers.MAX_PROCESSES")}
