@@ -33,6 +33,7 @@ from chatd.importing.lines import (
     conversation_of,
     millis,
 )
+from chatd.outbox.consumers import silence
 
 SQL = queries.load("importing/importing")
 Rows = list[tuple[Any, ...]]
@@ -185,6 +186,7 @@ class Writer:
 
 async def write_batch(tx: Tx, tenant: str, digest: bytes, batch: Batch, step: tuple[Any, ...]) -> Written:
     """Write the rows of a batch, and the progress. Raises Disturbed."""
+    await silence(tx)
     if await tx.value(SQL.advance, tenant, digest, *step) is None:
         raise Disturbed("another import of this file is running")
     written = Written()

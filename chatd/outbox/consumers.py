@@ -23,6 +23,11 @@ async def set_interests(tx: Tx, consumer: str, tenant: str, types: Iterable[str]
     await tx.run(SQL.set_interests, consumer, tenant, sorted(types))
 
 
+async def silence(tx: Tx) -> None:
+    """Let the rest of the transaction add nothing to the outbox: for an import, whose changes are no news."""
+    await tx.run(SQL.silence)
+
+
 async def oldest(db: Database, consumer: str) -> int | None:
     """The time of the oldest change that the consumer has not taken, in milliseconds; None if it has taken all."""
     at: int | None = await db.value(SQL.oldest, consumer)

@@ -13,3 +13,7 @@ on conflict do nothing
 -- name: oldest
 -- When the oldest row of a consumer was written: consumer.
 select o.at from outbox o where o.consumer = $1 order by o.id limit 1
+
+-- name: silence
+-- Let triggers add nothing to the outbox in the rest of this transaction.
+select set_config('chatd.outbox', 'off', true)

@@ -2,6 +2,8 @@
 -- of the change, then the columns with the key, the subject, the user, the actor and the time; '' for none. Without a
 -- column, the time is now.
 --
+-- After silence() of outbox.sql, a transaction adds nothing.
+--
 -- For changes that are rare. append_messages(), and triggers on whole statements, are for those that come in numbers.
 create or replace function add_to_outbox() returns trigger
 language plpgsql as $$
@@ -19,6 +21,6 @@ begin
     select i.consumer, i.tenant, i.type, (p_row ->> p_key)::uuid, (p_row ->> p_subject)::uuid, (p_row ->> p_seq)::bigint,
         (p_row ->> p_user)::uuid, (p_row ->> p_actor)::uuid,
         coalesce((p_row ->> p_at)::bigint, (extract(epoch from clock_timestamp()) * 1000)::bigint)
-    from outbox_interests i where i.type = p_type and i.tenant = p_row ->> 'tenant';
+    from outbox_interests i where i.type = p_type and i.tenant = p_row ->> 'tenant' and current_setting('chatd.outbox', true) is distinct from 'off';
     return null;
 end $$;
