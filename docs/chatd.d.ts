@@ -2894,6 +2894,7 @@ export interface MessageData {
   mentions: Array<string>;
   mentions_everybody: boolean;
   forwarded: Record<string, unknown> | null;
+  thread: string | null;
   created_at: number;
   edited_at: number | null;
   deleted_at: number | null;

@@ -6,8 +6,8 @@ stores the results, and ends the claim. A claim ends by itself after some time: 
 sends the slice again, under the same ids.
 
 A node claims at most `webhooks.endpoint_concurrency` streams of an endpoint at the same time, and only one while the
-endpoint fails; so a slow endpoint delays its own streams only. A failed event is retried with a growing wait, and its
-stream waits with it.
+endpoint fails, or while half of `webhooks.concurrency` is in use; so slow endpoints delay their own streams only. A
+failed event is retried with a growing wait, and its stream waits with it.
 """
 
 from collections import Counter
@@ -131,7 +131,8 @@ class Deliverer:
         free = self._settings.concurrency - self._running.total()
         wanted: dict[str, int] = {}
         for endpoint in self._directory.by_id.values():
-            most = 1 if endpoint.failing_since is not None else self._settings.endpoint_concurrency
+            is_limited = endpoint.failing_since is not None or free * 2 < self._settings.concurrency
+            most = 1 if is_limited else self._settings.endpoint_concurrency
             if most > self._running[endpoint.id]:
                 wanted[endpoint.id] = most - self._running[endpoint.id]
         if free <= 0 or not wanted:

@@ -27,7 +27,8 @@ class Data(Struct, kw_only=True, frozen=True):
 class MessageData(Data, frozen=True):
     """A message. If it is deleted or has expired, `deleted_at` is set and the content is null.
 
-    `system`: what the sender has done, in a system message. `mentions`: the ids of mentioned users.
+    `system`: what the sender has done, in a system message. `mentions`: the ids of mentioned users. `thread`: the
+    message in whose thread it is a reply.
     """
 
     conversation: Id
@@ -44,6 +45,7 @@ class MessageData(Data, frozen=True):
     mentions: list[Id]
     mentions_everybody: bool
     forwarded: Json | None
+    thread: Id | None
     created_at: Millis
     edited_at: Millis | None
     deleted_at: Millis | None

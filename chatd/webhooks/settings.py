@@ -11,7 +11,8 @@ class WebhookSettings(Section, frozen=True):
     concurrency: Annotated[Count, doc("Maximum requests of this node at the same time, to all endpoints.")] = 100
     endpoint_concurrency: Annotated[
         Count,
-        doc("Maximum requests of this node at the same time to one endpoint; one that fails gets one at a time."),
+        doc("Maximum requests of this node at the same time to one endpoint."),
+        doc("An endpoint gets one at a time while it fails, or while half of concurrency is in use."),
     ] = 8
     retry_for: Annotated[
         Duration, doc("Seconds for which an event is retried; after that it is parked, and only sent by a replay.")

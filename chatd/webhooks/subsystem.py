@@ -8,7 +8,7 @@ from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
 from chatd.cluster.signals import EventSent
 from chatd.db.http_client import open_outbound
-from chatd.webhooks import commands, event_commands
+from chatd.webhooks import checks, commands, event_commands
 from chatd.webhooks.deliverer import Deliverer
 from chatd.webhooks.directory import Directory
 from chatd.webhooks.endpoints import renew_all_interests
@@ -44,6 +44,7 @@ WEBHOOKS = Subsystem(
     name="webhooks",
     about="events about committed changes, sent to backends",
     settings=SETTINGS,
+    check_settings=checks.check_settings,
     tables=TABLES,
     commands=(commands, event_commands),
     outgoing=OUTGOING,

@@ -10,7 +10,7 @@ select m.conversation::text, m.id::text as message, m.seq, m.rev, m.sender::text
     case when not x.is_expired then m.reply_to::text end as reply_to,
     case when not x.is_expired then m.meta end as meta,
     case when not x.is_expired then m.system end as system,
-    case when not x.is_expired then m.extra end as extra,
+    case when not x.is_expired then m.extra end as extra, m.extra ->> 'thread' as thread,
     case when not x.is_expired then m.expires_at end as expires_at
 from messages m
 cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as is_expired) as x

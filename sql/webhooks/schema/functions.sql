@@ -9,6 +9,7 @@ begin
     select i.consumer, i.tenant, i.type, n.conversation, n.user_id, n.joined_at
     from new_members n
     join outbox_interests i on i.type = 'member.added' and i.tenant = n.tenant
+    where current_setting('chatd.outbox', true) is distinct from 'off'
     order by n.conversation, n.rev;
     return null;
 end $$;
