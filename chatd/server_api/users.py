@@ -14,7 +14,7 @@ from chatd.app.effects import Effects, Reply, SendSignal
 from chatd.app.registry import server_command
 from chatd.conversations.messages.attachments import is_web_url
 from chatd.core.errors import Refused
-from chatd.core.turns import in_turns
+from chatd.core.turns import each_in_turns, in_turns
 from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.jsonb import to_jsonb
@@ -163,17 +163,18 @@ class ServerPutUsers(ServerCommand, tag="server.users.put"):
 )
 async def put_users(ctx: Ctx, cmd: ServerPutUsers) -> Effects:
     """The refusals of one user: `conflict`, the user was erased; `forbidden`, a filter refuses the name."""
-    ids = [id_of(ctx.tenant, one, f"$.users[{index}]") for index, one in enumerate(cmd.users)]
+    given = list(enumerate(cmd.users))
+    ids = [id_of(ctx.tenant, one, f"$.users[{index}]") async for index, one in each_in_turns(given)]
     check_distinct(ids)
     refused: dict[str, PutOutcome] = {}
     prepared: list[Prepared] = []
-    for index, (id_, one) in enumerate(zip(ids, cmd.users, strict=True)):
+    async for index, one in each_in_turns(given):
         try:
-            prepared.append(await prepare(ctx, one, id_, f"$.users[{index}]"))
+            prepared.append(await prepare(ctx, one, ids[index], f"$.users[{index}]"))
         except Refused as error:
             if error.code == "bad_request":
                 raise
-            refused[id_] = refused_outcome(id_, error)
+            refused[ids[index]] = refused_outcome(ids[index], error)
     done = await ctx.node.db.in_transaction(write_users, ctx.tenant, ctx.now, prepared) if prepared else []
     outcomes = refused | {one.user: one for one in done}
     return [*announced(ctx, done), Reply(PutResults(items=[outcomes[id_] for id_ in ids]))]

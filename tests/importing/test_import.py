@@ -1,22 +1,30 @@
 """`chatd import`: what an import writes, what it refuses, and what happens after a break."""
 
 import json
-from collections.abc import Callable
+import os
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from chatd.accounts.external_ids import user_id_of
+from chatd.accounts.settings import AuthSettings
+from chatd.app.audit_log import AuditActor
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
-from chatd.importing.known import message_id_of
+from chatd.importing.known import Known, message_id_of
+from chatd.importing.lines import UserLine
+from chatd.importing.writer import Disturbed, Progress, Writer
 from chatd.server_api.external_ids import conversation_id_of
 from tests.conftest import Servers
 from tests.forked import run_chatd
 from tests.support import poll_until, running
 
-Run = Callable[..., Any]
+CHATD = Path(sys.executable).parent / "chatd"
 ANN, BEN, CAT = (user_id_of("default", name) for name in ("ann", "ben", "cat"))
 GROUP = conversation_id_of("default", "g1")
 SYSTEM = "00000000-0000-0000-0000-000000000000"
@@ -41,18 +49,28 @@ EXPORT: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
+@dataclass
+class Import:
+    """Runs `chatd import` in a folder, on the database of the test."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def write(self, lines: list[Any]) -> None:
+        texts = [one if isinstance(one, str) else json.dumps(one) for one in lines]
+        (self.folder / "export.jsonl").write_text("".join(f"{text}\n" for text in texts))
+
+    def __call__(self, lines: list[Any], *options: str) -> Any:
+        """The summary of an import of these lines."""
+        self.write(lines)
+        done = run_chatd(("import", "export.jsonl", "--json", *options), self.folder, self.environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout) if done.stdout else done.stderr
 
 
 @pytest.fixture
-def chatd(config: Config, servers: Servers, dsn: str, folder: Path) -> Run:
-    """Run `chatd import` on these lines."""
-    import os
-
-    from chatd.accounts.settings import AuthSettings
-
+def chatd(config: Config, servers: Servers, dsn: str, tmp_path: Path) -> Import:
     environment = os.environ | {
         "CHATD_POSTGRES__DSN": dsn,
         "CHATD_REDIS__URL": servers.redis,
@@ -61,19 +79,10 @@ def chatd(config: Config, servers: Servers, dsn: str, folder: Path) -> Run:
         "CHATD_DATA__SECRET": config.data.secret,
         "CHATD_POSTGRES__ALLOW_UNSAFE_DURABILITY": "true",
     }
-
-    def run(lines: list[Any], *options: str) -> Any:
-        texts = [one if isinstance(one, str) else json.dumps(one) for one in lines]
-        (folder / "export.jsonl").write_text("".join(f"{text}\n" for text in texts))
-        done = run_chatd(("import", "export.jsonl", "--json", *options), folder, environment)
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.returncode in (0, 1), done.stderr
-        return json.loads(done.stdout) if done.stdout else done.stderr
-
-    return run
+    return Import(tmp_path, environment)
 
 
-async def test_an_import_is_what_users_see(config: Config, chatd: Run, store: Postgres) -> None:
+async def test_an_import_is_what_users_see(config: Config, chatd: Import, store: Postgres) -> None:
     summary = chatd(EXPORT)
     assert summary["errors"] == []
     assert summary["new"] == {
@@ -122,7 +131,7 @@ async def test_an_import_is_what_users_see(config: Config, chatd: Run, store: Po
         assert await poll_until(found) == [message_id_of(GROUP, "m2")]
 
 
-async def test_a_second_run_changes_nothing(chatd: Run, store: Postgres) -> None:
+async def test_a_second_run_changes_nothing(chatd: Import, store: Postgres) -> None:
     """Of the same file, and of a longer one."""
     chatd(EXPORT)
     before = await everything(store)
@@ -153,7 +162,7 @@ async def everything(store: Postgres) -> list[Any]:
     ]
 
 
-async def test_a_dry_run_writes_nothing(chatd: Run, store: Postgres) -> None:
+async def test_a_dry_run_writes_nothing(chatd: Import, store: Postgres) -> None:
     summary = chatd(EXPORT, "--dry-run")
     assert (summary["failed"], summary["lines"]["message"], set(summary["new"].values())) == (0, 5, {0})
     assert await store.value("select count(*) from users") == 0
@@ -202,7 +211,7 @@ WRONG: list[tuple[Any, str]] = [
 ]  # fmt: skip
 
 
-async def test_every_wrong_line_is_named_and_nothing_is_written(chatd: Run, store: Postgres) -> None:
+async def test_every_wrong_line_is_named_and_nothing_is_written(chatd: Import, store: Postgres) -> None:
     summary = chatd([*EXPORT, *(line for line, _ in WRONG)])
     assert summary["failed"] == len(WRONG)
     found = {one["line"]: one["message"] for one in summary["errors"]}
@@ -211,7 +220,7 @@ async def test_every_wrong_line_is_named_and_nothing_is_written(chatd: Run, stor
     assert await store.value("select count(*) from users") == 0
 
 
-async def test_long_lines_and_a_missing_end(chatd: Run, store: Postgres, folder: Path) -> None:
+async def test_long_lines_and_a_missing_end(chatd: Import, store: Postgres) -> None:
     summary = chatd(
         [*EXPORT, '{"type": "user", "id": "x", "name": "' + "x" * 3_000_000 + '"}', {"type": "user", "id": 5}]
     )
@@ -220,14 +229,14 @@ async def test_long_lines_and_a_missing_end(chatd: Run, store: Postgres, folder:
     assert chatd(["", "  ", EXPORT[0]])["new"]["users"] == 1
 
 
-async def test_an_erased_user_is_not_imported_again(chatd: Run, store: Postgres) -> None:
+async def test_an_erased_user_is_not_imported_again(chatd: Import, store: Postgres) -> None:
     chatd(EXPORT)
     await store.run("update users set erased_at = 1, external_id = null where id = $1", CAT)
     summary = chatd([*EXPORT, {"type": "user", "id": "dan"}])
     assert "erased" in summary["errors"][0]["message"]
 
 
-async def test_an_import_continues_after_a_break(chatd: Run, store: Postgres, config: Config) -> None:
+async def test_an_import_continues_after_a_break(chatd: Import, store: Postgres, config: Config) -> None:
     """The database ends the connection in the middle: the progress is that of the rows."""
     users = [{"type": "user", "id": f"u{number}"} for number in range(5)]
     group = {"type": "conversation", "id": "big", "kind": "group", "members": [one["id"] for one in users]}
@@ -261,7 +270,44 @@ async def test_an_import_continues_after_a_break(chatd: Run, store: Postgres, co
     assert tuple(row or ()) == (5000, 5005)
 
 
-async def test_live_messages_are_never_between_imported_ones(config: Config, chatd: Run, store: Postgres) -> None:
+async def test_an_import_continues_after_kill_9(chatd: Import, store: Postgres) -> None:
+    """Wherever the process ends: each message is there once, in its place."""
+    group = {"type": "conversation", "id": "big", "kind": "group", "members": ["ann"]}
+    messages = [
+        {
+            "type": "message",
+            "conversation": "big",
+            "id": f"m{n}",
+            "sender": "ann",
+            "text": f"text {n}",
+            "created_at": T + n,
+        }
+        for n in range(20_000)
+    ]
+    lines = [{"type": "user", "id": "ann"}, group, *messages]
+    chatd.write(lines)
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(
+            partial(
+                trio.run_process,
+                [CHATD, "import", "export.jsonl"],
+                check=False,
+                cwd=chatd.folder,
+                env=chatd.environment,
+            )
+        )
+        progress = partial(store.value, "select coalesce(max(lines), 0) from imports")
+        at = await poll_until(progress, lambda lines: lines >= 2000, 60)
+        process.kill()
+    assert at < len(lines)
+    summary = chatd(lines)
+    assert summary["resumed_at"] >= at
+    row = await store.one("select count(*), min(seq), max(seq), count(distinct text), max(rev) from messages")
+    assert tuple(row or ()) == (20_000, 1, 20_000, 20_000, 20_001)
+    assert await store.value("select bool_and(text = 'text ' || seq - 1) from messages")
+
+
+async def test_live_messages_are_never_between_imported_ones(config: Config, chatd: Import, store: Postgres) -> None:
     async with running(config) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
         users = [{"type": "user", "id": person.user} for person in (ann, ben)]
         opened = await ann.call("conversation.open", user=ben.user)
@@ -290,7 +336,22 @@ async def test_live_messages_are_never_between_imported_ones(config: Config, cha
         assert [one["text"] for one in seen["items"]] == ["old", "live"]
 
 
-async def test_a_connected_user_gets_an_imported_group(config: Config, chatd: Run, store: Postgres) -> None:
+async def test_a_request_is_not_imported(chatd: Import, store: Postgres) -> None:
+    """The other user is no member, and has not accepted the conversation."""
+    chatd(EXPORT[:3])
+    low, high = sorted((ANN, BEN))
+    await store.run(
+        "insert into conversations (tenant, id, kind, pair_low, pair_high, creator, members, created_at, active_at, max_seq)"
+        " values ('default', gen_random_uuid(), 'direct', $1, $2, $3, 1, 0, 0, 1)",
+        low,
+        high,
+        ANN,
+    )
+    direct = {"type": "conversation", "id": "d1", "kind": "direct", "members": ["ann", "ben"]}
+    assert "accepted" in chatd([*EXPORT[:3], direct])["errors"][0]["message"]
+
+
+async def test_a_connected_user_gets_an_imported_group(config: Config, chatd: Import, store: Postgres) -> None:
     async with running(config) as daemon, daemon.person("ann") as ann, daemon.person("ben") as ben:
         users = [{"type": "user", "id": person.user} for person in (ann, ben)]
         group = {"type": "conversation", "id": "g", "kind": "group", "members": [ann.user, ben.user]}
@@ -301,19 +362,12 @@ async def test_a_connected_user_gets_an_imported_group(config: Config, chatd: Ru
         assert (await ben.event("message.new"))["message"]["text"] == "live"
 
 
-async def in_thread(run: Run, lines: list[Any]) -> Any:
-    import trio
-
+async def in_thread(run: Import, lines: list[Any]) -> Any:
     return await trio.to_thread.run_sync(run, lines)
 
 
-async def test_two_runs_at_the_same_time(chatd: Run, store: Postgres, config: Config) -> None:
+async def test_two_runs_at_the_same_time(chatd: Import, store: Postgres, config: Config) -> None:
     """The second one ends, and says why."""
-    from chatd.app.audit_log import AuditActor
-    from chatd.importing.known import Known
-    from chatd.importing.lines import UserLine
-    from chatd.importing.writer import Disturbed, Progress, Writer
-
     chatd([])
     actor, known = AuditActor("default", "me", T), Known()
     one, other = (Writer(store, actor, b"x" * 32, known) for _ in range(2))
