@@ -33,7 +33,7 @@ from chatd.cluster.control_messages import RecheckConversation
 from chatd.cluster.stream_entries import announce, recent
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
-from chatd.core.errors import Refused
+from chatd.core.errors import OperatorError, Refused
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
@@ -122,7 +122,9 @@ class Import:
         self._actor = actor
         self._file = file
         self._bar = bar
-        self._size = max(1, file.stat().st_size)
+        state = file.stat()
+        self._state = (state.st_size, state.st_mtime_ns)
+        self._size = max(1, state.st_size)
         self._notifies = False
 
     async def run(self, dry_run: bool) -> Summary:
@@ -153,6 +155,7 @@ class Import:
         summary.resumed_at = progress.lines
         start = Numbered(progress.lines, progress.position, b"")
         for lines in batches(read(self._file, start)):
+            self._check_unchanged()
             after = Progress(lines[-1].number, lines[-1].end)
             written, changed = await writer.write([decode(line) for line in lines], progress, after)
             progress = after
@@ -164,6 +167,12 @@ class Import:
         rows = to_builtins(summary.new)
         summary.rows_per_second = round(sum(rows.values()) / max(summary.seconds, 0.001))
         await audit_log.write(self._db, self._actor, "import", writer.digest.hex(), {"new": rows})
+
+    def _check_unchanged(self) -> None:
+        """Raises OperatorError if the file was changed since its lines were checked."""
+        state = self._file.stat()
+        if (state.st_size, state.st_mtime_ns) != self._state:
+            raise OperatorError("the file was changed during the import; run the command again")
 
     async def _nodes(self) -> list[str]:
         try:

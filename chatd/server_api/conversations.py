@@ -25,7 +25,7 @@ from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Tx
 from chatd.server_api.acting import As, acting_as, as_system
-from chatd.server_api.external_ids import ExternalId, conversation_id_of
+from chatd.server_api.external_ids import ExternalId, check_external_id, conversation_id_of
 from chatd.server_api.views import ServerConversation, View, WithView
 from chatd.wire.base import Id, Name, Ok
 from chatd.wire.reference.examples import ALICE, BOB, Example
@@ -63,6 +63,7 @@ async def create_group(ctx: Ctx, cmd: ServerCreateGroup) -> Effects:
     """`not_found`: a member does not exist. `conflict`: the external id is that of a direct conversation. `too_large`:
     there are too many members, or one of them is in too many conversations.
     """
+    check_external_id(cmd.external_id)
     users = sorted({*cmd.members, *([cmd.owner] if cmd.owner else [])})
     most = ctx.node.config.get(ConversationLimits).members
     if len(users) > most:
@@ -129,6 +130,7 @@ async def open_direct(ctx: Ctx, cmd: ServerOpenDirect) -> Effects:
     """`not_found`: one of the users does not exist. `blocked`: one has blocked the other. `conflict`: the external id
     is that of another conversation. `too_large`: one of the two is in too many conversations.
     """
+    check_external_id(cmd.external_id)
     low, high = users = sorted((cmd.user, cmd.other))
     if low == high:
         raise Refused("bad_request", "$.other: expected another user than `user`")

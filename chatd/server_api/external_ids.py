@@ -8,13 +8,20 @@ from uuid import uuid5
 
 from msgspec import Meta
 
-from chatd.accounts.external_ids import tenant_namespace
+from chatd.accounts.external_ids import MAX_EXTERNAL_ID_BYTES, tenant_namespace
+from chatd.core.errors import Refused
 from chatd.wire.texts import PRIVATE
 
 ExternalId = Annotated[
     str,
     Meta(min_length=1, max_length=255, extra=PRIVATE, description="The id in your own system, at most 255 bytes"),
 ]
+
+
+def check_external_id(external_id: str | None) -> None:
+    """Check the length in bytes, which the type cannot declare. Raises Refused: `bad_request`."""
+    if external_id is not None and len(external_id.encode()) > MAX_EXTERNAL_ID_BYTES:
+        raise Refused("bad_request", f"$.external_id: expected at most {MAX_EXTERNAL_ID_BYTES} bytes in UTF-8")
 
 
 def conversation_id_of(tenant: str, external_id: str) -> str:

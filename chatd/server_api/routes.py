@@ -1,4 +1,4 @@
-"""GET /v1/server/users/{user}/export, the export of a user for the backend, and the size of a bulk of users."""
+"""GET /v1/server/users/{user}/export, the export of a user for the backend, and the size of large requests."""
 
 from quart import Response
 from quart_trio import QuartTrio
@@ -19,13 +19,15 @@ from chatd.privacy.routes import Exports
 
 COST = 20
 SCOPE = "read"
-# About 500 bytes for each of 1,000 users. More would take longer to decode than one turn of the event loop may.
+# About 500 bytes for each of 1,000 users, or 10,000 members of a group. More would take longer to decode than one turn
+# of the event loop may.
 MAX_BULK_BYTES = 524_288
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
     proxies, owners = parse_networks(node.config.gateway.trusted_proxies), Owners(node.config)
-    allow_large_bodies(app, "POST", "/v1/server/users/batch", max(MAX_BULK_BYTES, node.config.http.max_body_bytes))
+    for path in ("/v1/server/users/batch", "/v1/server/conversations"):
+        allow_large_bodies(app, "POST", path, max(MAX_BULK_BYTES, node.config.http.max_body_bytes))
 
     @app.get("/v1/server/users/<user>/export", endpoint="server.user.export")
     async def export_user(user: str) -> Response:

@@ -49,6 +49,14 @@ async def test_groups_that_are_refused(daemon: Daemon, backend: Backend) -> None
     async with daemon.people(2) as (alice, bob):
         for members in ([NOBODY], [SYSTEM]):
             assert await backend.refused("POST", "/conversations", {"members": members}) == "not_found"
+        for path, body in (
+            ("/conversations", {"members": [alice.user]}),
+            ("/conversations/direct", {"user": alice.user, "other": bob.user}),
+        ):
+            for external in ("", "x" * 256, "é" * 128, "a\0"):
+                assert await backend.refused("POST", path, {**body, "external_id": external}) == "bad_request"
+        many = [f"00000000-0000-7000-8000-{number:012}" for number in range(10_000)]
+        assert await backend.refused("POST", "/conversations", {"members": many}) == "not_found"
         external = f"pair-{alice.user}"
         await backend.done(
             "POST", "/conversations/direct", {"user": alice.user, "other": bob.user, "external_id": external}
