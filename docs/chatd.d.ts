@@ -217,6 +217,15 @@ export interface Changes {
   reset: boolean;
 }
 
+/** Remove parts of a user's profile, such as an unwanted picture. */
+export interface ClearProfile {
+  t: "admin.profile.clear";
+  user: string;
+  fields: Array<"avatar" | "handle" | "name" | "picture_url" | "profile" | "status_text">;
+  reason: string;
+  tenant?: string;
+}
+
 /** Close a poll: nobody can vote any more, and the counts stay. Closing a closed poll changes nothing. */
 export interface ClosePoll {
   t: "poll.close";
