@@ -67,10 +67,12 @@ class Directory:
     async def refresh(self) -> None:
         """Read the endpoints. Raises Refused."""
         found: dict[str, Endpoint] = {}
-        after = (NIL, "")
-        while rows := await self._db.all(SQL.active, *after, PAGE):
+        after, has_more = (NIL, ""), True
+        while has_more:
+            rows = await self._db.all(SQL.active, *after, PAGE)
             found |= {row["id"]: self._endpoint(row) for row in rows}
-            after = (rows[-1]["id"], rows[-1]["tenant"])
+            has_more = len(rows) == PAGE
+            after = (rows[-1]["id"], rows[-1]["tenant"]) if has_more else after
         self.by_id, self.tenants = found, {endpoint.tenant for endpoint in found.values()}
 
     def _endpoint(self, row: Any) -> Endpoint:

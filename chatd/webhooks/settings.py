@@ -24,7 +24,7 @@ class WebhookSettings(Section, frozen=True):
         Seconds, doc("Seconds after a rotation for which the previous secret of an endpoint signs too.")
     ] = 86_400.0
     max_pending: Annotated[
-        Count, doc("Maximum events that wait for an endpoint; one with more of them, and failing, is disabled.")
+        Count, doc("Maximum events that wait for an endpoint; one with more of them is disabled.")
     ] = 1_000_000
     keep_delivered: Annotated[Seconds, doc("Seconds for which a delivered event is kept, for replays.")] = 259_200.0
     keep_parked: Annotated[Seconds, doc("Seconds for which a parked event is kept, for replays.")] = 2_592_000.0

@@ -9,7 +9,7 @@ from chatd.db import queries
 from chatd.db.batches import delete_all
 from chatd.db.postgres import Postgres
 from chatd.webhooks import endpoints
-from chatd.webhooks.deliverer import SERVER
+from chatd.webhooks.deliverer import SERVER, Deliverer
 from chatd.webhooks.directory import Directory, EndpointsChanged
 from chatd.webhooks.settings import WebhookSettings
 
@@ -20,9 +20,7 @@ PAGE = 100
 
 
 async def sweep(node: Node) -> bool:
-    """Delete old events, park those of disabled endpoints, and disable failing endpoints with too many. Raises
-    Refused.
-    """
+    """Delete old events, park those of disabled endpoints, and disable endpoints with too many. Raises Refused."""
     if not await is_due(node.db, "webhooks", round(EVERY_S * 1000)):
         return False
     settings, now = node.config.get(WebhookSettings), node.clock()
@@ -52,15 +50,14 @@ async def empty_disabled(db: Postgres, settings: WebhookSettings, now: int) -> N
 
 
 async def disable_overfull(node: Node, settings: WebhookSettings) -> None:
-    """Disable endpoints that fail, and for which too many events wait. Raises Refused."""
+    """Disable endpoints for which too many events wait: they fail, or are too slow. Raises Refused."""
     for endpoint in list(node.get(Directory).by_id.values()):
-        if endpoint.failing_since is None:
-            continue
         if await node.db.value(SQL.is_too_long, endpoint.tenant, endpoint.id, settings.max_pending) is None:
             continue
         actor = AuditActor(endpoint.tenant, SERVER, node.clock())
-        reason = f"it fails, and more than {settings.max_pending} events wait for it"
+        reason = f"more than {settings.max_pending} events wait for it"
         if await node.db.in_transaction(endpoints.disable, actor, endpoint.id, reason):
+            node.get(Deliverer).disabled += 1
             LOG.warning(
                 "a webhook endpoint was disabled; see `chatd webhooks list`",
                 extra={"tenant": endpoint.tenant, "endpoint": endpoint.id, "cause": reason},
