@@ -8,6 +8,7 @@ CONSENT_RULES = queries.load("conversations/consent_rules")
 BLOCKING = queries.load("conversations/blocking")
 DELETION = queries.load("conversations/deletion")
 ERASURE = queries.load("conversations/erasure")
+POLLS = queries.load("polls/polls")
 JOINING = queries.load("conversations/joining")
 MEMBERSHIP = queries.load("conversations/membership")
 OLD_INVITES = queries.load("accounts/idle_accounts")
@@ -143,7 +144,7 @@ OF_MESSAGES = (
         ),
         UserData(
             what=(
-                "`sender`; `client_id`, `text`, `attachments`, `meta`, `system`, `extra` (mentions), "
+                "`sender`; `client_id`, `text`, `attachments`, `meta`, `system`, `extra` (mentions, polls), "
                 "`reactions` (counts), `replies` (ids of participants)"
             ),
             kept="the contents until `retention.days`, the tombstone forever",
@@ -173,6 +174,26 @@ OF_MESSAGES = (
             erased="deleted",
             rows_of="user_id",
         ),
+    ),
+    Table(
+        "poll_votes",
+        (
+            Within("messages"),
+            Deleted(POLLS, "replace_votes"),
+            Deleted(DELETION, "delete_messages"),
+            Kept("a user has one for each option of a poll"),
+        ),
+        UserData(
+            what="`user_id`: who has voted for what, also in anonymous polls",
+            kept="until it is taken back, or as long as the message",
+            exported=("poll_vote",),
+            erased="deleted",
+            rows_of="user_id",
+        ),
+    ),
+    Table(
+        "poll_deadlines",
+        (Within("messages"), Deleted(POLLS, "remove_deadline"), Deleted(DELETION, "delete_messages")),
     ),
     Table(
         "mentions",

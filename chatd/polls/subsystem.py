@@ -6,13 +6,11 @@ from chatd.conversations.entities import Message
 from chatd.polls import closing, creation, voting
 from chatd.polls.personal_data import PERSONAL_DATA
 from chatd.polls.state import Poll
-from chatd.polls.tables import TABLES
 from chatd.wire.reference.description import Shape
 
 POLLS = Subsystem(
     name="polls",
     about="polls: messages with options, votes, and their end",
-    tables=TABLES,
     commands=(creation, voting, closing),
     shapes=(Shape(Message, "poll", Poll),),
     jobs=(Job("polls", closing.close_due, 1),),

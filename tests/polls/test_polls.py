@@ -335,6 +335,8 @@ async def test_export_and_erasure_of_votes(config: Config, store: Postgres) -> N
             for person in (alice, bob):
                 await person.call("poll.vote", options=[1], **fields)
         await alice.call("poll.close", **polls[1])
+        written = [line["poll"]["options"] for line in await exported(daemon, alice) if line.get("poll")]
+        assert [[option["text"] for option in options] for options in written] == [LUNCH["options"]] * 2
         votes = [line for line in await exported(daemon, bob) if line["type"] == "poll_vote"]
         assert [(vote["message"], vote["option"]) for vote in votes] == [(each["message"], 1) for each in polls]
         await bob.call("me.erase", confirm=True)

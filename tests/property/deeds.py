@@ -388,7 +388,7 @@ def report(world: World, device: Device) -> Command:
 
 # The relative frequency of each deed.
 DEEDS: dict[Deed, int] = {
-    send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, thread: 5, receipt: 12,
+    send: 30, schedule: 4, reschedule: 3, forward: 3, edit: 6, delete: 5, react: 8, unreact: 4, pin: 4, star: 4, thread: 5, receipt: 16,
     open_: 2, create: 2, describe: 5, add: 4, remove: 3, role: 3, transfer: 1, leave: 2, dissolve: 1, join: 4, invite: 2,
     decide: 2, block: 2, settle: 6, settle_all: 1, label: 2, meet: 3, consent: 3, answer: 5, present: 4,
     ask: 2, vote: 10,
