@@ -1,10 +1,12 @@
 """chatd users"""
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from chatd.accounts.authentication import ensure_tenants
+from chatd.accounts.external_ids import external_id_of, user_id_of
 from chatd.accounts.keys import Keyring
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
@@ -51,38 +53,53 @@ app.command()(strikes.unshadow)
 def add(
     name: Annotated[str, typer.Argument(help="Display name.")],
     tenant: TenantOption = "default",
+    external_id: Annotated[
+        str | None, typer.Option(help="The user's id in your own backend: `sub` of its tokens.", metavar="ID")
+    ] = None,
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> None:
     """Add a user and print the id.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       chatd users add Alice
+
+      chatd users add Alice --external-id "auth0|5f7c8ec7c33c6c004bbafe82"
     """
-    user = run_async(add_user, load_or_exit(config).config, tenant, name)
+    user = run_async(add_user, load_or_exit(config).config, tenant, name, external_id)
     print_json({"user": user, "tenant": tenant, "name": name}) if json else say(user)
 
 
-async def add_user(config: Config, tenant: str, name: str) -> str:
+async def add_user(config: Config, tenant: str, name: str, external_id: str | None = None) -> str:
     with failures():
         keys = Keyring(config)
     if tenant not in keys.tenants:
         raise exit_failed(f"tenant {tenant} does not exist; configured: {', '.join(keys.tenants)}")
+    try:
+        user = uuid7(now_ms()) if external_id is None else user_id_of(tenant, external_id)
+    except ValueError as error:
+        raise exit_usage(f"The external id {error}.") from None
+    kept = None if external_id is None else external_id_of(external_id)
     async with database(config) as db:
         await ensure_tenants(db, keys, now_ms())
-        return await db.in_transaction(insert_user, current_operator(tenant), name)
+        added = await db.in_transaction(insert_user, current_operator(tenant), user, name, kept)
+    if not added:
+        raise exit_failed(f"user {user} exists already in tenant {tenant}")
+    return user
 
 
-async def insert_user(tx: Tx, actor: AuditActor, name: str) -> str:
-    user = uuid7(actor.now)
-    await audit_log.write(tx, actor, "user.add", user)
-    return str(await tx.value(SQL.add, actor.tenant, user, name[:100] or None, actor.now))
+async def insert_user(tx: Tx, actor: AuditActor, user: str, name: str, external_id: str | None) -> bool:
+    """Returns False if the user exists."""
+    added = await tx.value(SQL.add, actor.tenant, user, name[:100] or None, actor.now, external_id)
+    if added is not None:
+        await audit_log.write(tx, actor, "user.add", user)
+    return added is not None
 
 
 @app.command()
 def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, json: AsJson = False) -> None:
-    """Show a user.
+    """Show a user, named by id or external id.
 
     [bold]Example[/]
 
@@ -96,10 +113,12 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
 
 
 async def find_user(config: Config, tenant: str, user: str) -> dict[str, Any]:
+    """The user with this id or external id."""
     row = None
-    if is_uuid(user.lower()):
+    with suppress(ValueError):
+        id_ = user_id_of(tenant, user)
         async with database(config) as db:
-            row = await db.one(SQL.show, tenant, user.lower())
+            row = await db.one(SQL.show, tenant, id_)
     if row is None:
         raise exit_failed(f"user {user} does not exist in tenant {tenant}")
     return dict(row)

@@ -1,6 +1,8 @@
 -- name: add
--- Tenant, id, name, now.
-insert into users (tenant, id, name, created_at) values ($1, $2, $3, $4) returning id::text
+-- No row if the user exists: tenant, id, name, now, external id (null: none).
+insert into users (tenant, id, name, created_at, external_id) values ($1, $2, $3, $4, $5)
+on conflict do nothing
+returning id::text
 
 -- name: show
 -- A user: tenant, id.

@@ -9,6 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 from typer.testing import CliRunner
 
+from chatd.accounts.external_ids import user_id_of
 from chatd.cli.main import COMMANDS, app
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
@@ -270,6 +271,18 @@ async def test_users(chatd) -> None:  # type: ignore[no-untyped-def]
     assert r"[red]\[/x]" in chatd("users", "show", named).stdout
     assert chatd("users", "add", "X", "--tenant", "none").returncode == 1
     assert chatd("users", "token", user, "--ttl", "0").returncode == 2
+
+
+async def test_users_of_a_backend(chatd) -> None:  # type: ignore[no-untyped-def]
+    user = chatd("users", "add", "Ann", "--external-id", "auth0|5f7c").stdout.strip()
+    assert user == user_id_of("default", "auth0|5f7c")
+    shown = json.loads(chatd("users", "show", "auth0|5f7c", "--json").stdout)
+    assert (shown["user"], shown["external_id"], shown["name"]) == (user, "auth0|5f7c", "Ann")
+    again = chatd("users", "add", "Ann", "--external-id", "auth0|5f7c")
+    assert (again.returncode, f"user {user} exists already" in again.stderr) == (1, True)
+    for wrong in ("", "x" * 256):
+        done = chatd("users", "add", "Ann", "--external-id", wrong)
+        assert (done.returncode, "The external id " in done.stderr) == (2, True)
 
 
 async def test_schema_migrate_and_help_succeed(chatd) -> None:  # type: ignore[no-untyped-def]
