@@ -18,6 +18,13 @@ async def lock_consumer(tx: Tx, consumer: str) -> bool:
     return bool(await tx.value(SQL.lock_consumer, consumer))
 
 
+async def wait_for_consumer(tx: Tx, consumer: str) -> None:
+    """Wait until no other transaction takes rows of the consumer; none does until the end of this one. For what changes
+    many rows of its queue.
+    """
+    await tx.run(SQL.wait_for_consumer, consumer)
+
+
 async def set_interests(tx: Tx, consumer: str, tenant: str, types: Iterable[str]) -> None:
     """Replace the types of changes in a tenant that the consumer wants to know of."""
     await tx.run(SQL.set_interests, consumer, tenant, sorted(types))

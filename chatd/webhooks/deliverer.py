@@ -152,15 +152,17 @@ class Deliverer:
             if endpoint is not None:
                 await self._send(endpoint, stream, done)
         except Refused:
-            done.wait_ms = round(self._tunables.first_retry_s * 1000)
+            done.wait_ms = max(done.wait_ms, round(self._tunables.first_retry_s * 1000))
         except Exception:
             LOG.exception("events of a webhook endpoint could not be sent", extra=of(stream))
             done.wait_ms = round(self._tunables.max_retry_s * 1000)
         finally:
-            with trio.CancelScope(shield=True), trio.move_on_after(self._tunables.end_s):
-                await self._end(stream, done)
-            self._running -= Counter((stream.endpoint,))
-            self.wake()
+            try:
+                with trio.CancelScope(shield=True), trio.move_on_after(self._tunables.end_s):
+                    await self._end(stream, done)
+            finally:
+                self._running -= Counter((stream.endpoint,))
+                self.wake()
 
     async def _send(self, endpoint: Endpoint, stream: Stream, done: Slice) -> None:
         """Send events until one fails or the slice ends. Raises Refused."""

@@ -15,7 +15,7 @@ from chatd.core.setting_rules import checked_url
 from chatd.db import queries
 from chatd.db.http_client import check_url, host_of
 from chatd.db.postgres import Postgres, Row, Tx
-from chatd.outbox.consumers import set_interests
+from chatd.outbox.consumers import set_interests, wait_for_consumer
 from chatd.webhooks.event_types import EVENT_TYPES, expand, unknown
 from chatd.webhooks.settings import WebhookSettings
 from chatd.webhooks.signing import new_salt, secret_of, shown_secret
@@ -138,7 +138,10 @@ async def page(db: Postgres, tenant: str) -> list[dict[str, Any]]:
 
 
 async def make_due(tx: Tx, actor: AuditActor, endpoint: str) -> None:
-    """Let events that wait for their next attempt be sent at once."""
+    """Let events that wait for their next attempt be sent at once. The router locks many streams too, in another
+    order: it has to wait.
+    """
+    await wait_for_consumer(tx, CONSUMER)
     await tx.run(SQL.make_due, actor.tenant, endpoint)
 
 

@@ -52,10 +52,10 @@ async def replay(
     Raises Refused: `not_found`.
     """
     await find(tx, actor, endpoint)
+    await make_due(tx, actor, endpoint)
     times = (chosen.since, chosen.until, list(chosen.states))
     row = await tx.one(SQL.replay, actor.tenant, endpoint, *times, after, batch_size)
     assert row is not None
-    await make_due(tx, actor, endpoint)
     if row["replayed"]:
         details = {"since": chosen.since, "until": chosen.until, "events": row["replayed"]}
         await audit_log.write(tx, actor, "webhook.replay", endpoint, details)

@@ -2,6 +2,10 @@
 -- Whether this transaction may take rows of a consumer; no other one does until its end: consumer.
 select pg_try_advisory_xact_lock(hashtextextended('chatd outbox ' || $1, 0))
 
+-- name: wait_for_consumer
+-- The same, after the transaction that takes them now: consumer.
+select pg_advisory_xact_lock(hashtextextended('chatd outbox ' || $1, 0))
+
 -- name: set_interests
 -- Replace the interests of a consumer in a tenant: consumer, tenant, types.
 with removed as (

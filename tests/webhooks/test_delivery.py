@@ -207,6 +207,36 @@ async def test_a_failed_event_delays_its_own_conversation_only(config: Config) -
         assert parked["error"] == "HTTP 500"
 
 
+async def test_replays_and_new_events_do_not_disturb_each_other(config: Config) -> None:
+    """Both change many streams at the same time."""
+    async with (
+        sending(config) as daemon,
+        receiving(daemon, types=["message.created"]) as receiver,
+        daemon.person() as alice,
+    ):
+        created = [await alice.call("conversation.create", members=[], title=str(number)) for number in range(20)]
+        groups = [one["conversation"]["id"] for one in created]
+        for group in groups:
+            await alice.send(group, "first")
+        await receiver.wait(20)
+        async with trio.open_nursery() as nursery:
+            for command, fields in (("replay", {"since": 0, "until": 2**53 - 1}), ("enable", {})):
+
+                async def repeat(command: str = command, fields: Any = fields) -> None:
+                    for _ in range(15):
+                        await done(daemon, f"webhook.{command}", endpoint=receiver.id, **fields)
+
+                nursery.start_soon(repeat)
+            for turn in range(5):
+                for group in groups:
+                    await alice.send(group, str(turn))
+        await poll_until(lambda: listed(daemon, receiver), lambda item: not item["pending"], 30)
+        first: dict[str, list[str]] = {group: [] for group in groups}
+        for event in {event["id"]: event for event in receiver.events()}.values():
+            first[event["data"]["conversation"]].append(event["data"]["text"])
+        assert all(sorted(texts) == ["0", "1", "2", "3", "4", "first"] for texts in first.values())
+
+
 async def checked(look: Callable[[], Any]) -> Any:
     return look()
 
