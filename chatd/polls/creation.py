@@ -47,7 +47,7 @@ class PollAck(SentAck, tag="poll.ack"):
     """The poll is committed. See message.ack. `options`: the stored options, if a filter has changed one."""
 
     options: list[str] | UnsetType = UNSET
-    EXAMPLE: ClassVar = Example(left_out=("options",))
+    EXAMPLE: ClassVar = Example(options=["pizza", "sushi"])
 
 
 @command(

@@ -25,7 +25,7 @@ from chatd.polls.state import MAX_OPTIONS, Poll, poll_in, stored_form
 from chatd.wire.base import Command, Event, Id, Limit, Name, Result, Rev
 
 SQL = queries.load("polls/polls")
-OptionIndex = Annotated[int, Meta(ge=0, lt=MAX_OPTIONS, description="Index of an option of the poll, from 0")]
+OptionIndex = Annotated[int, Meta(ge=0, le=MAX_OPTIONS - 1, description="Index of an option of the poll, from 0")]
 
 
 class Vote(Command, tag="poll.vote"):

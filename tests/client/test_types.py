@@ -61,7 +61,7 @@ def test_sync_results_have_a_type() -> None:
     profile = {"name": None, "handle": None, "avatar": None, "picture_url": None, "profile_version": 0}
     member = profile | {"user": "u", "role": "member", "joined_at": 0, "read_seq": 2, "delivered_seq": 4, "rev": 4}
     info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}
-    info |= {"slow_seconds": 0, "joining": "open", "history": "all", "member_count": 2}
+    info |= {"slow_seconds": 0, "joining": "open", "history": "all", "member_count": 2, "requested": None}
     departure = {"user": "w", "rev": 5, "left_at": 0, "actor": None}
     lists = {"messages": [message(1), message(6)], "members": [member], "departures": [departure]}
     page = lists | {"info": info, "rev": 9, "more": False}

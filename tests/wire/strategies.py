@@ -1,5 +1,6 @@
 """Any value that a wire type allows, from the type itself."""
 
+from math import inf
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -60,7 +61,9 @@ def texts(form: inspect.StrType) -> st.SearchStrategy[str]:
     if form.pattern == UUID_PATTERN:
         return st.uuids().map(str)
     if form.pattern is not None:
-        return st.from_regex(form.pattern, fullmatch=True)
+        most = inf if form.max_length is None else form.max_length
+        found = st.from_regex(form.pattern, fullmatch=True, alphabet=TEXT)
+        return found.filter(lambda text: len(text) <= most)
     return st.text(TEXT, min_size=form.min_length or 0, max_size=form.max_length or 30)
 
 

@@ -64,6 +64,8 @@ def test_texts_that_others_read_are_declared() -> None:
         ("message.schedule", "meta"),
         ("message.edit", "text"),
         ("schedule.edit", "text"),
+        ("poll.create", "question"),
+        ("poll.create", "options"),
         ("user.update", "name"),
         ("user.update", "handle"),
         ("user.update", "status_text"),

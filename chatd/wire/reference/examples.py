@@ -39,6 +39,12 @@ VALUES: dict[str, Any] = {
     "secret": "ci_8Jb1uRrSxkY0oNfTq3mZpA",
     "system": {"act": "member.joined", "users": [ALICE], "count": 1},
     "reactions": {"👍": 2},
+    "poll": {
+        "options": [{"text": "pizza", "votes": 2}, {"text": "sushi", "votes": 1}],
+        "multiple": False,
+        "anonymous": False,
+        "voters": 3,
+    },
     "emoji": "👍",
     "from_": "22:00",
     "to": "07:00",
@@ -96,9 +102,9 @@ class Example:
     """What the example of a type shows. The type declares it as its class attribute `EXAMPLE`; subclasses do not
     inherit it.
 
-    `values`: fields whose general value in `VALUES` does not fit. `shown`: optional fields in the example of a command.
-    `left_out`: fields that exclude another one, and are absent. `absent_if_missed`: fields that an event lacks if the
-    Python client makes it of a state that it synced (`chatd/client/states.py`).
+    `values`: fields whose general value in `VALUES` does not fit; of a list the only element, or all. `shown`: optional
+    fields in the example of a command. `left_out`: fields that exclude another one, and are absent. `absent_if_missed`:
+    fields that an event lacks if the Python client makes it of a state that it synced (`chatd/client/states.py`).
     """
 
     def __init__(
@@ -173,7 +179,7 @@ def value_of(name: str, form: inspect.Type, owner: type[Struct]) -> Any:
         case inspect.StructType():
             return example(form.cls)
         case inspect.ListType():
-            return [value_of(name, form.item_type, owner)]
+            return known if isinstance(known, list) else [value_of(name, form.item_type, owner)]
         case inspect.LiteralType():
             return known if known in form.values else form.values[0]
     return scalar(name, form, known)
