@@ -15,6 +15,7 @@ from chatd.db.migrations import Schema
 from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
 from chatd.importing.subsystem import IMPORTING
+from chatd.link_previews.subsystem import LINK_PREVIEWS
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
 from chatd.operations.subsystem import OPERATIONS
@@ -39,6 +40,7 @@ SUBSYSTEMS = (
     PEOPLE,
     CONSENT,
     POLLS,
+    LINK_PREVIEWS,
     MODERATION,
     PRESENCE,
     SEARCH,

@@ -109,6 +109,9 @@ export interface AttachmentInput {
   address?: string | null;
   phones?: Array<string> | null;
   emails?: Array<string> | null;
+  title?: string | null;
+  description?: string | null;
+  image?: string | null;
 }
 
 /** An audio file, and its `duration`, if it is known. */
@@ -869,10 +872,22 @@ export interface LiftBan {
   tenant?: string;
 }
 
-/** A link that the sender has attached. The link filters have accepted it. */
+/** A link that the sender has attached. The link filters have accepted it, and its `image`. */
 export interface LinkAttachment {
   type: "link";
   url: string;
+  title?: string;
+  description?: string;
+  image?: string;
+}
+
+/** What the page of the first link in a message says about itself. `url`: the link, as it is in the message. */
+export interface LinkPreview {
+  url: string;
+  title: string;
+  description?: string;
+  site_name?: string;
+  image?: string;
 }
 
 /** List the audit log, newest first. `before`: the last id of the previous page. */
@@ -1250,6 +1265,7 @@ export interface Message {
   replies?: Replies;
   poll?: Poll;
   voted?: Array<number>;
+  preview?: LinkPreview;
 }
 
 /** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
@@ -1325,7 +1341,7 @@ export interface MessageUpdate {
   conversation: string;
   rev: number;
   message: Message;
-  change: "close" | "delete" | "edit" | "expire" | "pin" | "reaction" | "vote";
+  change: "close" | "delete" | "edit" | "expire" | "pin" | "preview" | "reaction" | "vote";
   by?: string;
   emoji?: string;
   on?: boolean;

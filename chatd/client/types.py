@@ -26,6 +26,9 @@ class Attachment(Part, kw_only=True, frozen=True):
     placeholder: str | None = None
     duration: float | None = None
     waveform: list[int] | None = None
+    title: str | None = None
+    description: str | None = None
+    image: str | None = None
     latitude: float | None = None
     longitude: float | None = None
     accuracy: float | None = None
@@ -38,9 +41,9 @@ class AttachmentInput(Part, kw_only=True, frozen=True):
 
     An `upload` may have a `type`, which otherwise follows from its MIME type. `voice` and `audio` accept any sound, MP4
     and WebM included; `file` accepts every upload. A `voice` may have a `waveform`, which is used if the server cannot
-    decode the sound. A `link` has a `url` and may omit its type. A `location` has `latitude` and `longitude`, and
-    optionally `accuracy`, `name` and `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations
-    are refused."""
+    decode the sound. A `link` has a `url` and may omit its type; `title`, `description` and `image` (a URL) are its
+    preview, if the sender gives one. A `location` has `latitude` and `longitude`, and optionally `accuracy`, `name` and
+    `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations are refused."""
 
     type: str | None = None
     upload: str | None = None
@@ -53,6 +56,9 @@ class AttachmentInput(Part, kw_only=True, frozen=True):
     address: str | None = None
     phones: list[str] | None = None
     emails: list[str] | None = None
+    title: str | None = None
+    description: str | None = None
+    image: str | None = None
 
 class AuthRefreshed(Answer, tag="auth.refreshed", kw_only=True, frozen=True):
     """The connection is authenticated until `expires_at`."""
@@ -397,6 +403,17 @@ class Labels(Answer, tag="labels", kw_only=True, frozen=True):
 
     items: list[LabelCount]
 
+class LinkPreview(Part, kw_only=True, frozen=True):
+    """What the page of the first link in a message says about itself. `url`: the link, as it is in the message.
+
+    `image` is an address outside of this server: a client that loads it shows its own address to that server."""
+
+    url: str
+    title: str
+    description: str | None = None
+    site_name: str | None = None
+    image: str | None = None
+
 class Login(Part, kw_only=True, frozen=True):
     """A login of the user.
 
@@ -568,7 +585,8 @@ class Message(Part, kw_only=True, frozen=True):
     describes what `sender` has done. A message with `thread` is a reply in the thread of that message, which has
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
-    options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`."""
+    options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
+    `preview`: what the page of the first link says about itself."""
 
     id: str
     seq: int
@@ -596,6 +614,7 @@ class Message(Part, kw_only=True, frozen=True):
     replies: Replies | None = None
     poll: Poll | None = None
     voted: list[int] | None = None
+    preview: LinkPreview | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
@@ -657,7 +676,7 @@ class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
     any.
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
-    poll comes without `by`. `close`: the poll has ended."""
+    poll comes without `by`. `close`: the poll has ended. `preview`: the preview of a link was added."""
 
     conversation: str
     rev: int

@@ -21,6 +21,7 @@ MAX_ATTACHMENTS = 10
 
 # One line of a place or a contact.
 Line = Annotated[str, Meta(min_length=1, max_length=200, extra=MESSAGE)]
+Description = Annotated[str, Meta(min_length=1, max_length=500, extra=MESSAGE)]
 Latitude = Annotated[float, Meta(ge=-90, le=90, description="Degrees, WGS 84")]
 Longitude = Annotated[float, Meta(ge=-180, le=180, description="Degrees, WGS 84")]
 Accuracy = Annotated[float, Meta(ge=0, le=100_000, description="Metres")]
@@ -31,8 +32,22 @@ Email = Annotated[str, Meta(max_length=254, pattern=f"^{MAIL_PART}@{MAIL_PART}{P
 MAX_PHONES = MAX_EMAILS = 5
 
 
+# The fields of a link that describe its page.
+PREVIEW = ("title", "description", "image")
 # The fields of an attachment, besides its type.
-FIELDS = ("upload", "waveform", "url", "latitude", "longitude", "accuracy", "name", "address", "phones", "emails")
+FIELDS = (
+    "upload",
+    "waveform",
+    "url",
+    "latitude",
+    "longitude",
+    "accuracy",
+    "name",
+    "address",
+    "phones",
+    "emails",
+    *PREVIEW,
+)
 # By type: the fields that an attachment must have, and those that it may have.
 FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "image": (("upload",), ()),
@@ -40,7 +55,7 @@ FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "audio": (("upload",), ()),
     "file": (("upload",), ()),
     "voice": (("upload",), ("waveform",)),
-    "link": (("url",), ()),
+    "link": (("url",), PREVIEW),
     "location": (("latitude", "longitude"), ("accuracy", "name", "address")),
     "contact": (("name",), ("phones", "emails")),
 }
@@ -51,9 +66,9 @@ class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
 
     An `upload` may have a `type`, which otherwise follows from its MIME type. `voice` and `audio` accept any sound, MP4
     and WebM included; `file` accepts every upload. A `voice` may have a `waveform`, which is used if the server cannot
-    decode the sound. A `link` has a `url` and may omit its type. A `location` has `latitude` and `longitude`, and
-    optionally `accuracy`, `name` and `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations
-    are refused.
+    decode the sound. A `link` has a `url` and may omit its type; `title`, `description` and `image` (a URL) are its
+    preview, if the sender gives one. A `location` has `latitude` and `longitude`, and optionally `accuracy`, `name` and
+    `address`. A `contact` has a `name`, and `phones` or `emails`. Other combinations are refused.
     """
 
     type: UploadType | Literal["link", "location", "contact"] | None = None
@@ -67,8 +82,11 @@ class AttachmentInput(Struct, kw_only=True, frozen=True, forbid_unknown_fields=T
     address: Line | None = None
     phones: Annotated[list[Phone], Meta(min_length=1, max_length=MAX_PHONES)] | None = None
     emails: Annotated[list[Email], Meta(min_length=1, max_length=MAX_EMAILS)] | None = None
+    title: Line | None = None
+    description: Description | None = None
+    image: Url | None = None
     EXAMPLE: ClassVar = Example(
-        left_out=("waveform", "url", "latitude", "longitude", "accuracy", "name", "address", "phones", "emails"),
+        left_out=FIELDS[1:],
     )
 
 
@@ -124,9 +142,16 @@ class FileAttachment(UploadAttachment, kw_only=True, frozen=True, tag="file"):
 
 
 class LinkAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="link"):
-    """A link that the sender has attached. The link filters have accepted it."""
+    """A link that the sender has attached. The link filters have accepted it, and its `image`.
+
+    `title`, `description` and `image` are what the sender says about it. A client that loads the `image` shows its own
+    address to the server of that URL.
+    """
 
     url: str
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    image: str | UnsetType = UNSET
 
 
 class LocationAttachment(Struct, kw_only=True, frozen=True, tag_field="type", tag="location"):

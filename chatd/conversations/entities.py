@@ -59,6 +59,7 @@ class Message(Struct, kw_only=True, frozen=True):
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
     options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
+    `preview`: what the page of the first link says about itself.
     """
 
     id: Id
@@ -87,6 +88,7 @@ class Message(Struct, kw_only=True, frozen=True):
     replies: Replies | UnsetType = UNSET
     poll: Json | UnsetType = UNSET
     voted: list[int] | UnsetType = UNSET
+    preview: Json | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(id=MESSAGE)
 
 

@@ -8,7 +8,7 @@ from chatd.conversations.entities import Conversation, Departure, Member, Messag
 from chatd.wire.base import Event, Id, Rev
 from chatd.wire.reference.examples import Example
 
-Why = Literal["edit", "delete", "expire", "reaction", "pin", "vote", "close"]
+Why = Literal["edit", "delete", "expire", "reaction", "pin", "vote", "close", "preview"]
 
 
 class MessageNew(Event, tag="message.new"):
@@ -24,7 +24,7 @@ class MessageUpdate(Event, tag="message.update"):
     any.
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
-    poll comes without `by`. `close`: the poll has ended.
+    poll comes without `by`. `close`: the poll has ended. `preview`: the preview of a link was added.
     """
 
     conversation: Id

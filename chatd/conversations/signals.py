@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from chatd.conversations.log.entries import Appended, NewMessage
+
 
 class UserBlocked(Struct, frozen=True):
     """`user` has blocked `blocked` by the id `shown_as`: a user id or an alias. The block is committed."""
@@ -12,6 +14,13 @@ class UserBlocked(Struct, frozen=True):
     user: str
     blocked: str
     shown_as: str
+
+
+class MessageSent(Struct, frozen=True):
+    """A message is committed and published, on the node of its sender. Sent in the order of the log."""
+
+    message: NewMessage
+    done: Appended
 
 
 class VisibilityChanged(Struct, frozen=True):

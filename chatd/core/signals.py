@@ -25,6 +25,10 @@ class Signals:
         """Call the subscriber for each signal of this class, before those that are awaited."""
         self._sync_subscribers.setdefault(kind, []).append(call)
 
+    def has_subscribers(self, kind: type[Any]) -> bool:
+        """Whether the class has subscribers; without any, the signal need not be made."""
+        return kind in self._subscribers or kind in self._sync_subscribers
+
     async def send(self, signal: object) -> None:
         """Call all subscribers."""
         for call in self._sync_subscribers.get(type(signal), ()):

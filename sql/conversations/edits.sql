@@ -5,8 +5,16 @@ select m.tenant, m.conversation, m.seq, $4, m.text, $5 from messages m
 where m.tenant = $1 and m.conversation = $2 and m.seq = $3
 
 -- name: set_text
--- Tenant, conversation, seq, rev, text, now.
-update messages set text = $5, edited_at = $6, rev = $4 where tenant = $1 and conversation = $2 and seq = $3
+-- Replace the text. The preview of a link that the message has no longer is removed: tenant, conversation, seq, rev, text,
+-- now.
+update messages
+set text = $5, edited_at = $6, rev = $4, extra = case
+    when extra ? 'preview' and position(extra #>> '{preview,url}' in $5::text) = 0
+        and attachments @> jsonb_build_array(jsonb_build_object('url', extra #>> '{preview,url}')) is not true
+        then nullif(extra - 'preview', '{}')
+    else extra
+end
+where tenant = $1 and conversation = $2 and seq = $3
 
 -- name: set_mentions
 -- Replace the mentions of a message: tenant, conversation, seq, users (null: unchanged), whether all members are

@@ -8,6 +8,7 @@ from chatd.app.effects import Effects, Reply, SettledEffect, ToConversation, del
 from chatd.conversations.events import MessageNew, ThreadUpdate
 from chatd.conversations.log.entries import Advanced, Appended, NewMessage, Receipt, ThreadState
 from chatd.conversations.log.writer import MessageLog
+from chatd.conversations.signals import MessageSent
 from chatd.core.settlement import Settled
 from chatd.wire.base import Result
 from chatd.wire.connection_events import Behind
@@ -37,6 +38,8 @@ class Append(SettledEffect, frozen=True):
                 await ToConversation(
                     self.message.conversation, thread_event(self.message.conversation, done.thread)
                 ).deliver(ctx)
+            if ctx.node.signals.has_subscribers(MessageSent):
+                ctx.node.signals.send_sync(MessageSent(self.message, done))
         elif ack is not None:
             await Reply(ack).deliver(ctx)
 

@@ -61,6 +61,8 @@ def check_form(given: AttachmentInput, path: str) -> None:
             raise Refused("bad_request", f"{path}: a {type_} has no {field}")
     if given.url is not None and not is_web_url(given.url):
         raise Refused("bad_request", f"{path}.url: expected an http or https address")
+    if given.image is not None and not is_web_url(given.image):
+        raise Refused("bad_request", f"{path}.image: expected an http or https address")
     if type_ == "contact" and given.phones is None and given.emails is None:
         raise Refused("bad_request", f"{path}: a contact needs phones or emails")
 

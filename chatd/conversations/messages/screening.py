@@ -108,10 +108,11 @@ def filtered(tenant_filter: Filter, to_screen: MessageToScreen) -> Sliced[Messag
 
 
 def filtered_attachment(tenant_filter: Filter, stored: Json, path: str) -> Sliced[Json]:
-    if stored["type"] == "link":
-        yield from tenant_filter.apply(stored["url"], f"{path}.url", may_mask=False)
+    for name in ("url", "image"):
+        if stored["type"] == "link" and name in stored:
+            yield from tenant_filter.apply(stored[name], f"{path}.{name}", may_mask=False)
     texts = {}
-    for name in ("name", "address"):
+    for name in ("name", "address", "title", "description"):
         if stored.get(name):
             texts[name] = yield from tenant_filter.apply(stored[name], f"{path}.{name}")
     return {**stored, **texts}

@@ -193,6 +193,7 @@ select
         else m.extra -> 'forwarded'
     end as forwarded,
     case when x.is_expired then null else m.extra -> 'poll' end as poll,
+    case when x.is_expired then null else m.extra -> 'preview' end as preview,
     case when m.reply_to is not null and not x.is_expired then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
@@ -223,6 +224,7 @@ language sql stable as $$
     select
         s.tenant, s.conversation, s.seq, s.rev, s.id, s.sender, s.client_id, s.text, s.attachments, s.reply_to, s.created_at, s.meta,
         s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded, s.poll,
+        s.preview,
         case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
