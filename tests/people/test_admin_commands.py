@@ -25,6 +25,7 @@ async def test_an_admin_removes_parts_of_a_profile(daemon: Daemon, db: Postgres)
         avatar = (await stored(daemon, alice.account.access_token, picture()))["id"]
         given = {"handle": "unwanted", "status_text": "unwanted", "profile": {"a": 1}, "avatar": avatar}
         await alice.call("user.update", **given)
+        assert (await bob.event("user.updated"))["user"]["handle"] == "unwanted"
         assert (await clear(daemon, alice.user, "handle", "avatar", "status_text")).status == 200
         mine = (await alice.event("user.updated"))["user"]
         assert (mine["name"], mine["handle"], mine["avatar"], mine["status_text"], mine["profile"]) == (
