@@ -79,13 +79,15 @@ SIGNED: dict[str, Any] = {
     "security": [],
 }
 
+POSITION: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+
 
 def tus(operation: str, summary: str, description: str, responses: dict[str, Any], *headers: str) -> dict[str, Any]:
     """An operation of tus; `headers` are those that it needs, besides the version."""
     parameters = [{"name": "upload", "in": "path", "required": True, "schema": UUID}] * (operation != "create")
     needed = [
-        {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
-        for name in ("Tus-Resumable", *headers)
+        {"name": "Tus-Resumable", "in": "header", "required": True, "schema": {"enum": ["1.0.0"]}},
+        *({"name": name, "in": "header", "required": True, "schema": POSITION} for name in headers),
     ]
     return {
         "operationId": f"upload.tus.{operation}",

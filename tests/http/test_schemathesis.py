@@ -32,8 +32,15 @@ CHECKS = [
     positive_data_acceptance,
     negative_data_rejection,
 ]
-# They stop the server, or put it out of work for the others.
-LEFT_OUT = ("admin.drain", "admin.maintenance")
+# They stop the server, or put it out of work for the others; and those of tus, whose type of body and status 412
+# schemathesis does not know (tests/uploads/test_resumable.py).
+LEFT_OUT = (
+    "admin.drain",
+    "admin.maintenance",
+    "upload.tus.append",
+    "upload.tus.create",
+    "upload.tus.delete",
+)
 # What no schema says: which cursor goes with which query; which links, emoji, zones, addresses and handles there are;
 # what time it is; what this server takes as a reason.
 UNSAID: dict[str, str | tuple[str, ...]] = {
