@@ -163,8 +163,9 @@ async def test_malformed_requests_and_foreign_tenants_are_refused(daemon: Daemon
         for body in ({"nonsense": 1}, {"tenant": "A"}, {"tenant": 5}, b"null", b"[]", b'{"tenant":"\xff"}'):
             answer = await daemon.rest("POST", path_of(name), body, ANN)
             assert (answer.status, answer.body["code"]) == (400, "bad_request")
-        assert (await order(daemon, name, **{**example_of(name), "tenant": "nobody"})).status == 404
-        assert (await order(daemon, name, token=BEN, **example_of(name))).status == 404, "another tenant"
+        foreign = {**example_of(name), "tenant": "nobody"}
+        assert (await daemon.rest("POST", path_of(name), foreign, ANN)).status == 404
+        assert (await daemon.rest("POST", path_of(name), example_of(name), BEN)).status == 404, "another tenant"
     for path in (
         "/admin",
         "/admin/",

@@ -303,3 +303,35 @@ async def test_logins_of_a_user_are_limited(config: Config) -> None:
         user = await backend.user(new_id())
         tokens = [(await backend.done("POST", f"/users/{user}/tokens"))["access_token"] for _ in range(3)]
         assert [(await daemon.rest("GET", "/v1/conversations", token=one)).status for one in tokens] == [401, 200, 200]
+
+
+async def test_equal_bulks_at_the_same_time_make_each_user_once(backend: Backend) -> None:
+    """In opposite orders, which must not deadlock."""
+    users = [{"external_id": new_id(), "name": f"user {number}"} for number in range(200)]
+    results: list[list[dict[str, Any]]] = []
+
+    async def put(order: list[dict[str, Any]]) -> None:
+        results.append((await backend.done("POST", "/users/batch", {"users": order}))["items"])
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(put, users if number % 2 else users[::-1])
+    outcomes = [one["outcome"] for items in results for one in items]
+    assert (outcomes.count("created"), outcomes.count("unchanged")) == (200, 1000)
+
+
+async def test_a_bulk_that_breaks_off_is_sent_again(daemon: Daemon, backend: Backend) -> None:
+    """The client disconnects in the middle of the body, and before the answer: all of it was done, or nothing."""
+    users = [{"external_id": new_id()} for _ in range(500)]
+    body = json.dumps({"users": users}).encode()
+    head = (
+        "POST /v1/server/users/batch HTTP/1.1\r\nHost: chatd.test\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {backend.token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    host, _, port = daemon.addresses.http.removeprefix("http://").partition(":")
+    for part in (body[: len(body) // 2], body):
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(head.encode() + part)
+        items = (await backend.done("POST", "/users/batch", {"users": users}))["items"]
+        assert len({one["outcome"] for one in items}) == 1
+    assert {one["outcome"] for one in items} == {"unchanged"}
