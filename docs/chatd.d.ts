@@ -503,6 +503,13 @@ export interface DissolveConversation {
   conversation: string;
 }
 
+/** What a draft has besides its text: the fields of message.send. Attachments are as the client named them. */
+export interface DraftParts {
+  attachments?: Array<AttachmentInput>;
+  reply_to?: string | null;
+  thread?: string | null;
+}
+
 /** Drain the node of this name, or all nodes, and stop them. Clients are asked to reconnect, spread over `over` */
 export interface DrainNodes {
   t: "admin.drain";
@@ -2165,6 +2172,7 @@ export interface SetConversation {
   draft?: string | null;
   notify?: "all" | "mentions" | "none" | "" | null;
   labels?: Array<string> | null;
+  draft_parts?: DraftParts | null;
 }
 
 /** Turn maintenance mode on or off on all nodes. It notifies all clients and pauses matching. `lasts`: expected */
@@ -2212,6 +2220,7 @@ export interface Settings {
   draft_at: number | null;
   notify: "all" | "mentions" | "none" | null;
   labels?: Array<string>;
+  draft_parts?: DraftParts;
 }
 
 /** Shadow-ban a user, or end it. */

@@ -278,6 +278,13 @@ class Departure(Part, kw_only=True, frozen=True):
     left_at: int
     actor: str | None
 
+class DraftParts(Part, kw_only=True, frozen=True):
+    """What a draft has besides its text: the fields of message.send. Attachments are as the client named them."""
+
+    attachments: list[AttachmentInput] | None = None
+    reply_to: str | None = None
+    thread: str | None = None
+
 class Edit(Part, kw_only=True, frozen=True):
     """The text of a message until the time `until`."""
 
@@ -996,7 +1003,7 @@ class Settings(Part, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
     `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
-    all conversations. `labels`: absent if there are none."""
+    all conversations. `labels`, `draft_parts`: absent if there are none."""
 
     muted_until: int | None
     archived: bool
@@ -1006,6 +1013,7 @@ class Settings(Part, kw_only=True, frozen=True):
     draft_at: int | None
     notify: str | None
     labels: list[str] | None = None
+    draft_parts: DraftParts | None = None
 
 class SignedUrl(Part, kw_only=True, frozen=True):
     """URLs of one upload that need no token. `thumbnail` is null if there is none."""
@@ -1266,7 +1274,7 @@ class Calls:
     async def call(self, command: Literal["conversation.open"], *, user: str) -> ConversationResult: ...
 
     @overload
-    async def call(self, command: Literal["conversation.settings"], *, conversation: str, muted_until: int | None = None, archived: bool | None = None, pinned: bool | None = None, hidden: bool | None = None, draft: str | None = None, notify: Literal['all', 'mentions', 'none'] | Literal[''] | None = None, labels: list[str] | None = None) -> OwnConversation: ...
+    async def call(self, command: Literal["conversation.settings"], *, conversation: str, muted_until: int | None = None, archived: bool | None = None, pinned: bool | None = None, hidden: bool | None = None, draft: str | None = None, notify: Literal['all', 'mentions', 'none'] | Literal[''] | None = None, labels: list[str] | None = None, draft_parts: dict[str, Any] | None = None) -> OwnConversation: ...
 
     @overload
     async def call(self, command: Literal["conversation.sync"], *, conversation: str, rev: int, limit: int | None = None) -> Changes: ...

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chatd.conversations.attachment_types import Attachment
+from chatd.conversations.attachment_types import MAX_ATTACHMENTS, Attachment, AttachmentInput
 from chatd.wire.base import ClientId, Id, Millis, Rev, Seq
 from chatd.wire.reference.description import Shape
 from chatd.wire.reference.examples import MESSAGE, Example
@@ -143,11 +143,19 @@ class Info(Struct, kw_only=True, frozen=True):
     requested: Id | None
 
 
+class DraftParts(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a draft has besides its text: the fields of message.send. Attachments are as the client named them."""
+
+    attachments: Annotated[list[AttachmentInput], Meta(max_length=MAX_ATTACHMENTS)] = []
+    reply_to: Id | None = None
+    thread: Id | None = None
+
+
 class Settings(Struct, kw_only=True, frozen=True):
     """The settings of one member for a conversation. Only the devices of the member get them.
 
     `hidden` ends with the next message. `muted_until`: in milliseconds; 2^53-1: forever. `notify` null: the setting for
-    all conversations. `labels`: absent if there are none.
+    all conversations. `labels`, `draft_parts`: absent if there are none.
     """
 
     muted_until: Millis | None
@@ -158,6 +166,7 @@ class Settings(Struct, kw_only=True, frozen=True):
     draft_at: Millis | None
     notify: Notify | None
     labels: list[str] | UnsetType = UNSET
+    draft_parts: DraftParts | UnsetType = UNSET
 
 
 class Counters(Info, kw_only=True, frozen=True):

@@ -11,6 +11,7 @@ from chatd.conversations.entities import (
     Conversation,
     Counters,
     Departure,
+    DraftParts,
     Info,
     Member,
     Message,
@@ -66,7 +67,8 @@ def info_of(row: Row) -> Info:
 
 
 def settings_of(row: Row) -> Settings:
-    return entity_of(Settings, row, labels=row["labels"] or UNSET)
+    parts = UNSET if row["draft_parts"] is None else convert(row["draft_parts"], DraftParts)
+    return entity_of(Settings, row, labels=row["labels"] or UNSET, draft_parts=parts)
 
 
 def counters_of(row: Row) -> Counters:

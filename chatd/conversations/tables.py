@@ -32,7 +32,7 @@ OF_MEMBERS = (
         "members",
         (Within("conversations"), Limited("limits.members"), Limited("limits.conversations_per_user")),
         UserData(
-            what="`user_id`, `alias`; `draft`, `labels`, `notify`, `role`; receipt positions",
+            what="`user_id`, `alias`; `draft`, `draft_parts`, `labels`, `notify`, `role`; receipt positions",
             kept="until they leave",
             exported=("conversation",),
             erased="the user leaves all groups; the own settings of direct conversations are deleted",
@@ -231,6 +231,17 @@ OF_MESSAGES = (
             exported=("scheduled",),
             erased="deleted",
             rows_of="sender",
+        ),
+    ),
+    Table(
+        "draft_uploads",
+        (Within("members"), Within("uploads")),
+        UserData(
+            what="`user_id`; `upload`: files of drafts",
+            kept="as long as the draft",
+            exported=("conversation",),
+            erased="deleted",
+            rows_of="user_id",
         ),
     ),
     Table(

@@ -10,8 +10,12 @@ order by b.conversation limit $4
 
 -- name: clear_own_settings
 -- Delete a member's own settings of a conversation of which they stay a member: tenant, conversation, user, rev.
+with deleted_uploads as (
+    delete from draft_uploads where tenant = $1 and conversation = $2 and user_id = $3
+)
 update members
-set muted_until = null, archived = false, pinned_at = null, hidden_seq = null, draft = null, draft_at = null, notify = null, labels = null, rev = $4,
+set muted_until = null, archived = false, pinned_at = null, hidden_seq = null, draft = null, draft_at = null, draft_parts = null, notify = null,
+    labels = null, rev = $4,
     changed = pg_current_xact_id()
 where tenant = $1 and conversation = $2 and user_id = $3
 

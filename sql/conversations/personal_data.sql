@@ -14,7 +14,7 @@ order by b.blocked_as limit $3
 select c.id::text as conversation, c.kind,
     case when c.pair_low = b.user_id then c.pair_high else c.pair_low end::text as with_user,
     b.role, b.joined_at, b.first_seq, b.read_seq, b.delivered_seq, b.muted_until, b.archived, b.pinned_at, b.hidden_seq, b.draft,
-    b.draft_at, b.notify, b.labels::text[] as labels
+    b.draft_at, b.draft_parts, b.notify, b.labels::text[] as labels
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation
 where b.tenant = $1 and b.user_id = $2 and b.conversation > $4::uuid

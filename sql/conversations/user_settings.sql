@@ -1,19 +1,43 @@
 -- name: set_conversation
 -- Change a member's own settings; null leaves a field unchanged: tenant, conversation, user, muted_until (0: not
--- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), labels (empty: none), now.
+-- muted), archived, pinned, hidden, draft ('': none), notify ('': as in the user's settings), labels (empty: none),
+-- parts of the draft ({}: none), now. Without other parts, '' as the draft removes them.
 update members b
 set muted_until = case when $4::bigint is null then muted_until else nullif($4, 0) end,
     archived = coalesce($5, archived),
-    pinned_at = case when $6::boolean is null then pinned_at when $6 then coalesce(pinned_at, $11) end,
+    pinned_at = case when $6::boolean is null then pinned_at when $6 then coalesce(pinned_at, $12) end,
     hidden_seq = case when $7::boolean is null then hidden_seq when $7 then c.seq end,
     draft = case when $8::text is null then draft else nullif($8, '') end,
-    draft_at = case when $8::text is null then draft_at when $8 <> '' then $11::bigint end,
+    draft_parts = case when $11::jsonb is not null then nullif($11, '{}') when $8 = '' then null else draft_parts end,
+    draft_at = case
+        when $8::text is null and $11::jsonb is null then draft_at
+        when coalesce($8, draft, '') <> '' or $11 <> '{}' then $12::bigint
+    end,
     notify = case when $9::text is null then notify else nullif($9, '') end,
     labels = case when $10::text[] is null then labels else nullif($10::text[], '{}') end,
     changed = pg_current_xact_id()
 from conversations c
 where b.tenant = $1 and b.conversation = $2 and b.user_id = $3 and c.tenant = b.tenant and c.id = b.conversation
 returning b.conversation
+
+-- name: set_draft_uploads
+-- Note the uploads of a draft, so that they count as in use: tenant, conversation, user, uploads. Returns how many of them
+-- exist; the sweep of unused files waits for this transaction.
+with present as materialized (
+    select u.tenant, u.id from uploads u
+    where u.tenant = $1 and u.id = any($4::uuid[]) and u.removed_at is null
+    for share of u
+),
+forgotten as (
+    delete from draft_uploads d
+    where d.tenant = $1 and d.conversation = $2 and d.user_id = $3 and d.upload <> all($4::uuid[])
+),
+added as (
+    insert into draft_uploads (tenant, conversation, user_id, upload)
+    select p.tenant, $2, $3, p.id from present p
+    on conflict do nothing
+)
+select count(*) from present
 
 -- name: set_user
 -- Change a user's settings; null leaves a field unchanged: tenant, user, notify, quiet, without quiet, audiences of

@@ -20,6 +20,7 @@ select
     p.removed_at is null and p.created_at < $3
         and not exists (select 1 from upload_uses x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from scheduled_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
+        and not exists (select 1 from draft_uploads x where x.tenant = p.tenant and x.upload = p.id offset 0)
         and not exists (select 1 from reports r where r.tenant = p.tenant and r.picture = p.id offset 0)
         and not exists (select 1 from users a where a.tenant = p.tenant and a.id = p.owner and a.avatar = p.id offset 0)
         and not is_evidence(p.tenant, p.id, $5) as unused,
@@ -48,6 +49,7 @@ from unnest($1::text[], $2::uuid[]) as w (tenant, id)
 where w.tenant = u.tenant and w.id = u.id
     and not exists (select 1 from upload_uses x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from scheduled_uploads x where x.tenant = u.tenant and x.upload = u.id)
+    and not exists (select 1 from draft_uploads x where x.tenant = u.tenant and x.upload = u.id)
     and not exists (select 1 from reports r where r.tenant = u.tenant and r.picture = u.id)
     and not exists (select 1 from users a where a.tenant = u.tenant and a.id = u.owner and a.avatar = u.id)
     and not is_evidence(u.tenant, u.id, $3)

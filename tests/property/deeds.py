@@ -300,6 +300,7 @@ def settle(world: World, device: Device) -> Command:
     choices: list[Fields] = [
         {"muted_until": rng.choice([0, LONG_AGO, PERMANENT])}, {"archived": rng.random() < 0.5}, {"pinned": rng.random() < 0.5},
         {"hidden": rng.random() < 0.7}, {"draft": rng.choice(["", "dear", "well"])}, {"notify": rng.choice(["", "all", "none"])},
+        {"draft_parts": rng.choice([{}, {"attachments": [{"url": "https://x.test/1"}]}])},
         {"labels": rng.sample(LABELS, rng.randint(0, 2))},
     ]  # fmt: skip
     return "conversation.settings", {"conversation": world.room(device)[0], **rng.choice(choices)}

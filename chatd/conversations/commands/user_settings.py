@@ -4,13 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, SendSignal, ToUser
 from chatd.app.registry import command
 from chatd.conversations.commands.labels import check_labels, distinct, lock_labels
-from chatd.conversations.entities import MAX_LABELS, Conversation, Label, Notify
+from chatd.conversations.entities import MAX_LABELS, Conversation, DraftParts, Label, Notify
+from chatd.conversations.membership import check_member
+from chatd.conversations.messages.attachments import resolve
+from chatd.conversations.messages.sending import check_payload, check_thread, quote_of
 from chatd.conversations.quiet_hours import Quiet, is_zone
 from chatd.conversations.read_model import COUNTED_PER_STATEMENT, conversation_for
 from chatd.conversations.settings import ConsentSettings, PresenceDefaults
@@ -34,9 +37,10 @@ Audience = Literal["nobody", "contacts", "everybody"]
 class SetConversation(Command, tag="conversation.settings"):
     """Change the given settings of a conversation for the requester.
 
-    `muted_until`: in milliseconds; 0: not muted, 2^53-1: forever. `hidden` lasts until the next message. `draft`: ""
-    deletes it. `notify`: "" means the setting for all conversations. `labels`: all labels of the conversation, in the
-    place of the present ones.
+    `muted_until`: in milliseconds; 0: not muted, 2^53-1: forever. `hidden` lasts until the next message. `draft`: its
+    text; "" removes the draft. `draft_parts`: its attachments, `reply_to` and `thread`, in the place of the present
+    ones; without any field it removes these. `notify`: "" means the setting for all conversations. `labels`: all labels
+    of the conversation, in the place of the present ones.
     """
 
     conversation: Id
@@ -47,6 +51,7 @@ class SetConversation(Command, tag="conversation.settings"):
     draft: Annotated[str, Meta(max_length=20_000, extra=PRIVATE)] | None = None
     notify: Notify | Literal[""] | None = None
     labels: Annotated[list[Label], Meta(max_length=MAX_LABELS)] | None = None
+    draft_parts: DraftParts | None = None
     EXAMPLE: ClassVar = Example(shown=("archived",))
 
 
@@ -59,31 +64,55 @@ class OwnConversation(Result, tag="conversation.settings"):
 @command(
     SetConversation,
     result=OwnConversation,
-    refuses=("not_found", "too_large"),
+    refuses=("not_found", "conflict", "too_large"),
     http="PATCH /v1/conversations/{conversation}/settings",
 )
 async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
-    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation. `too_large`: the
-    requester has too many different labels (`limits.labels_per_user`).
+    """Other devices of the requester get `session.behind`. `not_found`: there is no such conversation, or no such
+    message or upload of the draft. `conflict`: the draft is a reply in a thread that is closed, see message.send.
+    `too_large`: the requester has too many different labels (`limits.labels_per_user`), or the attachments have more
+    than 8 KB as JSON.
     """
     labels = None if cmd.labels is None else distinct(cmd.labels)
-    given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify, labels)
+    parts = None if cmd.draft_parts is None else to_builtins(cmd.draft_parts)
+    given = (cmd.muted_until, cmd.archived, cmd.pinned, cmd.hidden, cmd.draft, cmd.notify, labels, parts)
     if all(value is None for value in given):
         raise Refused("bad_request", "$: expected at least one field to change")
+    if cmd.draft_parts is not None:
+        await check_member(ctx, cmd)
+        await check_draft(ctx, cmd.conversation, cmd.draft_parts)
     # Other devices get no values: of two that change a setting at once, each would end with the value of the other.
-    await ctx.node.db.in_transaction(write_settings, ctx, cmd.conversation, given)
+    await ctx.node.db.in_transaction(write_settings, ctx, cmd, given)
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
     return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.session)]
 
 
-async def write_settings(tx: Tx, ctx: Ctx, conversation: str, given: Sequence[Any]) -> None:
-    """Store the settings of a member; the last of them are labels. Raises Refused: `not_found`, `too_large`."""
-    if given[-1]:
+async def check_draft(ctx: Ctx, conversation: str, draft: DraftParts) -> None:
+    """Check that the requester could send these parts now. Raises Refused: `bad_request`, `not_found`, `conflict`,
+    `too_large`.
+    """
+    check_payload(ctx.node.config, draft.attachments)
+    await resolve(ctx, draft.attachments)
+    if draft.reply_to is not None:
+        await quote_of(ctx, conversation, draft.reply_to)
+    if draft.thread is not None:
+        await check_thread(ctx, conversation, draft.thread)
+
+
+async def write_settings(tx: Tx, ctx: Ctx, cmd: SetConversation, given: Sequence[Any]) -> None:
+    """Store the settings of a member, as they are `given`. Raises Refused: `not_found`, `too_large`."""
+    if cmd.labels:
         await lock_labels(tx, ctx)
-    if await tx.value(SQL.set_conversation, ctx.tenant, conversation, ctx.user, *given, ctx.now) is None:
+    key = (ctx.tenant, cmd.conversation, ctx.user)
+    if await tx.value(SQL.set_conversation, *key, *given, ctx.now) is None:
         raise Refused("not_found", "no such conversation")
-    if given[-1]:
+    if cmd.labels:
         await check_labels(tx, ctx)
+    if cmd.draft_parts is not None or cmd.draft == "":
+        attachments = [] if cmd.draft_parts is None else cmd.draft_parts.attachments
+        uploads = list({one.upload for one in attachments if one.upload is not None})
+        if await tx.value(SQL.set_draft_uploads, *key, uploads) != len(uploads):
+            raise Refused("not_found", "$.draft_parts.attachments: no such upload")
 
 
 class SetUser(Command, tag="user.settings"):

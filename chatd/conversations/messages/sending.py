@@ -172,7 +172,7 @@ def check_content(ctx: Ctx, out: MessageInput) -> None:
     check_mentions(out.mentions)
     if out.text:
         check_text(ctx.node.config, out.text)
-    check_payload(ctx.node.config, out)
+    check_payload(ctx.node.config, out.meta, out.attachments)
 
 
 def check_mentions(ids: Sequence[str]) -> None:
@@ -188,11 +188,11 @@ def check_text(config: Config, text: str) -> None:
         raise Refused("too_large", f"$.text: expected at most {most} bytes in UTF-8")
 
 
-def check_payload(config: Config, out: MessageInput) -> None:
+def check_payload(config: Config, *values: Any) -> None:
     """Check the size of meta and attachments. Raises Refused: `too_large`. Every node and every member receives the
     payload, and Redis keeps it for a while.
     """
-    size = sum(len(msgspec.json.encode(value)) for value in (out.meta, out.attachments) if value)
+    size = sum(len(msgspec.json.encode(value)) for value in values if value)
     most = config.get(ConversationLimits).payload_bytes
     if size > most:
         raise Refused("too_large", f"$: expected at most {most} bytes in meta and attachments together, as JSON")

@@ -99,6 +99,8 @@ create table members (
     hidden_seq bigint,
     draft member_draft,
     draft_at bigint,
+    -- The attachments of the draft, the message it replies to, and its thread. Null: none of them.
+    draft_parts jsonb,
     notify notify_level,
     -- Null: none.
     labels member_labels,

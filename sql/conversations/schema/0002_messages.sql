@@ -171,6 +171,18 @@ create table scheduled_uploads (
 );
 create index scheduled_uploads_scheduled on scheduled_uploads (scheduled, tenant);
 
+-- Uploads in drafts. They are in use; only those who may read them anyway can.
+create table draft_uploads (
+    tenant text not null,
+    conversation uuid not null,
+    user_id uuid not null,
+    upload uuid not null,
+    primary key (conversation, user_id, upload, tenant),
+    foreign key (conversation, user_id, tenant) references members (conversation, user_id, tenant) on delete cascade,
+    foreign key (tenant, upload) references uploads (tenant, id) on delete cascade
+);
+create index draft_uploads_upload on draft_uploads (upload, tenant);
+
 -- The content of deleted messages, for a limited time and for reports only: a reported user cannot delete the evidence
 -- first.
 create table withheld_messages (

@@ -109,7 +109,7 @@ select
     b.muted_until, b.archived, b.pinned_at, coalesce(b.hidden_seq >= c.seq, false) as hidden, b.draft, b.draft_at, b.notify,
     b.joined_seq, b.joined_rev, c.keep_days, b.alias::text as alias,
     case when c.max_seq is not null then (case when b.user_id = c.pair_low then c.pair_high else c.pair_low end)::text end as requested,
-    b.labels::text[] as labels
+    b.labels::text[] as labels, b.draft_parts
 from members b
 join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 
