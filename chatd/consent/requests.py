@@ -71,8 +71,9 @@ class ContactRequests(Result, tag="requests"):
 
 @command(ListContactRequests, result=ContactRequests, cost=2, http="GET /v1/requests")
 async def list_requests(ctx: Ctx, cmd: ListContactRequests) -> Effects:
-    place = (ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1, cmd.declined)
-    page, more = page_of(await ctx.node.db.all(SQL.page, *place), cmd.limit)
+    statement = SQL.declined if cmd.declined else SQL.page
+    rows = await ctx.node.db.all(statement, ctx.tenant, ctx.user, cmd.cursor, cmd.limit + 1)
+    page, more = page_of(rows, cmd.limit)
     messages = await messages_of(ctx, [row["conversation"] for row in page if row["kind"] == "direct"])
     items = [ContactRequest(**row, messages=messages.get(row["conversation"], [])) for row in page]
     return [Reply(ContactRequests(items=items, cursor=items[-1].conversation if more else None))]
@@ -194,7 +195,9 @@ async def block_sender(ctx: Ctx, cmd: BlockSender) -> Effects:
     row = await ctx.node.db.one(SQL.request, ctx.tenant, cmd.conversation, ctx.user)
     if row is None or row["is_withdrawn"]:
         raise no_request()
-    return await block_user(ctx, BlockUser(user=row["sender"]))
+    blocked = await block_user(ctx, BlockUser(user=row["sender"]))
+    ctx.node.get(RequestCounts).by_outcome["blocked"] += 1
+    return blocked
 
 
 class WithdrawRequest(Command, tag="request.withdraw"):

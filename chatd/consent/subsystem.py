@@ -19,7 +19,7 @@ CONSENT = Subsystem(
             "outcome",
             "chatd_requests_total",
             "Requests to users to accept a conversation or to join a group, by what happened to them on this node.",
-            ("sent", "accepted", "declined"),
+            ("sent", "accepted", "declined", "blocked"),
             lambda node: node.get(RequestCounts).by_outcome,
         ),
     ),

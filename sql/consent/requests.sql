@@ -1,13 +1,24 @@
 -- name: page
--- Requests to a user, of later conversations first: tenant, user, before this conversation (null: from the last), limit,
--- whether those that were declined. Requests of users whom the user has blocked are left out.
+-- Requests that a user has not answered, those of later conversations first, except those of users whom the user has
+-- blocked: tenant, user, before this conversation (null: from the last), limit.
 select r.conversation::text, c.kind, r.sender::text as user, p.name, r.created_at, c.title, c.picture::text, c.members as member_count
 from contact_requests r
 join conversations c on c.tenant = r.tenant and c.id = r.conversation
 join users p on p.tenant = r.tenant and p.id = r.sender
-where r.tenant = $1 and r.user_id = $2 and ($3::uuid is null or r.conversation < $3::uuid)
-    and r.withdrawn_at is null and r.is_pending <> $5
+where r.tenant = $1 and r.user_id = $2 and r.is_pending
     and not exists (select 1 from blocks b where b.tenant = r.tenant and b.blocker = r.user_id and b.blocked_as = r.sender)
+    and r.conversation < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by r.conversation desc limit $4
+
+-- name: declined
+-- The same for requests that the user has declined.
+select r.conversation::text, c.kind, r.sender::text as user, p.name, r.created_at, c.title, c.picture::text, c.members as member_count
+from contact_requests r
+join conversations c on c.tenant = r.tenant and c.id = r.conversation
+join users p on p.tenant = r.tenant and p.id = r.sender
+where r.tenant = $1 and r.user_id = $2 and r.declined_at is not null and r.withdrawn_at is null
+    and not exists (select 1 from blocks b where b.tenant = r.tenant and b.blocker = r.user_id and b.blocked_as = r.sender)
+    and r.conversation < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by r.conversation desc limit $4
 
 -- name: messages

@@ -34,19 +34,23 @@ select $1, $3, count(*), $4 from declined having count(*) > 0
 on conflict (user_id, tenant) do update
 set score = decayed_score(request_senders.score, request_senders.scored_at, $4) + excluded.score, scored_at = $4
 
+-- name: lock_direct_conversation
+-- Lock the direct conversation of two users: it may be accepted at the same time. Tenant, two users.
+select 1 from conversations c
+where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high = greatest($2::uuid, $3::uuid)
+for no key update
+
 -- name: update_direct_conversation
--- Mark the direct conversation of two users as blocked if one of them has blocked the other by user id, else as not
--- blocked. If it is not accepted yet, a block by the other user does not show: tenant, two users.
+-- Mark the locked direct conversation of two users as blocked if one of them has blocked the other by user id, else as
+-- not blocked. If it is not accepted yet, a block by the user who has to accept it does not show, and changes nothing
+-- that the creator synchronises: tenant, the user whose blocks have changed, the other user.
 update conversations c
-set blocked = (
-        (c.max_seq is null or c.creator = $2)
-        and exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3)
-    ) or (
-        (c.max_seq is null or c.creator = $3)
-        and exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2)
+set blocked = exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $2 and b.blocked_as = $3) or (
+        c.max_seq is null and exists (select 1 from blocks b where b.tenant = $1 and b.blocker = $3 and b.blocked_as = $2)
     ),
     changed = pg_current_xact_id()
 where c.tenant = $1 and c.pair_low = least($2::uuid, $3::uuid) and c.pair_high = greatest($2::uuid, $3::uuid)
+    and (c.max_seq is null or c.creator = $2)
 returning c.id::text, c.blocked
 
 -- name: page

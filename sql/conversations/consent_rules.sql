@@ -78,12 +78,19 @@ select r.sender::text, r.is_pending, r.withdrawn_at is not null as is_withdrawn,
 from contact_requests r where r.tenant = $1 and r.conversation = $2 and r.user_id = $3
 
 -- name: admit
--- The user has accepted a direct conversation: tenant, conversation, user, sender, rev, now.
+-- The user has accepted a direct conversation, and is mentioned by messages from before: tenant, conversation, user,
+-- sender, rev, now.
 with answered as (
     delete from contact_requests where tenant = $1 and conversation = $2 and user_id = $3
 ),
 accepted as (
     update conversations set max_seq = null where tenant = $1 and id = $2
+),
+new_mentions as (
+    insert into mentions (tenant, conversation, user_id, seq)
+    select m.tenant, m.conversation, $3::uuid, m.seq from messages m
+    where m.tenant = $1 and m.conversation = $2 and m.extra -> 'mentions' ? $3::uuid::text
+    on conflict do nothing
 ),
 new_contact as (
     insert into contacts (tenant, user_id, contact, created_at) values ($1, $3, $4, $6)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -32,7 +33,7 @@ async def test_a_first_message_waits_for_acceptance(daemon: Daemon) -> None:
     async with request(daemon) as (ann, ben, id_):
         asked = await ben.event("request.new")
         assert (asked["conversation"], asked["kind"], asked["user"]) == (id_, "direct", ann.user)
-        await ann.send(id_, "hello")
+        await ann.send(id_, "hello", mentions=[ben.user])
         opened = (await ann.call("conversation.get", conversation=id_)).conversation
         assert (opened["requested"], opened["member_count"], len(opened["members"])) == (ben.user, 1, 1)
         # Nothing of it is in the lists of the recipient.
@@ -45,6 +46,7 @@ async def test_a_first_message_waits_for_acceptance(daemon: Daemon) -> None:
 
         accepted = (await ben.call("request.accept", conversation=id_)).conversation
         assert (accepted["requested"], accepted["member_count"], accepted["unread"]) == (None, 2, 1)
+        assert accepted["mentions"] == 1
         assert (await ann.event("member.update"))["member"]["user"] == ben.user
         assert (await ann.event("conversation.update"))["conversation"]["requested"] is None
         await ben.send(id_, "hello too")
@@ -77,8 +79,11 @@ async def test_a_decline_looks_like_silence(daemon: Daemon) -> None:
     async with request(daemon) as (ann, ben, id_), daemon.people(1) as (eve,):
         await eve.call("user.settings", allow_messages="nobody")
         silent = (await ann.call("conversation.open", user=eve.user)).conversation.id
+        cursor = (await ann.call("session.sync"))["cursor"]
         for _ in range(2):
             assert (await ben.call("request.decline", conversation=id_))["t"] == "ok"
+        synced = await ann.call("session.sync", cursor=cursor)
+        assert (synced["conversations"], synced["own"]) == ([], False)
         assert await requests(ben) == []
         assert [one["conversation"] for one in await requests(ben, declined=True)] == [id_]
 
@@ -102,7 +107,10 @@ async def test_a_decline_looks_like_silence(daemon: Daemon) -> None:
 async def test_a_block_does_not_show_either(daemon: Daemon) -> None:
     async with request(daemon) as (ann, ben, id_):
         await ann.send(id_, "hello")
+        cursor = (await ann.call("session.sync"))["cursor"]
         await ben.call("request.block", conversation=id_)
+        synced = await ann.call("session.sync", cursor=cursor)
+        assert (synced["conversations"], synced["own"]) == ([], False)
         assert [one["user"] for one in (await ben.call("block.list"))["items"]] == [ann.user]
         assert (await ann.send(id_, "hello?"))["seq"] == 2
         assert (await ann.call("conversation.open", user=ben.user)).conversation["requested"] == ben.user
@@ -206,3 +214,41 @@ async def test_two_users_who_ask_each_other_at_once(daemon: Daemon) -> None:
         assert opened[0].conversation.id == opened[1].conversation.id
         view = (await ann.call("conversation.get", conversation=opened[0].conversation.id)).conversation
         assert (view["requested"], view["member_count"]) == (None, 2)
+
+
+async def test_a_block_and_an_acceptance_at_the_same_time(daemon: Daemon) -> None:
+    """Whatever the order of the two, nobody writes past the block."""
+    for _ in range(5):
+        async with request(daemon) as (ann, ben, id_), daemon.connected(ben.account) as phone:
+            codes: list[str] = []
+
+            async def accept(person: Person, conversation: str, codes: list[str]) -> None:
+                try:
+                    await person.call("request.accept", conversation=conversation)
+                    codes.append("ok")
+                except Refused as refused:
+                    codes.append(refused.code)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(accept, phone, id_, codes)
+                nursery.start_soon(partial(ben.call, "user.block", user=ann.user))
+            if codes == ["ok"]:
+                assert (await ann.refused("message.send", **message(id_))).code == "blocked"
+            else:
+                assert codes == ["blocked"]
+                assert (await ann.send(id_))["seq"] == 1
+
+
+def message(conversation: str) -> dict[str, str]:
+    return {"conversation": conversation, "client_id": str(uuid4()), "text": "hello"}
+
+
+async def test_requests_are_listed_in_pages(daemon: Daemon) -> None:
+    async with daemon.people(4) as (ben, *others):
+        await ben.call("user.settings", allow_messages="nobody")
+        ids = [(await one.call("conversation.open", user=ben.user)).conversation.id for one in others]
+        found, cursor = [], None
+        for _ in range(3):
+            page = await ben.call("request.list", limit=1, **({"cursor": cursor} if cursor else {}))
+            found, cursor = [*found, *(one["conversation"] for one in page["items"])], page["cursor"]
+        assert (found, cursor) == (sorted(ids, reverse=True), None)

@@ -78,6 +78,8 @@ async def set_block(tx: Tx, ctx: Ctx, user: str, shown_as: str, statement: str, 
     None if nothing was changed. Raises Refused: `not_found`, `too_large`.
     """
     await lock_pair(tx, ctx.tenant, ctx.user, user)
+    # Before the requests, as those who accept one do.
+    await tx.run(SQL.lock_direct_conversation, ctx.tenant, ctx.user, shown_as)
     await tx.run(SQL.lock_user, ctx.tenant, ctx.user)
     if user != shown_as and not await is_valid(tx, ctx.tenant, shown_as):
         # The match was kept in the meantime.
