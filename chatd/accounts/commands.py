@@ -115,10 +115,12 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
         added = DeviceLogin(await node.db.value(SQL.sign_up, *values), [])
     else:
         added = await node.db.in_transaction(add_device_login, ctx, *values)
-    told = [] if added.user == new_user else [ToUser(added.user, LoginAdded(seen), tenant=tenant)]
+    reply = Reply(tokens_of(ctx, tenant, added.user, login, refresh))
+    if added.user == new_user:
+        return [reply]
+    renamed = [SendSignal(ProfileChanged(tenant, added.user))] if cmd.name else []
     ended = ended_effects(tenant, added.user, added.ended)
-    renamed = [SendSignal(ProfileChanged(tenant, added.user))] if key and cmd.name else []
-    return [*ended, *renamed, Reply(tokens_of(ctx, tenant, added.user, login, refresh)), *told]
+    return [*ended, *renamed, reply, ToUser(added.user, LoginAdded(seen), tenant=tenant)]
 
 
 class DeviceLogin(Struct, frozen=True):

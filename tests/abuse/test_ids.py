@@ -45,12 +45,19 @@ TOGETHER, WITHOUT_OWNER = declared("TOGETHER"), declared("WITHOUT_OWNER")
 PLACES = ("cursor", "mentions")
 # Seconds without a change after the effects of a command.
 REST = 0.03
+
+
+def tomorrow_ms() -> int:
+    return round(time.time() * 1000) + 86_400_000
+
+
 # Changes to the example of a command where the owner would be refused.
 VALUES: dict[str, Callable[[], Any]] = {
     "seq": lambda: 1,
     "rev": lambda: 0,
     "client_id": lambda: str(uuid4()),
-    "at": lambda: round(time.time() * 1000) + 86_400_000,
+    "at": tomorrow_ms,
+    "closes_at": tomorrow_ms,
 }
 
 

@@ -105,7 +105,7 @@ class Server:
 
 def state(id_: str, rev: int) -> dict[str, Any]:
     info = {"title": None, "description": None, "picture": None, "announce": False, "disappear": 0, "keep_days": None}
-    rules = {"slow_seconds": 0, "joining": "closed", "history": "all", "member_count": 2}
+    rules = {"slow_seconds": 0, "joining": "closed", "history": "all", "member_count": 2, "requested": None}
     return {"id": id_, "kind": "group", "seq": rev, "rev": rev, **info, **rules}
 
 

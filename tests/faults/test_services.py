@@ -224,6 +224,8 @@ UNGUARDED = {
     "chatd/presence/service.py": {"self._remove_expired"},
     "chatd/search/indexer.py": {"self._connection.read_notifications"},
     "chatd/db/embedded/watch.py": {"keep"},
+    # If the first one fails, the guard runs the deliverer again; the other one handles its failures.
+    "chatd/webhooks/deliverer.py": {"self._follow", "self._serve"},
     # Parts of a shard of the log: if one fails, the guard runs the shard again.
     "chatd/conversations/log/writer.py": {"self._publisher.run", "self._deferred.run", "self._expire"},
 }

@@ -18,7 +18,7 @@ MY_ALIAS, PARTNER = "my alias", "the partner's alias"
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_old_state_and_changes_are_what_a_fresh_client_reads(config: Config, seed: int) -> None:
-    report = await live(config, seed, 200)
+    report = await live(config, seed, 300)
     assert report.wrong == []
     assert report.judged > 1
     assert report.done["receipt.read unanswered"] > 0
