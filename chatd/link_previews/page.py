@@ -20,14 +20,14 @@ from chatd.link_previews.preview import MAX_DESCRIPTION, MAX_SITE_NAME, MAX_TITL
 # The part of a page that is read, which begins with its head; the tags in it; and the length of a tag.
 MAX_HEAD_BYTES, MAX_TAGS, MAX_TAG = 262_144, 200, 8192
 META = re.compile(r"<meta(?=[\s/])", re.IGNORECASE)
-END = re.compile(r"(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+>")
+QUOTE_OR_END = re.compile("[>\"']")
 ATTRIBUTE = re.compile(
-    r"([^\s\"'<>/=]++)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++))",
+    r"([^\s\"'<>/=]{1,64}+)\s{0,9}+=\s{0,9}+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++))",
 )
 TITLE = re.compile(r"<title[\s>]", re.IGNORECASE)
 TITLE_TEXT = re.compile(r"[^>]{0,500}+>([^<]{0,4000}+)")
 MAX_TITLES = 5
-DECLARED = re.compile(rb"<meta[^>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+DECLARED = re.compile(rb"<meta[^<>]{0,500}?charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 IN_HEADER = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 # By the names that Python gives them. Others, and what is no encoding of text, get no preview.
 CHARSETS = re.compile(
@@ -86,10 +86,10 @@ def properties(text: str) -> dict[str, str]:
     for count, match in enumerate(META.finditer(text)):
         if count == MAX_TAGS:
             break
-        end = END.match(text, match.start(), match.start() + MAX_TAG)
+        end = end_of_tag(text, match.end(), match.start() + MAX_TAG)
         if end is None:
             continue
-        attributes = attributes_in(end[0])
+        attributes = attributes_in(text[match.end() : end])
         content = attributes.get("content", "").strip()
         for name in (attributes.get("property"), attributes.get("name")):
             if name and content:
@@ -99,6 +99,17 @@ def properties(text: str) -> dict[str, str]:
         for name, names in NAMES.items()
         if any(one in contents for one in names)
     }
+
+
+def end_of_tag(text: str, start: int, most: int) -> int | None:
+    """The position of the first `>` before `most` that is in no quotes."""
+    while mark := QUOTE_OR_END.search(text, start, most):
+        if mark[0] == ">":
+            return mark.start()
+        start = text.find(mark[0], mark.end(), most) + 1
+        if not start:
+            return None
+    return None
 
 
 def attributes_in(tag: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ class LinkPreviewSettings(Section, frozen=True):
     )
     timeout: Annotated[Duration, doc("Seconds within which a page must be received, with all redirects.")] = 5.0
     max_bytes: Annotated[Bytes, doc("Maximum size of a page; a larger one gets no preview.")] = 1_048_576
-    redirects: Annotated[int, Meta(ge=0, le=10), doc("Maximum redirects that are followed.")] = 3
+    redirects: Annotated[int, Meta(ge=0, le=20), doc("Maximum redirects that are followed.")] = 3
     concurrency: Annotated[Count, doc("Maximum requests of this node at the same time.")] = 8
     per_user_per_minute: Annotated[
         Count, doc("Maximum pages that are requested for links of one user per minute; further links get no preview.")

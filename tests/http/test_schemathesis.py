@@ -41,13 +41,17 @@ LEFT_OUT = (
     "upload.tus.create",
     "upload.tus.delete",
 )
-# What no schema says: which cursor goes with which query; which links, emoji, zones, addresses and handles there are;
-# what time it is; what this server takes as a reason.
+# What no schema says: which cursor goes with which query; which links, emoji, zones, addresses, hosts and handles there
+# are; what time it is; what this server takes as a reason; which texts differ but for spaces.
 UNSAID: dict[str, str | tuple[str, ...]] = {
     "admin.ban": "$.address",
+    "admin.webhook.add": "$.url",
+    "admin.webhook.edit": "$.url",
+    "conversation.list": "$.cursor: expected the filters and the order of the page before",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
     "message.send": "$.attachments",
+    "poll.create": ("$.options: expected options that differ", "$.closes_at"),
     "reaction.add": "$.emoji",
     "report.create": "$.reason",
     "schedule.edit": "$.at",
@@ -129,4 +133,4 @@ def check(daemon: Daemon, operation: Any, mode: GenerationMode) -> None:
 async def test_openapi_matches_the_responses(config: Config) -> None:
     async with running(administered(config)) as daemon:
         found = await trio.to_thread.run_sync(findings, daemon)
-        assert found == {}
+        assert not found, "\n".join(f"{name}: {text}" for name, text in found.items())

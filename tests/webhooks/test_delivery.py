@@ -241,7 +241,7 @@ async def checked(look: Callable[[], Any]) -> Any:
     return look()
 
 
-async def test_ten_thousand_events_are_sent_in_order(config: Config) -> None:
+async def test_thousands_of_events_are_sent_in_order(config: Config) -> None:
     """Of one conversation, and of many, as a bulk of changes makes them."""
     seen = defaultdict(list)
 
@@ -262,12 +262,12 @@ async def test_ten_thousand_events_are_sent_in_order(config: Config) -> None:
             (await alice.call("conversation.create", members=[], title=str(number)))["conversation"]["id"]
             for number in range(50)
         ]
-        # 100 messages in each group, and 5000 more in the first.
-        await db.run(BULK, groups, alice.user, 100, 1)
-        await db.run(BULK, groups[:1], alice.user, 5000, 101)
-        await poll_until(lambda: checked(lambda: sum(map(len, seen.values()))), lambda count: count >= 10_000, 100)
+        # 20 messages in each group, and 1000 more in the first.
+        await db.run(BULK, groups, alice.user, 20, 1)
+        await db.run(BULK, groups[:1], alice.user, 1000, 21)
+        await poll_until(lambda: checked(lambda: sum(map(len, seen.values()))), lambda count: count >= 2000, 100)
         assert {group: seen[group] for group in groups} == {
-            group: list(range(1, 5101 if group == groups[0] else 101)) for group in groups
+            group: list(range(1, 1021 if group == groups[0] else 21)) for group in groups
         }
         item = await poll_until(lambda: listed(daemon, receiver), lambda item: not item["pending"])
         assert item["last_error"] is None

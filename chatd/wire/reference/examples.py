@@ -39,6 +39,7 @@ VALUES: dict[str, Any] = {
     "secret": "ci_8Jb1uRrSxkY0oNfTq3mZpA",
     "system": {"act": "member.joined", "users": [ALICE], "count": 1},
     "reactions": {"👍": 2},
+    "preview": {"url": "https://example.org/a", "title": "An example"},
     "poll": {
         "options": [{"text": "pizza", "votes": 2}, {"text": "sushi", "votes": 1}],
         "multiple": False,
