@@ -58,7 +58,7 @@ FILL = {
 # Statements that no client waits for: sweeps, operator commands, and statements that run once.
 PATIENT = {
     "auth.sweep_refresh_tokens", "auth.sweep_revoked_tokens", "auth.sweep_tickets", "auth.sweep_logins",
-    "doctor.tables", "uploads.page_for_sweep", "trace.message_anywhere", "bans.page",
+    "doctor.tables", "uploads.page_for_sweep", "name_index.claim_unindexed", "trace.message_anywhere", "bans.page",
     "reports.sweep", "users.show",
 }  # fmt: skip
 
@@ -90,7 +90,10 @@ HOT: dict[str, tuple[str, Values]] = {
     "sync of a conversation": ("sync.messages", lambda rng, p: (T, p.conversation, p.user, p.seq - 20, p.seq, 101)),
     "members that changed": ("sync.members", lambda rng, p: (T, p.conversation, p.user, 0, p.seq, 101)),
     "sync of a session, first": ("sync.session", lambda rng, p: (T, p.user, "", "0", NIL, 201, 100_000)),
-    "list of conversations": ("conversations.page", lambda rng, p: (T, p.user, None, None, 51)),
+    "list of conversations": (
+        "listing.page",
+        lambda rng, p: (T, p.user, None, None, None, None, False, None, None, None, None, False, None, None, 51),
+    ),
     "a conversation": ("read_model.own_conversations", lambda rng, p: (T, p.user, [p.conversation])),
     "last messages": ("read_model.last_messages", lambda rng, p: (T, p.user, [p.conversation])),
     "is a member": ("membership.is_member", lambda rng, p: (T, p.conversation, p.user)),
