@@ -281,7 +281,7 @@ GOALS = [
     Goal("seconds until all are back", most=20),
     Goal("handshake p99 ms", most=2000),
     Goal("statements per reconnect", most=2.5),
-    Goal("canary worst ms", most=1000),
+    Goal("canary worst ms", most=500),
 ]
 BENCH = Bench(
     "storm",
