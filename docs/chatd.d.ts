@@ -835,6 +835,7 @@ export interface KnownUser {
   user: string;
   name: string | null;
   anonymous: boolean;
+  bot: boolean;
   shadow: boolean;
   created_at: number;
   conversations: number;
@@ -1212,6 +1213,7 @@ export interface Member {
   read_seq: number;
   joined_at: number;
   rev: number;
+  bot?: boolean;
 }
 
 /** A user is no longer a member. The former member gets it as the last event of the conversation. */
@@ -2104,7 +2106,7 @@ export interface ServerStrikeUser {
   reason: string;
 }
 
-/** A user. `external_id` is null if your backend names the user by `id`. `deactivated_at`: the user cannot sign */
+/** A user. `external_id` is null if your backend names the user by `id`. `bot`: a program. `deactivated_at`: the */
 export interface ServerUser {
   id: string;
   external_id: string | null;
@@ -2113,6 +2115,7 @@ export interface ServerUser {
   locale: string | null;
   roles: Array<string>;
   anonymous: boolean;
+  bot: boolean;
   created_at: number;
   deactivated_at: number | null;
 }
@@ -2571,6 +2574,7 @@ export interface User {
   status_text?: string | null;
   profile?: Record<string, unknown>;
   deleted?: boolean;
+  bot?: boolean;
   locale?: string | null;
   time_zone?: string | null;
   external_id?: string | null;
@@ -2965,6 +2969,7 @@ export interface UserData {
   profile: Record<string, unknown> | null;
   roles: Array<string>;
   anonymous: boolean;
+  bot: boolean;
   created_at: number;
   deactivated_at: number | null;
 }

@@ -544,7 +544,7 @@ class Member(Part, kw_only=True, frozen=True):
     """A member of a conversation, with their receipts. `rev` is the number of the last change.
 
     A change of the profile (`name`, `handle`, `avatar`, `picture_url`) takes no `rev`; `profile_version` grows with it.
-    In a match only the name is known."""
+    In a match only the name is known. `bot`: a program; absent for people."""
 
     user: str
     name: str | None
@@ -557,6 +557,7 @@ class Member(Part, kw_only=True, frozen=True):
     read_seq: int
     joined_at: int
     rev: int
+    bot: bool | None = None
 
 class MemberLeft(Event, tag="member.left", kw_only=True, frozen=True):
     """A user is no longer a member. The former member gets it as the last event of the conversation."""
@@ -1162,8 +1163,8 @@ class User(Part, kw_only=True, frozen=True):
 
     `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. In a match, `id`
     is the alias and only `name` is known. `status_text` and `profile` are absent in events and in results of a search.
-    `deleted`: the account was deleted; else absent. The fields after it are in the user's own profile only;
-    `external_id` and `roles` are from the tokens of the app's backend."""
+    `deleted`: the account was deleted; else absent. `bot`: it is a program; absent for people. The fields after it are in
+    the user's own profile only; `external_id` and `roles` are from the tokens of the app's backend."""
 
     id: str
     name: str | None
@@ -1174,6 +1175,7 @@ class User(Part, kw_only=True, frozen=True):
     status_text: str | None = None
     profile: dict[str, Any] | None = None
     deleted: bool | None = None
+    bot: bool | None = None
     locale: str | None = None
     time_zone: str | None = None
     external_id: str | None = None

@@ -96,7 +96,7 @@ class Member(Struct, kw_only=True, frozen=True):
     """A member of a conversation, with their receipts. `rev` is the number of the last change.
 
     A change of the profile (`name`, `handle`, `avatar`, `picture_url`) takes no `rev`; `profile_version` grows with it.
-    In a match only the name is known.
+    In a match only the name is known. `bot`: a program; absent for people.
     """
 
     user: Id
@@ -110,6 +110,7 @@ class Member(Struct, kw_only=True, frozen=True):
     read_seq: Seq
     joined_at: Millis
     rev: Rev
+    bot: bool | UnsetType = UNSET
 
 
 class Departure(Struct, kw_only=True, frozen=True):

@@ -55,7 +55,7 @@ def message_of(row: Row, files_url: str) -> Message:
 
 
 def member_of(row: Row) -> Member:
-    return entity_of(Member, row)
+    return entity_of(Member, row, bot=row["bot"] or UNSET)
 
 
 def departure_of(row: Row) -> Departure:

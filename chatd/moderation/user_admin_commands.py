@@ -103,6 +103,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     user: Id
     name: str | None
     anonymous: bool
+    bot: bool
     shadow: bool
     created_at: Millis
     conversations: int
@@ -114,7 +115,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     reported: int
     reporters: int
     reports: int
-    EXAMPLE: ClassVar = Example(conversations=12)
+    EXAMPLE: ClassVar = Example(bot=False, conversations=12)
 
 
 @admin_command(ShowUser, result=KnownUser, refuses=("not_found",))

@@ -53,8 +53,8 @@ class UserInput(Struct, forbid_unknown_fields=True):
 
 
 class ServerUser(Struct, kw_only=True, frozen=True):
-    """A user. `external_id` is null if your backend names the user by `id`. `deactivated_at`: the user cannot sign
-    in.
+    """A user. `external_id` is null if your backend names the user by `id`. `bot`: a program. `deactivated_at`: the
+    user cannot sign in.
     """
 
     id: Id
@@ -64,9 +64,10 @@ class ServerUser(Struct, kw_only=True, frozen=True):
     locale: str | None
     roles: list[str]
     anonymous: bool
+    bot: bool
     created_at: Millis
     deactivated_at: Millis | None
-    EXAMPLE: ClassVar = Example(external_id="customer-17", anonymous=False)
+    EXAMPLE: ClassVar = Example(external_id="customer-17", anonymous=False, bot=False)
 
 
 class ServerUserResult(Result, tag="server.user"):

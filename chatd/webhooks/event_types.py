@@ -83,7 +83,7 @@ class MemberData(Data, frozen=True):
 
 class UserData(Data, frozen=True):
     """A user. `external_id`: the id in the tokens of your backend, if that is not `user`. `avatar`: an upload;
-    `picture_url`: a claim of the tokens. `deactivated_at`: since when the user may not sign in.
+    `picture_url`: a claim of the tokens. `bot`: a program. `deactivated_at`: since when the user may not sign in.
     """
 
     user: Id
@@ -98,6 +98,7 @@ class UserData(Data, frozen=True):
     profile: Json | None
     roles: list[str]
     anonymous: bool
+    bot: bool
     created_at: Millis
     deactivated_at: Millis | None
 

@@ -1,7 +1,7 @@
 -- name: profile
 -- Tenant, user, limit.
 select u.id::text as user, u.tenant, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.handle, u.avatar::text,
-    u.status_text, u.time_zone, u.profile, u.anonymous, u.created_at, u.deactivated_at, u.erased_at,
+    u.status_text, u.time_zone, u.profile, u.anonymous, u.bot, u.created_at, u.deactivated_at, u.erased_at,
     (select count(*) from devices d where d.tenant = u.tenant and d.user_id = u.id) as devices,
     (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins
 from users u

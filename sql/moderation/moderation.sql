@@ -9,7 +9,7 @@ select exists (select 1 from users u where u.tenant = $1 and u.id = $2)
 -- name: summary
 -- The counts of `admin.user`: tenant, user, now.
 select
-    u.id::text as user, u.name, u.anonymous, u.shadow_banned as shadow, u.created_at,
+    u.id::text as user, u.name, u.anonymous, u.bot, u.shadow_banned as shadow, u.created_at,
     (select count(*) from members b where b.tenant = u.tenant and b.user_id = u.id) as conversations,
     (select count(*) from logins l where l.tenant = u.tenant and l.user_id = u.id and l.ended_at is null) as logins,
     (select count(*) from devices d where d.tenant = u.tenant and d.user_id = u.id) as devices,

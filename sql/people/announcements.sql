@@ -2,7 +2,7 @@
 -- Profiles to announce, with the conversations whose members get them: tenants, users, pairwise; the largest conversation
 -- in which changes are announced. The members of a match know each other by aliases.
 select u.tenant, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone, u.external_id,
-    u.roles, u.profile_version,
+    u.roles, u.profile_version, u.bot,
     array(
         select b.conversation::text from members b
         join conversations c on c.tenant = b.tenant and c.id = b.conversation

@@ -22,7 +22,7 @@ limit $1 for no key update skip locked
 -- range would be read from the beginning of the index. Not shown are the viewer, users who are erased, banned or
 -- shadow-banned, and users with a block between them and the viewer. A user with several entries has the place of the
 -- first one.
-select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version
+select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version, u.bot
 from (
     select n.text, n.user_id from user_names n
     where n.tenant = $1 and (n.text, n.user_id) > ($4, $5::uuid) and n.text < $6
@@ -43,7 +43,7 @@ order by e.text, e.user_id limit $8
 
 -- name: page_of_handles
 -- The same by the beginning of a handle only, without the first text.
-select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version
+select e.text, u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.profile_version, u.bot
 from (
     select n.text, n.user_id from user_names n
     where n.tenant = $1 and n.is_handle and (n.text, n.user_id) > ($3, $4::uuid) and n.text < $5

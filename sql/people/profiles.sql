@@ -1,7 +1,7 @@
 -- name: own
 -- The profile of a user, as they see it: tenant, user.
 select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone, u.external_id,
-    u.roles, u.profile_version
+    u.roles, u.profile_version, u.bot
 from users u where u.tenant = $1 and u.id = $2 and u.erased_at is null
 
 -- name: find
@@ -13,7 +13,7 @@ with snapshot as (
 select s.epoch, s.horizon::text as horizon, p.*, p.profile_changed >= s.since as is_changed
 from (select epoch, horizon, case when epoch = $4::text then $5::text::xid8 else '0'::xid8 end as since from snapshot) as s
 left join lateral (
-    select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.profile_version,
+    select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.profile_version, u.bot,
         u.profile_changed, u.erased_at is not null as is_deleted,
         exists (select 1 from blocks b where b.tenant = u.tenant and b.blocker = u.id and b.blocked_as = $2) as is_blocked
     from users u where u.tenant = $1 and u.id = any($3::uuid[])
@@ -21,7 +21,7 @@ left join lateral (
 
 -- name: find_by_handle
 -- The user with a handle, unless they have blocked the viewer: tenant, viewer, key of the handle, handle.
-select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.profile_version,
+select u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.profile_version, u.bot,
     false as is_deleted, false as is_blocked
 from users u
 where u.tenant = $1 and u.handle_key = $3 and u.handle = $4
@@ -55,7 +55,7 @@ set name = case when $3::text is null then name else nullif($3, '') end,
     profile = coalesce($10::jsonb, profile)
 where u.tenant = $1 and u.id = $2
 returning u.id::text, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.profile, u.locale, u.time_zone, u.external_id,
-    u.roles, u.profile_version
+    u.roles, u.profile_version, u.bot
 
 -- name: touch_user_settings
 -- Mark what is the user's own as changed, for session.sync: tenant, user.

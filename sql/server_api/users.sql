@@ -38,5 +38,5 @@ returning u.id::text
 
 -- name: find
 -- Users that are not erased: tenant, ids.
-select u.id::text, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.anonymous, u.created_at, u.deactivated_at
+select u.id::text, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.anonymous, u.bot, u.created_at, u.deactivated_at
 from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.erased_at is null order by u.id

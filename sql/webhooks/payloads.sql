@@ -30,7 +30,7 @@ where b.tenant = $1 and b.conversation = $2 and b.user_id = any($3::uuid[])
 -- name: user
 -- Tenant, user.
 select u.id::text as user, u.external_id, u.name, u.handle, u.avatar::text, u.picture_url, u.status_text, u.locale, u.time_zone,
-    u.profile, u.roles, u.anonymous, u.created_at, u.deactivated_at
+    u.profile, u.roles, u.anonymous, u.bot, u.created_at, u.deactivated_at
 from users u where u.tenant = $1 and u.id = $2
 
 -- name: bans

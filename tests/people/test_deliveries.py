@@ -29,7 +29,8 @@ def profile(conversations: list[str]) -> dict[str, object]:
     """A row of `announcements.profiles`."""
     return {
         **dict.fromkeys(("handle", "avatar", "picture_url")),
-        **{"tenant": "t", "id": USER, "name": "New", "profile_version": 7, "conversations": conversations},
+        **{"tenant": "t", "id": USER, "name": "New", "profile_version": 7, "bot": False},
+        "conversations": conversations,
     }
 
 

@@ -5,6 +5,8 @@ create table users (
     id uuid not null,
     name text check (length(name) between 1 and 100),
     anonymous boolean not null default false,
+    -- A program, see bots. It never changes: a person cannot become a bot.
+    bot boolean not null default false,
     created_at bigint not null,
     -- The id of the user in the backend of the app: `sub` of its tokens, if that is not the id of this row. The id is a
     -- UUIDv5 of it, see accounts/external_ids.py.

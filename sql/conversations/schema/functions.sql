@@ -118,14 +118,16 @@ join conversations c on c.tenant = b.tenant and c.id = b.conversation;
 -- into the statement.
 create or replace function members_for(p_tenant text, p_conversation uuid, p_viewer uuid) returns table (
     user_id uuid, alias uuid, "user" text, name text, role text, delivered_seq bigint, read_seq bigint, joined_at bigint,
-    joined_seq bigint, rev bigint, handle text, avatar text, picture_url text, profile_version bigint
+    joined_seq bigint, rev bigint, handle text, avatar text, picture_url text, profile_version bigint,
+    bot boolean
 ) language sql stable as $$
     select b.user_id, b.alias, coalesce(b.alias, b.user_id)::text, p.name, b.role,
         case when b.user_id = p_viewer then b.delivered_seq else coalesce(b.shown_delivered_seq, b.delivered_seq) end,
         case when b.user_id = p_viewer then b.read_seq else coalesce(b.shown_read_seq, b.read_seq) end,
         b.joined_at, b.joined_seq, b.rev,
         case when b.alias is null then p.handle end, case when b.alias is null then p.avatar end::text,
-        case when b.alias is null then p.picture_url end, case when b.alias is null then p.profile_version else 0 end
+        case when b.alias is null then p.picture_url end, case when b.alias is null then p.profile_version else 0 end,
+        p.bot
     from members b
     join users p on p.tenant = b.tenant and p.id = b.user_id
     where b.tenant = p_tenant and b.conversation = p_conversation
