@@ -16,8 +16,8 @@ class User(Struct, kw_only=True, frozen=True):
 
     `avatar`: an uploaded image; `picture_url`: the picture that the tokens of the app's backend name. In a match, `id`
     is the alias and only `name` is known. `status_text` and `profile` are absent in events and in results of a search.
-    `deleted`: the account was deleted; else absent. `bot`: it is a program; absent for people. The fields after it are in
-    the user's own profile only; `external_id` and `roles` are from the tokens of the app's backend.
+    `deleted`: the account was deleted; else absent. `bot`: a program; absent for people. The fields after it are in the
+    user's own profile only; `external_id` and `roles` are from the tokens of the app's backend.
     """
 
     id: Id
