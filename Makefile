@@ -23,7 +23,7 @@ comparisons: $(VENV)/.dev
 
 quick: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not servers" $(QUICK)
-QUICK := $(filter-out tests/abuse tests/cluster tests/comparisons tests/faults tests/interop tests/property tests/soak,$(wildcard tests/[a-z]*[a-z]))
+QUICK := $(filter-out tests/abuse tests/cluster tests/comparisons tests/faults tests/interop tests/property tests/soak tests/web,$(wildcard tests/[a-z]*[a-z]))
 
 # Break nodes, Postgres, Redis and the network under load for minutes, and check the log of every client.
 soak: $(VENV)/.dev
