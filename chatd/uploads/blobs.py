@@ -8,6 +8,8 @@ import re
 import secrets
 from typing import NamedTuple, Protocol
 
+from chatd.uploads.chunks import Chunks
+
 KEY = re.compile(r"[0-9a-f]{40}")
 
 
@@ -35,7 +37,7 @@ class Blobs(Protocol):
         """An id of the store: the same for all nodes that use it, and different for other stores."""
         ...
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: Chunks) -> None:
         """Store a blob. It is complete and durable when the call returns, and not readable before."""
 
     async def read(self, key: str, start: int, length: int) -> bytes:

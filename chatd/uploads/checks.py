@@ -9,6 +9,7 @@ from chatd.app.checks import Finding, folder_finding
 from chatd.core.config import Config
 from chatd.core.errors import Refused, cause_of
 from chatd.uploads.blobs import new_key
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.open import BlobsError, check_bucket, open_blobs, uses_bucket
 from chatd.uploads.scanning import BadScanner, ScanFailed, address_of, ping
 from chatd.uploads.settings import UploadSettings
@@ -69,7 +70,7 @@ async def check_store(config: Config) -> Iterable[Finding]:
     try:
         async with open_blobs(config) as blobs:
             key = new_key()
-            await blobs.put(key, b"chatd check")
+            await blobs.put(key, Chunks.of(b"chatd check"))
             await blobs.delete(key)
     except Refused as refused:
         detail = f"{refused.message}{cause_of(refused)}"

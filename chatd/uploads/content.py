@@ -1,6 +1,5 @@
 """The content of a received file: its type, its facts, what is stored of it."""
 
-import hashlib
 from dataclasses import dataclass
 
 import trio
@@ -9,8 +8,9 @@ from chatd.app.context import Node
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.uploads import file_types
-from chatd.uploads.media.protocol import INSPECTED, Facts, Inspected
-from chatd.uploads.media.workers import MediaWorkers
+from chatd.uploads.chunks import Chunks
+from chatd.uploads.media.protocol import INSPECTED, Facts
+from chatd.uploads.media.workers import Examined, MediaWorkers
 from chatd.uploads.scanning import Scanner
 from chatd.uploads.settings import UploadSettings
 
@@ -22,28 +22,24 @@ MAX_GROWTH = 2
 class Content:
     """The content of a file to store."""
 
-    data: bytes
+    data: Chunks
     facts: Facts
     sha256: bytes
-    thumbnail: bytes | None = None
+    thumbnail: Chunks | None = None
 
 
-async def prepared(node: Node, who: Principal, data: bytes) -> Content:
+async def prepared(node: Node, who: Principal, data: Chunks) -> Content:
     """Scan a file, detect its type, re-encode images, and read the facts of sound and video.
 
     Raises Refused: `bad_request`, `too_large`, `unavailable`.
     """
     await node.get(Scanner).check(data, who)
-    mime = file_types.sniff(data)
+    mime = file_types.sniff(data.first)
     if mime not in INSPECTED:
-        done = Inspected(Facts(mime=mime))
+        done = Examined(Facts(mime=mime))
     else:
         done = await node.get(MediaWorkers).inspect(data, mime)
     made = data if done.content is None else done.content
     if len(made) > MAX_GROWTH * node.config.get(UploadSettings).max_bytes:
         raise Refused("too_large", "the image becomes too large when it is re-encoded")
-    return Content(made, done.facts, await trio.to_thread.run_sync(digest_of, made), done.thumbnail)
-
-
-def digest_of(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    return Content(made, done.facts, await trio.to_thread.run_sync(made.sha256), done.thumbnail)

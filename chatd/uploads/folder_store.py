@@ -17,6 +17,7 @@ import trio
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
 from chatd.uploads.blobs import BlobMissing, Presigned, path_of
+from chatd.uploads.chunks import Chunks
 
 T = TypeVar("T")
 IDENTITY = "identity"
@@ -35,7 +36,7 @@ class Folder:
         """An id stored in the folder: nodes that share the folder read the same id."""
         return await within(self._reads, lambda: identity_of(self._root))
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: Chunks) -> None:
         await within(self._writes, lambda: write(self._path(key), data))
 
     async def read(self, key: str, start: int, length: int) -> bytes:
@@ -63,13 +64,13 @@ async def within(condition: Condition, work: Callable[[], T]) -> T:
     return done
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: Chunks) -> None:
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
     part = path.with_name(f"{secrets.token_hex(8)}.part")
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
+            file.writelines(data)
             file.flush()
             os.fsync(file.fileno())
         part.rename(path)

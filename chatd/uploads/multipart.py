@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from chatd.core.errors import Refused
+from chatd.uploads.chunks import Chunks
 
 FIELDS = ("file", "image")
 # Bytes that the form may contain besides the file.
@@ -27,7 +28,7 @@ MAX_BOUNDARY_LENGTH = 70
 class Received(NamedTuple):
     """A received file; its name is a claim of the client."""
 
-    data: bytes
+    data: Chunks
     name: str | None
 
 
@@ -65,7 +66,7 @@ class Form:
         self._most = most
         self._received_bytes = 0
         self._part: Field | File | None = None
-        self._data = bytearray()
+        self._data = Chunks()
         self._done = False
 
     def feed(self, piece: bytes) -> None:
@@ -80,7 +81,7 @@ class Form:
         if self._part is None or not self._done:
             raise Refused("bad_request", "$.file: the file is missing or incomplete")
         name = self._part.filename if isinstance(self._part, File) else None
-        return Received(bytes(self._data), name)
+        return Received(self._data, name)
 
     def _decode(self, piece: bytes | None) -> None:
         try:
@@ -101,7 +102,7 @@ class Form:
                 raise Refused("bad_request", "$.file: expected only one file")
             self._part = event
         elif isinstance(event, Data):
-            self._data += event.data
+            self._data.append(event.data)
             self._done = not event.more_data
             if len(self._data) > self._most:
                 raise RequestEntityTooLarge

@@ -6,6 +6,7 @@ reads them.
 """
 
 import logging
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import httpx
@@ -14,6 +15,7 @@ import trio
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
 from chatd.uploads.blobs import BlobMissing, Presigned, path_of
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.settings import UploadSettings
 from chatd.uploads.sigv4 import Credentials, presigned, signed
 
@@ -44,7 +46,7 @@ class Bucket:
     async def identity(self) -> str:
         return f"bucket {self._bucket} at {self._base}"
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: Chunks) -> None:
         await self._ask("PUT", key, (200,), body=data)
 
     async def read(self, key: str, start: int, length: int) -> bytes:
@@ -75,12 +77,13 @@ class Bucket:
         good: tuple[int, ...],
         *,
         headers: dict[str, str] | None = None,
-        body: bytes = b"",
+        body: Chunks | None = None,
         most: int = 0,
     ) -> bytes:
         """Send a request. Returns at most `most` bytes of the response. Raises BlobMissing, Refused."""
-        # The digest of a large body would hold the event loop.
-        request = await trio.to_thread.run_sync(self._request, method, key, headers or {}, body)
+        body = Chunks() if body is None else body
+        digest = await trio.to_thread.run_sync(body.sha256)
+        request = self._request(method, key, headers or {}, body, digest)
         try:
             with trio.fail_after(TIMEOUT_S):
                 answer = await self._answer(request, good, most)
@@ -90,11 +93,13 @@ class Bucket:
         self._condition.recover()
         return answer
 
-    def _request(self, method: str, key: str, headers: dict[str, str], body: bytes) -> httpx.Request:
+    def _request(self, method: str, key: str, headers: dict[str, str], body: Chunks, digest: bytes) -> httpx.Request:
         url = self._url(key)
         now = datetime.now(UTC).strftime(TIME)
-        fields = signed(self._credentials, method, url.netloc.decode("ascii"), url.path, headers, body, now)
-        return self._client.build_request(method, url, headers=fields, content=body)
+        fields = signed(self._credentials, method, url.netloc.decode("ascii"), url.path, headers, digest, now)
+        if body:
+            fields["content-length"] = str(len(body))
+        return self._client.build_request(method, url, headers=fields, content=chunks_of(body) if body else None)
 
     async def _answer(self, request: httpx.Request, good: tuple[int, ...], most: int) -> bytes:
         answer = await self._client.send(request, stream=True)
@@ -111,6 +116,11 @@ class Bucket:
         finally:
             with trio.CancelScope(shield=True):
                 await answer.aclose()
+
+
+async def chunks_of(body: Chunks) -> AsyncIterator[bytes]:
+    for chunk in body:
+        yield chunk
 
 
 async def first_bytes(answer: httpx.Response, most: int) -> bytes:

@@ -11,12 +11,12 @@ from chatd.core import log
 from chatd.core.errors import OperatorError, Refused
 from chatd.core.health import Condition
 from chatd.core.identity import Principal
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.settings import UploadSettings
 
 LOG = log.get(__name__)
 # Files that are scanned at once; clamd has ten threads unless it is configured otherwise.
 MAX_AT_ONCE = 8
-CHUNK_BYTES = 65_536
 MAX_REPLY_BYTES = 4096
 UNIX, TCP = "unix:", "tcp:"
 # Documented ends of a reply.
@@ -50,7 +50,7 @@ class Scanner:
     def is_used(self) -> bool:
         return self._connect is not None
 
-    async def check(self, data: bytes, who: Principal) -> None:
+    async def check(self, data: Chunks, who: Principal) -> None:
         """Scan a file. Raises Refused: `bad_request` for malware, `unavailable` without an answer."""
         if self._connect is None:
             return
@@ -86,14 +86,13 @@ def address_of(text: str) -> Connect | None:
     return partial(trio.open_tcp_stream, host.strip("[]"), int(port))
 
 
-async def ask(connect: Connect, data: bytes) -> str | None:
+async def ask(connect: Connect, data: Chunks) -> str | None:
     """Have a file scanned. Returns the name of malware in it, or None. Raises ScanFailed, OSError."""
     async with await connect() as stream:
         # A file that is too large for clamd ends the connection, after a reply that says so.
         with suppress(trio.BrokenResourceError):
             await stream.send_all(b"zINSTREAM\0")
-            for start in range(0, len(data), CHUNK_BYTES):
-                chunk = data[start : start + CHUNK_BYTES]
+            for chunk in data:
                 await stream.send_all(struct.pack(">I", len(chunk)) + chunk)
             await stream.send_all(struct.pack(">I", 0))
         return verdict(await reply_of(stream))

@@ -19,10 +19,10 @@ class Credentials(NamedTuple):
 
 
 def signed(
-    credentials: Credentials, method: str, host: str, path: str, headers: Mapping[str, str], body: bytes, now: str
+    credentials: Credentials, method: str, host: str, path: str, headers: Mapping[str, str], sha256: bytes, now: str
 ) -> dict[str, str]:
-    """All headers of the request: the given ones, in lower case, and those that signing adds."""
-    digest = hashlib.sha256(body).hexdigest()
+    """All headers of the request: the given ones, in lower case, and those that signing adds. `sha256`: of the body."""
+    digest = sha256.hex()
     fields = {**headers, "host": host, "x-amz-content-sha256": digest, "x-amz-date": now}
     names = ";".join(sorted(fields))
     lines = "".join(f"{name}:{fields[name].strip()}\n" for name in sorted(fields))

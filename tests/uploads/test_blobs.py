@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from chatd.core.config import Config, Data
 from chatd.core.errors import Refused
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key, path_of
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.folder_store import Folder
 from chatd.uploads.open import BlobsError, open_blobs
 from chatd.uploads.s3_store import Bucket, new_client
@@ -35,7 +36,7 @@ async def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 async def test_stored_blob_is_readable_in_any_range(blobs: Blobs) -> None:
     key, data = new_key(), bytes(range(256)) * 1000
-    await blobs.put(key, data)
+    await blobs.put(key, Chunks.of(data))
     assert await blobs.read(key, 0, len(data)) == data
     assert await blobs.read(key, 0, 10 * len(data)) == data
     assert await blobs.read(key, 1000, 17) == data[1000:1017]
@@ -46,18 +47,18 @@ async def test_missing_blob_raises(blobs: Blobs) -> None:
     key = new_key()
     with pytest.raises(BlobMissing):
         await blobs.read(key, 0, 10)
-    await blobs.put(key, b"")
+    await blobs.put(key, Chunks.of(b""))
     with pytest.raises(BlobMissing):
         await blobs.read(key, 0, 10)
-    await blobs.put(key, b"12345")
+    await blobs.put(key, Chunks.of(b"12345"))
     with pytest.raises(BlobMissing):
         await blobs.read(key, 5, 10)
 
 
 async def test_deletion_is_idempotent(blobs: Blobs) -> None:
     one, other = new_key(), new_key()
-    await blobs.put(one, b"one")
-    await blobs.put(other, b"other")
+    await blobs.put(one, Chunks.of(b"one"))
+    await blobs.put(other, Chunks.of(b"other"))
     for _ in range(2):
         await blobs.delete(one)
     with pytest.raises(BlobMissing):
@@ -68,7 +69,7 @@ async def test_deletion_is_idempotent(blobs: Blobs) -> None:
 async def test_last_write_wins(blobs: Blobs) -> None:
     key = new_key()
     for data in (b"a long one", b"short"):
-        await blobs.put(key, data)
+        await blobs.put(key, Chunks.of(data))
     assert await blobs.read(key, 0, 100) == b"short"
 
 
@@ -76,7 +77,7 @@ async def test_last_write_wins(blobs: Blobs) -> None:
     "key", ["", "../../etc/passwd", "a" * 39, "A" * 40, "a" * 40 + "\n", "a" * 39 + "/", "deleted:x"]
 )
 async def test_invalid_keys_are_rejected(blobs: Blobs, key: str) -> None:
-    for call in (lambda: blobs.put(key, b"x"), lambda: blobs.read(key, 0, 1), lambda: blobs.delete(key)):
+    for call in (lambda: blobs.put(key, Chunks.of(b"x")), lambda: blobs.read(key, 0, 1), lambda: blobs.delete(key)):
         with pytest.raises(ValueError, match="not a valid file key"):
             await call()
 
@@ -85,7 +86,7 @@ async def test_concurrent_operations_succeed(blobs: Blobs) -> None:
     keys = [new_key() for _ in range(20)]
 
     async def there_and_back(key: str) -> None:
-        await blobs.put(key, key.encode() * 100)
+        await blobs.put(key, Chunks.of(key.encode() * 100))
         assert await blobs.read(key, 0, 10_000) == key.encode() * 100
         await blobs.delete(key)
 
@@ -99,7 +100,7 @@ async def test_concurrent_operations_succeed(blobs: Blobs) -> None:
 
 async def test_folder_store_writes_atomically(tmp_path: Path) -> None:
     folder, key = Folder(tmp_path), new_key()
-    await folder.put(key, b"x" * 100)
+    await folder.put(key, Chunks.of(b"x" * 100))
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [path_of(key)]
     assert (tmp_path / path_of(key)).stat().st_mode & 0o777 == 0o600
 
@@ -107,7 +108,7 @@ async def test_folder_store_writes_atomically(tmp_path: Path) -> None:
 async def test_failing_disk_is_unavailable(tmp_path: Path) -> None:
     folder, key = Folder(tmp_path), new_key()
     (tmp_path / key[:2]).touch()
-    for call in (lambda: folder.put(key, b"x"), lambda: folder.read(key, 0, 1), lambda: folder.delete(key)):
+    for call in (lambda: folder.put(key, Chunks.of(b"x")), lambda: folder.read(key, 0, 1), lambda: folder.delete(key)):
         with pytest.raises(Refused) as caught:
             await call()
         assert caught.value.code == "unavailable"
@@ -119,7 +120,7 @@ async def test_failing_disk_is_unavailable(tmp_path: Path) -> None:
 async def test_botocore_reads_the_same_objects(s3_endpoint: str) -> None:
     key = new_key()
     async with new_client() as http:
-        await Bucket(replace(BUCKET, s3_endpoint=s3_endpoint), http).put(key, b"hello")
+        await Bucket(replace(BUCKET, s3_endpoint=s3_endpoint), http).put(key, Chunks.of(b"hello"))
     found = client(s3_endpoint).get_object(Bucket=BUCKET.s3_bucket, Key=path_of(key))  # type: ignore[attr-defined]
     assert found["Body"].read() == b"hello"
 
@@ -127,7 +128,11 @@ async def test_botocore_reads_the_same_objects(s3_endpoint: str) -> None:
 async def check_away(endpoint: str, message: str = "the file store is unreachable") -> None:
     async with new_client() as http:
         bucket, key = Bucket(replace(BUCKET, s3_endpoint=endpoint), http), new_key()
-        for call in (lambda: bucket.put(key, b"x"), lambda: bucket.read(key, 0, 1), lambda: bucket.delete(key)):
+        for call in (
+            lambda: bucket.put(key, Chunks.of(b"x")),
+            lambda: bucket.read(key, 0, 1),
+            lambda: bucket.delete(key),
+        ):
             with pytest.raises(Refused) as caught:
                 await call()
             assert (caught.value.code, caught.value.message) == ("unavailable", message)

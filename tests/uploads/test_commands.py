@@ -11,6 +11,7 @@ from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.uploads.blobs import Blobs
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.folder_store import IDENTITY, Folder
 from chatd.uploads.quotas import DAY_MS as DAY
 from chatd.uploads.sweep import REMOVED_ROWS_KEPT_MS, Sweep
@@ -68,7 +69,7 @@ class SweepNode:
 async def add(db: Postgres, folder: Folder, key: str, age: int, *, used: bool = False, removed: bool = False) -> str:
     now = now_ms()
     user, id_, conversation = uuid7(now), uuid7(now - age), uuid7(now)
-    await folder.put(key, b"bytes")
+    await folder.put(key, Chunks.of(b"bytes"))
     await db.run("insert into users (tenant, id, created_at) values ('default', $1, 0)", user)
     await db.run(
         "insert into uploads (tenant, id, owner, key, mime, size, sha256, created_at, removed_at)"

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from chatd.core.errors import Refused
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.file_types import sniff
 from chatd.uploads.media.boxes import Malformed
 from chatd.uploads.media.inspection import CONTAINERS, inspect
@@ -187,30 +188,30 @@ async def workers(limits: Limits = LIMITS, script: str = "") -> AsyncIterator[Me
 
 async def test_files_are_read_by_a_process_that_is_used_again() -> None:
     async with workers() as media:
-        small = await media.inspect(picture(), "image/png")
+        small = await media.inspect(Chunks.of(picture()), "image/png")
         assert (small.facts.width, small.thumbnail) == (40, None)
-        large = await media.inspect(picture(size=(800, 600)), "image/png")
+        large = await media.inspect(Chunks.of(picture(size=(800, 600))), "image/png")
         assert large.content is not None
         assert large.thumbnail is not None
-        assert sniff(large.content) == "image/png"
-        assert sniff(large.thumbnail) == "image/webp"
+        assert sniff(large.content.first) == "image/png"
+        assert sniff(large.thumbnail.first) == "image/webp"
         with pytest.raises(Refused, match="the image"):
-            await media.inspect(picture()[:60], "image/png")
-        assert (await media.inspect(MP4, "video/mp4")).facts == Facts(mime="video/mp4")
-        assert (await media.inspect(SAMPLES["voice.ogg"], "audio/ogg")).facts.waveform
+            await media.inspect(Chunks.of(picture()[:60]), "image/png")
+        assert (await media.inspect(Chunks.of(MP4), "video/mp4")).facts == Facts(mime="video/mp4")
+        assert (await media.inspect(Chunks.of(SAMPLES["voice.ogg"]), "audio/ogg")).facts.waveform
         assert len(media.processes) == 1
         await media.end_idle(trio.current_time() + 3600)
         assert media.processes == []
-        assert (await media.inspect(film(), "image/gif")).facts.width == 20
+        assert (await media.inspect(Chunks.of(film()), "image/gif")).facts.width == 20
 
 
 async def test_the_largest_image_fits_into_the_memory_of_a_process() -> None:
     for kind, mode in (("PNG", "RGBA"), ("JPEG", "RGB"), ("WEBP", "RGB")):
         async with workers() as media:
             data = picture(kind, (5000, 5000), mode)
-            assert (await media.inspect(data, f"image/{kind.lower()}")).facts.width == 5000
+            assert (await media.inspect(Chunks.of(data), f"image/{kind.lower()}")).facts.width == 5000
             with pytest.raises(Refused) as refused:
-                await media.inspect(picture(kind, (5001, 5000), mode), f"image/{kind.lower()}")
+                await media.inspect(Chunks.of(picture(kind, (5001, 5000), mode)), f"image/{kind.lower()}")
             assert refused.value.code == "too_large"
 
 
@@ -228,10 +229,10 @@ async def test_process_without_the_optional_libraries() -> None:
     media = MediaWorkers(LIMITS, command=command)
     try:
         with pytest.raises(Refused, match="does not support image/heic; send a JPEG"):
-            await media.inspect(SAMPLES["upright.heic"], "image/heic")
-        found = (await media.inspect(SAMPLES["voice.ogg"], "audio/ogg")).facts
+            await media.inspect(Chunks.of(SAMPLES["upright.heic"]), "image/heic")
+        found = (await media.inspect(Chunks.of(SAMPLES["voice.ogg"]), "audio/ogg")).facts
         assert (found.duration_ms, found.waveform) == (2000, None)
-        assert (await media.inspect(picture(), "image/png")).facts.width == 40
+        assert (await media.inspect(Chunks.of(picture()), "image/png")).facts.width == 40
     finally:
         await media.aclose()
 
@@ -249,7 +250,7 @@ async def test_file_that_breaks_a_process_is_refused(script: str) -> None:
     async with workers(replace(LIMITS, seconds=0.5), script) as media:
         for _ in range(2):
             with pytest.raises(Refused) as refused:
-                await media.inspect(picture(), "image/png")
+                await media.inspect(Chunks.of(picture()), "image/png")
             assert refused.value.code == "bad_request"
         assert (media.failures, media.processes) == (2, [])
 
@@ -257,12 +258,12 @@ async def test_file_that_breaks_a_process_is_refused(script: str) -> None:
 async def test_cancelled_upload_ends_its_process() -> None:
     async with workers(script=ENDLESS) as media:
         with trio.move_on_after(1):
-            await media.inspect(picture(), "image/png")
+            await media.inspect(Chunks.of(picture()), "image/png")
         assert media.processes == []
 
 
 async def test_missing_program_is_unavailable() -> None:
     made = MediaWorkers(LIMITS, command=lambda _: ["/nonexistent/program"])
     with pytest.raises(Refused) as refused:
-        await made.inspect(picture(), "image/png")
+        await made.inspect(Chunks.of(picture()), "image/png")
     assert refused.value.code == "unavailable"

@@ -16,6 +16,7 @@ from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.uploads.checks import check, check_settings
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.scanning import BadScanner, Scanner, address_of, verdict
 from chatd.uploads.settings import UploadSettings
 from tests.files import PDF, fetched, picture, stored, upload
@@ -28,7 +29,7 @@ WHO = Principal("default", NOBODY, "", "", "", 2**40)
 MAX_STREAM = 2_000_000
 
 
-async def clamd(stream: trio.SocketStream, reply: bytes = b"") -> None:
+async def clamd(stream: trio.SocketStream, reply: bytes = b"", max_stream: int = MAX_STREAM) -> None:
     """The commands zPING and zINSTREAM as clamd(8) documents them; `reply` instead of a verdict."""
     async with stream:
         received = bytearray()
@@ -50,24 +51,26 @@ async def clamd(stream: trio.SocketStream, reply: bytes = b"") -> None:
             await stream.send_all(b"PONG\0")
             return
         assert command == b"zINSTREAM\0"
-        data = b""
+        end, total, is_found = b"", 0, False
         while size := int.from_bytes(await take(4)):
-            data += await take(size)
-            if len(data) > MAX_STREAM:
+            end = end[-len(EICAR) :] + await take(size)
+            total, is_found = total + size, is_found or EICAR in end
+            if total > max_stream:
                 await stream.send_all(b"INSTREAM size limit exceeded. ERROR\0")
                 return
-        found = b"stream: Eicar-Test-Signature FOUND\0" if EICAR in data else b"stream: OK\0"
+        found = b"stream: Eicar-Test-Signature FOUND\0" if is_found else b"stream: OK\0"
         await stream.send_all(reply or found)
 
 
 @asynccontextmanager
-async def scanner_at(path: Path, reply: bytes = b"") -> AsyncIterator[str]:
+async def scanner_at(path: Path, reply: bytes = b"", max_stream: int = MAX_STREAM) -> AsyncIterator[str]:
     """The address of such a server."""
     listener = trio.socket.socket(trio.socket.AF_UNIX)
     await listener.bind(str(path))
     listener.listen()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, partial(clamd, reply=reply), [trio.SocketListener(listener)])
+        server = partial(clamd, reply=reply, max_stream=max_stream)
+        nursery.start_soon(trio.serve_listeners, server, [trio.SocketListener(listener)])
         yield f"unix:{path}"
         nursery.cancel_scope.cancel()
 
@@ -78,7 +81,7 @@ def settings(address: str, **more: object) -> UploadSettings:
 
 async def code_of(scanner: Scanner, data: bytes) -> str:
     try:
-        await scanner.check(data, WHO)
+        await scanner.check(Chunks.of(data), WHO)
     except Refused as refused:
         return refused.code
     return "accepted"

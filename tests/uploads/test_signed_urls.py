@@ -12,6 +12,7 @@ from chatd.core.config import Config, Data
 from chatd.core.errors import Refused
 from chatd.uploads.blobs import Presigned, new_key, path_of
 from chatd.uploads.checks import check_settings
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.s3_store import Bucket, new_client
 from chatd.uploads.settings import UploadSettings
 from chatd.uploads.signed_urls import Part, UrlSigner
@@ -166,7 +167,7 @@ async def test_presigned_url_is_that_of_amazons_client(s3_endpoint: str) -> None
     async with new_client() as http:
         bucket = Bucket(replace(BUCKET, s3_endpoint=s3_endpoint, s3_presigned=True), http)
         key = new_key()
-        await bucket.put(key, b"content")
+        await bucket.put(key, Chunks.of(b"content"))
         params = {
             "Bucket": BUCKET.s3_bucket, "Key": path_of(key), "ResponseContentType": "image/png",
             "ResponseContentDisposition": "inline; filename=\"a b.png\"; filename*=UTF-8''a%20b.png",

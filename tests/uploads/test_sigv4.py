@@ -1,7 +1,7 @@
 """Signatures against Amazon's own signer, and against the example of its documentation."""
 
-import hashlib
 from datetime import UTC, datetime
+from hashlib import sha256
 from unittest.mock import patch
 
 import httpx
@@ -20,7 +20,9 @@ EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXA
 
 def test_signature_matches_the_aws_example() -> None:
     headers = {"range": "bytes=0-9"}
-    fields = signed(EXAMPLE, "GET", "examplebucket.s3.amazonaws.com", "/test.txt", headers, b"", "20130524T000000Z")
+    fields = signed(
+        EXAMPLE, "GET", "examplebucket.s3.amazonaws.com", "/test.txt", headers, sha256(b"").digest(), "20130524T000000Z"
+    )
     assert fields["authorization"] == (
         "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
         "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
@@ -44,6 +46,14 @@ def test_signature_matches_botocore(method: str, body: bytes, key: str, port: in
     with patch("botocore.auth.get_current_datetime", return_value=now.replace(tzinfo=None)):
         request.context["payload_signing_enabled"] = True
         S3SigV4Auth(Theirs(EXAMPLE.key, EXAMPLE.secret), "s3", EXAMPLE.region).add_auth(request)
-    ours = signed(EXAMPLE, method, url.netloc.decode(), url.path, {"range": "bytes=1-2"}, body, "20260102T030405Z")
-    assert ours["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+    ours = signed(
+        EXAMPLE,
+        method,
+        url.netloc.decode(),
+        url.path,
+        {"range": "bytes=1-2"},
+        sha256(body).digest(),
+        "20260102T030405Z",
+    )
+    assert ours["x-amz-content-sha256"] == sha256(body).hexdigest()
     assert ours["authorization"] == request.headers["Authorization"]

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import trio
 from msgspec import DecodeError, json
@@ -9,7 +10,8 @@ from msgspec import DecodeError, json
 from chatd.core import log
 from chatd.core.child_processes import end_of, environment
 from chatd.core.errors import Refused
-from chatd.uploads.media.protocol import Inspected, Job, Limits, Outcome, arguments
+from chatd.uploads.chunks import Chunks
+from chatd.uploads.media.protocol import Facts, Job, Limits, Outcome, arguments
 
 LOG = log.get(__name__)
 MAX_PROCESSES = 2
@@ -27,6 +29,14 @@ class Crashed(Exception):
     """The process ended, or answered nonsense."""
 
 
+class Examined(NamedTuple):
+    """The facts, the new content of an image (None: the file stays as it is), and its thumbnail."""
+
+    facts: Facts
+    content: Chunks | None = None
+    thumbnail: Chunks | None = None
+
+
 class MediaProcess:
     """One process. `files`: how many it has read; `idle_since`: in Trio's time."""
 
@@ -40,12 +50,13 @@ class MediaProcess:
         self._out = process.stdout
         self._buffer = bytearray()
 
-    async def inspect(self, data: bytes, mime: str) -> Inspected:
+    async def inspect(self, data: Chunks, mime: str) -> Examined:
         """Have a file inspected. Raises Refused, Crashed."""
         self.files += 1
         try:
             await self._in.send_all(json.encode(Job(mime, len(data))) + b"\n")
-            await self._in.send_all(data)
+            for chunk in data:
+                await self._in.send_all(chunk)
             outcome = json.decode(await self._line(), type=Outcome)
             if outcome.facts is None:
                 raise Refused(outcome.code, outcome.message)
@@ -54,7 +65,7 @@ class MediaProcess:
         except (trio.BrokenResourceError, trio.ClosedResourceError, DecodeError) as error:
             raise Crashed from error
         self.idle_since = trio.current_time()
-        return Inspected(outcome.facts, content, thumbnail)
+        return Examined(outcome.facts, content, thumbnail)
 
     async def _line(self) -> bytes:
         while (end := self._buffer.find(b"\n")) < 0:
@@ -65,11 +76,14 @@ class MediaProcess:
         del self._buffer[: end + 1]
         return line
 
-    async def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            await self._read()
-        data = bytes(memoryview(self._buffer)[:size])
-        del self._buffer[:size]
+    async def _exactly(self, size: int) -> Chunks:
+        data = Chunks()
+        while len(data) < size:
+            if not self._buffer:
+                await self._read()
+            piece = bytes(self._buffer[: size - len(data)])
+            del self._buffer[: len(piece)]
+            data.append(piece)
         return data
 
     async def _read(self) -> None:
@@ -113,7 +127,7 @@ class MediaWorkers:
         """Those that wait for a file."""
         return self._idle
 
-    async def inspect(self, data: bytes, mime: str) -> Inspected:
+    async def inspect(self, data: Chunks, mime: str) -> Examined:
         """Have a file inspected. Raises Refused: `bad_request`, `too_large`, `unavailable`."""
         async with self._turns:
             try:

@@ -15,6 +15,7 @@ from chatd.db import queries
 from chatd.db.postgres import Tx
 from chatd.uploads.admission import Slot
 from chatd.uploads.blobs import BlobMissing, Blobs, new_key
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.resumable.entities import Resumable
 from chatd.uploads.resumable.protocol import Checksum
 
@@ -47,7 +48,7 @@ class Receiver:
         self, node: Node, upload: Resumable, slot: Slot, checksum: Checksum | None, part_bytes: int = PART_BYTES
     ) -> None:
         self.end = upload.received
-        self.tail = bytearray()
+        self.tail = Chunks()
         self._node = node
         self._upload = upload
         self._slot = slot
@@ -66,7 +67,7 @@ class Receiver:
         if self.end + len(piece) > self._upload.length:
             raise Refused("bad_request", "the body is longer than the rest of the file")
         self._slot.reserve_bytes(len(piece))
-        self.tail += piece
+        self.tail.append(piece)
         self.end += len(piece)
         if self._hasher is not None:
             self._hasher.update(piece)
@@ -100,7 +101,7 @@ class Receiver:
             await delete_blobs(self._node, keys)
 
     async def _store(self) -> None:
-        data, key = bytes(self.tail), new_key()
+        data, key = self.tail, new_key()
         start = self.end - len(data)
         most = self._upload.length // self._part_bytes + MAX_SMALL_PARTS
         row = (self._upload.tenant, self._upload.id, [key], [len(data)], most)
@@ -108,7 +109,7 @@ class Receiver:
             raise Refused("conflict", "the upload has ended, or has too many parts")
         self.pending.append(Part(key, len(data), start))
         await self._node.get(Blobs).put(key, data)
-        self.tail.clear()
+        self.tail = Chunks()
         self._slot.release_bytes(len(data))
         if self._checksum is None:
             await self._count()

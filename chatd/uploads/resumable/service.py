@@ -22,6 +22,7 @@ from chatd.http.slots import Owner
 from chatd.uploads import service
 from chatd.uploads.admission import Slot, UploadSlots
 from chatd.uploads.blobs import BlobMissing, Blobs, thumbnail_key
+from chatd.uploads.chunks import Chunks
 from chatd.uploads.content import prepared
 from chatd.uploads.file_names import label
 from chatd.uploads.quotas import DAY_MS, Payer
@@ -109,22 +110,23 @@ async def complete(
         await delete_closed(node, upload.tenant, upload.id)
 
 
-async def assembled(node: Node, slot: Slot, upload: Resumable, receiver: Receiver) -> bytes:
+async def assembled(node: Node, slot: Slot, upload: Resumable, receiver: Receiver) -> Chunks:
     """The whole file. Raises Refused."""
     rows = await node.db.all(SQL.parts, upload.tenant, upload.id)
     slot.reserve_bytes(upload.length - len(receiver.tail))
-    pieces, at = list[bytes](), 0
+    file = Chunks()
     try:
         for part in [*(Part(row["key"], row["size"], row["start"]) for row in rows), *receiver.pending]:
-            if part.start != at:
+            if part.start != len(file):
                 raise overtaken()
-            pieces.append(await node.get(Blobs).read(part.key, 0, part.size))
-            at += part.size
+            file.append(await node.get(Blobs).read(part.key, 0, part.size))
     except BlobMissing:
         raise Refused("not_found", "a part of the file is missing; upload it again") from None
-    if at + len(receiver.tail) != upload.length:
+    for chunk in receiver.tail:
+        file.append(chunk)
+    if len(file) != upload.length:
         raise overtaken()
-    return b"".join((*pieces, receiver.tail))
+    return file
 
 
 async def finish(tx: Tx, payer: Payer, new: NewUpload, upload: Resumable, received: int) -> None:
