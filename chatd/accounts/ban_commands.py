@@ -39,7 +39,7 @@ class BanAdded(Result, tag="admin.banned"):
     until: Millis | None
 
 
-@admin_command(AddBan, result=BanAdded, refuses=("not_found",), uncancellable=True)
+@admin_command(AddBan, result=BanAdded, role="moderator", refuses=("not_found",), uncancellable=True)
 async def add_ban(ctx: Ctx, cmd: AddBan) -> Effects:
     """`not_found`: there is no such user."""
     until = None if cmd.lasts is None else ctx.now + cmd.lasts * 1000
@@ -67,7 +67,7 @@ class LiftBan(AdminCommand, tag="admin.ban.lift"):
     ban: Id
 
 
-@admin_command(LiftBan, result=Ok, refuses=("not_found",))
+@admin_command(LiftBan, result=Ok, role="moderator", refuses=("not_found",))
 async def lift_ban(ctx: Ctx, cmd: LiftBan) -> Effects:
     """`not_found`: the ban does not exist, or was revoked before."""
     if not await bans.revoke_ban(ctx.node.db, ctx.actor, cmd.ban):
@@ -104,7 +104,7 @@ class Bans(Result, tag="admin.ban.list"):
     more: bool
 
 
-@admin_command(ListBans, result=Bans)
+@admin_command(ListBans, result=Bans, role="viewer")
 async def list_bans(ctx: Ctx, cmd: ListBans) -> Effects:
     rows = await bans.page(
         ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1

@@ -73,7 +73,7 @@ class ServiceTokenList(Result, tag="admin.token.list"):
     items: list[ServiceToken]
 
 
-@admin_command(ListTokens, result=ServiceTokenList)
+@admin_command(ListTokens, result=ServiceTokenList, role="viewer")
 async def list_tokens(ctx: Ctx, cmd: ListTokens) -> Effects:
     rows = await service_tokens.listed(ctx.node.db, ctx.tenant)
     return [Reply(ServiceTokenList(items=convert(rows, list[ServiceToken])))]

@@ -157,7 +157,7 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
     if row.guard is Guard.NOTHING:
         return
     if row.guard is Guard.ADMIN:
-        check_admin(ctx)
+        check_admin(row, ctx)
         return
     if row.guard is Guard.SERVER:
         check_scope(ctx, row.scope)
@@ -171,10 +171,9 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         await ctx.node.get(GuardChecks).by_guard[row.guard](ctx, command)
 
 
-def check_admin(ctx: Ctx) -> None:
-    """Refuse admin commands of users. Raises Refused: `unauthenticated`."""
-    if ctx.admin is None:
-        raise Refused("unauthenticated")
+def check_admin(row: Row, ctx: Ctx) -> None:
+    """Refuse commands of others, and of admins without the role. Raises Refused: `unauthenticated`, `forbidden`."""
+    ctx.admin_scope.require(row.role)
 
 
 def check_scope(ctx: Ctx, scope: str) -> None:

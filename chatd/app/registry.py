@@ -13,6 +13,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects
 from chatd.app.subsystem import Subsystem, packages_of
 from chatd.core.errors import REFUSALS
+from chatd.core.identity import Role
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command, Event, Result, declared_below
 from chatd.wire.codec import tag_of
@@ -59,7 +60,8 @@ class GuardChecks:
 class Row:
     """One command: its type, its guard, its cost in tokens of the rate limit, and its REST route ("" for none).
 
-    `scope`: of a server command, the scope that the service token needs.
+    `scope`: of a server command, the scope that the service token needs. `role`: of an admin command, the role that the
+    admin needs.
     """
 
     command: type[Command]
@@ -76,6 +78,7 @@ class Row:
     unanswered: bool = False
     pipeline: PipelineKey | None = None
     scope: str = ""
+    role: Role = "operator"
 
     @property
     def tag(self) -> str:
@@ -141,20 +144,24 @@ def command(
 
 
 def admin_command(
-    kind: type[Command], *, result: type[Result], refuses: tuple[str, ...] = (), uncancellable: bool = False
+    kind: type[Command],
+    *,
+    result: type[Result],
+    role: Role = "operator",
+    refuses: tuple[str, ...] = (),
+    uncancellable: bool = False,
 ) -> Callable[[Marked], Marked]:
-    """Mark a handler of admins. `admin.ban.lift` is `POST /admin/ban/lift`, and is never accepted from a socket."""
+    """Mark a handler of admins who have this role. `admin.ban.lift` is `POST /admin/ban/lift`, and is never accepted
+    from a socket.
+    """
     if not (issubclass(kind, AdminCommand) and tag_of(kind).startswith("admin.")):
         raise ValueError(f"{tag_of(kind)}: expected an AdminCommand with a tag that begins with `admin.`")
     check_refusals(kind, refuses)
     http = f"POST /{tag_of(kind).replace('.', '/')}"
 
     def mark(handler: Marked) -> Marked:
-        setattr(
-            handler,
-            MARK,
-            Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, socket=False, uncancellable=uncancellable),
-        )
+        row = Row(kind, result, handler, Guard.ADMIN, 1, refuses, http, False, uncancellable=uncancellable, role=role)
+        setattr(handler, MARK, row)
         return handler
 
     return mark

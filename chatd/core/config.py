@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from chatd.core import setting_rules as rules
+from chatd.core.identity import Role
 
 # The largest backlog that a listener accepts; a hundred years.
 MAX_COUNT, MAX_SECONDS = 2**31 - 1, 3_155_760_000
@@ -234,6 +235,10 @@ class Admin(Section, frozen=True):
     tenants: Annotated[
         list[str], doc("Tenants that this admin may act in; if empty, all tenants and the cluster as a whole.")
     ] = []
+    role: Annotated[
+        Role,
+        doc("viewer reads figures and metadata, moderator also reads reports and acts on users, operator may do all."),
+    ] = "operator"
 
 
 class Drain(Section, frozen=True):
@@ -323,6 +328,7 @@ ADMINS = """\
 # [admins.ann]
 # token_file = "/run/secrets/ann"
 # tenants = ["acme"]
+# role = "moderator"
 """
 # The names of the sections are those of the fields of `Config`.
 KERNEL: tuple[Declaration, ...] = (

@@ -1,9 +1,15 @@
 """The identity of a user, a service or an admin after a token was verified."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+from chatd.core.errors import Refused
 
 # Tenant and user.
 UserKey = tuple[str, str]
+# Of an admin. Each role may do what the ones before it may do.
+Role = Literal["viewer", "moderator", "operator"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +79,14 @@ class AdminScope:
     name: str
     tenant: str
     all_tenants: bool
+    role: Role = "viewer"
+
+    def require(self, role: Role) -> None:
+        """Refuse an admin below this role. Raises Refused: `forbidden`."""
+        if not includes(self.role, role):
+            raise Refused("forbidden", f"this needs an admin with the role {role}; see admins.{self.name}.role")
+
+
+def includes(role: Role, other: Role) -> bool:
+    """Whether the first role may do what the other one may do."""
+    return ROLES.index(role) >= ROLES.index(other)

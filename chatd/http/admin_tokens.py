@@ -48,7 +48,7 @@ class Admins:
         own = self._admins[name].tenants
         if tenant not in self._tenants or (own and tenant not in own):
             raise Refused("not_found", "$.tenant: no such tenant")
-        return AdminScope(name, tenant, all_tenants=not own)
+        return AdminScope(name, tenant, all_tenants=not own, role=self._admins[name].role)
 
 
 def check_admin(name: str, admin: Admin, tenants: set[str]) -> None:

@@ -40,7 +40,7 @@ class Acts(Result, tag="admin.audit.list"):
     more: bool
 
 
-@admin_command(ListActs, result=Acts)
+@admin_command(ListActs, result=Acts, role="viewer")
 async def list_acts(ctx: Ctx, cmd: ListActs) -> Effects:
     rows = await audit_log.page(ctx.node.db, ctx.tenant, before=cmd.before, limit=cmd.limit + 1)
     page, more = page_of(rows, cmd.limit)

@@ -53,7 +53,7 @@ class Reports(Result, tag="admin.report.list"):
     more: bool
 
 
-@admin_command(ListReports, result=Reports)
+@admin_command(ListReports, result=Reports, role="moderator")
 async def list_reports(ctx: Ctx, cmd: ListReports) -> Effects:
     state = None if cmd.state == "any" else cmd.state
     rows = await reports.page(ctx.node.db, ctx.tenant, state, cmd.user, before=cmd.before, limit=cmd.limit + 1)
@@ -93,7 +93,7 @@ class FullReport(Result, tag="admin.report.full"):
     transcript: list[Evidence]
 
 
-@admin_command(ShowReport, result=FullReport, refuses=("not_found",))
+@admin_command(ShowReport, result=FullReport, role="moderator", refuses=("not_found",))
 async def show_report(ctx: Ctx, cmd: ShowReport) -> Effects:
     """`not_found`: there is no such report."""
     row = await ctx.node.db.in_transaction(reports.read, ctx.actor, cmd.report)
@@ -129,6 +129,7 @@ class Resolved(Result, tag="admin.report.resolved"):
 @admin_command(
     ResolveReport,
     result=Resolved,
+    role="moderator",
     refuses=("not_found", "conflict"),
     uncancellable=True,
 )

@@ -42,6 +42,7 @@ def open_file(node: Node) -> View:
     async def view() -> Response:
         try:
             command, admin, address = await read()
+            admin.require("moderator")
             request_fields = cast(OpenReportFile, command)
             g.reader = owners.of_admin(admin.name, address)
             actor = AuditActor(admin.tenant, admin.name, node.clock())

@@ -18,7 +18,7 @@ class KickUser(AdminCommand, tag="admin.kick"):
     user: Id
 
 
-@admin_command(KickUser, result=Ok, refuses=("not_found",), uncancellable=True)
+@admin_command(KickUser, result=Ok, role="moderator", refuses=("not_found",), uncancellable=True)
 async def kick_user(ctx: Ctx, cmd: KickUser) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.audit_kick, ctx.actor, cmd.user)
@@ -34,7 +34,7 @@ class RevokeUser(AdminCommand, tag="admin.revoke"):
     user: Id
 
 
-@admin_command(RevokeUser, result=Ok, refuses=("not_found",), uncancellable=True)
+@admin_command(RevokeUser, result=Ok, role="moderator", refuses=("not_found",), uncancellable=True)
 async def revoke_user(ctx: Ctx, cmd: RevokeUser) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.revoke_logins, ctx.actor, cmd.user)
@@ -60,7 +60,7 @@ class Struck(Result, tag="admin.struck"):
     until: Millis | None
 
 
-@admin_command(StrikeUser, result=Struck, refuses=("not_found",), uncancellable=True)
+@admin_command(StrikeUser, result=Struck, role="moderator", refuses=("not_found",), uncancellable=True)
 async def strike_user(ctx: Ctx, cmd: StrikeUser) -> Effects:
     """`not_found`: there is no such user."""
     done = await ctx.node.db.in_transaction(
@@ -80,7 +80,7 @@ class ShadowUser(AdminCommand, tag="admin.shadow"):
     on: bool = True
 
 
-@admin_command(ShadowUser, result=Ok, refuses=("not_found",))
+@admin_command(ShadowUser, result=Ok, role="moderator", refuses=("not_found",))
 async def shadow_user(ctx: Ctx, cmd: ShadowUser) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(actions.set_shadow, ctx.actor, cmd.user, cmd.on)
@@ -118,7 +118,7 @@ class KnownUser(Result, tag="admin.user.known", kw_only=True):
     EXAMPLE: ClassVar = Example(bot=False, conversations=12)
 
 
-@admin_command(ShowUser, result=KnownUser, refuses=("not_found",))
+@admin_command(ShowUser, result=KnownUser, role="viewer", refuses=("not_found",))
 async def show_user(ctx: Ctx, cmd: ShowUser) -> Effects:
     """`not_found`: there is no such user."""
     row = await actions.user_summary(ctx.node.db, ctx.tenant, cmd.user, ctx.now)

@@ -37,7 +37,7 @@ class ClearProfile(AdminCommand, tag="admin.profile.clear"):
     EXAMPLE: ClassVar = Example(fields="avatar", reason="an unwanted picture")
 
 
-@admin_command(ClearProfile, result=Ok, refuses=("not_found",), uncancellable=True)
+@admin_command(ClearProfile, result=Ok, role="moderator", refuses=("not_found",), uncancellable=True)
 async def clear_profile(ctx: Ctx, cmd: ClearProfile) -> Effects:
     """`not_found`: there is no such user."""
     await ctx.node.db.in_transaction(clear, ctx, cmd)

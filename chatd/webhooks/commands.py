@@ -62,7 +62,7 @@ class WebhookEndpoints(Result, tag="admin.webhook.list"):
     items: list[WebhookEndpoint]
 
 
-@admin_command(ListWebhooks, result=WebhookEndpoints)
+@admin_command(ListWebhooks, result=WebhookEndpoints, role="viewer")
 async def list_webhooks(ctx: Ctx, cmd: ListWebhooks) -> Effects:
     rows = await endpoints.page(ctx.node.db, ctx.tenant)
     return [Reply(WebhookEndpoints(items=convert(rows, list[WebhookEndpoint])))]

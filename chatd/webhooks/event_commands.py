@@ -109,7 +109,7 @@ class WebhookDeliveries(Result, tag="admin.webhook.delivery.list"):
     more: bool
 
 
-@admin_command(ListWebhookDeliveries, result=WebhookDeliveries)
+@admin_command(ListWebhookDeliveries, result=WebhookDeliveries, role="viewer")
 async def list_webhook_deliveries(ctx: Ctx, cmd: ListWebhookDeliveries) -> Effects:
     state, before = None if cmd.state == "any" else cmd.state, MAX_BIGINT if cmd.before is None else int(cmd.before)
     rows = await events.deliveries(ctx.node.db, ctx.tenant, cmd.endpoint, state, before=before, limit=cmd.limit + 1)

@@ -19,6 +19,7 @@ from chatd.app.rate_limits import AddressLimits
 from chatd.app.registry import Guard, admin_command, command
 from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
+from chatd.core.identity import ROLES, AdminScope, includes
 from chatd.core.services import Services
 from chatd.daemon import run
 from chatd.http.admin_tokens import Admins
@@ -87,6 +88,30 @@ async def test_admin_routes_do_not_exist_without_admins(config: Config) -> None:
                 answer = await daemon.rest(method, path_of(name), {} if method == "POST" else None, ANN)
                 assert (answer.status, answer.body["code"]) == (404, "not_found")
         assert (await daemon.rest("GET", "/admin")).status == 404
+
+
+async def test_each_command_needs_its_role(config: Config) -> None:
+    """The role below is refused, before the command is carried out; its own role is not."""
+    tokens = {role: f"{role}-0123456789abcdef0123456789abcdef" for role in ROLES}
+    admins = {role: Admin(token=token, role=role) for role, token in tokens.items()}
+    async with running(replace(config, admins=admins)) as daemon:
+        needed = {row.tag.removeprefix("admin."): row.role for row in ROWS} | {"report.file": "moderator"}
+        for name, its_role in needed.items():
+            body = {"report": NOBODY, "upload": NOBODY} if name == "report.file" else example_of(name)
+            for role in ROLES[:-1]:
+                answer = await daemon.rest("POST", path_of(name), body, tokens[role])
+                if includes(role, its_role):
+                    assert answer.status != 403, (name, role)
+                else:
+                    assert (answer.status, answer.body["code"]) == (403, "forbidden"), (name, role)
+        answer = await daemon.rest("POST", "/admin/audit", {}, tokens["operator"])
+        assert {act["actor"] for act in answer.body["items"]} <= {"viewer", "moderator"}
+        assert not [act for act in answer.body["items"] if act["actor"] == "viewer"]
+
+
+def test_an_admin_command_needs_the_highest_role_unless_it_declares_another() -> None:
+    assert admin_command.__kwdefaults__["role"] == ROLES[-1]
+    assert AdminScope("ann", "default", all_tenants=True).role == ROLES[0]
 
 
 async def test_admin_routes_accept_only_post(daemon: Daemon) -> None:

@@ -166,6 +166,8 @@ def request(row: Declared) -> str:
 def needed(row: Declared) -> str:
     if row.scope:
         return f"{row.guard.value} with the scope `{row.scope}`"
+    if is_for_admins(row):
+        return f"{row.guard.value} with the role `{row.role}`"
     return "no sign-in" if row.guard.name == "NOTHING" else str(row.guard.value)
 
 

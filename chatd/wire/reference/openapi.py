@@ -97,7 +97,7 @@ def security_of(row: Declared) -> dict[str, list[str]]:
     """The credential of a command. Scopes of bearer tokens are listed as roles (OpenAPI 3.1, 4.8.30)."""
     if is_for_servers(row):
         return {"service": [row.scope]}
-    return {"admin" if is_for_admins(row) else "bearer": []}
+    return {"admin": [row.role]} if is_for_admins(row) else {"bearer": []}
 
 
 def parameter(name: str, schema: Any, where: str, required: bool) -> dict[str, Any]:

@@ -267,6 +267,8 @@ an `[admins.NAME]` in the configuration every path there is 404. See `docs/moder
   token of an admin elsewhere. After too many refused tokens an address has to wait (429).
 * All commands are POST with one JSON object, also those that only read. Other methods get 405, other content types 415,
   and requests from pages of another site 403.
+* Each command needs a role: `viewer`, `moderator`, or `operator`. A higher role may do what a lower one may do. Without
+  the role the answer is 403 `forbidden`.
 * `tenant` names the tenant of the command. A tenant that the admin does not administer is `not_found`.
 * Any command may also be refused with `bad_request`, `unauthenticated`, `forbidden`, `rate_limited`, `unavailable`,
   `timeout`, `internal`.
