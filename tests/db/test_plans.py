@@ -17,8 +17,9 @@ import trio_asyncio
 
 from chatd.conversations.log.statements import NESTED
 from chatd.core.config import PostgresSection
-from chatd.db import queries, stale_statistics
+from chatd.db import queries
 from chatd.db.postgres import Postgres, server_settings
+from chatd.db.stale_statistics import Statistics
 from tests.db.functions import inner_statements
 from tests.support import poll_until
 
@@ -240,6 +241,8 @@ NO_AUTOVACUUM = """
 
 
 async def test_statements_planned_on_empty_tables_read_rows_by_key(dsn: str, store: Postgres) -> None:
+    statistics = Statistics(store)
+
     async def before_and_after() -> tuple[dict[str, str], dict[str, str]]:
         async with planner(dsn) as connection, planner(dsn) as message_log, planner(dsn) as other:
             await other.execute("vacuum analyze")
@@ -254,14 +257,14 @@ async def test_statements_planned_on_empty_tables_read_rows_by_key(dsn: str, sto
                 await faults(each, explains, set())
             large = await fill(other)
             before = [await faults(*plan, large) for plan in plans]
-            await trio_asyncio.trio_as_aio(stale_statistics.renew)(store)
+            await trio_asyncio.trio_as_aio(statistics.renew)()
             after = [await faults(*plan, large) for plan in plans]
             return dict(ChainMap(*before)), dict(ChainMap(*after))
 
     before, after = await trio_asyncio.aio_as_trio(before_and_after)()
     assert len(before) > 100
     assert {place: why for place, why in after.items() if place not in EXCEPTIONS} == {}
-    assert await stale_statistics.renew(store) == []
+    assert await statistics.renew() == []
 
 
 BAD = """
@@ -301,6 +304,8 @@ async def test_statements_inside_functions_are_checked(dsn: str, loop: None) -> 
 
 
 async def test_an_append_that_was_planned_on_empty_tables_reads_few_rows(dsn: str, store: Postgres) -> None:
+    statistics = Statistics(store)
+
     async def before_and_after() -> tuple[int, int]:
         async with planner(dsn) as connection, planner(dsn) as other:
             await other.execute("vacuum analyze")
@@ -310,7 +315,7 @@ async def test_an_append_that_was_planned_on_empty_tables_reads_few_rows(dsn: st
             counts = []
             for renew in (False, True):
                 if renew:
-                    await trio_asyncio.trio_as_aio(stale_statistics.renew)(store)
+                    await trio_asyncio.trio_as_aio(statistics.renew)()
                 turn = connection.transaction()
                 await turn.start()
                 assert await append(connection) == "new"
@@ -332,10 +337,45 @@ async def test_a_row_that_every_message_writes_has_one_check_at_most(db: Postgre
 
 
 async def test_a_table_that_is_filled_again_in_the_same_pages_is_analysed(db: Postgres) -> None:
+    statistics = Statistics(db)
     await db.run("create table again (n int) with (autovacuum_enabled = off)")
     await db.run("insert into again select generate_series(1, 1000)")
-    assert "again" in await stale_statistics.renew(db)
+    assert "again" in await statistics.renew()
     await db.run("delete from again where n < 1000")
     await db.run("vacuum analyze again")
     await db.run("insert into again select generate_series(1, 900)")
-    await poll_until(lambda: stale_statistics.renew(db), lambda renewed: "again" in renewed, 30)
+    await poll_until(statistics.renew, lambda renewed: "again" in renewed, 30)
+
+
+async def estimate(db: Postgres) -> int:
+    plan = json.loads(await db.value("explain (format json) select from filled"))
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+async def test_a_table_that_was_analysed_before_its_rows_were_committed_is_analysed_again(
+    db: Postgres, dsn: str
+) -> None:
+    """Postgres notes the rows of a transaction up to ten seconds after its end."""
+    renew = Statistics(db).renew
+    await db.run("create table filled (n int) with (autovacuum_enabled = off)")
+
+    async def fill_and_renew() -> list[str]:
+        async with planner(dsn) as connection, connection.transaction():
+            await connection.execute("insert into filled select generate_series(1, 10000)")
+            return await trio_asyncio.trio_as_aio(renew)()
+
+    assert "filled" in await trio_asyncio.aio_as_trio(fill_and_renew)()
+    assert await estimate(db) < 10
+    assert "filled" in await renew()
+    assert await estimate(db) > 9000
+    assert await renew() == []
+
+
+async def test_a_table_with_few_rows_in_many_pages_is_analysed_less_and_less_often(db: Postgres) -> None:
+    statistics = Statistics(db)
+    await db.run("create table sparse (n int) with (autovacuum_enabled = off)")
+    await db.run("insert into sparse select generate_series(1, 10000)")
+    await db.run("delete from sparse where n < 10000")
+    await db.run("vacuum analyze sparse")
+    renewed = [number for number in range(40) if "sparse" in await statistics.renew()]
+    assert renewed == [0, 2, 4, 8, 16, 32]
