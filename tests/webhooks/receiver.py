@@ -10,6 +10,7 @@ import trio
 from standardwebhooks import Webhook
 
 from chatd.core.config import Config
+from chatd.db.postgres import Postgres
 from chatd.webhooks.settings import WebhookSettings
 from chatd.webhooks.subsystem import WEBHOOKS, open_webhooks
 from chatd.webhooks.tunables import WebhookTunables
@@ -20,7 +21,9 @@ from tests.support import Daemon, altered, eventually, running
 QUICK = WebhookTunables(
     poll_s=0.05, idle_poll_s=0.05, gather_s=0.005, refresh_s=0.2, watch_s=0.05, first_retry_s=0.05, max_retry_s=0.2
 )
-LOCAL = WebhookSettings(allow_private=True, timeout=1.0)
+LOCAL = WebhookSettings(allow_private=True, timeout=60.0)
+# For an endpoint that does not answer.
+SHORT_TIMEOUT_S = 0.3
 OK = answer(b"")
 
 
@@ -82,6 +85,11 @@ async def listed(daemon: Daemon, receiver: Receiver, tenant: str = "default") ->
     """The endpoint in the list of the admin."""
     items = (await done(daemon, "webhooks", tenant=tenant))["items"]
     return next(item for item in items if item["id"] == receiver.id)
+
+
+async def end_retries(db: Postgres) -> None:
+    """Make the events that have failed so old that the next failure parks them."""
+    await db.run("update webhook_deliveries set retried_from = 0 where attempts > 0")
 
 
 async def deliveries(daemon: Daemon, receiver: Receiver, **fields: Any) -> list[dict[str, Any]]:

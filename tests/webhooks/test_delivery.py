@@ -9,15 +9,24 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config, PostgresSection
-from chatd.db.postgres import open_postgres
+from chatd.db.postgres import Postgres, open_postgres
 from tests.admins import done
 from tests.outside import Asked, answer
-from tests.support import poll_until
-from tests.webhooks.receiver import LOCAL, OK, QUICK, Receiver, deliveries, listed, receiving, sending
+from tests.support import Daemon, poll_until
+from tests.webhooks.receiver import (
+    LOCAL,
+    OK,
+    QUICK,
+    SHORT_TIMEOUT_S,
+    Receiver,
+    deliveries,
+    end_retries,
+    listed,
+    receiving,
+    sending,
+)
 
 Answers = Callable[[Asked], Awaitable[bytes]]
-# Parks an event after its second attempt or so.
-SHORT = replace(LOCAL, timeout=0.3, retry_for=0.8)
 
 
 def always(data: bytes) -> Answers:
@@ -56,10 +65,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_bad_answer_is_retried_and_then_parked_with_its_reason(config: Config, name: str) -> None:
+async def test_a_bad_answer_is_retried_and_then_parked_with_its_reason(
+    config: Config, store: Postgres, name: str
+) -> None:
     answers, reason = BAD[name]
-    async with sending(config, SHORT) as daemon, receiving(daemon, answers) as receiver:
+    settings = replace(LOCAL, timeout=SHORT_TIMEOUT_S) if reason.startswith("no answer") else LOCAL
+    async with sending(config, settings) as daemon, receiving(daemon, answers) as receiver:
         await done(daemon, "webhook.test", endpoint=receiver.id)
+        await failed(daemon, receiver)
+        await end_retries(store)
         parked = await poll_until(lambda: deliveries(daemon, receiver, state="parked"))
         assert len(parked) == 1
         assert parked[0]["attempts"] >= 2
@@ -70,6 +84,13 @@ async def test_a_bad_answer_is_retried_and_then_parked_with_its_reason(config: C
         assert item["failing_since"] is not None
         events = {asked.headers["webhook-id"] for asked in receiver.server.asked}
         assert len(events) == 1
+
+
+async def failed(daemon: Daemon, receiver: Receiver) -> None:
+    """Wait until an event has failed once."""
+    await poll_until(
+        lambda: deliveries(daemon, receiver, state="pending"), lambda found: any(event["attempts"] for event in found)
+    )
 
 
 async def test_an_answer_of_410_disables_at_once(config: Config, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,7 +146,7 @@ async def test_the_wait_that_an_endpoint_asks_for_is_kept(config: Config) -> Non
 
 async def test_private_addresses_are_not_requested(config: Config) -> None:
     """Also if the address was allowed when the endpoint was added."""
-    settings = replace(SHORT, allow_private=False)
+    settings = replace(LOCAL, allow_private=False, retry_for=0.1)
     async with sending(config, settings) as daemon:
         added = (await done(daemon, "webhook.add", url="https://localhost:1/", types=["*"]))["id"]
         receiver = Receiver(None, added)
@@ -177,14 +198,13 @@ async def test_a_slow_endpoint_delays_no_other(config: Config) -> None:
         await stuck.wait(30)
 
 
-async def test_a_failed_event_delays_its_own_conversation_only(config: Config) -> None:
+async def test_a_failed_event_delays_its_own_conversation_only(config: Config, store: Postgres) -> None:
     async def answers(asked: Asked) -> bytes:
         poisoned = asked.json["type"] == "message.created" and asked.json["data"]["text"] == "poison"
         return answer(b"", "500 Internal Server Error") if poisoned else OK
 
-    settings = replace(LOCAL, retry_for=1.0)
     async with (
-        sending(config, settings) as daemon,
+        sending(config) as daemon,
         receiving(daemon, answers, types=["message.created"]) as receiver,
         daemon.person() as alice,
     ):
@@ -201,6 +221,8 @@ async def test_a_failed_event_delays_its_own_conversation_only(config: Config) -
             return [text for text in texts if text != "poison"]
 
         await poll_until(lambda: checked(accepted), lambda texts: texts == ["other"])
+        await failed(daemon, receiver)
+        await end_retries(store)
         # Once the first one is parked, the conversation goes on.
         await poll_until(lambda: checked(accepted), lambda texts: texts == ["other", "after"])
         (parked,) = await deliveries(daemon, receiver, state="parked")

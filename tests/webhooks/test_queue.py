@@ -18,7 +18,7 @@ from chatd.webhooks.tunables import TUNABLES
 from tests.admins import administered, done
 from tests.outside import Asked, answer
 from tests.support import altered, poll_until, restarted, running
-from tests.webhooks.receiver import LOCAL, QUICK, deliveries, listed, receiving, sending
+from tests.webhooks.receiver import LOCAL, QUICK, SHORT_TIMEOUT_S, deliveries, listed, receiving, sending
 
 COUNTS = """
 select (select count(*) from outbox) as outbox, (select count(*) from webhook_deliveries) as deliveries,
@@ -208,7 +208,8 @@ async def test_the_age_of_the_queue_is_measured(config: Config) -> None:
         await trio.sleep_forever()
         raise AssertionError
 
-    async with sending(config) as daemon, receiving(daemon, never) as receiver:
+    settings = replace(LOCAL, timeout=SHORT_TIMEOUT_S)
+    async with sending(config, settings) as daemon, receiving(daemon, never) as receiver:
 
         async def metrics() -> dict[str, float]:
             text = (await daemon.rest("GET", "/metrics", Host="localhost")).body.decode()
