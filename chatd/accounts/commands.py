@@ -25,7 +25,7 @@ from chatd.accounts.logins import (
 from chatd.accounts.refresh_tokens import RotationRules, RotationState, first_token, rotate, successor_key
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.signals import ProfileChanged
-from chatd.accounts.token_rules import DEFAULT_TENANT, TENANT
+from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal, ToUser
 from chatd.app.registry import Guard, command
@@ -35,6 +35,7 @@ from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.db.batches import BATCH_SIZE, delete_all
 from chatd.db.postgres import Postgres, Tx
+from chatd.wire.admin import TenantName
 from chatd.wire.base import Command, Id, Millis, Name, Ok, Result
 from chatd.wire.reference.examples import ALICE, Example
 from chatd.wire.texts import PRIVATE
@@ -55,7 +56,7 @@ class SignUp(Command, tag="auth.anonymous"):
     `android`, `web` or `windows`.
     """
 
-    tenant: Annotated[str, Meta(pattern=f"^{TENANT.pattern}$")] = DEFAULT_TENANT
+    tenant: TenantName = DEFAULT_TENANT
     name: Name | None = None
     device: Secret | None = None
     login_name: LoginName | None = None

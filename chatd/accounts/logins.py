@@ -14,6 +14,7 @@ from chatd.app.effects import CloseSessions, Effect, Effects, Reply, ToUser
 from chatd.app.registry import command
 from chatd.core.addresses import parse
 from chatd.core.errors import Refused
+from chatd.core.ids import PYTHON_END
 from chatd.db import queries
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
 from chatd.wire.reference.examples import Example
@@ -24,7 +25,9 @@ SQL = queries.load("accounts/logins")
 NETWORK_BITS = {4: 24, 6: 48}
 MAX_LISTED = 200
 LoginName = Annotated[str, Meta(min_length=1, max_length=100, extra=PRIVATE)]
-Platform = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,31}$")]
+Platform = Annotated[
+    str, Meta(pattern=f"^[a-z0-9][a-z0-9._-]{{0,31}}{PYTHON_END}", description="1 to 32 of a-z, 0-9, `.`, `_`, `-`")
+]
 
 
 class Login(Struct):

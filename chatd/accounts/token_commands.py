@@ -5,17 +5,15 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, Struct, convert
 
 from chatd.accounts import service_tokens
-from chatd.accounts.token_rules import TENANT
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import admin_command
-from chatd.core.ids import PYTHON_END
-from chatd.wire.admin import AdminCommand, Lasts
+from chatd.wire.admin import AdminCommand, Lasts, TenantName
 from chatd.wire.base import Id, Millis, Ok, Result
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import SCOPES, Scope
 
-TokenName = Annotated[str, Meta(pattern=f"^{TENANT.pattern}{PYTHON_END}")]
+TokenName = TenantName
 Overlap = Annotated[int, Meta(ge=0, le=service_tokens.MAX_OVERLAP_S, description="Seconds")]
 DAY_S = 86_400
 

@@ -25,10 +25,14 @@ Description = Annotated[str, Meta(min_length=1, max_length=500, extra=MESSAGE)]
 Latitude = Annotated[float, Meta(ge=-90, le=90, description="Degrees, WGS 84")]
 Longitude = Annotated[float, Meta(ge=-180, le=180, description="Degrees, WGS 84")]
 Accuracy = Annotated[float, Meta(ge=0, le=100_000, description="Metres")]
-Phone = Annotated[str, Meta(pattern=rf"^\+?[0-9()./ -]{{2,32}}{PYTHON_END}")]
+Phone = Annotated[
+    str, Meta(pattern=rf"^\+?[0-9()./ -]{{2,32}}{PYTHON_END}", description="2 to 32 digits, spaces and `+()./-`")
+]
 # No markup, no address of a web page, no invisible characters.
 MAIL_PART = r"[^\u0000-\u0020\u007f-\u00a0\u2000-\u206f\ufeff<>\"'@/:\\]+"
-Email = Annotated[str, Meta(max_length=254, pattern=f"^{MAIL_PART}@{MAIL_PART}{PYTHON_END}")]
+Email = Annotated[
+    str, Meta(max_length=254, pattern=f"^{MAIL_PART}@{MAIL_PART}{PYTHON_END}", description="An e-mail address")
+]
 MAX_PHONES = MAX_EMAILS = 5
 
 

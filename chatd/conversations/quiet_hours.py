@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, ValidationError, convert, field
 from chatd.core.ids import PYTHON_END
 from chatd.wire.texts import PRIVATE
 
-Hour = Annotated[str, Meta(pattern=f"^([01][0-9]|2[0-3]):[0-5][0-9]{PYTHON_END}")]
+Hour = Annotated[str, Meta(pattern=f"^([01][0-9]|2[0-3]):[0-5][0-9]{PYTHON_END}", description="A time such as 22:30")]
 
 
 class Quiet(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

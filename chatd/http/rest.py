@@ -26,7 +26,8 @@ from chatd.http.asgi_guard import PEER
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
 from chatd.wire.base import Command
-from chatd.wire.codec import Malformed, explain
+from chatd.wire.codec import Malformed
+from chatd.wire.explanations import explain
 from chatd.wire.validation import untyped_fields
 
 BODIES = ("POST", "PUT", "PATCH")
@@ -125,7 +126,7 @@ class RequestDecoder:
         try:
             return msgspec.convert(fields, self._kind)
         except msgspec.ValidationError as error:
-            raise Refused("bad_request", explain(error)) from None
+            raise Refused("bad_request", explain(error, self._kind)) from None
 
     def _check_query(self) -> None:
         for name in request.args:
@@ -136,7 +137,7 @@ def typed(name: str, text: str, kind: Any) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise Refused("bad_request", explain(error).replace("$", f"$.{name}", 1)) from None
+        raise Refused("bad_request", explain(error, kind).replace("$", f"$.{name}", 1)) from None
 
 
 def query() -> dict[str, str]:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS
 from chatd.core.emoji import MAX_LENGTH
-from chatd.wire.codec import explain
+from chatd.wire.explanations import explain
 
 MAX_LINE_BYTES = 1_048_576
 Ext = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -118,7 +118,7 @@ def decode(line: Numbered) -> AnyLine:
     try:
         return DECODER.decode(line.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadLine(explain(error) if isinstance(error, msgspec.DecodeError) else "not valid JSON") from None
+        raise BadLine(explain(error, AnyLine) if isinstance(error, msgspec.DecodeError) else "not valid JSON") from None
 
 
 def tag_of(line: AnyLine) -> str:

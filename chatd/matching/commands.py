@@ -13,7 +13,7 @@ from chatd.conversations.block_rules import lock_pair
 from chatd.conversations.signals import VisibilityChanged
 from chatd.core.errors import Refused
 from chatd.core.identity import UserKey
-from chatd.core.ids import uuid7
+from chatd.core.ids import PYTHON_END, uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
 from chatd.matching.criteria import Accept, Criteria, Ticket, decode_criteria
@@ -51,7 +51,9 @@ class FindMatch(Command, tag="match.find"):
     of recent partners.
     """
 
-    queue: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,32}$")] = "default"
+    queue: Annotated[
+        str, Meta(pattern=f"^[a-z0-9_-]{{1,32}}{PYTHON_END}", description="1 to 32 of a-z, 0-9, `_`, `-`")
+    ] = "default"
     tags: Annotated[list[Tag], Meta(max_length=10)] = field(default_factory=list)
     attributes: Annotated[dict[Attribute, Value], Meta(max_length=MAX_CONDITIONS)] = field(default_factory=dict)
     accept: Accepts = field(default_factory=Accepts)

@@ -28,6 +28,7 @@ SQL = queries.load("people/profiles")
 MAX_PROFILE_BYTES = 4096
 # The form of a tag of BCP 47. Empty: none.
 LOCALE = f"^(?:[A-Za-z]{{2,8}}(?:-[A-Za-z0-9]{{1,8}}){{0,7}})?{PYTHON_END}"
+Locale = Annotated[str, Meta(pattern=LOCALE, description="A language tag such as pt-BR, or empty")]
 ID_OR_NOTHING = f"^(?:{UUID})?{PYTHON_END}"
 # Others do not see these.
 PRIVATE_FIELDS = ("locale", "time_zone")
@@ -48,7 +49,7 @@ class UpdateUser(Command, tag="user.update"):
     avatar: Annotated[str, Meta(pattern=ID_OR_NOTHING, description="UUID, lower case, or empty")] | None = None
     status_text: Annotated[str, Meta(max_length=140, extra=NAME)] | None = None
     profile: Annotated[Profile, Meta(extra=PROSE)] | None = None
-    locale: Annotated[str, Meta(max_length=35, pattern=LOCALE)] | None = None
+    locale: Annotated[Locale, Meta(max_length=35)] | None = None
     time_zone: Annotated[str, Meta(max_length=64, extra=PRIVATE)] | None = None
     EXAMPLE: ClassVar = Example(
         shown=("status_text",),

@@ -19,7 +19,7 @@ from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.jsonb import to_jsonb
 from chatd.db.postgres import Row, Tx
-from chatd.people.updates import LOCALE
+from chatd.people.updates import Locale
 from chatd.server_api.external_ids import ExternalId
 from chatd.wire.base import Id, Millis, Result
 from chatd.wire.reference.examples import Example
@@ -33,7 +33,6 @@ MAX_ROLES = 32
 # Names pass the filters one by one, so that a refusal is the result of one user only.
 UserName = Annotated[str, Meta(max_length=100, extra=PRIVATE)]
 PictureUrl = Annotated[str, Meta(max_length=2048, extra=PRIVATE)]
-Locale = Annotated[str, Meta(pattern=LOCALE)]
 RoleName = Annotated[str, Meta(min_length=1, max_length=64, extra=PRIVATE)]
 Roles = Annotated[list[RoleName], Meta(max_length=MAX_ROLES)]
 

@@ -21,7 +21,7 @@ Url = Annotated[
     str, Meta(min_length=1, max_length=2000, extra=PRIVATE, description="https://, without a user or password")
 ]
 Types = Annotated[
-    list[Annotated[str, Meta(pattern=PATTERN)]],
+    list[Annotated[str, Meta(pattern=PATTERN, description="A type of events, such as `message.created`")]],
     Meta(min_length=1, max_length=50, description="Types of events: `message.created`, `message.*`, or `*` for all"),
 ]
 Note = Annotated[str, Meta(max_length=200, extra=PRIVATE, description="For admins")]

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct, convert
 from chatd.app.context import Ctx
 from chatd.app.effects import Broadcast, Effects, Reply
 from chatd.app.registry import admin_command
+from chatd.core.ids import PYTHON_END
 from chatd.db.batches import page_of
 from chatd.webhooks import events
 from chatd.webhooks.directory import EndpointsChanged
@@ -17,7 +18,9 @@ from chatd.wire.reference.examples import Example
 from chatd.wire.times import Moment
 
 # The number of an event in a queue, as text: JavaScript has no integers of this size.
-Position = Annotated[str, Meta(pattern=r"^[0-9]{1,18}$", description="Number of an event in the order of the queue")]
+Position = Annotated[
+    str, Meta(pattern=f"^[0-9]{{1,18}}{PYTHON_END}", description="Number of an event in the order of the queue")
+]
 
 
 class TestWebhook(AdminCommand, tag="admin.webhook.test"):

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from chatd.conversations.entities import Joining, Json, Role
+from chatd.core.ids import PYTHON_END
 from chatd.wire.base import Id, Millis, Rev, Seq
 from chatd.wire.reference.description import Outgoing
 
 # A type, all types that begin alike, or all types.
-PATTERN = r"^(\*|[a-z]{1,30}\.(\*|[a-z]{1,30}))$"
+PATTERN = rf"^(\*|[a-z]{{1,30}}\.(\*|[a-z]{{1,30}})){PYTHON_END}"
 TEST = "webhook.test"
 
 

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from chatd.core.errors import Refused
-from chatd.core.ids import UUID_PATTERN
 from chatd.wire.base import Command, Event, Result
 from chatd.wire.envelope import Open, id_in_json, id_in_msgpack
+from chatd.wire.explanations import explain
 from chatd.wire.frames import encode_frame
 from chatd.wire.validation import UntypedFields, untyped_fields
 
@@ -76,8 +76,9 @@ class Tag(Struct):
 
 
 class Form(NamedTuple):
-    """The decoder of a command, and the fields to validate afterwards."""
+    """A command: its type, its decoder, and the fields to validate afterwards."""
 
+    kind: type[Command]
     decode: Callable[[Raw], Any]
     untyped: UntypedFields
 
@@ -106,7 +107,7 @@ class Codec:
         self.encode = form.encode
         self._open: Callable[[bytes], tuple[int, Raw]] = module.Decoder(Envelope).decode
         self._tag: Callable[[Raw], Tag] = module.Decoder(Tag).decode
-        self._forms = {tag_of(kind): Form(module.Decoder(kind).decode, untyped_fields(kind)) for kind in commands}
+        self._forms = {tag_of(kind): Form(kind, module.Decoder(kind).decode, untyped_fields(kind)) for kind in commands}
 
     def open_envelope(self, payload: bytes) -> tuple[int, Raw]:
         """The first step: decode the id, and leave the body as bytes. Raises NotAFrame, BadBody."""
@@ -122,12 +123,13 @@ class Codec:
 
     def decode_command(self, body: Raw, max_depth: int) -> Command:
         """The second step: decode the body. Raises Refused: `bad_request` with the path, or `unknown_command`."""
+        form = None
         try:
             tag = self._tag(body).t
             form = self._forms.get(tag) or unknown(tag)
             command: Command = form.decode(body)
         except Malformed as error:
-            raise Refused("bad_request", explain(error)) from None
+            raise Refused("bad_request", explain(error, form and form.kind)) from None
         form.untyped.check(command, max_depth, nul=self._nul in bytes(body))
         return command
 
@@ -176,15 +178,3 @@ def codecs_of(kinds: tuple[type[Command], ...]) -> tuple[Codec, ...]:
 def tag_of(kind: type[Struct]) -> str:
     """The `t` of a wire type."""
     return cast(str, kind.__struct_config__.tag)
-
-
-def explain(error: Exception) -> str:
-    """Describe what is wrong at which path: `$.text: expected str, got int`. Values of the client are shortened."""
-    if isinstance(error, RecursionError):
-        return "$: nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "$: expected UTF-8 in every text"
-    what, _, where = str(error).replace("`", "").rpartition(" - at ")
-    what, where = (what, where) if what else (where, "$")
-    what = what.replace(f"str matching regex {UUID_PATTERN!r}", "UUID")
-    return f"{where[:200]}: {what[:1] if what.startswith('JSON') else what[:1].lower()}{what[1:200]}"
