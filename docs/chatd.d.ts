@@ -2875,7 +2875,7 @@ export interface BanData {
   lifted_at: number | null;
 }
 
-/** A conversation. */
+/** A conversation. `requested`: the user who has not accepted this direct conversation yet. */
 export interface ConversationData {
   conversation: string;
   kind: "direct" | "group" | "match";
@@ -2890,6 +2890,7 @@ export interface ConversationData {
   disappear: number;
   slow_seconds: number;
   created_at: number;
+  requested: string | null;
 }
 
 /** A user whose data was erased, or an anonymous account that was never used again. */
@@ -2933,10 +2934,37 @@ export interface MessageData {
   mentions_everybody: boolean;
   forwarded: Record<string, unknown> | null;
   thread: string | null;
+  poll: Record<string, unknown> | null;
   created_at: number;
   edited_at: number | null;
   deleted_at: number | null;
   expires_at: number | null;
+}
+
+/** A poll. `poll`: the options with their counts, and when it ended. */
+export interface PollData {
+  conversation: string;
+  message: string;
+  seq: number;
+  poll: Record<string, unknown>;
+}
+
+/** The reactions of a user to a message. `emoji`: all that the user has now, the earliest first; empty if none is */
+export interface ReactionData {
+  conversation: string;
+  message: string;
+  seq: number;
+  user: string;
+  emoji: Array<string>;
+  reactions: Record<string, unknown>;
+}
+
+/** The receipts of a member: all messages up to these numbers are delivered, and read. */
+export interface ReceiptData {
+  conversation: string;
+  user: string;
+  delivered: number;
+  read: number;
 }
 
 /** A report of `reporter` about `user`. The evidence is read with `admin.report`. */
@@ -2974,11 +3002,26 @@ export interface UserData {
   deactivated_at: number | null;
 }
 
+/** A vote in a poll. `options`: the indexes that the user has chosen, from 0; empty if the vote was taken back. */
+export interface VoteData {
+  conversation: string;
+  message: string;
+  seq: number;
+  user: string | null;
+  options: Array<number> | null;
+  poll: Record<string, unknown>;
+}
+
 /** The body of a webhook. */
 export type WebhookEvent =
   | { type: "message.created"; timestamp: string; tenant: string; data: MessageData }
   | { type: "message.edited"; timestamp: string; tenant: string; data: MessageData }
   | { type: "message.deleted"; timestamp: string; tenant: string; data: MessageData }
+  | { type: "reaction.added"; timestamp: string; tenant: string; data: ReactionData }
+  | { type: "reaction.removed"; timestamp: string; tenant: string; data: ReactionData }
+  | { type: "receipt.updated"; timestamp: string; tenant: string; data: ReceiptData }
+  | { type: "poll.voted"; timestamp: string; tenant: string; data: VoteData }
+  | { type: "poll.closed"; timestamp: string; tenant: string; data: PollData }
   | { type: "conversation.created"; timestamp: string; tenant: string; data: ConversationData }
   | { type: "conversation.updated"; timestamp: string; tenant: string; data: ConversationData }
   | { type: "member.added"; timestamp: string; tenant: string; data: MemberData }

@@ -29,7 +29,7 @@ class MessageData(Data, frozen=True):
     """A message. If it is deleted or has expired, `deleted_at` is set and the content is null.
 
     `system`: what the sender has done, in a system message. `mentions`: the ids of mentioned users. `thread`: the
-    message in whose thread it is a reply.
+    message in whose thread it is a reply. `poll`: the options with their counts, see `Poll` in the protocol.
     """
 
     conversation: Id
@@ -47,6 +47,7 @@ class MessageData(Data, frozen=True):
     mentions_everybody: bool
     forwarded: Json | None
     thread: Id | None
+    poll: Json | None
     created_at: Millis
     edited_at: Millis | None
     deleted_at: Millis | None
@@ -54,7 +55,7 @@ class MessageData(Data, frozen=True):
 
 
 class ConversationData(Data, frozen=True):
-    """A conversation."""
+    """A conversation. `requested`: the user who has not accepted this direct conversation yet."""
 
     conversation: Id
     kind: Literal["direct", "group", "match"]
@@ -69,6 +70,7 @@ class ConversationData(Data, frozen=True):
     disappear: int
     slow_seconds: int
     created_at: Millis
+    requested: Id | None
 
 
 class MemberData(Data, frozen=True):
@@ -80,6 +82,50 @@ class MemberData(Data, frozen=True):
     user: Id
     role: Role | None
     actor: Id | None
+
+
+class ReactionData(Data, frozen=True):
+    """The reactions of a user to a message. `emoji`: all that the user has now, the earliest first; empty if none is
+    left. `reactions`: the number of reactions of all users, by emoji.
+    """
+
+    conversation: Id
+    message: Id
+    seq: Seq
+    user: Id
+    emoji: list[str]
+    reactions: dict[str, int]
+
+
+class ReceiptData(Data, frozen=True):
+    """The receipts of a member: all messages up to these numbers are delivered, and read."""
+
+    conversation: Id
+    user: Id
+    delivered: Seq
+    read: Seq
+
+
+class VoteData(Data, frozen=True):
+    """A vote in a poll. `options`: the indexes that the user has chosen, from 0; empty if the vote was taken back.
+    `user` and `options` are null if the poll is anonymous. `poll`: the options with their counts.
+    """
+
+    conversation: Id
+    message: Id
+    seq: Seq
+    user: Id | None
+    options: list[int] | None
+    poll: Json
+
+
+class PollData(Data, frozen=True):
+    """A poll. `poll`: the options with their counts, and when it ended."""
+
+    conversation: Id
+    message: Id
+    seq: Seq
+    poll: Json
 
 
 class UserData(Data, frozen=True):
@@ -162,8 +208,13 @@ OUTGOING = (
     Outgoing("message.created", "A message was sent, or a system message was added.", MessageData),
     Outgoing("message.edited", "The text of a message was changed.", MessageData),
     Outgoing("message.deleted", "A message was deleted, or has expired.", MessageData),
+    Outgoing("reaction.added", "A user has reacted to a message.", ReactionData),
+    Outgoing("reaction.removed", "A user has removed a reaction.", ReactionData),
+    Outgoing("receipt.updated", "Messages were delivered to a member, or read by them.", ReceiptData),
+    Outgoing("poll.voted", "A user has voted in a poll, or has taken back the vote.", VoteData),
+    Outgoing("poll.closed", "A poll has ended.", PollData),
     Outgoing("conversation.created", "A conversation of any kind began.", ConversationData),
-    Outgoing("conversation.updated", "The title or another shared setting was changed.", ConversationData),
+    Outgoing("conversation.updated", "A shared setting was changed, or the other user has accepted.", ConversationData),
     Outgoing("member.added", "A user became a member.", MemberData),
     Outgoing("member.updated", "The role of a member was changed.", MemberData),
     Outgoing("member.removed", "A user left or was removed; the members of a match, when it ends.", MemberData),

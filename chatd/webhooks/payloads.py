@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from chatd.db import queries
+from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Database, Row
 from chatd.webhooks.event_types import (
     EVENT_TYPES,
@@ -22,9 +23,13 @@ from chatd.webhooks.event_types import (
     MatchData,
     MemberData,
     MessageData,
+    PollData,
+    ReactionData,
+    ReceiptData,
     ReportData,
     TestData,
     UserData,
+    VoteData,
     body_fields,
 )
 
@@ -79,6 +84,7 @@ def message_data(row: Row) -> MessageData:
         mentions=extra.get("mentions", []),
         mentions_everybody=bool(extra.get("everybody", False)),
         forwarded=extra.get("forwarded"),
+        poll=extra.get("poll"),
     )
 
 
@@ -96,6 +102,52 @@ async def members(db: Database, tenant: str, key: str, events: Sequence[Row]) ->
         )
         for event in events
     }
+
+
+async def reactions(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    pairs = [(event["seq"], event["user_id"]) for event in events]
+    rows = await db.all(SQL.reactions, tenant, key, *to_unnest_arrays(pairs, 2))
+    known = {
+        (row["seq"], row["user"]): ReactionData(conversation=key, **{**row, "reactions": row["reactions"] or {}})
+        for row in rows
+    }
+    return {event["id"]: known[pair] for event, pair in zip(events, pairs, strict=True) if pair in known}
+
+
+async def receipts(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    rows = await db.all(SQL.receipts, tenant, key, [event["user_id"] for event in events])
+    known = {row["user"]: ReceiptData(conversation=key, **dict(row)) for row in rows}
+    return {event["id"]: known[event["user_id"]] for event in events if event["user_id"] in known}
+
+
+async def polls(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    known = await poll_rows(db, tenant, key, events)
+    return {event["id"]: PollData(conversation=key, **known[event["seq"]]) for event in events if event["seq"] in known}
+
+
+async def votes(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+    """Events of anonymous polls have no user."""
+    known = await poll_rows(db, tenant, key, events)
+    pairs = [(event["seq"], event["user_id"]) for event in events if event["user_id"] is not None]
+    chosen: dict[tuple[int, str], list[int]] = {pair: [] for pair in pairs}
+    for row in await db.all(SQL.votes, tenant, key, *to_unnest_arrays(pairs, 2)):
+        chosen[row["seq"], row["user"]].append(row["option"])
+    return {
+        event["id"]: VoteData(
+            conversation=key,
+            user=event["user_id"],
+            options=chosen.get((event["seq"], event["user_id"])),
+            **known[event["seq"]],
+        )
+        for event in events
+        if event["seq"] in known
+    }
+
+
+async def poll_rows(db: Database, tenant: str, key: str, events: Sequence[Row]) -> dict[int, dict[str, Any]]:
+    """The polls of messages by their `seq`."""
+    rows = await db.all(SQL.polls, tenant, key, [event["seq"] for event in events])
+    return {row["seq"]: dict(row) for row in rows if row["poll"] is not None}
 
 
 async def users(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
@@ -134,6 +186,10 @@ READERS: dict[type[Struct], Read] = {
     MessageData: messages,
     ConversationData: conversations,
     MemberData: members,
+    ReactionData: reactions,
+    ReceiptData: receipts,
+    VoteData: votes,
+    PollData: polls,
     UserData: users,
     ErasedUserData: erased_users,
     BanData: bans,

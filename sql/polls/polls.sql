@@ -11,6 +11,14 @@ select now_ms() as now, array(
 with removed as (
     delete from poll_votes v
     where v.tenant = $1 and v.conversation = $2 and v.seq = $3 and v.user_id = $4 and v.option <> all($5::smallint[])
+),
+-- One row for the vote, however many options it has. That of an anonymous poll does not name the user.
+noted as (
+    insert into outbox (consumer, tenant, type, key, subject, seq, user_id, at)
+    select i.consumer, i.tenant, i.type, m.conversation, m.id, m.seq, case when m.extra #>> '{poll,anonymous}' = 'false' then $4 end, $6
+    from outbox_interests i
+    join messages m on m.tenant = i.tenant and m.conversation = $2 and m.seq = $3 and m.deleted_at is null
+    where i.tenant = $1 and i.type = 'poll.voted'
 )
 insert into poll_votes (tenant, conversation, seq, user_id, option, voted_at)
 select $1, $2, $3, $4, o.option, $6 from unnest($5::smallint[]) as o (option)

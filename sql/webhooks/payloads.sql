@@ -19,13 +19,42 @@ where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[])
 -- name: conversation
 -- Tenant, conversation.
 select c.id::text as conversation, c.kind, c.title, c.description, c.picture::text, c.creator::text, c.members as member_count,
-    c.announce, c.joining, c.history, c.disappear, c.slow_seconds, c.created_at
+    c.announce, c.joining, c.history, c.disappear, c.slow_seconds, c.created_at,
+    case when c.max_seq is not null then (case when c.creator = c.pair_low then c.pair_high else c.pair_low end)::text end as requested
 from conversations c where c.tenant = $1 and c.id = $2
 
 -- name: members
 -- Members of a conversation: tenant, conversation, users.
 select b.user_id::text as user, b.role from members b
 where b.tenant = $1 and b.conversation = $2 and b.user_id = any($3::uuid[])
+
+-- name: reactions
+-- The reactions of users to messages, pairwise: tenant, conversation, seqs, users.
+select m.id::text as message, m.seq, w.user_id::text as user, m.reactions, array(
+    select r.emoji from reactions r
+    where r.tenant = m.tenant and r.conversation = m.conversation and r.seq = m.seq and r.user_id = w.user_id
+    order by r.created_at, r.emoji
+) as emoji
+from (select distinct x.seq, x.user_id from unnest($3::bigint[], $4::uuid[]) as x (seq, user_id)) as w
+join messages m on m.tenant = $1 and m.conversation = $2 and m.seq = w.seq
+where m.deleted_at is null and (m.expires_at is null or m.expires_at > now_ms())
+
+-- name: receipts
+-- Tenant, conversation, users.
+select b.user_id::text as user, b.delivered_seq as delivered, b.read_seq as read from members b
+where b.tenant = $1 and b.conversation = $2 and b.user_id = any($3::uuid[])
+
+-- name: polls
+-- Tenant, conversation, seqs.
+select m.id::text as message, m.seq, m.extra -> 'poll' as poll from messages m
+where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[])
+    and m.deleted_at is null and (m.expires_at is null or m.expires_at > now_ms())
+
+-- name: votes
+-- The options that users have chosen, pairwise: tenant, conversation, seqs, users.
+select v.seq, v.user_id::text as user, v.option from poll_votes v
+where v.tenant = $1 and v.conversation = $2 and (v.seq, v.user_id) in (select * from unnest($3::bigint[], $4::uuid[]))
+order by v.option
 
 -- name: user
 -- Tenant, user.

@@ -8,7 +8,7 @@ from chatd.core.config import Config
 from chatd.webhooks.event_types import EVENT_TYPES, TEST, TestData, expand, matches, unknown
 from tests.admins import done
 from tests.moderation.test_reports import report
-from tests.support import Daemon
+from tests.support import Daemon, Person
 from tests.webhooks.receiver import Receiver, receiving, sending
 
 
@@ -19,6 +19,7 @@ async def use_everything(daemon: Daemon) -> dict[str, str]:
         group = (await alice.call("conversation.create", members=[bob.user], title="tea"))["conversation"]["id"]
         await alice.call("conversation.edit", conversation=group, title="coffee")
         await alice.call("member.role", conversation=group, user=bob.user, role="moderator")
+        await react_read_and_vote(alice, bob, group)
         sent = await bob.send(group, "one")
         await bob.call("message.edit", conversation=group, message=sent.message, text="two")
         await bob.call("message.delete", conversation=group, message=sent.message)
@@ -44,6 +45,18 @@ async def use_everything(daemon: Daemon) -> dict[str, str]:
             "report": made,
             "match": found["match"],
         }
+
+
+async def react_read_and_vote(alice: Person, bob: Person, group: str) -> None:
+    sent = await alice.send(group, "react")
+    one = {"conversation": group, "message": sent.message}
+    await bob.call("reaction.add", **one, emoji="👍")
+    await bob.call("reaction.remove", **one, emoji="👍")
+    await bob.call("receipt.read", conversation=group, seq=sent["seq"])
+    poll = await alice.call("poll.create", conversation=group, client_id="poll", question="tea?", options=["yes", "no"])
+    asked = {"conversation": group, "message": poll["message"]}
+    await bob.call("poll.vote", **asked, options=[1])
+    await alice.call("poll.close", **asked)
 
 
 def by_type(receiver: Receiver, type_: str) -> list[dict[str, Any]]:

@@ -575,6 +575,14 @@ begin
         from (select tenant, conversation, max(n) as n from numbered where has_moved and is_shared group by 1, 2) g
         where c.tenant = g.tenant and c.id = g.conversation
     ),
+    noted as (
+        insert into outbox (consumer, tenant, type, key, user_id, at)
+        select i.consumer, i.tenant, i.type, m.conversation, m.user_id, (extract(epoch from clock_timestamp()) * 1000)::bigint
+        from numbered m
+        join outbox_interests i on i.type = 'receipt.updated' and i.tenant = m.tenant
+        where m.has_moved
+        order by m.conversation, m.ord
+    ),
     updated_members as (
         update members b set delivered_seq = m.new_delivered, read_seq = m.new_read,
             shown_delivered_seq = case when m.blocked then coalesce(b.shown_delivered_seq, m.old_delivered) end,

@@ -1,5 +1,6 @@
--- The changes that webhooks are about, beside new messages, which append_messages() adds to the outbox. A row that no
--- consumer wants to know of costs one look-up; see docs/webhooks.md for the types.
+-- The changes that webhooks are about, beside those that a statement adds to the outbox itself: new messages
+-- (append_messages), receipts (advance_receipts) and votes (sql/polls). A row that no consumer wants to know of costs one
+-- look-up; see docs/webhooks.md for the types.
 
 -- New members come in numbers: this is one statement for all of them.
 create or replace function add_members_to_outbox() returns trigger
@@ -24,14 +25,39 @@ create or replace trigger messages_outbox_deleted after update of deleted_at on 
     when (old.deleted_at is null and new.deleted_at is not null)
     execute function add_to_outbox('message.deleted', 'conversation', 'id', 'sender', '', 'deleted_at');
 
+-- The reactions to a message go with it: then its deletion is the only event.
+create or replace function add_reactions_to_outbox() returns trigger
+language plpgsql as $$
+declare
+    p_type text := tg_argv[0];
+begin
+    insert into outbox (consumer, tenant, type, key, subject, seq, user_id, at)
+    select i.consumer, i.tenant, i.type, r.conversation, m.id, r.seq, r.user_id, (extract(epoch from clock_timestamp()) * 1000)::bigint
+    from changed_reactions r
+    join outbox_interests i on i.type = p_type and i.tenant = r.tenant
+    join messages m on m.conversation = r.conversation and m.seq = r.seq and m.tenant = r.tenant and m.deleted_at is null
+    where current_setting('chatd.outbox', true) is distinct from 'off'
+    order by r.conversation, r.seq;
+    return null;
+end $$;
+
+create or replace trigger reactions_outbox_added after insert on reactions referencing new table as changed_reactions
+    for each statement execute function add_reactions_to_outbox('reaction.added');
+create or replace trigger reactions_outbox_removed after delete on reactions referencing old table as changed_reactions
+    for each statement execute function add_reactions_to_outbox('reaction.removed');
+
+create or replace trigger messages_outbox_poll_closed after update of extra on messages for each row
+    when (old.extra #> '{poll,closed_at}' is null and new.extra #> '{poll,closed_at}' is not null)
+    execute function add_to_outbox('poll.closed', 'conversation', 'id', 'sender', '', '');
+
 create or replace trigger conversations_outbox_created after insert on conversations for each row
     execute function add_to_outbox('conversation.created', 'id', 'id', 'creator', '', 'created_at');
 create or replace trigger conversations_outbox_updated
-    after update of kind, title, description, picture, announce, joining, history, disappear, slow_seconds, keep_days
+    after update of kind, title, description, picture, announce, joining, history, disappear, slow_seconds, keep_days, max_seq
     on conversations for each row
     when ((old.kind, old.title, old.description, old.picture, old.announce, old.joining, old.history, old.disappear,
-        old.slow_seconds, old.keep_days) is distinct from (new.kind, new.title, new.description, new.picture, new.announce,
-        new.joining, new.history, new.disappear, new.slow_seconds, new.keep_days))
+        old.slow_seconds, old.keep_days, old.max_seq is null) is distinct from (new.kind, new.title, new.description, new.picture, new.announce,
+        new.joining, new.history, new.disappear, new.slow_seconds, new.keep_days, new.max_seq is null))
     execute function add_to_outbox('conversation.updated', 'id', 'id', '', '', '');
 
 create or replace trigger members_outbox_added after insert on members referencing new table as new_members
