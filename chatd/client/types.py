@@ -684,7 +684,8 @@ class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
     any.
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
-    poll comes without `by`. `close`: the poll has ended. `preview`: the preview of a link was added."""
+    poll comes without `by`. `close`: the poll has ended. `preview`: that of the first link was added, replaced or
+    removed."""
 
     conversation: str
     rev: int

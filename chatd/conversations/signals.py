@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from chatd.conversations.entities import Message
 from chatd.conversations.log.entries import Appended, NewMessage
 
 
@@ -21,6 +22,17 @@ class MessageSent(Struct, frozen=True):
 
     message: NewMessage
     done: Appended
+
+
+class MessageEdited(Struct, frozen=True):
+    """A message has another text. The edit is committed and published, on the node that made it. `message`: as all
+    members see it, so `sender` is an alias in a match.
+    """
+
+    tenant: str
+    conversation: str
+    kind: str
+    message: Message
 
 
 class VisibilityChanged(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """Requests a page through the guarded HTTP client, and follows its redirects, each of which is checked."""
 
+from collections import Counter
 from functools import partial
 from urllib.parse import urljoin, urlsplit
 
@@ -7,6 +8,7 @@ import trio
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from chatd.app.rate_limits import Buckets
 from chatd.conversations.messages.attachments import is_web_url
 from chatd.core.errors import Refused
 from chatd.core.turns import in_turns
@@ -21,6 +23,8 @@ PAGES = ("text/html", "application/xhtml+xml")
 HEADERS = {"User-Agent": "chatd (link preview)", "Accept": "text/html,application/xhtml+xml"}
 PORTS = (None, 80, 443)
 MAX_URL = 2048
+MAX_HOSTS = 10_000
+HOST_LIMITED = "host_limited"
 TEXTS = ("title", "description", "site_name")
 
 
@@ -32,6 +36,11 @@ class Fetcher:
         self._settings = settings
         # Threads share the interpreter: two at a time leave time for everything else.
         self._limiter = trio.CapacityLimiter(2)
+        per_minute = settings.per_host_per_minute
+        self._rates = Buckets[str](per_minute / 60, per_minute, MAX_HOSTS)
+        # Requests under way, by host. One host has half of the workers at most: if it is slow, others do not wait.
+        self._running = Counter[str]()
+        self._max_running = max(1, settings.concurrency // 2)
 
     async def preview(self, url: str, tenant_filter: Filter | None) -> LinkPreview:
         """The preview of a page, within the time that the settings allow. Raises NoPreview."""
@@ -46,8 +55,7 @@ class Fetcher:
     async def _page(self, url: str, tenant_filter: Filter | None) -> tuple[str, Answer]:
         """The address of the page after all redirects, and the page. Raises NoPreview."""
         for _ in range(self._settings.redirects + 1):
-            self._check(url)
-            answer = await self._ask(url)
+            answer = await self._ask(url, self._checked_host(url))
             if answer.status in REDIRECTS and "location" in answer.headers:
                 url = redirected(url, answer.headers["location"])
                 await check_link(url, tenant_filter)
@@ -60,23 +68,30 @@ class Fetcher:
             return url, answer
         raise NoPreview("redirects")
 
-    def _check(self, url: str) -> None:
-        """Check an address before it is requested. Raises NoPreview."""
+    def _checked_host(self, url: str) -> str:
+        """The host of an address that may be requested. Raises NoPreview."""
         try:
             parts = urlsplit(url)
         except ValueError:
             raise NoPreview("address") from None
         if parts.username is not None or not (self._settings.allow_private or parts.port in PORTS):
             raise NoPreview("address")
+        return (parts.hostname or "").rstrip(".")
 
-    async def _ask(self, url: str) -> Answer:
+    async def _ask(self, url: str, host: str) -> Answer:
+        """Send one request, within the limits of the host. Raises NoPreview."""
+        if self._running[host] >= self._max_running or self._rates.of(host).take(trio.current_time()):
+            raise NoPreview(HOST_LIMITED)
         settings = self._settings
+        self._running[host] += 1
         try:
             return await self._outbound.ask(
                 "GET", url, timeout=settings.timeout, headers=HEADERS, most=settings.max_bytes
             )
         except (OutboundError, ValueError):
             raise NoPreview("failed") from None
+        finally:
+            self._running -= Counter((host,))
 
 
 def redirected(url: str, location: str) -> str:

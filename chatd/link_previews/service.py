@@ -1,8 +1,8 @@
-"""Adds previews to messages with links, after they are sent.
+"""Adds previews to messages with links, after they are sent or edited.
 
-The node that commits a message looks for a link in it, and a worker makes the preview and attaches it, as a change of
-the message. Messages that wait are in memory: a preview is not promised, and a node that stops loses those that wait.
-Each URL is requested at most once at a time, and not again until its preview expires.
+The node that commits a message, or an edit, looks for a link in it, and a worker makes the preview and attaches it, as
+a change of the message. Messages that wait are in memory: a preview is not promised, and a node that stops loses those
+that wait. Each URL is requested at most once at a time, and not again until its preview expires.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections import Counter
 
 import msgspec
 import trio
-from msgspec import Struct, convert, to_builtins
+from msgspec import UNSET, Struct, convert, to_builtins
 
 from chatd.app.context import Node, system_context
 from chatd.app.effects import Effects, ToConversation, deliver
@@ -19,11 +19,12 @@ from chatd.conversations.attachment_types import attachments_in
 from chatd.conversations.effects import update_event
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
 from chatd.conversations.read_model import message_of
-from chatd.conversations.signals import MessageSent
+from chatd.conversations.signals import MessageEdited, MessageSent
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.db.postgres import Row
 from chatd.filters.service import Filters
-from chatd.link_previews.fetching import Fetcher
+from chatd.link_previews.fetching import HOST_LIMITED, Fetcher
 from chatd.link_previews.links import link_of
 from chatd.link_previews.page import NoPreview
 from chatd.link_previews.preview import LinkPreview
@@ -35,13 +36,14 @@ SWEEP_SIZE = 1000
 
 
 class Link(Struct, frozen=True):
-    """A link in a message."""
+    """A link in a message. `replaces`: the message has the preview of another link."""
 
     tenant: str
     conversation: str
     sender: str
     seq: int
     url: str
+    replaces: bool = False
 
 
 class LinkPreviews:
@@ -68,8 +70,19 @@ class LinkPreviews:
         url = link_of(message.text, attachments_in(attachments))
         if url is None:
             return
+        self._queue(Link(message.tenant, message.conversation, message.sender, sent.done.seq, url))
+
+    def note_edit(self, edited: MessageEdited) -> None:
+        """Have another preview made if the first link of the message is another one."""
+        message = edited.message
+        shown = None if message.preview is UNSET else message.preview.get("url")
+        url = link_of(message.text, to_builtins(message.attachments))
+        if edited.kind != "match" and url is not None and url != shown:
+            self._queue(Link(edited.tenant, edited.conversation, message.sender, message.seq, url, shown is not None))
+
+    def _queue(self, link: Link) -> None:
         try:
-            self._send.send_nowait(Link(message.tenant, message.conversation, message.sender, sent.done.seq, url))
+            self._send.send_nowait(link)
         except trio.WouldBlock:
             self.outcomes["dropped"] += 1
 
@@ -78,19 +91,24 @@ class LinkPreviews:
         async for link in self._receive.clone():
             try:
                 await self._add(link)
-            except NoPreview as reason:
-                self.outcomes[str(reason)] += 1
             except Refused:
                 self.outcomes["unavailable"] += 1
 
     async def _add(self, link: Link) -> None:
-        """Raises NoPreview, Refused."""
-        preview = await self._preview(link)
+        """Raises Refused."""
+        preview = None
+        try:
+            preview = await self._preview(link)
+        except NoPreview as reason:
+            self.outcomes[str(reason)] += 1
+            if not link.replaces:
+                return
         ctx = system_context(self._node, link.tenant, SYSTEM_USER)
         effects = await change_conversation(
             ctx, link.conversation, attach, link, preview, allow_non_member=True, allow_blocked=True
         )
-        self.outcomes["attached" if effects else "changed"] += 1
+        if preview is not None:
+            self.outcomes["attached" if effects else "changed"] += 1
         await deliver(ctx, effects)
 
     async def _preview(self, link: Link) -> LinkPreview:
@@ -116,8 +134,9 @@ class LinkPreviews:
         tenant_filter = self._filters.of(link.tenant) if self._filters is not None else None
         try:
             preview = await self._fetcher.preview(link.url, tenant_filter)
-        except NoPreview:
-            await self._store(key, None, self._settings.keep_failed)
+        except NoPreview as reason:
+            if str(reason) != HOST_LIMITED:
+                await self._store(key, None, self._settings.keep_failed)
             raise
         await self._store(key, preview, self._settings.keep)
         return preview
@@ -127,14 +146,22 @@ class LinkPreviews:
         await self._node.db.run(SQL.store, *key, stored, round(keep_s * 1000))
 
 
-async def attach(tx: ConversationTx, link: Link, preview: LinkPreview) -> Effects:
-    """Attach the preview, unless the message was deleted, or edited so that it has no such link any more."""
-    row = await tx.one(SQL.message, link.seq, link.url)
-    if row is None:
+async def attach(tx: ConversationTx, link: Link, preview: LinkPreview | None) -> Effects:
+    """Attach the preview, unless the message was deleted, or edited so that this is not its first link any more. None:
+    remove the preview of another link.
+    """
+    row = await tx.one(SQL.message, link.seq)
+    if row is None or row["previewed"] == link.url or first_link(row) != link.url:
         return []
-    await tx.run(SQL.attach, link.seq, tx.next_rev(), to_builtins(preview))
+    if preview is None and row["previewed"] is None:
+        return []
+    await tx.run(SQL.attach, link.seq, tx.next_rev(), None if preview is None else to_builtins(preview))
     message = message_of(await tx.message(row["id"]), tx.files_url)
     return [ToConversation(tx.conversation, update_event(tx, message, "preview"))]
+
+
+def first_link(row: Row) -> str | None:
+    return link_of(row["text"], attachments_in(row["attachments"]))
 
 
 async def sweep(node: Node) -> bool:

@@ -21,6 +21,9 @@ class LinkPreviewSettings(Section, frozen=True):
     per_user_per_minute: Annotated[
         Count, doc("Maximum pages that are requested for links of one user per minute; further links get no preview.")
     ] = 10
+    per_host_per_minute: Annotated[
+        Count, doc("Maximum pages that this node requests from one host per minute; further links get no preview.")
+    ] = 60
     keep: Annotated[Duration, doc("Seconds for which a preview is used for further messages.")] = 86_400.0
     keep_failed: Annotated[Duration, doc("Seconds for which a page without a preview is not requested again.")] = 600.0
     allow_private: Annotated[

@@ -7,7 +7,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.subsystem import Subsystem, background
 from chatd.conversations.entities import Message
-from chatd.conversations.signals import MessageSent
+from chatd.conversations.signals import MessageEdited, MessageSent
 from chatd.db.http_client import open_outbound
 from chatd.link_previews.fetching import Fetcher
 from chatd.link_previews.metrics import METRICS
@@ -30,6 +30,7 @@ async def open_link_previews(node: Node) -> AsyncIterator[None]:
     ):
         previews = node.services.add(LinkPreviews(node, Fetcher(outbound, settings), settings))
         node.signals.on_sync(MessageSent, previews.note)
+        node.signals.on_sync(MessageEdited, previews.note_edit)
         for number in range(settings.concurrency):
             start(f"link previews {number + 1}", previews.run)
         yield

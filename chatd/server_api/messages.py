@@ -7,7 +7,7 @@ from msgspec import Meta
 from msgspec.structs import asdict
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToConversation
+from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
@@ -18,6 +18,7 @@ from chatd.conversations.messages.edits import (
     NewContent,
     check_editable,
     check_pace,
+    edit_effects,
     store_content,
 )
 from chatd.conversations.messages.sending import (
@@ -130,8 +131,7 @@ async def edit_message(ctx: Ctx, cmd: ServerEditMessage) -> Effects:
         allow_non_member=True,
         allow_blocked=True,
     )
-    effects = [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
-    return [As(acting, effects)]
+    return [As(acting, edit_effects(edited))]
 
 
 async def write_edit(

@@ -17,12 +17,14 @@ with deleted as (
 select count(*) from deleted
 
 -- name: message
--- A message that still has this link and no preview: tenant, conversation, seq, URL.
-select s.id from message_states s
-where s.tenant = $1 and s.conversation = $2 and s.seq = $3 and s.deleted_at is null and s.preview is null
-    and (position($4::text in s.text) > 0 or s.attachments @> jsonb_build_array(jsonb_build_object('url', $4::text)))
+-- A message, unless it is deleted, with the link that its preview is of: tenant, conversation, seq.
+select s.id, s.text, s.attachments, s.preview ->> 'url' as previewed from message_states s
+where s.tenant = $1 and s.conversation = $2 and s.seq = $3 and s.deleted_at is null
 
 -- name: attach
--- Tenant, conversation, seq, rev, preview.
-update messages set rev = $4, extra = jsonb_set(coalesce(extra, '{}'), '{preview}', $5::jsonb)
+-- Tenant, conversation, seq, rev, preview (null: remove it).
+update messages set rev = $4, extra = case
+    when $5::jsonb is null then nullif(extra - 'preview', '{}')
+    else jsonb_set(coalesce(extra, '{}'), '{preview}', $5::jsonb)
+end
 where tenant = $1 and conversation = $2 and seq = $3

@@ -14,6 +14,7 @@ from chatd.link_previews import service
 from chatd.link_previews.settings import LinkPreviewSettings
 from tests.matching.test_commands import matched
 from tests.outside import Asked, Outside, answer, outside
+from tests.server_api.backend import backend_of
 from tests.support import Daemon, Person, poll_until, running
 
 ON = LinkPreviewSettings(enabled=True, allow_private=True, timeout=1.0, max_bytes=100_000)
@@ -160,6 +161,77 @@ async def test_redirects_are_followed(config: Config) -> None:
         assert (preview["url"], preview["image"]) == (url_of(server), url_of(server, "/tea.png"))
 
 
+async def test_redirects_over_several_hosts(config: Config) -> None:
+    """As many as are allowed, absolute and relative ones; none with a cookie, or to a link that the filters refuse."""
+    elsewhere: Outside
+
+    async def start(asked: Asked) -> bytes:
+        steps = asked.path.count("x")
+        return answer(b"", "302 Found", Location=url_of(elsewhere, f"/deep/{'x' * steps}"), Set_Cookie="a=b")
+
+    async def further(asked: Asked) -> bytes:
+        _, _, left = asked.path.partition("/deep/")
+        return answer(b"", "307 Moved", Location=f"../deep/{left[1:]}", Set_Cookie="a=b") if left else page()
+
+    filters = FilterSettings(links_denied=["denied.test"])
+    async with (
+        outside(further) as elsewhere,
+        site(config.using(filters), start, redirects=3) as (daemon, server),
+        daemon.pair() as (alice, bob, conversation),
+    ):
+        await alice.send(conversation, url_of(server, "/xx"))
+        preview = (await preview_event(bob))["message"]["preview"]
+        assert (preview["url"], preview["image"]) == (url_of(server, "/xx"), url_of(elsewhere, "/tea.png"))
+        assert [asked.path for asked in elsewhere.asked] == ["/deep/xx", "/deep/x", "/deep/"]
+        assert not any({"cookie", "referer", "authorization"} & set(asked.headers) for asked in elsewhere.asked)
+        await alice.send(conversation, url_of(server, "/xxx"))
+        await outcome(daemon, "redirects")
+        assert len(elsewhere.asked) == 6
+
+    async def denied(_: Asked) -> bytes:
+        return answer(b"", "302 Found", Location="http://denied.test/")
+
+    async with site(config.using(filters), denied) as (daemon, server), daemon.pair() as (alice, _, conversation):
+        await alice.send(conversation, url_of(server))
+        await outcome(daemon, "filtered")
+
+
+async def test_requests_to_one_host_are_limited(config: Config) -> None:
+    """With all users together, and with redirects. The other host of the same machine has a limit of its own."""
+
+    async def once(asked: Asked) -> bytes:
+        return page() if asked.path != "/moved" else answer(b"", "302 Found", Location="/b")
+
+    async with (
+        site(config, once, per_host_per_minute=3) as (daemon, server),
+        daemon.pair() as (alice, bob, conversation),
+    ):
+        await alice.send(conversation, url_of(server, "/a"))
+        await outcome(daemon, "attached")
+        await bob.send(conversation, url_of(server, "/moved"))
+        await outcome(daemon, "attached", 2)
+        await alice.send(conversation, url_of(server, "/c"))
+        await outcome(daemon, "host_limited")
+        await alice.send(conversation, url_of(server, "/c").replace("127.0.0.1", "localhost"))
+        await outcome(daemon, "attached", 3)
+        # The page may be requested when there is room again: it is not known to have no preview.
+        await bob.send(conversation, url_of(server, "/c"))
+        await outcome(daemon, "host_limited", 2)
+
+
+async def test_a_slow_host_does_not_delay_others(config: Config) -> None:
+    async with (
+        outside(tea) as fast,
+        site(config, slow, timeout=30.0, concurrency=4) as (daemon, server),
+        daemon.pair() as (alice, bob, conversation),
+    ):
+        for number in range(10):
+            await alice.send(conversation, url_of(server, f"/{number}"))
+        await outcome(daemon, "host_limited", 8)
+        await bob.send(conversation, url_of(fast).replace("127.0.0.1", "localhost"))
+        assert (await preview_event(alice))["message"]["preview"]["title"] == "Tea"
+
+
 async def test_no_preview_for_a_link_that_was_edited_away(config: Config) -> None:
     waiting = trio.Event()
 
@@ -185,6 +257,35 @@ async def test_edit_keeps_the_preview_of_a_link_that_stays(config: Config) -> No
         assert edited["message"]["preview"]["title"] == "Tea"
         edited = await alice.call("message.edit", text="see", **fields)
         assert "preview" not in edited["message"]
+
+
+async def test_an_edit_changes_the_preview(config: Config) -> None:
+    """It is that of the first link, also if an edit adds it, or makes the link another one, and by the server API."""
+
+    async def some(asked: Asked) -> bytes:
+        return page(f"<title>{asked.path}</title>".encode()) if asked.path != "/none" else page(b"")
+
+    async with site(config, some) as (daemon, server), daemon.pair() as (alice, bob, conversation):
+        sent = await alice.send(conversation, "no link")
+        one = {"conversation": conversation, "message": sent.message}
+
+        async def edited(text: str) -> Any:
+            await alice.call("message.edit", **one, text=text)
+            return (await preview_event(bob))["message"].get("preview", {}).get("title")
+
+        a, b = url_of(server, "/a"), url_of(server, "/b")
+        assert await edited(f"first {a}") == "/a"
+        assert await edited(f"{b}, then {a}") == "/b"
+        assert await edited(f"{b}2") == "/b2"
+        assert await edited(f"{url_of(server, '/none')} and {b}2") is None
+        assert "preview" not in await last(alice, conversation)
+        backend = await backend_of(daemon)
+        await backend.done("PATCH", f"/conversations/{conversation}/messages/{sent.message}", {"text": a})
+        assert (await preview_event(bob))["message"]["preview"]["title"] == "/a"
+        # The same link again is not requested.
+        await alice.call("message.edit", **one, text=f"{a} again")
+        assert (await last(alice, conversation))["preview"]["title"] == "/a"
+        assert [asked.path for asked in server.asked] == ["/a", "/b", "/b2", "/none"]
 
 
 async def test_no_preview_in_a_match(config: Config) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply, ToConversation, ToUser
+from chatd.app.effects import Effects, Reply, SendSignal, ToConversation, ToUser
 from chatd.app.registry import Guard, command
 from chatd.conversations.effects import update_event
 from chatd.conversations.entities import Message
@@ -21,6 +21,7 @@ from chatd.conversations.messages.sending import MAX_MENTIONS, check_mentions, c
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import MessageSettings
+from chatd.conversations.signals import MessageEdited
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.core.text_forms import is_blank
@@ -79,14 +80,23 @@ async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     screened = await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
     new = NewContent(screened.text, mentions, cmd.everybody)
     edited = await change_conversation(ctx, cmd.conversation, write_edit, ctx, cmd.message, new)
-    return [ToConversation(cmd.conversation, edited.event), Reply(MessageResult(message=edited.message))]
+    return edit_effects(edited)
 
 
 class Edited(Struct, frozen=True):
-    """A message as it is now, and the event for the members."""
+    """An edit, and the event for the members."""
 
-    message: Message
+    signal: MessageEdited
     event: Event
+
+
+def edit_effects(edited: Edited) -> Effects:
+    signal = edited.signal
+    return [
+        ToConversation(signal.conversation, edited.event),
+        SendSignal(signal),
+        Reply(MessageResult(message=signal.message)),
+    ]
 
 
 class NewContent(Struct, frozen=True):
@@ -117,7 +127,8 @@ async def store_content(tx: ConversationTx, row: Row, new: NewContent) -> Edited
         if row["thread"] is not None:
             await tx.run(SQL.follow_thread, row["seq"], tx.now)
     edited = message_of(await tx.message(row["id"]), tx.files_url)
-    return Edited(edited, update_event(tx, edited, "edit"))
+    signal = MessageEdited(tx.tenant, tx.conversation, tx.locked.kind, edited)
+    return Edited(signal, update_event(tx, edited, "edit"))
 
 
 def check_edit(ctx: Ctx, row: Row) -> None:
