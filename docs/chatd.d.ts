@@ -2059,6 +2059,7 @@ export interface ServerPostMessage {
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
   everybody?: boolean;
+  thread?: string | null;
 }
 
 /** Create a user, or update the one with this `external_id` or this id (`user`). */

@@ -25,7 +25,7 @@ from chatd.accounts.logins import (
 from chatd.accounts.refresh_tokens import RotationRules, RotationState, first_token, rotate, successor_key
 from chatd.accounts.settings import AccountLimits, AuthSettings
 from chatd.accounts.signals import ProfileChanged
-from chatd.accounts.token_rules import DEFAULT_TENANT
+from chatd.accounts.token_rules import DEFAULT_TENANT, MAX_TOKEN_BYTES
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal, ToUser
 from chatd.app.registry import Guard, command
@@ -45,7 +45,7 @@ TICKET_BYTES = 24
 # Logins that have ended, or whose tokens have all expired, can be looked up by operators for 30 days.
 KEEP_LOGINS_MS = 30 * 86_400_000
 Secret = Annotated[str, Meta(min_length=16, max_length=200, extra=PRIVATE)]
-Opaque = Annotated[str, Meta(min_length=1, max_length=4096, extra=PRIVATE)]
+Opaque = Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_BYTES, extra=PRIVATE)]
 
 
 class SignUp(Command, tag="auth.anonymous"):

@@ -17,7 +17,7 @@ from msgspec import Struct
 from chatd.accounts.keys import Keyring, TenantKeys, UnknownKey, read_jwks
 from chatd.core.errors import Refused
 from chatd.core.health import Condition
-from chatd.db.http_client import OutboundError, check_url, open_outbound
+from chatd.db.http_client import OutboundError, check_url, is_loopback, open_outbound
 
 # Seconds that the start waits for the first key sets.
 FIRST_READ_S, POLL_S = 3.0, 0.01
@@ -164,10 +164,12 @@ async def keys_of(tenant: TenantKeys, timeout_s: float, limiter: trio.CapacityLi
 
 
 async def read(source: str, timeout_s: float, limiter: trio.CapacityLimiter) -> bytes:
-    """A file, or an https address. Raises OSError, ValueError or OutboundError."""
+    """A file, or an https address; http is for providers on this machine, in development. Raises OSError, ValueError or
+    OutboundError.
+    """
     if "://" not in source:
         return await trio.to_thread.run_sync(read_file, source, abandon_on_cancel=True, limiter=limiter)
-    check_url(source)
+    check_url(source, ("https", "http") if is_loopback(source) else ("https",))
     async with open_outbound(private=True, connections=1) as outbound:
         answer = await outbound.ask("GET", source, timeout=timeout_s, most=MAX_JWKS_BYTES)
     if answer.status != 200:

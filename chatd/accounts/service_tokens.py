@@ -89,6 +89,8 @@ class ServiceTokens:
                 return ServiceIdentity(row["tenant"], row["id"], row["name"], frozenset(row["scopes"].split()))
         self._known.discard(hash_)
         self._failures.check(address)
+        if token is None or not token.startswith(PREFIX):
+            raise Refused("unauthenticated", f"expected a service token, which begins with {PREFIX}")
         raise Refused("unauthenticated", "the service token is unknown, revoked or expired")
 
 

@@ -31,7 +31,10 @@ class TokenSettings(Section, frozen=True):
         Algorithm, doc("HS256, RS256, ES256 or EdDSA. The algorithm that a token names is never used.")
     ] = "HS256"
     jwks: Annotated[
-        str, doc("JWKS of an identity provider (a file, or an https URL), for all algorithms except HS256.")
+        str,
+        doc(
+            "JWKS of an identity provider, for all algorithms except HS256: a file or an https URL (http on localhost)."
+        ),
     ] = ""
     issuer: Annotated[str, doc("Required `iss` claim; if empty, it is not checked.")] = ""
     audience: Annotated[

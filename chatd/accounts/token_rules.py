@@ -12,7 +12,8 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal, ProfileClaims
 from chatd.core.ids import is_uuid
 
-MAX_TOKEN_BYTES = 4096
+# Tokens of identity providers name the roles of the user, often hundreds of them. A head of a request has 16 KiB.
+MAX_TOKEN_BYTES = 8192
 MAX_SESSION = 255
 DEFAULT_TENANT = "default"
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

@@ -3,7 +3,7 @@
 Its answers and events are in `chatd.client.types`.
 """
 
-from chatd.client.account import Account, sign_up
+from chatd.client.account import Account, ProvidedAccount, sign_up
 from chatd.client.client import Client, Ended, connect
 from chatd.client.link import Disconnected
 from chatd.client.outbox import Sending
@@ -17,6 +17,7 @@ __all__ = [
     "Disconnected",
     "Ended",
     "Event",
+    "ProvidedAccount",
     "Refused",
     "Sending",
     "Unknown",

@@ -4,7 +4,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
@@ -35,6 +35,27 @@ class Account:
                 with trio.CancelScope(shield=True):
                     tokens = await post(self.http, "/v1/auth/refresh", {"refresh_token": self.refresh_token})
                 self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]
+                self.changed(self)
+        return self.access_token
+
+
+class ProvidedAccount(Account):
+    """An account whose access tokens your own backend or an identity provider issues.
+
+    `fetch` returns a valid one, such as from a session at the provider that it renews. It is called for the first
+    connection, and whenever the server needs a new token. It raises OSError if it cannot get one at the moment, which
+    is tried again; other exceptions end the client.
+    """
+
+    def __init__(self, http: str, fetch: Callable[[], Awaitable[str]]) -> None:
+        super().__init__(http, "", "", "")
+        self._fetch = fetch
+
+    async def refresh(self, stale: str) -> str:
+        """A new access token instead of `stale`; concurrent callers get the same one."""
+        async with self._rotating:
+            if self.access_token == stale:
+                self.access_token = await self._fetch()
                 self.changed(self)
         return self.access_token
 

@@ -92,7 +92,7 @@ class Client(Commands):
     ) -> Upload:
         """Store a file; see `chatd.client.upload`. Requires an account: a token does not contain the HTTP address."""
         if not isinstance(self._who, Account):
-            raise TypeError("an upload needs an account")
+            raise TypeError("an upload needs an Account or a ProvidedAccount, which contains the HTTP address")
         return await upload(self._who, file, mime, name, progress)
 
     # --- staying connected ----------------------------------------------------------------------------------------
@@ -129,6 +129,10 @@ class Client(Commands):
                     nursery.cancel_scope.cancel()
 
     async def _use_connection(self, nursery: trio.Nursery) -> None:
+        if not self._token():
+            await self._refresh()
+        if not self._token():
+            raise OSError("no access token could be fetched")
         headers = [(b"Authorization", f"Bearer {self._token()}".encode())]
         with trio.fail_after(CONNECT_TIMEOUT):
             connection = await self._dial(

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import ip_address
 from typing import Any
 
 import httpcore
@@ -148,6 +149,14 @@ async def open_outbound(*, private: bool, connections: int) -> AsyncIterator[Out
 def host_of(url: str) -> str:
     """The host of a valid URL; an IPv6 address without brackets."""
     return httpx.URL(url).host
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the host of a valid URL is this machine, by its name or address."""
+    try:
+        return host_of(url) == "localhost" or ip_address(host_of(url)).is_loopback
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def check_url(url: str, schemes: Iterable[str] = ("https",)) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from chatd.accounts.profile_claims import MAX_ROLE, MAX_ROLES
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS
 from chatd.core.emoji import MAX_LENGTH
 from chatd.wire.explanations import explain
@@ -34,7 +35,7 @@ class UserLine(Line, tag="user", kw_only=True, frozen=True):
     name: Annotated[str, Meta(max_length=100)] | None = None
     picture_url: Annotated[str, Meta(max_length=2048)] | None = None
     locale: Annotated[str, Meta(max_length=35)] | None = None
-    roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=32)] = []
+    roles: Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_ROLE)]], Meta(max_length=MAX_ROLES)] = []
     created_at: Time | None = None
 
 

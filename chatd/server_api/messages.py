@@ -27,17 +27,20 @@ from chatd.conversations.messages.sending import (
     MessageMeta,
     MessageText,
     check_text,
+    is_known,
     prepare,
 )
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.text_forms import is_blank
+from chatd.db import queries
 from chatd.server_api.acting import As, acting_as, as_system
 from chatd.wire.base import ClientId, Id, Ok
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import Scope, ServerCommand
 from chatd.wire.texts import MESSAGE
 
+SQL = queries.load("server_api/messages")
 IN_THE_NAME_OF_USERS: Scope = "users:write"
 
 
@@ -60,6 +63,7 @@ class ServerPostMessage(ServerCommand, tag="server.message.send"):
     meta: MessageMeta | None = None
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
+    thread: Id | None = None
     EXAMPLE: ClassVar = Example(client_id="order-4711-shipped", text="Your parcel is on its way.")
 
 
@@ -76,6 +80,8 @@ async def post(ctx: Ctx, cmd: ServerPostMessage) -> Effects:
     message or upload does not exist. The other refusals are those of `message.send`.
     """
     acting = acting_for(ctx, cmd.sender)
+    if cmd.sender is not None:
+        await check_member(acting, cmd)
     fields = {name: value for name, value in asdict(cmd).items() if name != "sender"}
     fields["attachments"] = cmd.attachments
     append = await prepare(acting, MessageInput(**fields), MessageAck)
@@ -91,6 +97,14 @@ def acting_for(ctx: Ctx, sender: str | None) -> Ctx:
     if sender == SYSTEM_USER:
         raise Refused("not_found", "$.sender: no such user")
     return acting_as(ctx, sender)
+
+
+async def check_member(acting: Ctx, cmd: ServerPostMessage) -> None:
+    """Name the field of a sender who is not a member; a repeated message needs none. Raises Refused: `not_found`."""
+    if await acting.node.db.value(SQL.is_member, acting.tenant, cmd.conversation, acting.user) is not None:
+        return
+    if not await is_known(acting, cmd.client_id):
+        raise Refused("not_found", "$.sender: this user is not a member of this conversation, or it does not exist")
 
 
 class ServerEditMessage(ServerCommand, tag="server.message.edit"):

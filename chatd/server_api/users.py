@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.accounts.external_ids import external_id_of, user_id_of
+from chatd.accounts.profile_claims import MAX_ROLE, MAX_ROLES
 from chatd.accounts.signals import ProfileChanged
 from chatd.app.command_texts import stored_text
 from chatd.app.context import Ctx
@@ -29,11 +30,10 @@ from chatd.wire.texts import PRIVATE, TextKind
 SQL = queries.load("server_api/users")
 MAX_IN_BULK = 1000
 MAX_FOUND = 200
-MAX_ROLES = 32
 # Names pass the filters one by one, so that a refusal is the result of one user only.
 UserName = Annotated[str, Meta(max_length=100, extra=PRIVATE)]
 PictureUrl = Annotated[str, Meta(max_length=2048, extra=PRIVATE)]
-RoleName = Annotated[str, Meta(min_length=1, max_length=64, extra=PRIVATE)]
+RoleName = Annotated[str, Meta(min_length=1, max_length=MAX_ROLE, extra=PRIVATE)]
 Roles = Annotated[list[RoleName], Meta(max_length=MAX_ROLES)]
 
 

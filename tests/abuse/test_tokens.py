@@ -273,6 +273,28 @@ def test_malformed_tokens_are_refused(text: str) -> None:
     assert refused(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x." * 5000, "it has more than 8192 bytes"),
+        ("chatd_st_" + "x" * 46, "this is a service token, which is for the server API only"),
+        ("a.b.c", "malformed"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_named(text: str, reason: str) -> None:
+    with pytest.raises(Refused) as caught:
+        keyring().verify(text, NOW)
+    assert caught.value.message == f"the token is not valid: {reason}"
+
+
+def test_long_tokens_of_providers_are_accepted() -> None:
+    """Those of Keycloak name the roles of the user in each client."""
+    roles = {f"client-{number}": {"roles": ["a-role-of-some-length", "another-role"]} for number in range(60)}
+    long = token(CLAIMS | {"resource_access": roles})
+    assert 5000 < len(long) < 8192
+    assert not refused(long)
+
+
 def test_a_deeply_nested_header_is_refused() -> None:
     assert refused(base64.urlsafe_b64encode(b'{"a":' + b"[" * 2000).decode().rstrip("=") + ".e30.x")
 

@@ -16,17 +16,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chatd.accounts.jwks import MAX_JWKS_BYTES, TUNABLES, JwksTunables, KeySet
+from chatd.accounts.jwks import MAX_JWKS_BYTES, TUNABLES, JwksError, JwksTunables, KeySet, keys_of
 from chatd.accounts.keys import Keyring, UnknownKey, read_jwks
 from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.client import Account
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from tests.accounts.providers import Provider, times
-from tests.outside import answer, read
+from tests.outside import Asked, answer, outside, read
 from tests.support import PATIENCE, Daemon, running
 from tests.wire_client import Raw, upgrade
 
+LIMITER = trio.CapacityLimiter(1)
 QUICK = JwksTunables(reload_interval_s=0.3, wait_s=5.0)
 
 
@@ -333,6 +334,22 @@ async def serving(context: ssl.SSLContext, answers: list[bytes]) -> AsyncIterato
         assert isinstance(listener, trio.SocketListener)
         yield f"https://127.0.0.1:{listener.socket.getsockname()[1]}/keys"
         nursery.cancel_scope.cancel()
+
+
+async def test_http_is_for_providers_on_this_machine(tmp_path: Path) -> None:
+    """As a Keycloak in development: without TLS, on localhost only."""
+    provider = Provider(tmp_path / "keys.json", "ES256")
+
+    async def answers(asked: Asked) -> bytes:
+        return answer(provider.key_set().encode())
+
+    async with outside(answers) as server:
+        for host in ("127.0.0.1", "localhost"):
+            found = await keys_of(keyring(f"http://{host}:{server.port}/certs").tenants["default"], 5, LIMITER)
+            assert len(found) == 1
+    for host in ("192.0.2.1", "localhost.example.org", "127.0.0.1.example.org", "[2001:db8::1]", "10.0.0.1", ""):
+        with pytest.raises(JwksError, match="must begin with https://"):
+            await keys_of(keyring(f"http://{host}/certs").tenants["default"], 5, LIMITER)
 
 
 async def test_a_provider_that_fails_keeps_its_known_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The client against a whole daemon, over an unstable connection."""
 
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.external_ids import user_id_of
 from chatd.accounts.settings import AuthSettings
-from chatd.client import Account, Ended, Refused, connect, sign_up
+from chatd.client import Account, Ended, ProvidedAccount, Refused, connect, sign_up
 from chatd.client.upload import upload
 from chatd.core.config import Config
 from chatd.uploads.settings import UploadSettings
@@ -132,6 +134,30 @@ async def test_short_token_is_renewed_on_the_open_connection(config: Config) -> 
         async with connect(daemon.addresses.socket, account) as client:
             await eventually(lambda: account.access_token != first)
             assert (await client.ping(7)).ts == 7
+
+
+async def test_tokens_of_a_provider_are_fetched_when_they_are_needed(config: Config) -> None:
+    """For the first connection, on the open one, for an upload, and not twice for the same need."""
+    async with running(config.using(replace(config.get(AuthSettings), leeway=0.0))) as daemon:
+        fetched = list[str]()
+
+        async def fetch() -> str:
+            if not fetched:
+                fetched.append("")
+                raise OSError("the provider does not answer")
+            # A minute before the end the server asks for another one.
+            fetched.append(daemon.token("ann@example.org", exp=int(time.time()) + 60, n=len(fetched)))
+            return fetched[-1]
+
+        account = ProvidedAccount(daemon.addresses.http, fetch)
+        async with connect(daemon.addresses.socket, account) as client:
+            assert (await client.upload(b"hello")).size == 5
+            assert (await client.me()).user.external_id == "ann@example.org"
+            await eventually(lambda: len(fetched) > 2)
+            assert (await client.ping(7)).ts == 7
+            account.access_token = daemon.token("ann@example.org", exp=1)
+            assert (await client.upload(b"again")).size == 5
+        assert client.user == user_id_of("default", "ann@example.org")
 
 
 async def test_permanent_refusal_is_raised(daemon: Daemon) -> None:

@@ -46,6 +46,35 @@ async def test_the_system_replies_and_mentions(daemon: Daemon, backend: Backend)
         assert (event["message"]["quote"]["text"], event["message"]["mentions"]) == ("Where is it?", [bob.user])
 
 
+@covers("server.message.send")
+async def test_messages_in_threads(daemon: Daemon, backend: Backend) -> None:
+    """Of the system, and of a user. A member who is mentioned follows the thread."""
+    async with daemon.pair() as (alice, bob, conversation):
+        root = (await alice.send(conversation, "Where is it?"))["message"]
+        path = f"/conversations/{conversation}/messages"
+        await backend.done("POST", path, message(thread=root, mentions=[bob.user]))
+        reply = await backend.done("POST", path, message("Thank you", thread=root, sender=alice.user))
+        read = await bob.call("thread.history", conversation=conversation, thread=root)
+        assert [(one["sender"], one["thread"]) for one in read["items"]] == [(SYSTEM, root), (alice.user, root)]
+        listed = (await bob.call("thread.list"))["items"][0]
+        assert (listed["unread"], listed["thread"]["replies"]["participants"]) == (2, [SYSTEM, alice.user])
+        refused = await backend.ask("POST", path, message(thread=reply["message"]))
+        assert (refused.status, refused.body["code"]) == (409, "conflict")
+        assert await backend.refused("POST", path, message(thread=NOBODY)) == "not_found"
+
+
+async def test_a_repeated_message_of_a_user_who_has_left_is_a_duplicate(daemon: Daemon, backend: Backend) -> None:
+    async with daemon.people(2) as (alice, bob):
+        group = (await alice.call("conversation.create", members=[bob.user]))["conversation"]["id"]
+        sent, path = message(sender=bob.user), f"/conversations/{group}/messages"
+        first = await backend.done("POST", path, sent)
+        await bob.call("conversation.leave", conversation=group)
+        again = await backend.done("POST", path, sent)
+        assert (again["message"], again["duplicate"]) == (first["message"], True)
+        other = await backend.ask("POST", path, message(sender=bob.user))
+        assert (other.status, other.body["message"].partition(":")[0]) == (404, "$.sender")
+
+
 async def test_the_system_may_write_where_members_may_not(daemon: Daemon, backend: Backend) -> None:
     """Announcements only, slow mode, a block."""
     async with daemon.people(2) as (alice, bob):

@@ -230,6 +230,10 @@ async def test_only_an_upload_or_a_web_link_is_an_attachment(daemon: Daemon) -> 
         ):  # fmt: skip
             fields = {"conversation": conversation, "client_id": "beside", "attachments": [{**own, **beside}]}
             assert (await alice.refused("message.send", **fields)).code == "bad_request", beside
+        plain = (await uploaded(daemon, alice, b"plain text"))["id"]
+        given = {"conversation": conversation, "client_id": "m", "attachments": [{"type": "image", "upload": plain}]}
+        refused = (await alice.refused("message.send", **given)).message
+        assert refused.endswith("the upload is application/octet-stream; send it as file")
         assert (await bob.call("message.history", conversation=conversation))["items"] == []
         assert (await alice.call("schedule.list"))["items"] == []
 

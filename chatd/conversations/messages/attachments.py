@@ -97,9 +97,8 @@ def stored_form(given: AttachmentInput, facts: Mapping[str, Row], path: str) -> 
     row = facts[given.upload]
     type_ = given.type or usual_type(row["mime"])
     if not fits(type_, row["mime"]):
-        raise Refused(
-            "bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual_type(row['mime'])} or file"
-        )
+        usual = " or ".join(dict.fromkeys((usual_type(row["mime"]), "file")))
+        raise Refused("bad_request", f"{path}.type: the upload is {row['mime']}; send it as {usual}")
     form = {"type": type_, "upload": given.upload, "mime": row["mime"], "size": row["size"], "name": row["name"]}
     known = {name: value for name, value in facts_of(row).items() if value is not None and name in SHOWN[type_]}
     if type_ == "voice":

@@ -11,14 +11,14 @@ this file are `openapi.json` (OpenAPI 3.1 of the REST API) and `chatd.d.ts` (all
 [REST](#rest) · [Attachments](#attachments) · [Guarantees](#guarantees) · [Limits](#limits) · [Commands](#commands) ·
 [Results](#results) · [Other routes](#other-routes) · [Events](#events) · [Parts](#parts) ·
 [Read and unread](#read-and-unread) · [Reconnecting](#reconnecting) · [Refusals](#refusals) ·
-[Close codes](#close-codes) · [Admin commands](#admin-commands)
+[Close codes](#close-codes) · [Server commands](#server-commands) · [Admin commands](#admin-commands)
 
 ## Endpoints
 
 | endpoint | default | for |
 |---|---|---|
 | WebSocket | `ws://127.0.0.1:8080/v1/ws` | clients |
-| HTTP | `http://127.0.0.1:8081` | REST for clients under `/v1`, [admins](#admin-commands) under `/admin`, and the probes below |
+| HTTP | `http://127.0.0.1:8081` | REST for clients under `/v1`, [backends](#server-commands) under `/v1/server`, [admins](#admin-commands) under `/admin`, and the probes below |
 
 ## A first session
 
@@ -85,7 +85,7 @@ If a client can set neither headers nor subprotocols, use a ticket, and `codec=j
 
 ## Access tokens
 
-An access token is a JWT in compact form of at most 4096 bytes. `POST /v1/auth/anonymous` returns one; your own backend
+An access token is a JWT in compact form of at most 8192 bytes. `POST /v1/auth/anonymous` returns one; your own backend
 can sign tokens with the secret (HS256) or the private key (RS256, ES256, EdDSA through JWKS) of the tenant. The
 algorithm is configured, and never taken from the token.
 

@@ -13,10 +13,10 @@ language sql stable as $$
         end
         from messages m
         where m.conversation = p_conversation and m.id = p_root and m.tenant = p_tenant
-            and m.seq >= (
+            and (p_user = '00000000-0000-0000-0000-000000000000' or m.seq >= (
                 select b.first_seq from members b
                 where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
-            )
+            ))
             and not is_hidden(p_tenant, p_conversation, p_user, m.seq)
     ), 'no_thread')
 $$;
