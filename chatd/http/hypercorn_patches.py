@@ -18,6 +18,7 @@ moment would be lost, so it is answered with 503 before it is read, and further 
 `BoundedStream.aclose`).
 """
 
+import math
 from typing import Any
 
 import h11
@@ -25,7 +26,7 @@ import msgspec
 import trio
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from chatd.core.errors import Refused
@@ -64,6 +65,11 @@ class SteadyHttp1(H11Protocol):
     @property
     def is_answering(self) -> bool:
         return self.connection.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the peer has sent a whole request, and waits for the rest of its response."""
+        return self.is_answering and self.connection.their_state in (h11.DONE, h11.MUST_CLOSE)
 
     async def handle(self, event: Event) -> None:
         if not (self.is_over and isinstance(event, RawData)):
@@ -140,8 +146,22 @@ class SteadyServer(TCPServer):
         return of.protocol
 
     async def _read_data(self) -> None:
-        self._http()
-        await super()._read_data()
+        """Like that of Hypercorn, but a peer that waits for a response may be silent."""
+        http = self._http()
+        while True:
+            try:
+                with trio.fail_after(self.config.read_timeout or math.inf):
+                    data = bytes(await self.stream.receive_some(MAX_RECV))
+            except (trio.ClosedResourceError, trio.BrokenResourceError):
+                break
+            except trio.TooSlowError:
+                if http.is_awaited:
+                    continue
+                break
+            await http.handle(RawData(data))
+            if not data:
+                break
+        await http.handle(Closed())
 
     async def _idle_timeout(self) -> None:
         """Close a connection without a request: after the keep-alive timeout, or when the server stops."""

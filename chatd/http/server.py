@@ -39,8 +39,7 @@ from chatd.http.stream import LINGER_S, WRITE_TIMEOUT_S, BoundedStream
 
 LOG = log.get(__name__)
 
-# Maximum time between two parts of a request.
-READ_TIMEOUT_S = 30
+READ_TIMEOUT_S = 30.0
 # For the responses to requests that are cancelled when the server stops.
 LAST_ANSWERS_S = 2 * LINGER_S
 MAX_HEAD_BYTES = 16_384
@@ -53,6 +52,7 @@ class ServerTunables(Struct, frozen=True, kw_only=True):
     """Times and limits of the HTTP server.
 
     `keep_alive_s`: maximum silence of a connection, and maximum time for the head of its first request.
+    `read_timeout_s`: maximum time between two parts of a request.
     `write_timeout_s`: see `BoundedStream`.
 
     Connections over a limit get 429 or 503, and are closed after the peer has read it. `max_refusals_per_address` and
@@ -61,6 +61,7 @@ class ServerTunables(Struct, frozen=True, kw_only=True):
     """
 
     keep_alive_s: float = 30.0
+    read_timeout_s: float = READ_TIMEOUT_S
     write_timeout_s: float = WRITE_TIMEOUT_S
     max_connections: int = 4096
     max_refusals_per_address: int = 100
@@ -70,10 +71,10 @@ class ServerTunables(Struct, frozen=True, kw_only=True):
 TUNABLES = ServerTunables()
 
 
-def hypercorn_config(keep_alive_s: float) -> Hypercorn:
+def hypercorn_config(tunables: ServerTunables) -> Hypercorn:
     config = Hypercorn()
-    config.keep_alive_timeout = keep_alive_s
-    config.read_timeout = READ_TIMEOUT_S
+    config.keep_alive_timeout = tunables.keep_alive_s
+    config.read_timeout = tunables.read_timeout_s  # type: ignore[assignment]
     config.h11_max_incomplete_size = MAX_HEAD_BYTES
     config.websocket_max_message_size = MAX_HEAD_BYTES
     config.include_server_header = False
@@ -121,7 +122,7 @@ class Server:
     ) -> None:
         self.requests = RequestsUnderWay(app)
         self._app = ASGIWrapper(cast(ASGIFramework, self.requests))
-        self._hypercorn = hypercorn_config(tunables.keep_alive_s)
+        self._hypercorn = hypercorn_config(tunables)
         self._context = SteadyContext()
         self._connections = connections
         self._tunables = tunables

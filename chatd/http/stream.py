@@ -1,6 +1,8 @@
 """The stream for Hypercorn: a socket with a timeout for every operation that depends on the peer."""
 
 import math
+import socket
+import sys
 from contextlib import suppress
 
 import trio
@@ -59,6 +61,14 @@ class BoundedStream:
         """Start the timeout within which the peer must read the whole response."""
         self._answer_deadline = trio.current_time() + self._answer_timeout
 
+    def unbound_answer(self) -> None:
+        """Let the response last. Each part of it still has its timeout, also in the kernel: a peer that is gone without
+        a word acknowledges nothing.
+        """
+        self._answer_deadline = math.inf
+        if sys.platform == "linux":
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._write_timeout_s * 1000))
+
     def end_answer(self) -> None:
         """The response is written completely."""
         self._answer_deadline = math.inf
@@ -66,15 +76,17 @@ class BoundedStream:
     async def receive_some(self, most: int) -> bytes:
         """Like `receive_some` of Trio; bytes that arrive after `aclose` are discarded."""
         self._reading = True
-        data = b""
         try:
             data = bytes(await self._stream.receive_some(min(most, MAX_READ_BYTES)))
             while data and self._lingering:
                 data = bytes(await self._stream.receive_some(most))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end_soon()
+            raise
         finally:
             self._reading = False
-            if not data:
-                self._end_soon()
+        if not data:
+            self._end_soon()
         self.read_at = trio.current_time()
         return data
 
@@ -107,5 +119,9 @@ class BoundedStream:
             with suppress(trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError):
                 await self._stream.send_eof()
 
+    def end_within(self, seconds: float) -> None:
+        """Cut the connection after this time."""
+        self._connection.deadline = min(self._connection.deadline, trio.current_time() + seconds)
+
     def _end_soon(self) -> None:
-        self._connection.deadline = min(self._connection.deadline, trio.current_time() + LINGER_S)
+        self.end_within(LINGER_S)
