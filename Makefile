@@ -9,7 +9,7 @@ JOBS ?= 6
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test comparisons quick coverage soak conformance bench bench-quick peers check lint types layers lock schema clean
+.PHONY: run test comparisons quick coverage soak conformance bench bench-quick peers check lint types layers lock schema web clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/chatd serve
@@ -68,8 +68,17 @@ layers: $(VENV)/.dev
 # Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the tables in other documents
 # (chatd/app/documents.py), the types of the Python client, and chatd.toml.
 schema: $(VENV)/.dev
-	$(BIN)/chatd schema --write docs --client chatd/client/types.py
+	$(BIN)/chatd schema --write docs --client chatd/client/types.py --web web/client/src/routes.ts
 	$(BIN)/python -c "from chatd.core.template import template; from chatd.subsystems import setting_names; print(template(setting_names(), {}), end='')" > chatd.toml
+
+# The JavaScript client: its packages, and what the daemon serves of it.
+WEB := web/client
+web: $(WEB)/node_modules/.package-lock.json
+	node $(WEB)/build.mjs chatd/web/static
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci --silent
+	@touch $@
 
 # Pin versions and hashes for every platform, without download addresses.
 lock: $(VENV)/.dev

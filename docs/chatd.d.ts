@@ -601,7 +601,7 @@ export interface EndedLogins {
 /** Erase your account permanently, with all messages, uploads and settings. `confirm` must be true. */
 export interface EraseMe {
   t: "me.erase";
-  confirm: "True";
+  confirm: true;
 }
 
 /** The erasure has started. Signing in as this user is no longer possible. */

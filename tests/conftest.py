@@ -224,7 +224,7 @@ def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
 
     A module chooses it for all of its tests: `daemon = shared`.
     """
-    trio.run(create_shared, servers)
+    trio.run(create_database, servers, SHARED)
     config = config_for(servers.dsn(SHARED), servers, tmp_path_factory.mktemp(SHARED))
     # All of them together would reach these limits.
     limits = replace(
@@ -235,9 +235,10 @@ def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
         yield Daemon(config, addresses)
 
 
-async def create_shared(servers: Servers) -> None:
+async def create_database(servers: Servers, name: str) -> None:
+    """A migrated database that lasts as long as the servers."""
     async with trio_asyncio.open_loop(), open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
-        await admin.run(f"create database {SHARED} template chatd strategy file_copy")
+        await admin.run(f"create database {name} template chatd strategy file_copy")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from chatd.wire.reference.files import generated
 from chatd.wire.reference.json_schema import json_schema
 from chatd.wire.reference.markdown import reference
 from chatd.wire.reference.python_types import python_types
+from chatd.wire.reference.typescript import client_routes
 
 
 def schema(
@@ -23,6 +24,7 @@ def schema(
         typer.Option(help="Write all generated files to this folder, and update the tables in the documents there."),
     ] = None,
     client: Annotated[Path | None, typer.Option(help="Write the types of the Python client to this file.")] = None,
+    web: Annotated[Path | None, typer.Option(help="Write the routes of the JavaScript client to this file.")] = None,
 ) -> None:
     """Print the protocol reference, generated from the code.
 
@@ -40,11 +42,12 @@ def schema(
             with failures():
                 (write / name).write_text(text, encoding="utf8")
             out.print(styled(f"wrote {write / name}"))
-    if client is not None:
-        with failures():
-            client.write_text(python_types(description), encoding="utf8")
-        out.print(styled(f"wrote {client}"))
-    if write is not None or client is not None:
+    for path, types in ((client, python_types), (web, client_routes)):
+        if path is not None:
+            with failures():
+                path.write_text(types(description), encoding="utf8")
+            out.print(styled(f"wrote {path}"))
+    if write is not None or client is not None or web is not None:
         return
     if json:
         print_json(json_schema(description))

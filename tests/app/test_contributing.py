@@ -23,7 +23,14 @@ BLOCK = re.compile(r"^ *```(?:python|sql)\n(.*?)^ *```$", re.MULTILINE | re.DOTA
 FILE = re.compile(r"`((?:chatd|sql|tests)/notes/[\w/]+\.(?:py|sql))`")
 RECIPE = re.compile(r"^schema:.*\n((?:\t.*\n)+)", re.MULTILINE)
 VECTORS = "tests/golden/vectors.json"
-GENERATED = {VECTORS, "chatd.toml", "chatd/client/types.py", "docs/architecture.md", "docs/chatd.d.ts"}
+GENERATED = {
+    VECTORS,
+    "chatd.toml",
+    "chatd/client/types.py",
+    "docs/architecture.md",
+    "docs/chatd.d.ts",
+    "web/client/src/routes.ts",
+}
 GENERATED |= {"docs/openapi.json", "docs/privacy.md", "docs/protocol.md"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 # The whole test of foreign ids takes a minute.

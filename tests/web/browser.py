@@ -18,6 +18,8 @@ from tests.interop.tools import tool
 from tests.support import PATIENCE
 
 Result = TypeVar("Result")
+# A page that a test makes up has no address, and would need a permission for requests to a daemon on this machine.
+ARGUMENTS = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
 
 
 class Browser:
@@ -32,7 +34,7 @@ class Browser:
         # In this thread only: elsewhere trio-asyncio, which the daemon uses, makes the event loops of asyncio.
         asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
         self._playwright = sync_playwright().start()
-        self._chromium = self._playwright.chromium.launch(executable_path=self._program, args=["--no-sandbox"])
+        self._chromium = self._playwright.chromium.launch(executable_path=self._program, args=ARGUMENTS)
 
     def stop(self) -> None:
         self._chromium.close()

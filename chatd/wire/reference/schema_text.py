@@ -1,5 +1,6 @@
 """Renders JSON Schema as text for the reference, and as TypeScript."""
 
+import json
 from typing import Any
 
 from chatd.core.text_forms import VISIBLE_PATTERN
@@ -60,7 +61,7 @@ def in_typescript(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return name_of(schema["$ref"])
     if "enum" in schema:
-        return " | ".join(f'"{value}"' for value in schema["enum"])
+        return " | ".join(json.dumps(value) for value in schema["enum"])
     if schema.get("type") == "array":
         return f"Array<{in_typescript(schema.get('items', {}))}>"
     simple = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}

@@ -45,6 +45,18 @@ def typescript(described: Description) -> str:
     )
 
 
+ROUTES_HEAD = """\
+// The commands over REST. Generated: do not edit, run `make schema`.
+export const ROUTES: Record<string, string> = {
+"""
+
+
+def client_routes(described: Description) -> str:
+    """Method and path of the commands of users, for clients that have no socket."""
+    rows = [row for row in in_order(described).rows if row.socket and row.http]
+    return ROUTES_HEAD + "".join(f'  "{row.tag}": "{row.http}",\n' for row in rows) + "};\n"
+
+
 def interface(name: str, schema: dict[str, Any]) -> str:
     required = schema.get("required", [])
     note = schema.get("description", "").partition("\n")[0]

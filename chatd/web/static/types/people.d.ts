@@ -1,0 +1,41 @@
+import type { Ask } from "./store.js";
+import { type Readable } from "./readable.js";
+import type { PresenceState, User } from "./wire.js";
+export declare class Presence {
+    private readonly ask;
+    /** Whether the connection has subscriptions; undefined without a connection. */
+    private readonly subscribes;
+    private readonly cells;
+    private readonly states;
+    /** In the order in which the app began to look at them. */
+    private readonly watched;
+    private timer;
+    constructor(ask: Ask, 
+    /** Whether the connection has subscriptions; undefined without a connection. */
+    subscribes: () => boolean | undefined);
+    /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
+    of(user: string): Readable<PresenceState>;
+    private watch;
+    take(state: PresenceState): void;
+    /** A connection has opened: subscriptions begin anew. */
+    connected(): void;
+    private soon;
+    private subscribe;
+    stop(): void;
+}
+export declare class Users {
+    private readonly ask;
+    private readonly cells;
+    private readonly known;
+    private readonly wanted;
+    private timer;
+    constructor(ask: Ask);
+    /** The profile of a user; null until it is loaded, or if there is no such user. */
+    of(user: string): Readable<User | null>;
+    take(user: User): void;
+    /** Events may be missing: loads the profiles that the app looks at once more. */
+    behind(): void;
+    private want;
+    private load;
+    stop(): void;
+}

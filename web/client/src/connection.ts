@@ -1,0 +1,263 @@
+// Stays connected: opens one connection after the other, over the best transport that works here.
+import type { CatchUp } from "./catch-up.js";
+import { Disconnected, Ended, Refused } from "./errors.js";
+import { Link, type LinkEvents } from "./link.js";
+import type { Network } from "./network.js";
+import { bodyOf, fetched, type Rest } from "./rest.js";
+import { Backoff, monotonic, Sleep } from "./time.js";
+import type { Tokens } from "./tokens.js";
+import type { Close, Handlers, Transport, TransportKind } from "./transport.js";
+import type { Body, Connected } from "./wire.js";
+
+/** `live`: events arrive when they happen. `polling`: with a delay, because the network lets nothing else through.
+ * `reconnecting`: the client is about to connect. `offline`: it is not, see `error`, or the device has no network. */
+export type ConnectionState = "live" | "polling" | "reconnecting" | "offline";
+
+/** Connections of one kind that may fail, while HTTP works, before the next kind is tried. */
+const MAX_FAILURES = 2;
+/** How long a worse transport is used before a WebSocket is tried again. */
+const RETRY_SOCKET_MS = 5 * 60_000;
+/** How long a device may say that it is offline before the client tries all the same. */
+const OFFLINE_RETRY_MS = 60_000;
+const ENDS: Record<number, string> = {
+  1009: "too_big",
+  4002: "replaced",
+  4400: "protocol_error",
+  4403: "banned",
+  4404: "logged_out",
+};
+
+export interface ConnectionEvents extends LinkEvents {
+  state(): void;
+  /** Before the states are fetched. */
+  hello(hello: Connected, tripMs: number): void;
+  /** Before the first connection, with its token. */
+  prepare(token: string): Promise<void>;
+}
+
+export interface Dialing {
+  kinds: readonly TransportKind[];
+  open(kind: TransportKind, token: string, handlers: Handlers): Transport;
+  /** Something was wrong with the connection: find the addresses again. */
+  reset(): void;
+  /** Before a connection is opened. Throws Disconnected. */
+  prepare(kind: TransportKind): Promise<void>;
+}
+
+export class Connection {
+  state: ConnectionState = "offline";
+  error: Error | undefined;
+  link: Link | undefined;
+  readonly backoff = new Backoff();
+  private current: Link | undefined;
+  private kind = 0;
+  private failures = 0;
+  private running = false;
+  private generation = 0;
+  private readonly sleep = new Sleep();
+  private mayWake = true;
+  private waiters: { resolve(link: Link): void; reject(error: Error): void }[] = [];
+  private forget = (): void => {};
+
+  constructor(
+    private readonly tokens: Tokens,
+    private readonly rest: Rest,
+    private readonly network: Network,
+    private readonly dialing: Dialing,
+    private readonly catchUp: CatchUp,
+    private readonly events: ConnectionEvents,
+  ) {}
+
+  /** The transport of the present connection. */
+  get transport(): TransportKind | undefined {
+    return this.link?.kind;
+  }
+
+  /** The link, as soon as there is one that has its states. Throws Ended. */
+  up(): Promise<Link> {
+    if (this.link) return Promise.resolve(this.link);
+    if (!this.running) return Promise.reject(this.error ?? new Ended("stopped", "the client is not started"));
+    return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
+  }
+
+  start(): void {
+    if (this.running) return;
+    this.running = true;
+    this.error = undefined;
+    this.forget = this.network.subscribe(() => this.networkChanged());
+    this.generation += 1;
+    void this.run(this.generation);
+  }
+
+  stop(error: Error = new Ended("stopped", "the client was stopped")): void {
+    if (!this.running) return;
+    this.running = false;
+    this.error = error;
+    this.forget();
+    this.current?.close();
+    this.linkDown();
+    this.sleep.wake();
+    for (const waiter of this.waiters.splice(0)) waiter.reject(error);
+    this.become("offline");
+  }
+
+  private async run(generation: number): Promise<void> {
+    const isCurrent = (): boolean => this.running && this.generation === generation;
+    while (isCurrent()) {
+      let requestedMs: number | undefined;
+      this.become(this.network.isOnline() ? "reconnecting" : "offline");
+      try {
+        requestedMs = await this.afterClose(await this.oneConnection());
+      } catch (error) {
+        if (!isCurrent()) return;
+        if (error instanceof Ended) return this.stop(error);
+        if (error instanceof Refused && error.retryAfter !== undefined) requestedMs = error.retryAfter * 1000;
+      }
+      if (!isCurrent()) return;
+      this.linkDown();
+      this.become(this.network.isOnline() ? "reconnecting" : "offline");
+      const delay = this.backoff.next(monotonic(), requestedMs);
+      this.mayWake = requestedMs === undefined;
+      await this.sleep.for(this.network.isOnline() ? delay : OFFLINE_RETRY_MS);
+    }
+  }
+
+  /** Returns why the connection has ended. */
+  private async oneConnection(): Promise<Close & { token: string }> {
+    const token = await this.tokens.get();
+    await this.events.prepare(token);
+    const kind = this.dialing.kinds[this.kind] ?? "socket";
+    await this.dialing.prepare(kind);
+    const began = monotonic();
+    const link = new Link(this.events, (handlers) => this.dialing.open(kind, token, handlers));
+    this.current = link;
+    if (!this.running) link.close();
+    try {
+      const hello = await link.hello;
+      this.tokens.accepted();
+      this.failures = 0;
+      this.backoff.connected(monotonic());
+      this.events.hello(hello, monotonic() - began);
+      void this.use(link);
+    } catch (error) {
+      if (!(error instanceof Disconnected)) throw error;
+    }
+    return { ...(await link.closing), token };
+  }
+
+  /** Syncs, then allows commands. If the connection ends before that, both are repeated. */
+  private async use(link: Link): Promise<void> {
+    try {
+      await this.catchUp.states(link);
+      this.linkUp(link);
+      await this.catchUp.closeGaps(link);
+    } catch (error) {
+      if (error instanceof Disconnected) return;
+      link.close();
+      if (!(error instanceof Refused)) throw error;
+    }
+  }
+
+  private linkUp(link: Link): void {
+    this.link = link;
+    this.become(link.kind === "poll" ? "polling" : "live");
+    for (const waiter of this.waiters.splice(0)) waiter.resolve(link);
+    if (link.kind !== "socket" && this.dialing.kinds.includes("socket")) this.returnToSocket(link);
+  }
+
+  private linkDown(): void {
+    this.link = undefined;
+  }
+
+  private become(state: ConnectionState): void {
+    if (this.state === state) return;
+    this.state = state;
+    this.events.state();
+  }
+
+  // --- after a failure ------------------------------------------------------------------------------------------------
+
+  /** The delay that the server has requested, in milliseconds. Throws Ended if it does not want the client back. */
+  private async afterClose(close: Close & { token: string }): Promise<number | undefined> {
+    const { code, reason, opened, token } = close;
+    if (code in ENDS || code >= 4400) throw new Ended(ENDS[code] ?? String(code), reason || "the server has ended this login");
+    if (code === 4001) await this.tokens.renew(token);
+    else if (!opened) await this.afterHandshake(token);
+    const requested = /^retry_in_ms=(\d+)$/.exec(reason);
+    return requested ? Number(requested[1]) : undefined;
+  }
+
+  /** A browser does not tell why a handshake has failed: the same token over HTTP shows it. Throws what it shows. */
+  private async afterHandshake(token: string): Promise<void> {
+    this.dialing.reset();
+    const headers = { Authorization: `Bearer ${token}` };
+    try {
+      await bodyOf(await fetched(this.rest.fetch, `${this.rest.url}/v1/me`, { headers }));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.code === "unauthenticated") return this.tokens.replace(token, error);
+      if (error.code === "banned") throw new Ended("banned", error.message);
+      throw error;
+    }
+    // HTTP works, and this transport does not.
+    this.failures += 1;
+    if (this.failures < MAX_FAILURES) return;
+    this.failures = 0;
+    this.kind = (this.kind + 1) % this.dialing.kinds.length;
+  }
+
+  /** Tries a WebSocket from time to time while a worse transport is in use. */
+  private returnToSocket(present: Link): void {
+    const timer = setTimeout(
+      async () => {
+        const trial = await this.opensSocket();
+        if (!present.isOpen) return;
+        if (!trial) return this.returnToSocket(present);
+        this.kind = this.dialing.kinds.indexOf("socket");
+        this.sleepless(present);
+      },
+      RETRY_SOCKET_MS * (0.5 + Math.random()),
+    );
+    void present.closing.then(() => clearTimeout(timer));
+  }
+
+  private async opensSocket(): Promise<boolean> {
+    const idle: LinkEvents = { event: () => {}, answer: () => {} };
+    try {
+      const token = await this.tokens.get();
+      await this.dialing.prepare("socket");
+      const link = new Link(idle, (handlers) => this.dialing.open("socket", token, handlers));
+      await link.hello;
+      link.close();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Ends a connection that works, for a better one. */
+  private sleepless(link: Link): void {
+    link.close();
+    this.mayWake = true;
+    setTimeout(() => this.sleep.wake());
+  }
+
+  // --- the network ----------------------------------------------------------------------------------------------------
+
+  private networkChanged(): void {
+    this.current?.doubt();
+    if (!this.network.isOnline()) {
+      if (!this.link) this.become("offline");
+    } else if (!this.link && this.mayWake && this.network.isVisible()) this.sleep.wake();
+  }
+
+  /** Sends the server a fresh token before the old one expires. */
+  async renew(): Promise<void> {
+    try {
+      const token = await this.tokens.renew(await this.tokens.get());
+      if (this.link?.kind === "socket") await this.link.call({ t: "auth.refresh", token } satisfies Body);
+    } catch {
+      // The server closes the connection with 4001, and the client asks once more.
+    }
+  }
+}

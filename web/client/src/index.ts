@@ -1,0 +1,15 @@
+export { guest, type Guest, type GuestOptions } from "./account.js";
+export { ChatClient, connect, type ChatOptions, type Status } from "./client.js";
+export type { ConnectionState } from "./connection.js";
+export { ConversationHandle, type Message as OutgoingMessage, type Sending } from "./conversation.js";
+export { Disconnected, Ended, Refused } from "./errors.js";
+export { Match, type MatchPhase, type MatchState } from "./match.js";
+export { browserNetwork, steadyNetwork, type Network } from "./network.js";
+export type { OutboxEntry, SendFields } from "./outbox.js";
+export type { Readable } from "./readable.js";
+export { indexedDBStorage, memoryStorage, type KeyValueStorage, type StorageState } from "./storage.js";
+export type { TokenProvider } from "./tokens.js";
+export type { TransportKind, WebSocketConstructor, WebSocketLike } from "./transport.js";
+export type { UploadOptions } from "./upload.js";
+export type { ChatMessage, ConversationList, ConversationSnapshot, ConversationView, MessageState } from "./views.js";
+export type * from "./wire.js";

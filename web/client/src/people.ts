@@ -1,0 +1,143 @@
+// Presence and profiles of users, for those that the app looks at.
+import type { Ask } from "./store.js";
+import { Cell, type Readable } from "./readable.js";
+import type { PresenceState, User } from "./wire.js";
+
+/** The server lets a session watch this many users. */
+const MAX_WATCHED = 100;
+const SOON_MS = 20;
+/** Without a WebSocket there is no subscription. */
+const POLL_MS = 30_000;
+const MAX_QUERY = 100;
+
+export class Presence {
+  private readonly cells = new Map<string, Cell<PresenceState>>();
+  private readonly states = new Map<string, PresenceState>();
+  /** In the order in which the app began to look at them. */
+  private readonly watched = new Set<string>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly ask: Ask,
+    /** Whether the connection has subscriptions; undefined without a connection. */
+    private readonly subscribes: () => boolean | undefined,
+  ) {}
+
+  /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
+  of(user: string): Readable<PresenceState> {
+    let cell = this.cells.get(user);
+    if (!cell) {
+      const unknown: PresenceState = { user, status: "offline", last_seen: null };
+      cell = new Cell<PresenceState>(
+        () => this.states.get(user) ?? unknown,
+        (on) => this.watch(user, on),
+      );
+      this.cells.set(user, cell);
+    }
+    return cell;
+  }
+
+  private watch(user: string, on: boolean): void {
+    if (on) this.watched.add(user);
+    else {
+      this.watched.delete(user);
+      this.cells.delete(user);
+      this.states.delete(user);
+    }
+    this.soon(SOON_MS);
+  }
+
+  take(state: PresenceState): void {
+    const old = this.states.get(state.user);
+    if (old?.status === state.status && old.last_seen === state.last_seen) return;
+    const { user, status, last_seen } = state;
+    this.states.set(user, { user, status, last_seen });
+    this.cells.get(user)?.invalidate();
+  }
+
+  /** A connection has opened: subscriptions begin anew. */
+  connected(): void {
+    if (this.watched.size) this.soon(SOON_MS);
+  }
+
+  private soon(ms: number): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.subscribe(), ms);
+  }
+
+  private async subscribe(): Promise<void> {
+    const subscribes = this.subscribes();
+    if (subscribes === undefined) return;
+    const users = [...this.watched].slice(-MAX_WATCHED);
+    try {
+      if (!subscribes && !users.length) return;
+      const answer = await this.ask(subscribes ? "presence.watch" : "presence.query", { users });
+      for (const state of answer.items) this.take(state);
+    } catch {
+      // The next connection, or the next look, asks again.
+    }
+    if (!subscribes) this.soon(POLL_MS);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+export class Users {
+  private readonly cells = new Map<string, Cell<User | null>>();
+  private readonly known = new Map<string, User>();
+  private readonly wanted = new Set<string>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly ask: Ask) {}
+
+  /** The profile of a user; null until it is loaded, or if there is no such user. */
+  of(user: string): Readable<User | null> {
+    let cell = this.cells.get(user);
+    if (!cell) {
+      cell = new Cell<User | null>(
+        () => this.known.get(user) ?? null,
+        (on) => on && !this.known.has(user) && this.want(user),
+      );
+      this.cells.set(user, cell);
+    }
+    return cell;
+  }
+
+  take(user: User): void {
+    const old = this.known.get(user.id);
+    if (old && old.profile_version > user.profile_version) return;
+    this.known.set(user.id, { ...old, ...user });
+    this.cells.get(user.id)?.invalidate();
+  }
+
+  /** Events may be missing: loads the profiles that the app looks at once more. */
+  behind(): void {
+    for (const [id, cell] of this.cells) {
+      if (cell.isWatched) this.want(id);
+      else this.known.delete(id);
+    }
+  }
+
+  private want(id: string): void {
+    this.wanted.add(id);
+    this.timer ??= setTimeout(() => void this.load(), SOON_MS);
+  }
+
+  private async load(): Promise<void> {
+    this.timer = undefined;
+    const users = [...this.wanted].slice(0, MAX_QUERY);
+    for (const id of users) this.wanted.delete(id);
+    if (this.wanted.size) this.timer = setTimeout(() => void this.load(), SOON_MS);
+    try {
+      for (const user of (await this.ask("user.query", { users })).items) this.take(user);
+    } catch {
+      // A later look asks again.
+    }
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
+}
