@@ -7,6 +7,7 @@ from chatd.accounts.subsystem import ACCOUNTS
 from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
+from chatd.bots.subsystem import BOTS
 from chatd.consent.subsystem import CONSENT
 from chatd.conversations.subsystem import CONVERSATIONS
 from chatd.core.setting_names import SettingNames
@@ -48,6 +49,7 @@ SUBSYSTEMS = (
     WEBHOOKS,
     OPERATIONS,
     PRIVACY,
+    BOTS,
     SERVER_API,
     IMPORTING,
 )

@@ -4,7 +4,8 @@ import re
 
 from msgspec.structs import astuple
 
-from chatd.accounts import bans
+from chatd.accounts import bans, bot_tokens
+from chatd.accounts.bot_tokens import BotTokens
 from chatd.accounts.external_logins import ExternalLogins
 from chatd.accounts.jwks import KeySets
 from chatd.accounts.keys import Keyring, UnknownKey
@@ -41,6 +42,7 @@ class SignIn:
         self._logins = logins
         self._signals = signals
         self._states = SessionStates(db)
+        self._bots = BotTokens(db)
         self._failures = AddressLimits(config.get(AccountLimits).auth_failures_per_minute)
         self.signup_limiter = AddressLimits(config.get(AccountLimits).signups_per_minute)
 
@@ -70,6 +72,8 @@ class SignIn:
         self._failures.check(address)
 
     async def _principal(self, address: str, token: str | None, ticket: str | None, now: int) -> Principal:
+        if token is not None and token.startswith(bot_tokens.FORM.prefix):
+            return await self._bot(address, token, now)
         if token is not None:
             return await self._verified(address, token, now)
         if ticket is not None and TICKET.fullmatch(ticket):
@@ -88,6 +92,12 @@ class SignIn:
                 self.note_failure(address)
                 raise
             return self._keys.verify(token, now)
+
+    async def _bot(self, address: str, token: str, now: int) -> Principal:
+        """The bot of a token."""
+        if not self._bots.is_known(token):
+            self.check_failures(address)
+        return await self._bots.principal(token, now)
 
     async def _redeem(self, ticket: str, now: int) -> Principal:
         """Redeem a connection ticket, which works once: the statement that reads it deletes it."""
@@ -117,6 +127,8 @@ class SignIn:
         is_unknown = bool(principal.login) and row is not None and row["last_seen"] is None
         if row is None or row["revoked"] or (is_unknown and not principal.has_external_login):
             raise Refused("unauthenticated", "this login has ended")
+        if row["is_bot"] is not principal.is_bot:
+            raise Refused("unauthenticated", "a bot signs in with its own token")
         profile = new_profile(principal.claims, principal.external_id, row["claims"], row["claims_at"])
         if not row["user_exists"]:
             await self._make_user(principal, profile, now)

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.accounts.profile_claims import ClaimNames
-from chatd.accounts.service_tokens import PREFIX as SERVICE_PREFIX
+from chatd.accounts.service_tokens import FORM as SERVICE_TOKEN
 from chatd.accounts.settings import AuthSettings, TenantSettings
 from chatd.accounts.token_rules import ACCESS, DEFAULT_TENANT, MAX_TOKEN_BYTES, TENANT, Expected, principal_of, refused
 from chatd.core.config import Config
@@ -264,7 +264,7 @@ def parse(token: str) -> Token:
     header, _, claims = signing_input.partition(".")
     if len(token) > MAX_TOKEN_BYTES:
         raise refused(f"it has more than {MAX_TOKEN_BYTES} bytes")
-    if token.startswith(SERVICE_PREFIX):
+    if token.startswith(SERVICE_TOKEN.prefix):
         raise refused("this is a service token, which is for the server API only")
     try:
         return Token(json_object(header), json_object(claims), signing_input.encode("ascii"), bytes_of(signature))

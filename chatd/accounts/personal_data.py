@@ -4,6 +4,7 @@ from chatd.app.personal_data import Part, PersonalData, Remains
 from chatd.db import queries
 
 SQL = queries.load("accounts/personal_data")
+BOT_TOKENS_SQL = queries.load("accounts/bot_tokens")
 PERSONAL_DATA = PersonalData(
     export=(
         Part(
@@ -14,7 +15,7 @@ PERSONAL_DATA = PersonalData(
         ),
         Part("login", "logins: times, name, platform, network of the address", SQL.logins, ("login",)),
     ),
-    forget=(SQL.forget,),
+    forget=(SQL.forget, BOT_TOKENS_SQL.forget),
     remains=(
         Remains("bans (also of their devices and addresses, as hashes)", "`bans`", "forever: they protect others"),
     ),

@@ -4,16 +4,13 @@ A token is looked up in the database for every request, so a revocation is effec
 of a token is stored. A rotation replaces the secret of a token; the previous secret remains valid for an overlap.
 """
 
-import re
-import secrets
-import string
 from collections.abc import Sequence
 from typing import Any
-from zlib import crc32
 
 from msgspec import Struct
 
 from chatd.accounts.settings import AccountLimits
+from chatd.accounts.token_forms import TokenForm
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
 from chatd.app.rate_limits import AddressLimits, Recent
@@ -27,11 +24,7 @@ from chatd.db.batches import BATCH_SIZE, delete_all
 from chatd.db.postgres import Postgres, Tx
 
 SQL = queries.load("accounts/service_tokens")
-# For scanners of secrets. A token is the prefix, 40 random characters, and a checksum of 6.
-PREFIX = "chatd_st_"
-ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-RANDOM_LENGTH, CHECKSUM_LENGTH = 40, 6
-FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
+FORM = TokenForm("chatd_st_")
 MAX_TOKENS = 100
 MAX_OVERLAP_S = 30 * 86_400
 # Tokens whose last use on this node was valid: failures of their address do not matter to them.
@@ -45,25 +38,6 @@ class NewToken(Struct, frozen=True):
 
     id: str
     secret: str
-
-
-def new_secret() -> str:
-    text = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
-    return f"{PREFIX}{text}{checksum(text)}"
-
-
-def checksum(text: str) -> str:
-    """The CRC-32 of a text in base 62. It tells a token from a random text, and proves nothing else."""
-    value, digits = crc32(text.encode()), ""
-    for _ in range(CHECKSUM_LENGTH):
-        value, digit = divmod(value, len(ALPHABET))
-        digits = ALPHABET[digit] + digits
-    return digits
-
-
-def is_well_formed(token: str) -> bool:
-    match = FORM.fullmatch(token)
-    return match is not None and checksum(match[1]) == match[2]
 
 
 class ServiceTokens:
@@ -82,21 +56,21 @@ class ServiceTokens:
         hash_ = digest(token or "")
         if self._known.get(hash_) is None:
             self._failures.check(address, 0)
-        if token is not None and is_well_formed(token):
+        if token is not None and FORM.is_well_formed(token):
             row = await self._db.one(SQL.use, hash_, now)
             if row is not None:
                 self._known.of(hash_)
                 return ServiceIdentity(row["tenant"], row["id"], row["name"], frozenset(row["scopes"].split()))
         self._known.discard(hash_)
         self._failures.check(address)
-        if token is None or not token.startswith(PREFIX):
-            raise Refused("unauthenticated", f"expected a service token, which begins with {PREFIX}")
+        if token is None or not token.startswith(FORM.prefix):
+            raise Refused("unauthenticated", f"expected a service token, which begins with {FORM.prefix}")
         raise Refused("unauthenticated", "the service token is unknown, revoked or expired")
 
 
 async def add(tx: Tx, actor: AuditActor, name: str, scopes: Sequence[str], expires_at: int | None) -> NewToken:
     """Add a token. Raises Refused: `conflict` if a valid token has the name, `too_large` for too many tokens."""
-    token = NewToken(uuid7(actor.now), new_secret())
+    token = NewToken(uuid7(actor.now), FORM.new_secret())
     await tx.run(SQL.lock, actor.tenant)
     if await tx.value(SQL.find, actor.tenant, name, actor.now) is not None:
         raise Refused("conflict", f"$.name: a token has the name {name}; revoke or rotate it")
@@ -118,7 +92,7 @@ async def revoke(tx: Tx, actor: AuditActor, token: str) -> None:
 
 async def rotate(tx: Tx, actor: AuditActor, token: str, overlap_s: int) -> NewToken:
     """Give a token a new secret. The present one remains valid for the overlap. Raises Refused: `not_found`."""
-    new = NewToken(token, new_secret())
+    new = NewToken(token, FORM.new_secret())
     until = actor.now + overlap_s * 1000
     if await tx.value(SQL.rotate, actor.tenant, token, actor.now, digest(new.secret), until) is None:
         raise Refused("not_found", "no such token, or it is revoked or expired")

@@ -1,6 +1,6 @@
 """The tables of accounts: what bounds their rows, and what they contain about users."""
 
-from chatd.app.storage import Deleted, Kept, Limited, Table, UserData, Within
+from chatd.app.storage import Deleted, Kept, Limited, OneFor, Table, UserData, Within
 from chatd.db import queries
 
 EXTERNAL_LOGINS = queries.load("accounts/external_logins")
@@ -24,6 +24,7 @@ TABLES = (
             erased="everything but the id becomes null",
             id_stays=("id",),
         ),
+        impersonal=("bot_reads",),
     ),
     Table(
         "devices",
@@ -79,6 +80,16 @@ TABLES = (
         "service_tokens",
         (Deleted(SERVICE_TOKENS, "sweep_revoked"), Deleted(SERVICE_TOKENS, "sweep_expired")),
         impersonal=("id", "name", "hash", "previous_hash", "scopes", "actor"),
+    ),
+    Table(
+        "bot_tokens",
+        (Within("users"), OneFor("bots")),
+        UserData(
+            what="`user_id`: a bot; `id`, `previous_id`, `hash`, `previous_hash`: its secrets, as hashes",
+            kept="until the bot is removed",
+            erased="deleted",
+            rows_of="user_id",
+        ),
     ),
     Table(
         "bans",

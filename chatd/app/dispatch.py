@@ -34,9 +34,15 @@ def is_at_once(row: Row, ctx: Ctx, command: Command) -> bool:
     """Whether the guard of the command is met, and the command can run now without waiting."""
     return (
         row.at_once is not None
+        and not is_of_bot(ctx)
         and ctx.node.get(GuardChecks).is_met[row.guard](ctx, command)
         and row.at_once(ctx, command)
     )
+
+
+def is_of_bot(ctx: Ctx) -> bool:
+    """Whether a bot has sent the command. What it may do is checked with the guard, so no command of a bot skips it."""
+    return ctx.principal is not None and ctx.principal.is_bot
 
 
 def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
@@ -46,7 +52,7 @@ def pipeline_of(row: Row, ctx: Ctx, command: Command) -> str | None:
     Such a command begins where it was received, without a task. So do the next ones of its type with the same key
     before it is settled; they are answered in order.
     """
-    if row.pipeline is None or not ctx.node.get(GuardChecks).is_met[row.guard](ctx, command):
+    if row.pipeline is None or is_of_bot(ctx) or not ctx.node.get(GuardChecks).is_met[row.guard](ctx, command):
         return None
     return row.pipeline(ctx, command)
 
@@ -166,6 +172,8 @@ async def check_guard(row: Row, ctx: Ctx, command: Command) -> None:
         return
     ctx.charge(row.cost)
     charge_to(ctx.tenant, ctx.user)
+    if is_of_bot(ctx):
+        ctx.node.get(GuardChecks).check_bot(ctx, row, command)
     if row.guard is not Guard.USER:
         # A guard without a check is a bug: the command is not run.
         await ctx.node.get(GuardChecks).by_guard[row.guard](ctx, command)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects
 from chatd.app.subsystem import Subsystem, packages_of
-from chatd.core.errors import REFUSALS
+from chatd.core.errors import REFUSALS, Refused
 from chatd.core.identity import Role
 from chatd.wire.admin import AdminCommand
 from chatd.wire.base import Command, Event, Result, declared_below
@@ -22,6 +22,7 @@ from chatd.wire.server import ROOT, SCOPES, Scope, ServerCommand
 
 Handler = Callable[[Ctx, Any], Awaitable[Effects]]
 Condition = Callable[[Ctx, Any], bool]
+BotCheck = Callable[[Ctx, "Row", Any], None]
 PipelineKey = Callable[[Ctx, Any], str | None]
 Marked = TypeVar("Marked", bound=Callable[..., Any])
 MARK = "__chatd_command__"
@@ -45,15 +46,26 @@ def always(ctx: Ctx, command: Any) -> bool:
     return True
 
 
+def refuse_bots(ctx: Ctx, row: "Row", command: Any) -> None:
+    """Raises Refused: `forbidden`."""
+    raise Refused("forbidden", "bots cannot use this command")
+
+
 class GuardChecks:
     """The checks of guards; subsystems add theirs.
 
-    `is_met`: whether a guard is met as far as this node knows, without a wait.
+    `is_met`: whether a guard is met as far as this node knows, without a wait. `check_bot`: what a bot may do; raises
+    Refused. Without bots, nothing.
     """
 
     def __init__(self) -> None:
+        self.check_bot: BotCheck = refuse_bots
         self.by_guard: dict[Guard, Callable[[Ctx, Any], Awaitable[None]]] = {}
         self.is_met: dict[Guard, Condition] = {Guard.USER: always}
+
+    def restrict_bots(self, check: BotCheck) -> None:
+        """Let this decide what a bot may do."""
+        self.check_bot = check
 
 
 @dataclass(frozen=True, slots=True)

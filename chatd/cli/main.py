@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "users": "users:app",
     "tokens": "tokens:app",
+    "bots": "bots:app",
     "import": "import_file:import_file",
     "sessions": "sessions:app",
     "match": "match:app",

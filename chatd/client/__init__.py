@@ -4,6 +4,7 @@ Its answers and events are in `chatd.client.types`.
 """
 
 from chatd.client.account import Account, ProvidedAccount, sign_up
+from chatd.client.bot import Bot, Invocation
 from chatd.client.client import Client, Ended, connect
 from chatd.client.link import Disconnected
 from chatd.client.outbox import Sending
@@ -13,10 +14,12 @@ from chatd.core.errors import Refused
 __all__ = [
     "Account",
     "Answer",
+    "Bot",
     "Client",
     "Disconnected",
     "Ended",
     "Event",
+    "Invocation",
     "ProvidedAccount",
     "Refused",
     "Sending",

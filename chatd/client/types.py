@@ -11,6 +11,15 @@ from msgspec import field
 from chatd.client.wire_base import Answer, Event, Part
 
 
+class Argument(Part, kw_only=True, frozen=True):
+    """An argument of a command. `choices`: the values of the type `choice`. Required arguments are before others."""
+
+    name: str
+    type: str
+    description: dict[str, str] | None = None
+    required: bool | None = None
+    choices: list[str] | None = None
+
 class Attachment(Part, kw_only=True, frozen=True):
     """`type`: image | video | audio | voice | file | link | location | contact. Fields that a type does not have are None."""
 
@@ -84,6 +93,22 @@ class Blocks(Answer, tag="blocks", kw_only=True, frozen=True):
     items: list[Blocked]
     cursor: str | None
 
+class BotCommand(Event, tag="bot.command", kw_only=True, frozen=True):
+    """A user has sent a command for this bot. `text`: the whole message; `args`: the arguments by name, of the declared
+    types.
+
+    The message itself comes as `message.new`, with the same in its `command`. A bot that was not connected finds it
+    there, by `conversation.sync`: handle each `message` once."""
+
+    conversation: str
+    message: str
+    seq: int
+    sender: str
+    name: str
+    args: dict[str, Any]
+    text: str
+    created_at: int
+
 class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
 
@@ -98,6 +123,20 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     more: bool
     info: Info | None = None
     reset: bool
+
+class CommandCall(Part, kw_only=True, frozen=True):
+    """A command of a message. `bot`: for whom it is. `args`: the arguments by name, of the types that the bot has
+    declared; a user is an id."""
+
+    bot: str
+    name: str
+    args: dict[str, str | int | float | bool]
+
+class CommandList(Answer, tag="bot.commands", kw_only=True, frozen=True):
+    """A page of commands. `cursor` is null on the last page."""
+
+    items: list[OfferedCommand]
+    cursor: str | None
 
 class CommandRefused(Event, tag="error", kw_only=True, frozen=True):
     """The refusal of a command that was sent under id 0, with the fields of the result `error`.
@@ -269,6 +308,19 @@ class Counters(Part, kw_only=True, frozen=True):
     unread: int | None = None
     mentions: int | None = None
     settings: Settings | None = None
+
+class Declared(Part, kw_only=True, frozen=True):
+    """A command of a bot. `scope`: where it is offered."""
+
+    name: str
+    description: dict[str, str]
+    args: list[Argument] | None = None
+    scope: str | None = None
+
+class DeclaredCommands(Answer, tag="bot.declared", kw_only=True, frozen=True):
+    """The commands that the bot has declared, in its order."""
+
+    items: list[Declared]
 
 class Departure(Part, kw_only=True, frozen=True):
     """A former member. `actor`: the user who removed them, or themselves; null if no user did."""
@@ -594,7 +646,8 @@ class Message(Part, kw_only=True, frozen=True):
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
     options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
-    `preview`: what the page of the first link says about itself."""
+    `preview`: what the page of the first link says about itself. `command`: the message is a command for a bot.
+    `concealed`: a bot gets only the place of this message, with the nil UUID as its sender and without any content."""
 
     id: str
     seq: int
@@ -623,6 +676,8 @@ class Message(Part, kw_only=True, frozen=True):
     poll: Poll | None = None
     voted: list[int] | None = None
     preview: LinkPreview | None = None
+    command: CommandCall | None = None
+    concealed: bool | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
@@ -700,6 +755,27 @@ class Messages(Answer, tag="messages", kw_only=True, frozen=True):
 
     items: list[Message]
     more: bool
+
+class OfferedArgument(Part, kw_only=True, frozen=True):
+    """An argument of a command. `choices`: the values of the type `choice`."""
+
+    name: str
+    type: str
+    description: str
+    required: bool
+    choices: list[str]
+
+class OfferedCommand(Part, kw_only=True, frozen=True):
+    """A command that a bot offers. `text`: how a message with it begins; it names the bot if several bots have a
+    command of this name."""
+
+    bot: str
+    handle: str | None
+    bot_name: str | None
+    name: str
+    text: str
+    description: str
+    args: list[OfferedArgument]
 
 class Ok(Answer, tag="ok", kw_only=True, frozen=True):
     """The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search."""
@@ -1244,6 +1320,15 @@ class Calls:
     async def call(self, command: Literal["block.list"], *, cursor: str | None = None, limit: int | None = None) -> Blocks: ...
 
     @overload
+    async def call(self, command: Literal["bot.commands"], *, conversation: str, prefix: str | None = None, locale: str | None = None, cursor: str | None = None, limit: int | None = None) -> CommandList: ...
+
+    @overload
+    async def call(self, command: Literal["bot.commands.get"]) -> DeclaredCommands: ...
+
+    @overload
+    async def call(self, command: Literal["bot.commands.set"], *, commands: list[dict[str, Any]]) -> DeclaredCommands: ...
+
+    @overload
     async def call(self, command: Literal["contact.add"], *, user: str) -> Ok: ...
 
     @overload
@@ -1592,6 +1677,8 @@ ANSWERS: tuple[type[Answer], ...] = (
     AuthRefreshed,
     Ticket,
     Blocks,
+    CommandList,
+    DeclaredCommands,
     Contacts,
     ConversationResult,
     ConversationInfo,
@@ -1647,6 +1734,7 @@ ANSWERS: tuple[type[Answer], ...] = (
 
 EVENTS: tuple[type[Event], ...] = (
     Behind,
+    BotCommand,
     Connected,
     ConversationGone,
     ConversationUpdate,

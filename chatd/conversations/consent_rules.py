@@ -61,10 +61,12 @@ async def users_to_ask(ctx: Ctx, users: Sequence[str], act: Act) -> list[str]:
     """Those of these users who have to consent before the requester does this. All others must not have blocked the
     requester; that somebody who is asked has, does not show.
 
-    Raises Refused: `blocked`.
+    Raises Refused: `blocked`; `forbidden` for a bot, which may only write where it was added or written to.
     """
     default = ctx.node.config.get(ConsentSettings).default
     rows = await ctx.node.db.all(SQL.users_to_ask, ctx.tenant, ctx.user, users, act.value, default)
+    if any(row["by_bot"] for row in rows):
+        raise Refused("forbidden", "a bot can only write to users who have written to it, and cannot add members")
     asked = sorted(row["user"] for row in rows)
     await check_not_blocked(ctx, without(users, asked))
     return asked

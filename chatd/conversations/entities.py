@@ -59,7 +59,8 @@ class Message(Struct, kw_only=True, frozen=True):
     `replies`; a tombstone keeps both. `reactions`: the number of each emoji; `mine`: the reactions of the requester;
     `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
     options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
-    `preview`: what the page of the first link says about itself.
+    `preview`: what the page of the first link says about itself. `command`: the message is a command for a bot.
+    `concealed`: a bot gets only the place of this message, with the nil UUID as its sender and without any content.
     """
 
     id: Id
@@ -89,7 +90,9 @@ class Message(Struct, kw_only=True, frozen=True):
     poll: Json | UnsetType = UNSET
     voted: list[int] | UnsetType = UNSET
     preview: Json | UnsetType = UNSET
-    EXAMPLE: ClassVar = Example(id=MESSAGE)
+    command: Json | UnsetType = UNSET
+    concealed: bool | UnsetType = UNSET
+    EXAMPLE: ClassVar = Example(id=MESSAGE, left_out=("concealed",))
 
 
 class Member(Struct, kw_only=True, frozen=True):
@@ -257,4 +260,18 @@ class ForwardedFrom(Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     created_at: Millis
 
 
-SHAPES = (Shape(Message, "system", SystemAct), Shape(Message, "forwarded", ForwardedFrom))
+class CommandCall(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A command of a message. `bot`: for whom it is. `args`: the arguments by name, of the types that the bot has
+    declared; a user is an id.
+    """
+
+    bot: Id
+    name: str
+    args: dict[str, str | int | float | bool]
+
+
+SHAPES = (
+    Shape(Message, "system", SystemAct),
+    Shape(Message, "forwarded", ForwardedFrom),
+    Shape(Message, "command", CommandCall),
+)

@@ -52,7 +52,9 @@ async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Conve
     found = await tx.one(SQL.count_existing, users)
     if found is None or found["found"] != len(set(users)):
         raise Refused("not_found", "$.users: no such user")
-    new = [row["id"] for row in await tx.all(SQL.non_members, users)]
+    rows = await tx.all(SQL.non_members, users)
+    new = [row["id"] for row in rows]
+    await check_bots(tx, sum(row["bot"] for row in rows), limits)
     tx.members += len(new)
     if tx.members > limits.members:
         raise Refused("too_large", f"a group has at most {limits.members} members")
@@ -65,6 +67,32 @@ async def insert_members(tx: ConversationTx, users: Sequence[str], limits: Conve
         return []
     await tx.run(SQL.insert_members, new, revs[0], tx.locked.seq, first, tx.now, since, tx.locked.rev)
     return [member_of(row) for row in await tx.all(SQL.some_members, new)]
+
+
+async def check_bots(tx: ConversationTx, new: int, limits: ConversationLimits) -> None:
+    """Check that a group may have so many more bots. Raises Refused: `too_large`."""
+    most = limits.bots_per_group
+    if new:
+        found = await tx.one(SQL.count_bots, most + 1)
+        if found is None or found["found"] + new > most:
+            raise too_many_bots(limits)
+
+
+async def check_bots_of(ctx: Ctx, users: Sequence[str]) -> None:
+    """Check the number of bots in a new group. Raises Refused: `too_large`."""
+    limits = ctx.node.config.get(ConversationLimits)
+    if await ctx.node.db.value(SQL.count_bots_of, ctx.tenant, users) > limits.bots_per_group:
+        raise too_many_bots(limits)
+
+
+def check_may_own(member: Member) -> None:
+    """Check that a member may become the owner. Raises Refused: `forbidden` for a bot."""
+    if member.bot is True:
+        raise Refused("forbidden", "$.user: a bot cannot own a group")
+
+
+def too_many_bots(limits: ConversationLimits) -> Refused:
+    return Refused("too_large", f"a group has at most {limits.bots_per_group} bots")
 
 
 async def remove_member(tx: ConversationTx, user: str) -> Departure:

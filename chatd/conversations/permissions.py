@@ -19,6 +19,7 @@ class Right(Enum):
     CLOSE_POLLS = "close polls of others"
     SLOW_EXEMPT = "write without waiting in slow mode"
     ADD = "add members, approve requests and create invite links"
+    ADD_BOTS = "add bots"
     REMOVE = "remove members with a lower role"
     INFO = "change title, description and picture"
     RULES = "change who may write, who may join, slow mode, disappearing messages and how long messages are kept"
@@ -32,7 +33,7 @@ RIGHTS: dict[str, frozenset[Right]] = {
     MODERATOR: frozenset(
         {
             *(Right.ANNOUNCE, Right.MENTION_ALL, Right.PIN, Right.DELETE_ANY, Right.CLOSE_POLLS),
-            *(Right.SLOW_EXEMPT, Right.REMOVE),
+            *(Right.SLOW_EXEMPT, Right.REMOVE, Right.ADD_BOTS),
         }
     ),
     MEMBER: frozenset(),

@@ -53,6 +53,7 @@ class ConversationLimits(Section, frozen=True):
         Count,
         doc("Maximum conversations of one user; beyond it the user can neither join nor be added to another one."),
     ] = 5_000
+    bots_per_group: Annotated[Count, doc("Maximum bots in a group.")] = 20
     stars_per_user: Annotated[Count, doc("Maximum starred messages of one user.")] = 10_000
     labels_per_user: Annotated[Count, doc("Maximum different labels of one user.")] = 100
     blocks_per_user: Annotated[Count, doc("Maximum users that one user can block.")] = 10_000

@@ -32,7 +32,7 @@ class Principal:
     at an identity provider; "" if that is not known.
 
     `expires_at` in milliseconds since 1970 UTC. `external_id`: the subject of the token if it is not the user id.
-    `claims`: None for tokens that chatd has issued.
+    `claims`: None for tokens that chatd has issued. `is_bot`: it was signed in with the token of a bot.
     """
 
     tenant: str
@@ -43,6 +43,7 @@ class Principal:
     expires_at: int
     external_id: str | None = None
     claims: ProfileClaims | None = None
+    is_bot: bool = False
 
     @property
     def has_external_login(self) -> bool:

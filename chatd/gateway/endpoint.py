@@ -15,6 +15,7 @@ from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.session import Session, SessionDeps
 from chatd.realtime.drain import Drain
+from chatd.realtime.event_filter import EventFilter
 from chatd.realtime.pending_session import PendingSession
 from chatd.realtime.signals import SessionOpened
 from chatd.wire.codec import Codec
@@ -97,6 +98,8 @@ class GatewayEndpoint:
             handshake.accepted(self.choose_subprotocol(handshake)),
             maintenance=self._drain.under_way or deps.node.get(Maintenance).enabled,
         )
+        if peer.principal.is_bot:
+            deps.node.get(EventFilter).attach(session)
         deps.node.hub.register(session, peer.pending)
         deps.node.signals.send_sync(SessionOpened(peer.pending))
         # The headers and the pending session would be kept as long as the session.
@@ -112,6 +115,8 @@ class GatewayEndpoint:
             LOG.debug("closed", extra={"session": session.id, "user": session.user, "close": ending})
             deps.node.get(CommandMetrics).closes[ending] += 1
             await deps.node.hub.end(session)
+            # A filter refers to the session.
+            session.send_nowait = stream.send_nowait
 
 
 def rejection(refused: Refused) -> Rejected:

@@ -10,7 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from chatd.app.context import Ctx
+from msgspec import Struct
+
 from chatd.core.errors import Refused
 from chatd.core.ids import uuid7
 from chatd.db import queries
@@ -84,29 +85,38 @@ def checked(text: str, reserved: ReservedHandles) -> str:
     return handle
 
 
-async def change(tx: Tx, ctx: Ctx, old_key: str | None, key: str) -> None:
+class Owner(Struct, frozen=True):
+    """The user whose handle changes, and when."""
+
+    tenant: str
+    user: str
+    now: int
+
+
+async def change(tx: Tx, settings: PeopleSettings, owner: Owner, old_key: str | None, key: str) -> None:
     """Give up the old handle, and take the new one, if any. The unique index refuses a handle that another user has.
 
     Raises Refused: `conflict` for a handle that another user gave up lately, `rate_limited` for too many changes.
     """
     if key == (old_key or ""):
         return
-    settings, keys = ctx.node.config.get(PeopleSettings), [one for one in (old_key, key) if one]
+    keys = [one for one in (old_key, key) if one]
     # A handle that is given up and taken at once: the second transaction sees what the first one has recorded.
-    await tx.run(SQL.lock, ctx.tenant, keys)
+    await tx.run(SQL.lock, owner.tenant, keys)
     if key:
-        since = ctx.now - settings.handle_hold_days * DAY_MS
-        if await tx.one(SQL.held_for_another, ctx.tenant, ctx.user, key_hash(ctx.tenant, key), since) is not None:
+        since = owner.now - settings.handle_hold_days * DAY_MS
+        if await tx.one(SQL.held_for_another, owner.tenant, owner.user, key_hash(owner.tenant, key), since) is not None:
             raise taken()
     if old_key:
-        await check_pace(tx, ctx, settings.handle_changes)
-        await tx.run(SQL.release, ctx.tenant, uuid7(ctx.now), ctx.user, key_hash(ctx.tenant, old_key), ctx.now)
+        await check_pace(tx, owner, settings.handle_changes)
+        values = (uuid7(owner.now), owner.user, key_hash(owner.tenant, old_key), owner.now)
+        await tx.run(SQL.release, owner.tenant, *values)
 
 
-async def check_pace(tx: Tx, ctx: Ctx, most: int) -> None:
-    rows = await tx.all(SQL.recent_changes, ctx.tenant, ctx.user, ctx.now - PERIOD_MS, most)
+async def check_pace(tx: Tx, owner: Owner, most: int) -> None:
+    rows = await tx.all(SQL.recent_changes, owner.tenant, owner.user, owner.now - PERIOD_MS, most)
     if len(rows) >= most:
-        wait_ms = rows[-1]["released_at"] + PERIOD_MS - ctx.now
+        wait_ms = rows[-1]["released_at"] + PERIOD_MS - owner.now
         raise Refused("rate_limited", f"a handle can be changed {most} times in 30 days", retry_after=wait_ms / 1000)
 
 

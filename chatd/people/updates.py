@@ -126,7 +126,8 @@ async def write_profile(tx: Tx, ctx: Ctx, cmd: UpdateUser, new: NewHandle | None
     if not is_image:
         raise Refused("not_found", "$.avatar: expected an image that you have uploaded")
     if new is not None:
-        await handles.change(tx, ctx, before["handle_key"], new.key)
+        owner = handles.Owner(ctx.tenant, ctx.user, ctx.now)
+        await handles.change(tx, ctx.node.config.get(PeopleSettings), owner, before["handle_key"], new.key)
     handle, key = (None, None) if new is None else (new.handle, new.key)
     values = (cmd.name, handle, key, cmd.avatar, cmd.status_text, cmd.locale, cmd.time_zone, cmd.profile)
     row = await tx.one(SQL.update, ctx.tenant, ctx.user, *values)

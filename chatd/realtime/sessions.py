@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import trio
-from msgspec import Raw, Struct, msgpack
+from msgspec import Raw, Struct, msgpack, to_builtins
 
 from chatd.wire.base import Event
 from chatd.wire.codec import Codec
@@ -69,6 +69,10 @@ class EncodedEvent(dict[Codec, bytes]):
         frame = self[codec] = codec.frame_of(self._event)
         return frame
 
+    def body(self) -> dict[str, Any]:
+        """The event as a map, with its type in `t`."""
+        return to_builtins(self._event)  # type: ignore[no-any-return]
+
 
 class ForwardedEvent(dict[Codec, bytes]):
     """An encoded event of another node, in msgpack. It is decoded only for other codecs."""
@@ -82,6 +86,10 @@ class ForwardedEvent(dict[Codec, bytes]):
         body: Any = self._body if codec.name == "msgpack" else msgpack.decode(self._body)
         frame = self[codec] = codec.frame_of(body)
         return frame
+
+    def body(self) -> dict[str, Any]:
+        """The event as a map, with its type in `t`."""
+        return msgpack.decode(self._body)  # type: ignore[no-any-return]
 
 
 class Delivery(Struct):

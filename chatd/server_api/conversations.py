@@ -18,7 +18,7 @@ from chatd.conversations.effects import message_event
 from chatd.conversations.entities import Joining, SlowSeconds
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
-from chatd.conversations.membership import check_conversation_limit
+from chatd.conversations.membership import check_bots_of, check_conversation_limit
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
@@ -75,6 +75,7 @@ async def create_group(ctx: Ctx, cmd: ServerCreateGroup) -> Effects:
         return [As(acting, [WithView(known, partial(opened_events, ctx, created=False))])]
     await check_not_erased(acting, users)
     await check_conversation_limit(acting, NIL, users)
+    await check_bots_of(acting, users)
     id_ = conversation_id_of(ctx.tenant, cmd.external_id) if cmd.external_id else uuid7(ctx.now)
     values = (id_, cmd.title, cmd.owner, users, ctx.now, cmd.external_id, cmd.joining)
     try:

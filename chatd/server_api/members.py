@@ -21,6 +21,7 @@ from chatd.conversations.membership import (
     MemberGone,
     MembersAdded,
     add_members,
+    check_may_own,
     end_membership,
     give_role,
     member_in,
@@ -119,7 +120,7 @@ class ServerSetRole(ServerCommand, tag="server.member.role"):
     uncancellable=True,
 )
 async def set_role(ctx: Ctx, cmd: ServerSetRole) -> Effects:
-    """`not_found`: the user is not a member. `forbidden`: this is not a group."""
+    """`not_found`: the user is not a member. `forbidden`: this is not a group, or a bot cannot own it."""
     acting = as_system(ctx)
     done = await change_conversation(acting, cmd.conversation, give, cmd.user, cmd.role, allow_non_member=True)
     if isinstance(done, Member):
@@ -136,6 +137,7 @@ async def give(tx: ConversationTx, user: str, role: str) -> Member | RolesChange
         return member
     changed = []
     if role == "owner":
+        check_may_own(member)
         owner = await tx.one(SQL.owner)
         changed += [await give_role(tx, owner["user"], "admin")] if owner is not None else []
         system = system_payload("conversation.transferred", [user])

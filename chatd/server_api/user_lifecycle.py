@@ -134,8 +134,8 @@ class ServerIssueToken(ServerCommand, tag="server.user.token"):
     uncancellable=True,
 )
 async def issue_token(ctx: Ctx, cmd: ServerIssueToken) -> Effects:
-    """`not_found`: there is no such user. `conflict`: the user is deactivated. `forbidden`: an identity provider issues
-    the tokens of this tenant.
+    """`not_found`: there is no such user. `conflict`: the user is deactivated, or a bot. `forbidden`: an identity
+    provider issues the tokens of this tenant.
     """
     ctx.node.get(Keyring).check_mints(ctx.tenant)
     login, refresh = uuid7(ctx.now), first_token()
@@ -152,6 +152,8 @@ async def add_audited_login(tx: Tx, ctx: Ctx, user: str, login: str, refresh_has
         raise Refused("not_found", "no such user")
     if state["is_deactivated"]:
         raise Refused("conflict", "the user is deactivated")
+    if state["is_bot"]:
+        raise Refused("conflict", "a bot signs in with its own token, see server.bot.token")
     await audit_log.write(tx, ctx.actor, "user.token", user)
     return await add_login(tx, ctx, ctx.tenant, user, login, refresh_hash, refresh_end(ctx))
 

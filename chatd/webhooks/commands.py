@@ -37,10 +37,11 @@ class WebhookEndpoint(Struct, kw_only=True, frozen=True):
     """A webhook endpoint. `disabled_at`: since when it gets no events, with the reason. `failing_since`: the first
     failed attempt after the last success. `previous_until`: until when the secret before the rotation signs too.
     `pending`, `parked`: events that wait, and that were given up, counted up to 10,000. `oldest_pending_at`: when the
-    first of those that wait has happened.
+    first of those that wait has happened. `bot`: the bot whose endpoint it is; null: it is of the backend.
     """
 
     id: Id
+    bot: Id | None
     url: Url
     types: Types
     note: str
@@ -53,7 +54,7 @@ class WebhookEndpoint(Struct, kw_only=True, frozen=True):
     pending: int
     parked: int
     oldest_pending_at: Millis | None
-    EXAMPLE: ClassVar = Example(url=URL, types="message.*")
+    EXAMPLE: ClassVar = Example(url=URL, types="message.*", bot=None)
 
 
 class WebhookEndpoints(Result, tag="admin.webhook.list"):

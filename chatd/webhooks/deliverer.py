@@ -28,7 +28,7 @@ from chatd.db.postgres import Postgres, Row, Tx
 from chatd.webhooks import endpoints, payloads
 from chatd.webhooks.attempts import Attempt, attempt, wait_ms
 from chatd.webhooks.directory import Directory, Endpoint
-from chatd.webhooks.event_types import EVENT_TYPES, TEST
+from chatd.webhooks.event_types import ALL_TYPES, TEST
 from chatd.webhooks.settings import WebhookSettings
 from chatd.webhooks.tunables import WebhookTunables
 
@@ -169,7 +169,8 @@ class Deliverer:
         ends_at = trio.current_time() + self._tunables.slice_s
         events = await self._db.all(SQL.pending, *stream.place, self._tunables.slice_events)
         known = known_events(events)
-        contents = await payloads.bodies(self._db, stream.tenant, stream.key, known)
+        source = payloads.Source(self._db, stream.tenant, stream.key, endpoint.bot)
+        contents = await payloads.bodies(source, known)
         done.has_more = len(events) == self._tunables.slice_events or len(known) < len(events)
         if len(known) < len(events) and not known:
             done.wait_ms = round(self._tunables.max_retry_s * 1000)
@@ -248,7 +249,7 @@ def known_events(events: Sequence[Row]) -> list[Row]:
     """The events before the first one of an unknown type, which a newer node can send."""
     known = []
     for event in events:
-        if event["type"] not in EVENT_TYPES and event["type"] != TEST:
+        if event["type"] not in ALL_TYPES and event["type"] != TEST:
             break
         known.append(event)
     return known

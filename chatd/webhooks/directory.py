@@ -17,13 +17,16 @@ PAGE = 500
 
 
 class Endpoint(Struct):
-    """An endpoint that gets events. `secrets`: the present one, and the previous one during a rotation."""
+    """An endpoint that gets events. `bot`: whose it is; None: of the backend. `secrets`: the present one, and the
+    previous one during a rotation.
+    """
 
     tenant: str
     id: str
     url: str
     secrets: tuple[bytes, ...]
     failing_since: int | None
+    bot: str | None = None
 
 
 class EndpointsChanged(ControlMessage, array_like=True, tag="webhooks-changed"):
@@ -78,4 +81,4 @@ class Directory:
     def _endpoint(self, row: Any) -> Endpoint:
         salts = (salt for salt in (row["salt"], row["previous_salt"]) if salt is not None)
         secrets = tuple(secret_of(self._secret, row["id"], salt) for salt in salts)
-        return Endpoint(row["tenant"], row["id"], row["url"], secrets, row["failing_since"])
+        return Endpoint(row["tenant"], row["id"], row["url"], secrets, row["failing_since"], row["bot"])

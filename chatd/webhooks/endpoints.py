@@ -16,7 +16,7 @@ from chatd.db import queries
 from chatd.db.http_client import check_url, host_of
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.outbox.consumers import set_interests, wait_for_consumer
-from chatd.webhooks.event_types import EVENT_TYPES, expand, unknown
+from chatd.webhooks.event_types import BOT_SOURCES, EVENT_TYPES, expand, unknown
 from chatd.webhooks.settings import WebhookSettings
 from chatd.webhooks.signing import new_salt, secret_of, shown_secret
 
@@ -25,9 +25,12 @@ CONSUMER = "webhooks"
 
 
 class NewEndpoint(Struct, frozen=True):
+    """`bot`: whose endpoint it is; it gets all types of events for bots."""
+
     url: str
     types: Sequence[str]
     note: str = ""
+    bot: str | None = None
 
 
 class Changes(Struct, frozen=True):
@@ -69,10 +72,10 @@ async def add(tx: Tx, secret: str, settings: WebhookSettings, actor: AuditActor,
 
     Raises Refused: `bad_request`; `too_large` if the tenant has too many.
     """
-    check_endpoint(settings, new.url, new.types)
+    check_endpoint(settings, new.url, new.types if new.bot is None else None)
     await lock(tx, actor)
     endpoint, salt = uuid7(actor.now), new_salt()
-    row = (actor.tenant, endpoint, new.url, list(new.types), new.note, salt, actor.now)
+    row = (actor.tenant, endpoint, new.url, list(new.types), new.note, salt, actor.now, new.bot)
     if await tx.value(SQL.insert, *row, settings.max_endpoints) is None:
         raise Refused("too_large", f"a tenant can have at most {settings.max_endpoints} webhook endpoints")
     await renew_interests(tx, actor.tenant)
@@ -89,7 +92,8 @@ def details_of(url: str | None, types: Sequence[str] | None) -> dict[str, Any]:
 async def edit(tx: Tx, settings: WebhookSettings, actor: AuditActor, endpoint: str, changes: Changes) -> None:
     """Change fields of an endpoint. Raises Refused: `not_found`, `bad_request`."""
     check_endpoint(settings, changes.url, changes.types)
-    await find(tx, actor, endpoint)
+    if (await find(tx, actor, endpoint))["bot"] is not None and changes.types is not None:
+        raise Refused("bad_request", "$.types: the endpoint of a bot gets all events for the bot")
     types = None if changes.types is None else list(changes.types)
     await tx.run(SQL.edit, actor.tenant, endpoint, changes.url, types, changes.note)
     await renew_interests(tx, actor.tenant)
@@ -183,5 +187,7 @@ async def renew_in_tenant(tx: Tx, tenant: str) -> None:
 
 async def renew_interests(tx: Tx, tenant: str) -> None:
     """Let the outbox note what the endpoints of a locked tenant want to know of."""
-    patterns = {pattern for row in await tx.all(SQL.types, tenant) for pattern in row["types"]}
-    await set_interests(tx, CONSUMER, tenant, expand(patterns))
+    rows = await tx.all(SQL.types, tenant)
+    patterns = {pattern for row in rows if not row["is_of_bot"] for pattern in row["types"]}
+    of_bots = BOT_SOURCES if any(row["is_of_bot"] for row in rows) else frozenset()
+    await set_interests(tx, CONSUMER, tenant, expand(patterns) | of_bots)

@@ -150,6 +150,19 @@ class UserData(Data, frozen=True):
     deactivated_at: Millis | None
 
 
+class BotCommandData(Data, frozen=True):
+    """A command for the bot. `args`: its arguments by name, as the bot has declared them; `text`: the whole message."""
+
+    conversation: Id
+    message: Id
+    seq: Seq
+    sender: Id
+    name: str
+    args: dict[str, str | int | float | bool]
+    text: str
+    created_at: Millis
+
+
 class ErasedUserData(Data, frozen=True):
     """A user whose data was erased, or an anonymous account that was never used again."""
 
@@ -228,7 +241,17 @@ OUTGOING = (
     Outgoing("match.created", "Strangers were matched.", MatchData),
     Outgoing("match.ended", "A match ended.", MatchData),
 )
+# What the endpoint of a bot gets, besides `message.created` for the messages that the bot may see.
+BOT_OUTGOING = (
+    Outgoing("bot.command", "To a bot: a user has sent a command for it.", BotCommandData),
+    Outgoing("bot.added", "To a bot: it was added to a conversation.", MemberData),
+    Outgoing("bot.removed", "To a bot: it was removed from a conversation, or has left it.", MemberData),
+)
 EVENT_TYPES = {event.name: event for event in OUTGOING}
+ALL_TYPES = EVENT_TYPES | {event.name: event for event in BOT_OUTGOING}
+BOT_TYPES = ("message.created", *(event.name for event in BOT_OUTGOING))
+# The changes that the events of bots follow from. `route` of sql/webhooks/queue.sql names them.
+BOT_SOURCES = frozenset({"message.created", "bot.command", "member.added", "member.removed"})
 
 
 def matches(pattern: str, type_: str) -> bool:

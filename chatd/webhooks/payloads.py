@@ -1,6 +1,7 @@
 """The content of events, read when they are sent.
 
-The events of one call have the same key, so that each kind of content takes one statement.
+The events of one call have the same key, so that each kind of content takes one statement. A bot gets what it may see
+when the event is sent: a message that an edit has withdrawn from it since is not sent.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,9 +15,10 @@ from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.postgres import Database, Row
 from chatd.webhooks.event_types import (
-    EVENT_TYPES,
+    ALL_TYPES,
     TEST,
     BanData,
+    BotCommandData,
     ConversationData,
     Data,
     ErasedUserData,
@@ -34,15 +36,26 @@ from chatd.webhooks.event_types import (
 )
 
 SQL = queries.load("webhooks/payloads")
-# The contents of events by their number, and what reads them: tenant, key, events.
+# The contents of events by their number.
 Found = Mapping[Any, Data]
-Read = Callable[[Database, str, str, Sequence[Row]], Awaitable[Found]]
 GREETING = "This is a test of your webhook endpoint."
 
 
-async def bodies(db: Database, tenant: str, key: str, events: Sequence[Row]) -> list[bytes | None]:
+class Source(Struct, frozen=True):
+    """The key of events. `bot`: for whom they are read; None: for the backend, which may see all."""
+
+    db: Database
+    tenant: str
+    key: str
+    bot: str | None = None
+
+
+Read = Callable[[Source, Sequence[Row]], Awaitable[Found]]
+
+
+async def bodies(source: Source, events: Sequence[Row]) -> list[bytes | None]:
     """The body of each event; None for one that has nothing left to say. Raises Refused."""
-    found = await contents(db, tenant, key, events)
+    found, tenant = await contents(source, events), source.tenant
     return [None if data is None else encoded(tenant, event, data) for event, data in zip(events, found, strict=True)]
 
 
@@ -56,23 +69,44 @@ def iso(at: int) -> str:
     return f"{text}.{at % 1000:03}Z"
 
 
-async def contents(db: Database, tenant: str, key: str, events: Sequence[Row]) -> list[Data | None]:
+async def contents(source: Source, events: Sequence[Row]) -> list[Data | None]:
     kinds = {kind_of(event) for event in events}
     known: dict[type[Struct], Found] = {}
     for kind, read in READERS.items():
         if kind in kinds:
-            known[kind] = await read(db, tenant, key, [event for event in events if kind_of(event) is kind])
+            known[kind] = await read(source, [event for event in events if kind_of(event) is kind])
     return [known[kind_of(event)].get(event["id"]) for event in events]
 
 
 def kind_of(event: Row) -> type[Struct]:
-    return TestData if event["type"] == TEST else EVENT_TYPES[event["type"]].data
+    return TestData if event["type"] == TEST else ALL_TYPES[event["type"]].data
 
 
-async def messages(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    rows = await db.all(SQL.messages, tenant, key, [event["seq"] for event in events])
+async def messages(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.messages, source.tenant, source.key, await visible(source, events))
     known = {row["seq"]: message_data(row) for row in rows}
     return {event["id"]: known[event["seq"]] for event in events if event["seq"] in known}
+
+
+async def visible(source: Source, events: Sequence[Row]) -> list[int]:
+    """The messages of these events, for a bot those that it may see now."""
+    seqs = [event["seq"] for event in events]
+    if source.bot is None:
+        return seqs
+    return [row["seq"] for row in await source.db.all(SQL.of_bot, source.tenant, source.key, seqs, source.bot)]
+
+
+async def commands(source: Source, events: Sequence[Row]) -> Found:
+    seqs = [event["seq"] for event in events]
+    rows = await source.db.all(SQL.commands, source.tenant, source.key, seqs, source.bot)
+    known = {row["seq"]: command_data(row) for row in rows}
+    return {event["id"]: known[event["seq"]] for event in events if event["seq"] in known}
+
+
+def command_data(row: Row) -> BotCommandData:
+    fields = dict(row)
+    command = fields.pop("command")
+    return BotCommandData(**fields, name=command["name"], args=command["args"])
 
 
 def message_data(row: Row) -> MessageData:
@@ -88,53 +122,57 @@ def message_data(row: Row) -> MessageData:
     )
 
 
-async def conversations(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    row = await db.one(SQL.conversation, tenant, key)
+async def conversations(source: Source, events: Sequence[Row]) -> Found:
+    row = await source.db.one(SQL.conversation, source.tenant, source.key)
     return {} if row is None else {event["id"]: ConversationData(**dict(row)) for event in events}
 
 
-async def members(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    rows = await db.all(SQL.members, tenant, key, [event["user_id"] for event in events])
+async def members(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.members, source.tenant, source.key, [event["user_id"] for event in events])
     roles = {row["user"]: row["role"] for row in rows}
     return {
         event["id"]: MemberData(
-            conversation=key, user=event["user_id"], role=roles.get(event["user_id"]), actor=event["actor"]
+            conversation=source.key, user=event["user_id"], role=roles.get(event["user_id"]), actor=event["actor"]
         )
         for event in events
     }
 
 
-async def reactions(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+async def reactions(source: Source, events: Sequence[Row]) -> Found:
     pairs = [(event["seq"], event["user_id"]) for event in events]
-    rows = await db.all(SQL.reactions, tenant, key, *to_unnest_arrays(pairs, 2))
+    rows = await source.db.all(SQL.reactions, source.tenant, source.key, *to_unnest_arrays(pairs, 2))
     known = {
-        (row["seq"], row["user"]): ReactionData(conversation=key, **{**row, "reactions": row["reactions"] or {}})
+        (row["seq"], row["user"]): ReactionData(conversation=source.key, **{**row, "reactions": row["reactions"] or {}})
         for row in rows
     }
     return {event["id"]: known[pair] for event, pair in zip(events, pairs, strict=True) if pair in known}
 
 
-async def receipts(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    rows = await db.all(SQL.receipts, tenant, key, [event["user_id"] for event in events])
-    known = {row["user"]: ReceiptData(conversation=key, **dict(row)) for row in rows}
+async def receipts(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.receipts, source.tenant, source.key, [event["user_id"] for event in events])
+    known = {row["user"]: ReceiptData(conversation=source.key, **dict(row)) for row in rows}
     return {event["id"]: known[event["user_id"]] for event in events if event["user_id"] in known}
 
 
-async def polls(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    known = await poll_rows(db, tenant, key, events)
-    return {event["id"]: PollData(conversation=key, **known[event["seq"]]) for event in events if event["seq"] in known}
+async def polls(source: Source, events: Sequence[Row]) -> Found:
+    known = await poll_rows(source, events)
+    return {
+        event["id"]: PollData(conversation=source.key, **known[event["seq"]])
+        for event in events
+        if event["seq"] in known
+    }
 
 
-async def votes(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+async def votes(source: Source, events: Sequence[Row]) -> Found:
     """Events of anonymous polls have no user."""
-    known = await poll_rows(db, tenant, key, events)
+    known = await poll_rows(source, events)
     pairs = [(event["seq"], event["user_id"]) for event in events if event["user_id"] is not None]
     chosen: dict[tuple[int, str], list[int]] = {pair: [] for pair in pairs}
-    for row in await db.all(SQL.votes, tenant, key, *to_unnest_arrays(pairs, 2)):
+    for row in await source.db.all(SQL.votes, source.tenant, source.key, *to_unnest_arrays(pairs, 2)):
         chosen[row["seq"], row["user"]].append(row["option"])
     return {
         event["id"]: VoteData(
-            conversation=key,
+            conversation=source.key,
             user=event["user_id"],
             options=chosen.get((event["seq"], event["user_id"])),
             **known[event["seq"]],
@@ -144,46 +182,47 @@ async def votes(db: Database, tenant: str, key: str, events: Sequence[Row]) -> F
     }
 
 
-async def poll_rows(db: Database, tenant: str, key: str, events: Sequence[Row]) -> dict[int, dict[str, Any]]:
+async def poll_rows(source: Source, events: Sequence[Row]) -> dict[int, dict[str, Any]]:
     """The polls of messages by their `seq`."""
-    rows = await db.all(SQL.polls, tenant, key, [event["seq"] for event in events])
+    rows = await source.db.all(SQL.polls, source.tenant, source.key, [event["seq"] for event in events])
     return {row["seq"]: dict(row) for row in rows if row["poll"] is not None}
 
 
-async def users(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    row = await db.one(SQL.user, tenant, key)
+async def users(source: Source, events: Sequence[Row]) -> Found:
+    row = await source.db.one(SQL.user, source.tenant, source.key)
     if row is None:
         return {}
     return {event["id"]: UserData(**dict(row)) for event in events}
 
 
-async def erased_users(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    return {event["id"]: ErasedUserData(user=key) for event in events}
+async def erased_users(source: Source, events: Sequence[Row]) -> Found:
+    return {event["id"]: ErasedUserData(user=source.key) for event in events}
 
 
-async def bans(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    rows = await db.all(SQL.bans, tenant, [event["subject"] for event in events])
+async def bans(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.bans, source.tenant, [event["subject"] for event in events])
     known = {row["ban"]: BanData(**dict(row)) for row in rows}
     return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
 
 
-async def reports(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    row = await db.one(SQL.report, tenant, key)
+async def reports(source: Source, events: Sequence[Row]) -> Found:
+    row = await source.db.one(SQL.report, source.tenant, source.key)
     return {} if row is None else {event["id"]: ReportData(**dict(row)) for event in events}
 
 
-async def matches(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
-    rows = await db.all(SQL.matches, tenant, [event["subject"] for event in events])
+async def matches(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.matches, source.tenant, [event["subject"] for event in events])
     known = {row["match"]: MatchData(**dict(row)) for row in rows}
     return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
 
 
-async def tests(db: Database, tenant: str, key: str, events: Sequence[Row]) -> Found:
+async def tests(source: Source, events: Sequence[Row]) -> Found:
     return {event["id"]: TestData(message=GREETING) for event in events}
 
 
 READERS: dict[type[Struct], Read] = {
     MessageData: messages,
+    BotCommandData: commands,
     ConversationData: conversations,
     MemberData: members,
     ReactionData: reactions,

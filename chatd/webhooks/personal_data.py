@@ -5,7 +5,7 @@ from chatd.db import queries
 
 SQL = queries.load("webhooks/personal_data")
 PERSONAL_DATA = PersonalData(
-    forget=(SQL.forget,),
+    forget=(SQL.forget, SQL.forget_endpoints),
     remains=(
         Remains(
             "the id, in events for your backend that wait, and in the one about the erasure",

@@ -12,7 +12,7 @@ from chatd.webhooks import checks, commands, event_commands
 from chatd.webhooks.deliverer import Deliverer
 from chatd.webhooks.directory import Directory
 from chatd.webhooks.endpoints import renew_all_interests
-from chatd.webhooks.event_types import OUTGOING
+from chatd.webhooks.event_types import BOT_OUTGOING, OUTGOING
 from chatd.webhooks.metrics import METRICS, QueueWatch
 from chatd.webhooks.personal_data import PERSONAL_DATA
 from chatd.webhooks.router import Router
@@ -47,7 +47,7 @@ WEBHOOKS = Subsystem(
     check_settings=checks.check_settings,
     tables=TABLES,
     commands=(commands, event_commands),
-    outgoing=OUTGOING,
+    outgoing=(*OUTGOING, *BOT_OUTGOING),
     metrics=METRICS,
     jobs=(Job("webhooks", sweep, EVERY_S),),
     personal_data=PERSONAL_DATA,

@@ -10,6 +10,11 @@ TABLES = (
     Table(
         "webhook_endpoints",
         (Limited("webhooks.max_endpoints"), Deleted(SQL, "delete_endpoint")),
+        UserData(
+            what="`bot`: the bot whose endpoint it is",
+            kept="until the bot or the endpoint is removed",
+            erased="deleted with its events",
+        ),
         impersonal=(
             "id",
             "url",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from chatd.wire.base import Command
 
-Scope = Literal["users:write", "messages:write", "conversations:write", "moderation", "read"]
+Scope = Literal["users:write", "messages:write", "conversations:write", "moderation", "bots:write", "read"]
 # What each scope allows, in the order of the documentation.
 SCOPES: dict[str, str] = {
     "read": "read users, conversations, members and messages, and export users",
@@ -12,6 +12,7 @@ SCOPES: dict[str, str] = {
     "conversations:write": "create and change conversations, their members and roles",
     "messages:write": "post, edit and delete messages; in the name of a user only together with `users:write`",
     "moderation": "bans and strikes",
+    "bots:write": "add, change, list and remove bots, and issue their tokens",
 }
 ROOT = "/v1/server"
 

@@ -27,7 +27,7 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 -- The state of a session that begins: tenant, user, token id, login (null: none), address hashes, now.
 -- `last_seen` is null if there is no such login.
 select
-    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or l.ended_at is not null as revoked,
@@ -62,7 +62,7 @@ left join lateral (
 -- conversations to read for one session. `too_many`: the user has more; see session_state.
 select
     s.number,
-    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
     or l.ended_at is not null as revoked,
@@ -101,7 +101,7 @@ left join lateral (
 -- Whether a credential is still accepted: tenant, user, token id, login (null: none), address hashes, now.
 -- `last_seen` is null if there is no such login.
 select
-    u.id is not null as user_exists, u.claims, u.claims_at,
+    u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
     u.erased_at is not null or u.deactivated_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or l.ended_at is not null as revoked,

@@ -8,7 +8,7 @@ where u.tenant = $1 and u.id = any($3::uuid[]) and u.removed_at is null and (
     u.owner = $2 or exists (
         select 1 from upload_uses s
         join members b on b.tenant = s.tenant and b.conversation = s.conversation and b.user_id = $2
-        where s.tenant = u.tenant and s.upload = u.id and s.seq >= b.first_seq
+        where s.tenant = u.tenant and s.upload = u.id and s.seq >= b.first_seq and not is_concealed(s.tenant, s.conversation, $2, s.seq)
             and not exists (
                 select 1 from messages m
                 where m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq and m.expires_at <= now_ms()

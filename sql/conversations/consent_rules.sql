@@ -1,18 +1,20 @@
 -- name: users_to_ask
 -- Those of these users who have to consent first: tenant, requester, users, what the requester wants to do (messages,
--- groups or calls), who may do it with users who have not chosen that.
-select w.id::text as user
+-- groups or calls), who may do it with users who have not chosen that. Bots consent to all of it. `by_bot`: the requester
+-- is a bot, and may not begin at all.
+select w.id::text as user, q.by_bot
 from unnest($3::uuid[]) as w (id)
+cross join lateral (select exists (select 1 from users u where u.id = $2 and u.tenant = $1 and u.bot) as by_bot) as q
 left join lateral (
     select s.allow_messages, s.allow_groups, s.allow_calls from user_settings s
     where s.tenant = $1 and s.user_id = w.id limit 1
 ) as s on true
-where w.id <> $2 and case
+where w.id <> $2 and (q.by_bot or not exists (select 1 from users u where u.id = w.id and u.tenant = $1 and u.bot) and case
     coalesce(case $4::text when 'messages' then s.allow_messages when 'groups' then s.allow_groups else s.allow_calls end, $5::text)
     when 'everybody' then false
     when 'contacts' then not is_contact($1, w.id, $2)
     else true
-end
+end)
 
 -- name: candidates
 -- Those of these users who exist and are not members: tenant, conversation, users. `is_asked`: there is a request, which

@@ -82,6 +82,7 @@ select seq from hidden_message
 select m.sender::text from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation
 where m.tenant = $1 and m.conversation = $2 and b.user_id = $3 and m.id = $4 and m.seq >= b.first_seq
+    and not is_concealed($1, $2, $3, m.seq)
 
 -- name: page
 -- Earlier texts of a message that is not deleted: tenant, conversation, message, after this rev, limit.

@@ -30,3 +30,9 @@ select * from (
     )
 ) as p
 order by coalesce(p.alias, p.user_id)
+
+-- name: has_person
+-- A row if one of these users is not a bot: tenant, conversation, users.
+select 1 from unnest($3::uuid[]) as w (id)
+where $2::uuid is not null and not exists (select 1 from users u where u.id = w.id and u.tenant = $1 and u.bot)
+limit 1

@@ -1,6 +1,6 @@
 -- name: non_members
 -- Those of these users who exist and are not members: tenant, conversation, users.
-select u.id::text from users u
+select u.id::text, u.bot from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null
     and not exists (select 1 from members b where b.tenant = $1 and b.conversation = $2 and b.user_id = u.id)
 order by u.id
@@ -16,6 +16,19 @@ where exists (
 -- The number of these users that exist: tenant, conversation, users.
 select count(*) as found from users u
 where u.tenant = $1 and u.id = any($3::uuid[]) and u.erased_at is null and $2::uuid is not null
+
+-- name: count_bots
+-- The number of bots among the members, up to a limit: tenant, conversation, limit. Of the bots of the tenant, each is
+-- looked up: they are fewer than the members of a large group.
+select count(*) as found from (
+    select 1 from users u
+    join members b on b.user_id = u.id and b.tenant = u.tenant and b.conversation = $2
+    where u.tenant = $1 and u.bot limit $3
+) as n
+
+-- name: count_bots_of
+-- The number of bots among these users: tenant, users.
+select count(*) from users u where u.tenant = $1 and u.id = any($2::uuid[]) and u.bot
 
 -- name: insert_members
 -- Add members whose receipt positions are the last message: tenant, conversation, users, rev of the first of them, last
@@ -89,9 +102,10 @@ delete from join_requests where tenant = $1 and conversation = $2
 update members set role = $4, rev = $5 where tenant = $1 and conversation = $2 and user_id = $3
 
 -- name: next_owner
--- The member who becomes the owner after the owner has left, by role and length of membership: tenant, conversation.
+-- The member who becomes the owner after the owner has left, none of the bots, by role and length of membership: tenant, conversation.
 select b.user_id::text as user from members b
-where b.tenant = $1 and b.conversation = $2
+join users u on u.tenant = b.tenant and u.id = b.user_id
+where b.tenant = $1 and b.conversation = $2 and not u.bot
 order by array_position(array['admin', 'moderator', 'member'], b.role), b.joined_at, b.user_id limit 1
 
 -- name: is_member

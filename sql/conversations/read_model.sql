@@ -13,7 +13,7 @@ cross join lateral (select f.* from messages_for($1, w.id, $2) as f order by f.s
 -- The seq and sender of a message that the user can see: tenant, conversation, user, message.
 select m.seq, m.sender::text, b.alias is not null as in_match from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3
-where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $4 and m.seq >= b.first_seq and not is_concealed($1, $2, $3, m.seq)
 
 -- name: members
 -- The first 50 members of each of the conversations, as a user sees them: tenant, user, ids.

@@ -6,7 +6,7 @@ left join members b on b.tenant = m.tenant and b.conversation = m.conversation a
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
 where m.tenant = $1 and m.conversation = $2 and m.id = $3
-    and (m.seq >= b.first_seq or $4 = '00000000-0000-0000-0000-000000000000'::uuid)
+    and (m.seq >= b.first_seq or $4 = '00000000-0000-0000-0000-000000000000'::uuid) and not is_concealed($1, $2, $4, m.seq)
 
 -- name: thread_refusal
 -- Why the user cannot reply in the thread of a message, '' if they can: tenant, conversation, user, message.

@@ -23,10 +23,10 @@ insert into messages (tenant, conversation, seq, rev, id, sender, client_id, sys
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: message
--- A message as all members see it, for a user who has received it: tenant, conversation, message, first visible seq.
+-- A message as all members see it, for a user who has received it: tenant, conversation, message, first visible seq, user.
 select s.*, m.sender::text as author from message_states s
 join messages m on m.tenant = s.tenant and m.conversation = s.conversation and m.seq = s.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4
+where m.tenant = $1 and m.conversation = $2 and m.id = $3 and m.seq >= $4 and not is_concealed($1, $2, $5, m.seq)
 
 -- name: send_permission
 -- Whether a user may send to a locked conversation now: tenant, conversation, user, an id of the text, whether it mentions

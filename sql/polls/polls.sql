@@ -49,7 +49,7 @@ select s.seq, s.poll, b.alias is not null as in_match
 from messages m
 join members b on b.tenant = m.tenant and b.conversation = m.conversation and b.user_id = $3 and m.seq >= b.first_seq
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
-where m.tenant = $1 and m.conversation = $2 and m.id = $4
+where m.tenant = $1 and m.conversation = $2 and m.id = $4 and not is_concealed($1, $2, $3, m.seq)
 
 -- name: voters
 -- Users who have chosen an option, by their id: tenant, conversation, seq, option, after this user, limit.

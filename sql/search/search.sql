@@ -34,6 +34,6 @@ page as materialized (
 select p.created_at as hit_at, p.conversation::text as hit_in, p.seq as hit_seq, m.*
 from page p
 left join lateral (
-    select f.* from messages_for($1, p.conversation, $2) as f where f.seq = p.seq and f.deleted_at is null and f.system is null
+    select f.* from messages_for($1, p.conversation, $2) as f where f.seq = p.seq and f.deleted_at is null and f.system is null and f.concealed is not true
 ) as m on true
 order by p.created_at desc, p.conversation desc, p.seq desc

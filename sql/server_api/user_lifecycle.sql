@@ -5,7 +5,7 @@ where tenant = $1 and id = $2 and erased_at is null returning id::text
 
 -- name: sign_in_state
 -- Tenant, user. No row for an unknown or erased user.
-select u.deactivated_at is not null as is_deactivated from users u
+select u.deactivated_at is not null as is_deactivated, u.bot as is_bot from users u
 where u.tenant = $1 and u.id = $2 and u.erased_at is null for key share
 
 -- name: end_logins

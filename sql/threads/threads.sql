@@ -7,7 +7,7 @@ select f.seq, c.seq as last_seq,
 from messages m
 join conversations c on c.tenant = m.tenant and c.id = m.conversation
 cross join lateral messages_for($1, $2, $3) as f
-where m.tenant = $1 and m.conversation = $2 and m.id = $4 and f.seq = m.seq
+where m.tenant = $1 and m.conversation = $2 and m.id = $4 and f.seq = m.seq and f.concealed is not true
 
 -- name: follow
 -- Follow a thread, with everything read, or unfollow it: tenant, conversation, user, seq of the root, following, last seq,

@@ -13,7 +13,7 @@ update uploads set removed_at = created_at, size = 0, name = null, thumbnail_siz
 
 -- name: readable_files
 -- Those of these files that the user can read, as their owner, as the avatar of their owner, or as a member of a
--- conversation with an unexpired message that uses them: tenant, ids, user.
+-- conversation with an unexpired message that uses them and that they may see: tenant, ids, user.
 select
     u.id::text, u.key, u.mime, u.size, encode(u.sha256, 'hex') as sha256, u.name, u.width, u.height, u.duration_ms,
     u.placeholder, u.waveform, u.thumbnail_size, u.created_at
@@ -25,7 +25,8 @@ where u.tenant = $1 and u.id = any($2::uuid[]) and u.removed_at is null
         or exists (
             select 1 from upload_uses x
             join members b on b.tenant = x.tenant and b.conversation = x.conversation
-            where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3 and (x.seq = 0 or x.seq >= b.first_seq)
+            where x.tenant = u.tenant and x.upload = u.id and b.user_id = $3
+                and (x.seq = 0 or (x.seq >= b.first_seq and not is_concealed(x.tenant, x.conversation, $3, x.seq)))
                 and not exists (
                     select 1 from messages m
                     where m.tenant = x.tenant and m.conversation = x.conversation and m.seq = x.seq and m.expires_at <= now_ms()

@@ -1,8 +1,10 @@
 -- name: insert
--- Null if the tenant has too many: tenant, id, url, types, note, salt, now, maximum.
-insert into webhook_endpoints (tenant, id, url, types, note, salt, created_at)
-select $1, $2, $3, $4, $5, $6, $7
-where (select count(*) from webhook_endpoints e where e.tenant = $1 and e.removed_at is null) < $8::bigint
+-- Null if the tenant has too many, without those of bots: tenant, id, url, types, note, salt, now, bot (null: none),
+-- maximum.
+insert into webhook_endpoints (tenant, id, url, types, note, salt, created_at, bot)
+select $1, $2, $3, $4, $5, $6, $7, $8::uuid
+where $8::uuid is not null
+    or (select count(*) from webhook_endpoints e where e.tenant = $1 and e.removed_at is null and e.bot is null) < $9::bigint
 returning id::text
 
 -- name: lock_tenant
@@ -11,7 +13,7 @@ select 1 from tenants where id = $1 for no key update
 
 -- name: page
 -- The endpoints of a tenant: tenant.
-select e.id::text, e.url, e.types, e.note, e.created_at, e.disabled_at, e.disabled_reason, e.failing_since, e.last_error,
+select e.id::text, e.bot::text, e.url, e.types, e.note, e.created_at, e.disabled_at, e.disabled_reason, e.failing_since, e.last_error,
     e.previous_until,
     (
         select count(*) from (
@@ -33,7 +35,7 @@ order by e.id
 
 -- name: get
 -- An endpoint, locked: tenant, id.
-select e.id::text, e.url, e.types, e.disabled_at, e.salt from webhook_endpoints e
+select e.id::text, e.url, e.types, e.disabled_at, e.salt, e.bot::text from webhook_endpoints e
 where e.tenant = $1 and e.id = $2 and e.removed_at is null for no key update
 
 -- name: edit
@@ -43,7 +45,7 @@ where tenant = $1 and id = $2
 
 -- name: types
 -- The types of the endpoints of a tenant that get events: tenant.
-select e.types from webhook_endpoints e where e.tenant = $1 and e.disabled_at is null and e.removed_at is null
+select e.types, e.bot is not null as is_of_bot from webhook_endpoints e where e.tenant = $1 and e.disabled_at is null and e.removed_at is null
 
 -- name: disable
 -- No row if it is disabled already: tenant, id, reason, now.
@@ -66,7 +68,7 @@ where tenant = $1 and id = $2
 
 -- name: active
 -- Endpoints that get events, by id: after (id, tenant), limit.
-select e.tenant, e.id::text, e.url, e.types, e.salt, case when e.previous_until > now_ms() then e.previous_salt end as previous_salt,
+select e.tenant, e.id::text, e.bot::text, e.url, e.types, e.salt, case when e.previous_until > now_ms() then e.previous_salt end as previous_salt,
     e.failing_since
 from webhook_endpoints e
 where (e.id, e.tenant) > ($1::uuid, $2::text) and e.disabled_at is null and e.removed_at is null
@@ -90,3 +92,7 @@ select e.tenant from webhook_endpoints e where e.tenant > $1 order by e.tenant, 
 -- Let all streams of an endpoint begin at once that wait for their next attempt: tenant, endpoint.
 update webhook_streams s set due_at = now_ms()
 where s.endpoint = $2 and s.tenant = $1 and s.due_at > now_ms() and s.claim is null
+
+-- name: of_bot
+-- The endpoint of a bot: tenant, bot.
+select e.id::text from webhook_endpoints e where e.tenant = $1 and e.bot = $2 and e.removed_at is null limit 1

@@ -16,6 +16,17 @@ from messages m
 cross join lateral (select m.expires_at is not null and m.expires_at <= now_ms() as is_expired) as x
 where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[])
 
+-- name: of_bot
+-- Those of these messages that a bot may see: tenant, conversation, seqs, bot.
+select w.seq from unnest($3::bigint[]) as w (seq) where may_bot_receive($1, $2, $4, w.seq, false)
+
+-- name: commands
+-- Commands for a bot that are not deleted: tenant, conversation, seqs, bot.
+select m.conversation::text, m.id::text as message, m.seq, m.sender::text, m.text, m.extra -> 'command' as command, m.created_at
+from messages m
+where m.tenant = $1 and m.conversation = $2 and m.seq = any($3::bigint[]) and m.deleted_at is null and m.text is not null
+    and (m.expires_at is null or m.expires_at > now_ms()) and may_bot_receive($1, $2, $4, m.seq, true)
+
 -- name: conversation
 -- Tenant, conversation.
 select c.id::text as conversation, c.kind, c.title, c.description, c.picture::text, c.creator::text, c.members as member_count,

@@ -13,11 +13,23 @@ named as materialized (
     select t.*, gen_random_uuid() as event from taken t
 ),
 routed as materialized (
-    select n.*, e.id as endpoint from named n
+    select n.consumer, n.id, n.tenant, n.key, n.subject, n.seq, n.user_id, n.actor, n.at, n.event, e.id as endpoint,
+        case
+            when e.bot is null or n.type not like 'member.%' then n.type
+            when n.type = 'member.added' then 'bot.added'
+            else 'bot.removed'
+        end as type
+    from named n
     cross join lateral (
-        select e.id from webhook_endpoints e
-        where e.tenant = n.tenant and e.disabled_at is null and e.removed_at is null
-            and e.types && array[n.type, split_part(n.type, '.', 1) || '.*', '*']
+        select e.id, e.bot from webhook_endpoints e
+        where e.tenant = n.tenant and e.disabled_at is null and e.removed_at is null and case
+            when e.bot is null
+                then n.type <> 'bot.command' and e.types && array[n.type, split_part(n.type, '.', 1) || '.*', '*']
+            when n.type in ('member.added', 'member.removed') then n.user_id = e.bot
+            when n.type in ('message.created', 'bot.command')
+                then n.user_id <> e.bot and may_bot_receive(n.tenant, n.key, e.bot, n.seq, n.type = 'bot.command')
+            else false
+        end
     ) as e
 ),
 new_deliveries as (

@@ -10,8 +10,9 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from chatd.accounts import service_tokens
-from chatd.accounts.service_tokens import checksum, is_well_formed, new_secret
+from chatd.accounts.service_tokens import FORM
 from chatd.accounts.settings import AccountLimits
+from chatd.accounts.token_forms import checksum
 from chatd.app.command_metrics import CommandMetrics
 from chatd.app.context import Ctx
 from chatd.app.dispatch import CommandTimeout, run_command
@@ -60,7 +61,7 @@ async def test_other_tokens_do_not_open_the_server_api(config: Config) -> None:
                 "",
                 person.account.access_token,
                 ANN,
-                new_secret(),
+                FORM.new_secret(),
                 wrong,
                 f"{valid}x",
                 "é",
@@ -138,7 +139,7 @@ async def test_ids_of_another_tenant_are_not_found(daemon: Daemon) -> None:
 @covers("admin.tokens")
 async def test_an_admin_makes_tokens(daemon: Daemon) -> None:
     added = await done(daemon, "token.add", name="shop", scopes=["read", "read"], lasts=3600)
-    assert is_well_formed(added["secret"])
+    assert FORM.is_well_formed(added["secret"])
     backend = Backend(daemon, added["secret"])
     assert (await backend.done("POST", "/users/find", {}))["items"] == []
     assert await backend.refused("POST", "/users", {"external_id": "x"}) == "forbidden"
@@ -219,7 +220,7 @@ async def test_failures_of_an_address_are_limited_before_any_look_up(config: Con
         backend = await backend_of(daemon)
         fresh = await new_token(daemon)
         await backend.done("POST", "/users/find", {})
-        guesses = [await Backend(daemon, new_secret()).ask("POST", "/users/find", {}) for _ in range(10)]
+        guesses = [await Backend(daemon, FORM.new_secret()).ask("POST", "/users/find", {}) for _ in range(10)]
         assert [one.status for one in guesses] == [401] * 5 + [429] * 5
         assert int(guesses[-1].headers["retry-after"]) >= 1
         await backend.done("POST", "/users/find", {})
@@ -298,7 +299,7 @@ async def test_tokens_are_not_in_the_log(config: Config, caplog: pytest.LogCaptu
     caplog.set_level(logging.DEBUG)
     async with running(administered(config)) as daemon:
         added = await done(daemon, "token.add", name="shop", scopes=["read"])
-        guess = new_secret()
+        guess = FORM.new_secret()
         await Backend(daemon, added["secret"]).done("POST", "/users/find", {})
         assert await Backend(daemon, guess).refused("POST", "/users/find", {}) == "unauthenticated"
     for secret in (added["secret"], guess):
@@ -355,10 +356,10 @@ def test_a_server_command_cannot_be_declared_otherwise() -> None:
 
 
 def test_the_form_of_a_token() -> None:
-    token = new_secret()
+    token = FORM.new_secret()
     assert token.startswith("chatd_st_")
-    assert is_well_formed(token)
-    assert len({new_secret() for _ in range(100)}) == 100
+    assert FORM.is_well_formed(token)
+    assert len({FORM.new_secret() for _ in range(100)}) == 100
     assert checksum("") == "000000"
     for wrong in ("", "chatd_st_", token[:-1], token + "0", token.replace("chatd_st_", "chatd_xx_"), token + "\n"):
-        assert not is_well_formed(wrong)
+        assert not FORM.is_well_formed(wrong)

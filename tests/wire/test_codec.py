@@ -191,6 +191,7 @@ def test_typed_lists_are_bounded_by_their_type() -> None:
 def test_only_untyped_fields_are_visited() -> None:
     assert UntypedFields(Odd).untyped == ("anything", "number", "count", "places")
     assert {tag_of(kind): fields for kind in COMMANDS if (fields := UntypedFields(kind).untyped)} == {
+        "bot.commands.set": ("commands",),
         "conversation.settings": ("draft_parts",),
         "match.find": ("attributes", "accept"),
         "message.schedule": ("attachments", "meta"),

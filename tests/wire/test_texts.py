@@ -43,6 +43,9 @@ def test_undeclared_free_text_is_found() -> None:
     assert text_fields(Careless) == (("title", TextKind.NAME),)
 
 
+BOT_TEXTS = ("handle", "name", "description")
+
+
 def test_texts_that_others_read_are_declared() -> None:
     """A change here is a change of what the filters see."""
     read = (TextKind.NAME, TextKind.PROSE, TextKind.KEY, TextKind.MESSAGE)
@@ -72,6 +75,8 @@ def test_texts_that_others_read_are_declared() -> None:
         ("user.update", "handle"),
         ("user.update", "status_text"),
         ("user.update", "profile"),
+        ("bot.commands.set", "commands"),
+        *((f"{by}.bot.{act}", name) for by in ("admin", "server") for act in ("add", "update") for name in BOT_TEXTS),
         ("server.conversation.create", "title"),
         ("server.conversation.edit", "title"),
         ("server.conversation.edit", "description"),

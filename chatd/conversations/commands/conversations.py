@@ -26,7 +26,7 @@ from chatd.conversations.effects import WithConversation
 from chatd.conversations.entities import Conversation
 from chatd.conversations.events import ConversationUpdate
 from chatd.conversations.log.transaction import AS_MEMBER, change_conversation, change_locked
-from chatd.conversations.membership import check_conversation_limit
+from chatd.conversations.membership import check_bots_of, check_conversation_limit
 from chatd.conversations.read_model import conversation_for, shared
 from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
@@ -69,12 +69,13 @@ class ConversationResult(Result, tag="conversation"):
     OpenConversation,
     result=ConversationResult,
     cost=2,
-    refuses=("not_found", "blocked", "too_large"),
+    refuses=("not_found", "blocked", "too_large", "forbidden"),
     http="POST /v1/conversations/direct",
 )
 async def open_conversation(ctx: Ctx, cmd: OpenConversation) -> Effects:
     """`not_found`: there is no such user. `blocked`: the user has blocked the requester. `too_large`: one of the two is
     in too many conversations (`limits.conversations_per_user`), or the user has too many requests to answer.
+    `forbidden`: the requester is a bot, to which the user has not written.
     """
     if cmd.user == ctx.user:
         raise Refused("bad_request", "$.user: expected another user than yourself")
@@ -196,6 +197,7 @@ async def create_conversation(ctx: Ctx, cmd: CreateConversation) -> Effects:
     members = without(users, asked)
     await check_not_erased(ctx, users)
     await check_conversation_limit(ctx, NIL, members)
+    await check_bots_of(ctx, members)
     try:
         opened = await ctx.node.db.in_transaction(insert_group, ctx, cmd.title, members, asked)
     except ForeignKeyViolation:

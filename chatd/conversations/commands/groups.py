@@ -15,6 +15,7 @@ from chatd.conversations.membership import (
     MemberGone,
     MembersAdded,
     add_members,
+    check_may_own,
     close_joining,
     give_role,
     leave_group,
@@ -22,7 +23,7 @@ from chatd.conversations.membership import (
     remove_member,
     system_payload,
 )
-from chatd.conversations.permissions import Right, may_give, stands_above
+from chatd.conversations.permissions import Right, may, may_give, stands_above
 from chatd.conversations.read_model import member_of
 from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
@@ -70,9 +71,7 @@ async def member_add(ctx: Ctx, cmd: AddMembers) -> Effects:
     """
     users = list(dict.fromkeys(cmd.users))
     to_ask = await users_to_ask(ctx, users, Act.GROUPS)
-    done = await change_conversation(
-        ctx, cmd.conversation, add_or_ask, ctx, without(users, to_ask), to_ask, right=Right.ADD
-    )
+    done = await change_conversation(ctx, cmd.conversation, add_or_ask, ctx, without(users, to_ask), to_ask)
     answer = Members(items=done.added.members if done.added else [], invited=done.asked.users or UNSET)
     announced = [AnnounceMembers(cmd.conversation, done.added)] if done.added else []
     return [*announced, *request_events(ctx, cmd.conversation, "group", done.asked), Reply(answer)]
@@ -86,10 +85,20 @@ class AddedOrAsked(Struct, frozen=True):
 
 
 async def add_or_ask(tx: ConversationTx, ctx: Ctx, users: list[str], to_ask: list[str]) -> AddedOrAsked:
-    """Raises Refused as `add_members` and `ask`."""
+    """Raises Refused as `add_members` and `ask`; `forbidden` if the requester may not add members."""
+    await check_may_add(tx, [*users, *to_ask])
     settings, limits = ctx.node.config.get(ConsentSettings), ctx.node.config.get(ConversationLimits)
     asked = await ask(tx, to_ask, settings, limits) if to_ask else NOBODY_ASKED
     return AddedOrAsked(await add_members(tx, users, limits, "member.added") if users else None, asked)
+
+
+async def check_may_add(tx: ConversationTx, users: list[str]) -> None:
+    """Check that the requester may add these users. Raises Refused: `forbidden`."""
+    role = tx.locked.role or ""
+    if may(tx.locked.kind, role, Right.ADD) or not may(tx.locked.kind, role, Right.ADD_BOTS):
+        tx.check(Right.ADD)
+    elif await tx.one(SQL.has_person, users) is not None:
+        raise Refused("forbidden", "you may only add bots here")
 
 
 class RemoveMember(Command, tag="member.remove"):
@@ -226,8 +235,8 @@ async def transfer_conversation(ctx: Ctx, cmd: TransferConversation) -> Effects:
 
 
 async def transfer(tx: ConversationTx, user: str) -> RolesChanged:
-    """Make another member the owner. Raises Refused: `not_found`."""
-    await member_in(tx, user)
+    """Make another member the owner. Raises Refused: `not_found`, `forbidden` for a bot."""
+    check_may_own(await member_in(tx, user))
     members = [await give_role(tx, tx.user, "admin"), await give_role(tx, user, "owner")]
     return RolesChanged(members, await tx.add_system_message(system_payload("conversation.transferred", [user])))
 

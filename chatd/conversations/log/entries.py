@@ -13,7 +13,8 @@ class NewMessage(Struct, frozen=True):
     """A message without a number. `id` is made by the node of the sender; `attachments`, `meta` and `extra` are JSON
     texts.
 
-    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root), `poll`.
+    `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root), `poll`,
+    `command`.
     """
 
     tenant: str

@@ -95,7 +95,7 @@ class ConversationTx:
 
     async def message(self, id_: str) -> Row:
         """A row of `message_states`, if the requester may see it. Raises Refused: `not_found`."""
-        row = await self.one(SQL.message, id_, self.locked.first_seq or 1)
+        row = await self.one(SQL.message, id_, self.locked.first_seq or 1, self.user)
         if row is None:
             raise Refused("not_found", "no such message")
         return row

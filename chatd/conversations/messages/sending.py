@@ -19,6 +19,7 @@ from chatd.conversations.log.statements import refused_thread
 from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.screening import screen
+from chatd.conversations.messages.text_commands import command_in, may_be_command
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
@@ -93,6 +94,7 @@ class Content(Struct, frozen=True):
     forwarded: Json | UnsetType = UNSET
     thread: str | None = None
     poll: Json | UnsetType = UNSET
+    command: Json | UnsetType = UNSET
 
 
 def ack_of(kind: type[Ack], client_id: str, sent_text: str | None, stored_text: str | None, done: Appended) -> Ack:
@@ -113,7 +115,7 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
     """The effect that sends a message, checked and screened. `kind`: the type of the ack for the sender, None for no
     ack.
 
-    Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `unavailable`.
+    Raises Refused: `bad_request`, `too_large`, `not_found`, `forbidden`, `conflict`, `unavailable`.
     """
     try:
         content = await check(ctx, out)
@@ -129,8 +131,20 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         content = msgspec.structs.replace(
             content, text=screened.text, attachments=screened.attachments, meta=screened.meta
         )
+    content = await with_command(ctx, out, content)
     ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
     return append(ctx, out.conversation, out.client_id, content, ack)
+
+
+async def with_command(ctx: Ctx, out: MessageInput, content: Content) -> Content:
+    """The content with the command that its text is, as the filters have left it. Raises Refused."""
+    try:
+        found = await command_in(ctx, out.conversation, content.text)
+    except Refused:
+        if not await is_known(ctx, out.client_id):
+            raise
+        found = None
+    return content if found is None else msgspec.structs.replace(content, command=found)
 
 
 async def check(ctx: Ctx, out: MessageInput) -> Content:
@@ -242,6 +256,8 @@ def extra_of(content: Content) -> str | None:
         extra["thread"] = content.thread
     if content.poll is not UNSET:
         extra["poll"] = content.poll
+    if content.command is not UNSET:
+        extra["command"] = content.command
     return to_jsonb(extra) if extra else None
 
 
@@ -268,6 +284,7 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
         expires_at=done.expires_at or UNSET,
         thread=content.thread or UNSET,
         poll=content.poll,
+        command=content.command,
     )
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
 
@@ -278,7 +295,8 @@ class SendMessage(MessageInput, tag="message.send"):
     Sending it again with the same `client_id` gives the same ack and no second message, without a time limit. An
     attachment names an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of
     others are ignored. `everybody`: mention all members; in a group this needs a right. `reply_to` quotes a message;
-    `thread` puts the message into the thread of another one, the root, which is no reply in a thread itself.
+    `thread` puts the message into the thread of another one, the root, which is no reply in a thread itself. A text
+    such as `/weather Porto` is a command, if a bot in the conversation has declared it, see docs/bots.md.
     """
 
 
@@ -299,7 +317,7 @@ def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
     if waits or cmd.meta is not None or not cmd.text:
         return None
     is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
-    is_screened = ctx.node.services.find(Filters) is not None
+    is_screened = ctx.node.services.find(Filters) is not None or may_be_command(ctx.node, cmd.text)
     return None if not is_short or is_screened or is_blank(cmd.text) else cmd.conversation
 
 
@@ -313,10 +331,10 @@ def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
 )
 async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
-    `client_id` was used in another conversation; or `thread` was deleted, is a reply itself, or a system message.
-    `too_large`: the text is too long, or `meta` and `attachments` have
-    more than 8 KB as JSON. `blocked`: one of the two has blocked the other. `forbidden`: a filter refuses the
-    message, or only moderators and above may write or mention everybody.
+    `client_id` was used in another conversation; `thread` was deleted, is a reply itself, or a system message; or
+    several bots have this command. `bad_request`: arguments of a command do not fit its declaration. `too_large`: the
+    text is too long, or `meta` and `attachments` have more than 8 KB as JSON. `blocked`: one of the two has blocked the
+    other. `forbidden`: a filter refuses the message, or only moderators and above may write or mention everybody.
     """
     return [await prepare(ctx, cmd, MessageAck)]
 

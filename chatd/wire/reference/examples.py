@@ -46,6 +46,7 @@ VALUES: dict[str, Any] = {
         "anonymous": False,
         "voters": 3,
     },
+    "command": {"bot": BOB, "name": "weather", "args": {"city": "Porto"}},
     "emoji": "👍",
     "from_": "22:00",
     "to": "07:00",

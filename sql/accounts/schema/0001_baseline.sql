@@ -7,6 +7,8 @@ create table users (
     anonymous boolean not null default false,
     -- A program, see bots. It never changes: a person cannot become a bot.
     bot boolean not null default false,
+    -- What a bot receives in groups; null for people.
+    bot_reads text check (bot_reads in ('commands', 'all')),
     created_at bigint not null,
     -- The id of the user in the backend of the app: `sub` of its tokens, if that is not the id of this row. The id is a
     -- UUIDv5 of it, see accounts/external_ids.py.
@@ -43,6 +45,7 @@ create index users_profile_changed on users (profile_changed) where profile_vers
 create index users_names_to_index on users (id, tenant) where erased_at is null and name is distinct from indexed_name;
 -- For the removal of anonymous accounts that were never used again, see accounts/idle_accounts.py.
 create index users_anonymous on users (created_at, id, tenant) where anonymous and erased_at is null;
+create index users_bots on users (tenant, id) where bot;
 create unique index users_external_id on users (external_id, tenant) where external_id is not null;
 create index users_erased on users (erased_at) where erased_at is not null;
 
@@ -123,6 +126,26 @@ create index service_tokens_tenant on service_tokens (tenant, id);
 create index service_tokens_name on service_tokens (name, tenant) where revoked_at is null;
 create index service_tokens_revoked on service_tokens (revoked_at) where revoked_at is not null;
 create index service_tokens_expiry on service_tokens (expires_at) where expires_at is not null;
+
+-- The credential of a bot: one token. `previous_hash`: the secret before the last rotation, valid until `previous_until`.
+-- Sessions of either are known by `id` and `previous_id`.
+create table bot_tokens (
+    tenant text not null,
+    user_id uuid not null,
+    id uuid not null,
+    hash bytea not null unique,
+    previous_id uuid,
+    previous_hash bytea unique,
+    previous_until bigint,
+    created_at bigint not null,
+    -- Null: never.
+    expires_at bigint,
+    revoked_at bigint,
+    -- Written at most once a minute.
+    last_used_at bigint,
+    primary key (user_id, tenant),
+    foreign key (tenant, user_id) references users (tenant, id) on delete cascade
+);
 
 -- Each opens one connection within seconds. Unlogged: they need not survive a crash.
 create unlogged table connection_tickets (

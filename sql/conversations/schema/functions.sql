@@ -12,6 +12,49 @@ language sql stable as $$
     )
 $$;
 
+-- Whether a user is a bot that receives only what concerns it here: of groups, but not of its direct conversations.
+create or replace function is_restricted(p_tenant text, p_conversation uuid, p_user uuid) returns boolean
+language sql stable as $$
+    select coalesce((
+        select u.bot and u.bot_reads is distinct from 'all' from users u where u.id = p_user and u.tenant = p_tenant
+    ), false) and coalesce((
+        select c.kind <> 'direct' from conversations c where c.id = p_conversation and c.tenant = p_tenant
+    ), true)
+$$;
+
+-- Whether a message concerns a bot: its own ones, and of people the commands for it, mentions of it, and replies to its
+-- messages, also in a thread that it has begun; and what the system says. It stays true of an edited command, and not of
+-- a mention that an edit has removed.
+create or replace function concerns(p_tenant text, p_conversation uuid, p_bot uuid, p_seq bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from messages m
+        where m.conversation = p_conversation and m.seq = p_seq and m.tenant = p_tenant and (
+            m.sender = p_bot
+            or m.system is not null
+            or m.sender = '00000000-0000-0000-0000-000000000000'
+            or (
+                (
+                    m.extra #>> '{command,bot}' = p_bot::text
+                    or m.extra -> 'mentions' ? p_bot::text
+                    or exists (
+                        select 1 from messages q
+                        where q.conversation = p_conversation and q.tenant = p_tenant and q.sender = p_bot
+                            and (q.id = m.reply_to or q.id = (m.extra ->> 'thread')::uuid)
+                    )
+                )
+                and not exists (select 1 from users u where u.id = m.sender and u.tenant = p_tenant and u.bot)
+            )
+        )
+    )
+$$;
+
+-- Whether a member gets only the place of a message, without its content: a bot that it does not concern.
+create or replace function is_concealed(p_tenant text, p_conversation uuid, p_user uuid, p_seq bigint) returns boolean
+language sql stable as $$
+    select is_restricted(p_tenant, p_conversation, p_user) and not concerns(p_tenant, p_conversation, p_user, p_seq)
+$$;
+
 -- The number of messages after a position that count as unread: those of others that are not deleted, expired, hidden
 -- or system messages. It counts up to 1000, in the next 5000 messages. Those are a range of `seq`, which has no gaps:
 -- with an open end Postgres may read all of a large conversation. The hidden messages are read once; a call of
@@ -196,6 +239,7 @@ select
     end as forwarded,
     case when x.is_expired then null else m.extra -> 'poll' end as poll,
     case when x.is_expired then null else m.extra -> 'preview' end as preview,
+    case when x.is_expired then null else m.extra -> 'command' end as command,
     case when m.reply_to is not null and not x.is_expired then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
@@ -216,33 +260,63 @@ cross join lateral (
 
 -- The columns of messages_for(): a message with the state of one user.
 create or replace view own_message_states as
-select s.*, null::bigint as starred_at, null::text[] as mine, null::smallint[] as voted from message_states s;
+select s.*, null::bigint as starred_at, null::text[] as mine, null::smallint[] as voted, null::boolean as concealed from message_states s;
 
 -- The messages that a member may see; none for other users. Quotes of messages that the member may not see, or has
--- hidden, are left out. Filter it by `seq` or `rev`, which have an index: Postgres inlines the function into the
+-- hidden, are left out. A bot gets only the places of messages that do not concern it: without a sender and content. Filter it by `seq` or `rev`, which have an index: Postgres inlines the function into the
 -- statement.
 create or replace function messages_for(p_tenant text, p_conversation uuid, p_user uuid) returns setof own_message_states
 language sql stable as $$
     select
-        s.tenant, s.conversation, s.seq, s.rev, s.id, s.sender, s.client_id, s.text, s.attachments, s.reply_to, s.created_at, s.meta,
-        s.system, s.reactions, s.edited_at, s.deleted_at, s.expires_at, s.pinned_at, s.mentions, s.mentions_everybody, s.forwarded, s.poll,
-        s.preview,
-        case when s.quote is not null and (s.quote ->> 'seq')::bigint >= (
+        s.tenant, s.conversation, s.seq, s.rev, s.id,
+        case when h.concealed then '00000000-0000-0000-0000-000000000000' else s.sender end,
+        case when h.concealed then s.id else s.client_id end,
+        case when not h.concealed then s.text end,
+        case when not h.concealed then s.attachments end,
+        case when not h.concealed then s.reply_to end,
+        s.created_at,
+        case when not h.concealed then s.meta end,
+        case when not h.concealed then s.system end,
+        case when not h.concealed then s.reactions end,
+        case when not h.concealed then s.edited_at end,
+        s.deleted_at,
+        case when not h.concealed then s.expires_at end,
+        case when not h.concealed then s.pinned_at end,
+        case when not h.concealed then s.mentions end,
+        case when not h.concealed then s.mentions_everybody end,
+        case when not h.concealed then s.forwarded end,
+        case when not h.concealed then s.poll end,
+        case when not h.concealed then s.preview end,
+        case when not h.concealed then s.command end,
+        case when not h.concealed and s.quote is not null and (s.quote ->> 'seq')::bigint >= (
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
-        ) and not is_hidden(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint) then s.quote end,
-        s.thread, s.replies, k.starred_at, case when s.reactions is not null then array(
+        ) and not is_hidden(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint)
+            and not ((select is_restricted(p_tenant, p_conversation, p_user))
+                and not concerns(p_tenant, p_conversation, p_user, (s.quote ->> 'seq')::bigint))
+            then s.quote end,
+        case when not h.concealed then s.thread end,
+        case when not h.concealed then s.replies end,
+        k.starred_at,
+        case when s.reactions is not null and not h.concealed then array(
         select r.emoji from reactions r
         where r.conversation = s.conversation and r.seq = s.seq and r.user_id = p_user and r.tenant = s.tenant
         order by r.created_at, r.emoji collate "C"
     ) end,
-    case when s.poll is not null then array(
+    case when s.poll is not null and not h.concealed then array(
         select v.option from poll_votes v
         where v.conversation = s.conversation and v.seq = s.seq and v.user_id = p_user and v.tenant = s.tenant
         order by v.option
-    ) end
+    ) end,
+    nullif(h.concealed, false)
     from message_states s
     left join marks k on k.user_id = p_user and k.conversation = s.conversation and k.seq = s.seq and k.tenant = s.tenant
+    -- The offset keeps this one value for a row: otherwise it would be computed for each column.
+    cross join lateral (
+        select (select is_restricted(p_tenant, p_conversation, p_user)) and not concerns(p_tenant, p_conversation, p_user, s.seq)
+            as concealed
+        offset 0
+    ) as h
     where s.tenant = p_tenant and s.conversation = p_conversation and k.hidden is not true
         and s.seq >= (
             select b.first_seq from members b
@@ -380,7 +454,7 @@ declare
     is_beyond boolean[];
 begin
     select bool_or(l.slow_seconds > 0 or l.max_seq is not null), exists (
-        select 1 from outbox_interests i where i.type = 'message.created' and i.tenant = any(p_tenant)
+        select 1 from outbox_interests i where i.type in ('message.created', 'bot.command') and i.tenant = any(p_tenant)
     ) into is_restricted, has_consumers from (
         select c.slow_seconds, c.max_seq from conversations c
         where (c.tenant, c.id) in (select * from unnest(p_tenant, p_conversation))
@@ -515,11 +589,12 @@ begin
             where c.tenant = s.tenant and c.id = s.conversation and c.changed = pg_current_xact_id() limit 1
         ) as c
         cross join lateral (
-            select m.conversation, m.id, m.seq, m.sender, m.created_at from messages m
+            select m.conversation, m.id, m.seq, m.sender, m.created_at, m.extra from messages m
             where m.conversation = s.conversation and m.id = s.id and m.tenant = s.tenant and m.xmin = c.writer limit 1
         ) as n
-        join outbox_interests i on i.type = 'message.created' and i.tenant = s.tenant
-        order by n.conversation, n.seq;
+        join outbox_interests i on i.type in ('message.created', 'bot.command') and i.tenant = s.tenant
+        where i.type = 'message.created' or n.extra ? 'command'
+        order by n.conversation, n.seq, i.type;
     end if;
 end $$;
 

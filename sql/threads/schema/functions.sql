@@ -18,6 +18,7 @@ language sql stable as $$
                 where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant
             ))
             and not is_hidden(p_tenant, p_conversation, p_user, m.seq)
+            and not is_concealed(p_tenant, p_conversation, p_user, m.seq)
     ), 'no_thread')
 $$;
 

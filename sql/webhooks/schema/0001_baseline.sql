@@ -4,6 +4,8 @@ create table webhook_endpoints (
     tenant text not null references tenants (id),
     id uuid not null,
     url text not null check (length(url) between 1 and 2000),
+    -- Of a bot: it gets what the bot may see. Null: of the backend, which gets everything.
+    bot uuid,
     -- Types of events: 'message.created', 'match.*', '*'.
     types text[] not null,
     note text not null default '',
@@ -21,10 +23,12 @@ create table webhook_endpoints (
     -- The rows of a removed endpoint are deleted by a job, in batches.
     removed_at bigint,
     primary key (id, tenant),
+    foreign key (tenant, bot) references users (tenant, id),
     check ((disabled_at is null) = (disabled_reason is null)),
     check ((previous_salt is null) = (previous_until is null))
 );
 create index webhook_endpoints_tenant on webhook_endpoints (tenant, id);
+create index webhook_endpoints_bot on webhook_endpoints (bot, tenant) where bot is not null;
 create index webhook_endpoints_removed on webhook_endpoints (removed_at) where removed_at is not null;
 
 -- The events of one endpoint. `id` is the order of the events of one key, from the outbox.

@@ -1,3 +1,15 @@
+-- Whether a bot gets an event about a message: it is a member that may see it, and for the event about a command, it is
+-- for the bot.
+create or replace function may_bot_receive(p_tenant text, p_conversation uuid, p_bot uuid, p_seq bigint, p_is_command boolean)
+returns boolean language sql stable as $$
+    select exists (
+        select 1 from messages m
+        join members b on b.conversation = m.conversation and b.tenant = m.tenant and b.user_id = p_bot
+        where m.conversation = p_conversation and m.seq = p_seq and m.tenant = p_tenant and m.seq >= b.first_seq
+            and m.system is null and (not p_is_command or m.extra #>> '{command,bot}' = p_bot::text)
+    ) and not is_concealed(p_tenant, p_conversation, p_bot, p_seq)
+$$;
+
 -- The changes that webhooks are about, beside those that a statement adds to the outbox itself: new messages
 -- (append_messages), receipts (advance_receipts) and votes (sql/polls). A row that no consumer wants to know of costs one
 -- look-up; see docs/webhooks.md for the types.

@@ -1,0 +1,164 @@
+"""A bot in a few lines: handlers of commands and messages, over the client.
+
+Handlers run one after another, in the order of the events. The bot may get a message again: after a restart, from its
+stored position on, or if the server stops before it knows that the message was taken. So a handler runs at least once;
+within a process it runs once for each message, and the text that it returns is sent once in any case, because its
+`client_id` is made of the id of the message.
+"""
+
+import inspect
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from msgspec import Struct
+from trio_websocket import connect_websocket_url
+
+from chatd.client.client import Client, Dial, connect
+from chatd.client.types import Message, MessageAck, MessageNew
+from chatd.core.errors import Refused
+
+LOG = logging.getLogger(__name__)
+Handler = Callable[..., Awaitable[str | None]]
+TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+MAX_REMEMBERED = 10_000
+
+
+class Invocation(Struct, frozen=True):
+    """A message for the bot. `args` of a command are passed to its handler as well."""
+
+    client: Client
+    conversation: str
+    message: Message
+    args: dict[str, Any] = {}
+
+    @property
+    def sender(self) -> str:
+        return self.message.sender
+
+    @property
+    def text(self) -> str:
+        return self.message.text or ""
+
+    async def reply(self, text: str, **fields: Any) -> MessageAck:
+        """Send a message that replies to this one. The first reply is sent once, even if the handler runs again."""
+        fields = {"reply_to": self.message.id, "client_id": f"re-{self.message.id}", **fields}
+        return await self.client.send(self.conversation, text, **fields)
+
+
+class Bot:
+    """The handlers of a bot. `run` connects it with its token, and stays connected.
+
+    `position`: a file that keeps what the bot has handled, so that it misses nothing while it does not run.
+    """
+
+    def __init__(
+        self, url: str, token: str, *, position: str | PathLike[str] | None = None, dial: Dial = connect_websocket_url
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._position = None if position is None else Path(position)
+        self._dial = dial
+        self._commands: dict[str, tuple[dict[str, Any], Handler]] = {}
+        self._on_message: list[Handler] = []
+        self._handled: OrderedDict[str, None] = OrderedDict()
+
+    # --- decorators -----------------------------------------------------------------------------------------------
+
+    def command(
+        self, name: str, description: str = "", *, scope: Literal["all", "groups", "direct"] = "all"
+    ) -> Callable[[Handler], Handler]:
+        """Declare a command. Its arguments are those of the function after the first one, by their type hints: str,
+        int, float, bool, or a Literal of texts. One with a default is optional. The description is by default the first
+        line of the docstring. The text that the function returns is sent as a reply.
+        """
+
+        def mark(handler: Handler) -> Handler:
+            about = description or (inspect.getdoc(handler) or name).partition("\n")[0]
+            declared = {"name": name, "description": {"en": about}, "args": arguments_of(handler), "scope": scope}
+            self._commands[name] = (declared, handler)
+            return handler
+
+        return mark
+
+    def message(self, handler: Handler) -> Handler:
+        """Call the function with each message that the bot gets and that is not a command for it."""
+        self._on_message.append(handler)
+        return handler
+
+    # --- running --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connect, declare the commands, and handle what comes, forever. Raises Refused or Ended if the server rejects
+        the token.
+        """
+        known = self._read_position()
+        async with connect(self._url, self._token, position=known, dial=self._dial) as client:
+            await client.call("bot.commands.set", commands=[declared for declared, _ in self._commands.values()])
+            async for event in client.events:
+                if isinstance(event, MessageNew):
+                    await self._handle(client, event.conversation, event.message)
+                self._write_position(client)
+
+    async def _handle(self, client: Client, conversation: str, message: Message) -> None:
+        if message.concealed or message.system or message.sender == client.user or not self._is_new(message.id):
+            return
+        call = message.command
+        is_own = call is not None and call.bot == client.user
+        known = self._commands.get(call.name) if call is not None and is_own else None
+        args = dict(call.args) if call is not None and is_own else {}
+        handlers = [known[1]] if known is not None else self._on_message
+        for handler in handlers:
+            await self._run(handler, Invocation(client, conversation, message, args if known is not None else {}))
+
+    async def _run(self, handler: Handler, invocation: Invocation) -> None:
+        """Run a handler. What it raises is logged, and the bot goes on."""
+        try:
+            answer = await handler(invocation, **invocation.args)
+            if answer:
+                await invocation.reply(answer)
+        except Refused as refused:
+            LOG.warning("the server refused what a handler did: %s", refused.message)
+        except Exception:
+            LOG.exception("a handler failed")
+
+    def _is_new(self, message: str) -> bool:
+        """Whether the message was not handled by this process."""
+        if message in self._handled:
+            return False
+        self._handled[message] = None
+        if len(self._handled) > MAX_REMEMBERED:
+            self._handled.popitem(last=False)
+        return True
+
+    def _read_position(self) -> dict[str, Any] | None:
+        if self._position is None or not self._position.exists():
+            return None
+        return dict(json.loads(self._position.read_text()))
+
+    def _write_position(self, client: Client) -> None:
+        """Store the position in one step: a bot that is stopped meanwhile has the one before."""
+        if self._position is not None:
+            new = self._position.with_name(f"{self._position.name}.new")
+            new.write_text(json.dumps(client.position))
+            new.replace(self._position)
+
+
+def arguments_of(handler: Handler) -> list[dict[str, Any]]:
+    """The declaration of the arguments of a handler. Raises TypeError for a type that no argument can have."""
+    _, *parameters = inspect.signature(handler, eval_str=True).parameters.values()
+    return [argument_of(one) for one in parameters]
+
+
+def argument_of(parameter: inspect.Parameter) -> dict[str, Any]:
+    hint = parameter.annotation
+    choices = [str(value) for value in get_args(hint)] if get_origin(hint) is Literal else []
+    kind = "choice" if choices else TYPES.get(str if hint is inspect.Parameter.empty else hint)
+    if kind is None:
+        raise TypeError(f"{parameter.name}: expected str, int, float, bool or a Literal of texts")
+    required = parameter.default is inspect.Parameter.empty
+    return {"name": parameter.name, "type": kind, "required": required, "choices": choices, "description": {}}
