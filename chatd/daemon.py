@@ -45,6 +45,7 @@ from chatd.db.redis import Redis, open_redis
 from chatd.gateway.admission import Admission
 from chatd.gateway.endpoint import AuthenticatedPeer, GatewayEndpoint
 from chatd.gateway.listener import Listener
+from chatd.gateway.penalties import Penalties
 from chatd.gateway.session import SessionDeps
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import build_app
@@ -121,9 +122,11 @@ async def open_kernel(
             services.add(CommandTimeout(config.postgres.timeout))
             services.add(CommandMetrics())
             services.add(GuardChecks())
+            services.add(load_registry(tuple(subsystems)))
             services.add(addresses)
             services.add(Drain(config.drain))
             services.add(Admission(config.limits))
+            services.add(Penalties())
             services.add(Admins(config))
             for task in (
                 ("timers", wheel.run),

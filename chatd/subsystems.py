@@ -13,6 +13,7 @@ from chatd.conversations.subsystem import CONVERSATIONS
 from chatd.core.setting_names import SettingNames
 from chatd.db import queries
 from chatd.db.migrations import Schema
+from chatd.event_streams.subsystem import EVENT_STREAMS
 from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
 from chatd.importing.subsystem import IMPORTING
@@ -47,6 +48,7 @@ SUBSYSTEMS = (
     SEARCH,
     MATCHING,
     WEBHOOKS,
+    EVENT_STREAMS,
     OPERATIONS,
     PRIVACY,
     BOTS,

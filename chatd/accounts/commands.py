@@ -217,9 +217,15 @@ class AuthRefreshed(Result, tag="auth.refreshed"):
     expires_at: Millis
 
 
-@command(RefreshAuth, result=AuthRefreshed, refuses=("unauthenticated", "forbidden"))
+@command(
+    RefreshAuth,
+    result=AuthRefreshed,
+    refuses=("unauthenticated", "forbidden", "not_found"),
+    http="PUT /v1/auth/session",
+    of_session=True,
+)
 async def refresh_auth(ctx: Ctx, cmd: RefreshAuth) -> Effects:
-    """`forbidden`: the token belongs to another user."""
+    """`forbidden`: the token belongs to another user. `not_found`: the session of the request has ended."""
     fresh = await ctx.node.get(SignIn).principal(ctx.address, token=cmd.token, now=ctx.now)
     if (fresh.tenant, fresh.user) != (ctx.tenant, ctx.user):
         raise Refused("forbidden", "$.token: belongs to another user")

@@ -128,7 +128,7 @@ async def rename_login(ctx: Ctx, cmd: RenameLogin) -> Effects:
     if row is None:
         raise no_such_login()
     login = Login(**row)
-    return [Reply(LoginState(login)), ToUser(ctx.user, LoginUpdated(login), exclude_session=ctx.session)]
+    return [Reply(LoginState(login)), ToUser(ctx.user, LoginUpdated(login), exclude_session=ctx.origin)]
 
 
 @command(EndLogin, result=Ok, refuses=("not_found",), http="DELETE /v1/logins/{login}", uncancellable=True)
@@ -137,14 +137,14 @@ async def end_login(ctx: Ctx, cmd: EndLogin) -> Effects:
     ended = await ctx.node.db.value(SQL.end, ctx.tenant, ctx.user, cmd.login, ctx.now)
     if ended is None:
         raise no_such_login()
-    return [Reply(Ok()), *ended_effects(ctx.tenant, ctx.user, [ended], ctx.session)]
+    return [Reply(Ok()), *ended_effects(ctx.tenant, ctx.user, [ended], ctx.origin)]
 
 
 @command(EndOtherLogins, result=EndedLogins, http="POST /v1/logins/end-others", uncancellable=True)
 async def end_other_logins(ctx: Ctx, cmd: EndOtherLogins) -> Effects:
     rows = await ctx.node.db.all(SQL.end_others, ctx.tenant, ctx.user, ctx.me.login or None, ctx.now)
     ended = [row["id"] for row in rows]
-    return [Reply(EndedLogins(ended)), *ended_effects(ctx.tenant, ctx.user, ended, ctx.session)]
+    return [Reply(EndedLogins(ended)), *ended_effects(ctx.tenant, ctx.user, ended, ctx.origin)]
 
 
 def ended_effects(tenant: str, user: str, logins: list[str], session: str | None = None) -> list[Effect]:

@@ -45,13 +45,14 @@ class Node:
 
 
 def no_session(_: Principal) -> None:
-    """Refuse to renew a session: REST has none."""
-    raise Refused("bad_request", "this command needs a WebSocket connection")
+    """Refuse to renew a session: there is none."""
+    raise Refused("bad_request", "this command needs a session")
 
 
 class Ctx(Struct):
-    """The context of one command. `session` is "" over REST; `address` is that of the peer, for limits and never for
-    identity. `service`: the command of a backend; with a `principal` as well, it acts for this user.
+    """The context of one command. `session`: the session of this node that has sent it; "" for a request without one.
+    `address` is that of the peer, for limits and never for identity. `service`: the command of a backend; with a
+    `principal` as well, it acts for this user.
     """
 
     node: Node
@@ -68,6 +69,10 @@ class Ctx(Struct):
     began: float = field(default_factory=trio.current_time)
     # How the answer is encoded.
     format: Format = JSON
+    # Over REST the answer does not wait for its place among the events of a session.
+    is_request: bool = False
+    # A session that the request names and this node does not have. Nothing but `origin` may use it.
+    remote_session: str = ""
     # False for a command under id 0: a result is not encoded, and `answer` sends refusals only.
     wants_answer: bool = True
 
@@ -81,6 +86,11 @@ class Ctx(Struct):
     @property
     def user(self) -> str:
         return self.me.user
+
+    @property
+    def origin(self) -> str:
+        """The session that gets no event of the command, because it has the answer; "" for none."""
+        return self.session or self.remote_session
 
     @property
     def user_or_empty(self) -> str:

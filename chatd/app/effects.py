@@ -165,9 +165,9 @@ class CloseSessions(Effect, frozen=True):
 def deferred_reply(ctx: Ctx, ack: Result) -> Callable[[], None] | None:
     """Return the function that answers the command when its place in the order is reached.
 
-    Over REST, which gets no events, answer at once and return None.
+    Over REST, answer at once and return None: a response has no place among the events.
     """
-    if ctx.session:
+    if ctx.session and not ctx.is_request:
         return lambda: ctx.answer(ack)
     ctx.answer(ack)
     return None

@@ -91,6 +91,7 @@ class Row:
     pipeline: PipelineKey | None = None
     scope: str = ""
     role: Role = "operator"
+    of_session: bool = False
 
     @property
     def tag(self) -> str:
@@ -128,19 +129,19 @@ def command(
     is_bounded: bool = False,
     unanswered: bool = False,
     pipeline: PipelineKey | None = None,
+    of_session: bool = False,
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
     `uncancellable`: once started, the command is completed and its effects are delivered, even if the client
     disconnects. It waits only for the databases, whose statements end at the deadline of the command.
-
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
     a task and without a deadline. It has no texts that are normalized.
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
     hook with a timeout of its own. It needs no scope then, which costs as much as a small command.
     `pipeline`: see `dispatch.pipeline_of`. Its first effect is a SettledEffect, and only replies follow.
-
     `unanswered`: clients may send it under id 0, and then get no answer except a refusal.
+    `of_session`: it changes the session that sends it. Over REST it needs the header `Chatd-Session`.
     """
     check_is_for_users(kind, guard, http)
     if guard is Guard.NOTHING and (at_once or pipeline):
@@ -148,7 +149,7 @@ def command(
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        how = (uncancellable, at_once, is_bounded, unanswered, pipeline)
+        how = (uncancellable, at_once, is_bounded, unanswered, pipeline, "", of_session)
         setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *how))
         return handler
 

@@ -94,7 +94,7 @@ def line_of(row: dict[str, Any]) -> str:
     queued = f"{row['queued_bytes']} bytes in {row['queued_frames']} frames" if row["queued_frames"] else "nothing"
     since, active, expiry = (format_time(row[name]) for name in ("connected_at", "active_at", "expires_at"))
     return (
-        f"{row['id']}  user {row['user']}  {row['codec']}, since {since}, active {active}\n"
+        f"{row['id']}  user {row['user']}  {row['transport']}, {row['codec']}, since {since}, active {active}\n"
         f"    node {row['node']}  login {row['login'] or 'none'}"
         f"  queued {queued}  token until {expiry}"
         f"  address {row['address'] or 'none'}"

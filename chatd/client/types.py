@@ -124,6 +124,15 @@ class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     info: Info | None = None
     reset: bool
 
+class Closed(Event, tag="closed", kw_only=True, frozen=True):
+    """The session has ended: the last event of `GET /v1/events`, which has no close frames. `code`, `name` and `reason`
+    are those of a close frame. `reconnect`: whether the client may come back."""
+
+    code: int
+    name: str
+    reason: str
+    reconnect: bool
+
 class CommandCall(Part, kw_only=True, frozen=True):
     """A command of a message. `bot`: for whom it is. `args`: the arguments by name, of the types that the bot has
     declared; a user is an id."""
@@ -1735,6 +1744,7 @@ ANSWERS: tuple[type[Answer], ...] = (
 EVENTS: tuple[type[Event], ...] = (
     Behind,
     BotCommand,
+    Closed,
     Connected,
     ConversationGone,
     ConversationUpdate,

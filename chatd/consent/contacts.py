@@ -57,7 +57,7 @@ def no_user() -> Refused:
 def changed(ctx: Ctx) -> Effects:
     """Answer, have the other devices of the user sync, and show the presence of the user to those who may see it."""
     visibility = SendSignal(VisibilityChanged(ctx.tenant, [ctx.user]))
-    return [visibility, Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [visibility, Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class RemoveContact(Command, tag="contact.remove"):

@@ -146,7 +146,7 @@ async def accept(tx: ConversationTx, limits: ConversationLimits) -> Accepted | M
 
 def own_devices(ctx: Ctx) -> Effects:
     """Have the other devices of the requester sync."""
-    return [ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class DeclineRequest(Command, tag="request.decline"):

@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import trio
-
-from chatd.accounts.authentication import SignIn
-from chatd.accounts.settings import AuthSettings
 from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.maintenance import Maintenance
 from chatd.core import log
@@ -14,6 +10,7 @@ from chatd.core.identity import Principal
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.handshake import Handshake, Rejected
 from chatd.gateway.session import Session, SessionDeps
+from chatd.gateway.sign_in import enter, identify_peer
 from chatd.realtime.drain import Drain
 from chatd.realtime.event_filter import EventFilter
 from chatd.realtime.pending_session import PendingSession
@@ -68,25 +65,8 @@ class GatewayEndpoint:
 
     async def _sign_in(self, handshake: Handshake, codec: Codec) -> AuthenticatedPeer:
         node = self._deps.node
-        token, now = handshake.bearer, node.clock()
-        ticket, in_query = handshake.query.get("ticket"), handshake.query.get("token")
-        if token is None and in_query is not None:
-            if node.config.get(AuthSettings).query_token:
-                token = in_query
-            elif ticket is None:
-                raise Refused(
-                    "unauthenticated",
-                    "`?token=` is disabled (auth.query_token); use a header, a subprotocol or `?ticket=`",
-                )
-        principal = await node.get(SignIn).principal(handshake.address, token=token, ticket=ticket, now=now)
-        penalty_s = self._deps.penalties.left((principal.tenant, principal.user), trio.current_time())
-        if penalty_s:
-            raise Refused("rate_limited", "one of your connections was closed for flooding", retry_after=penalty_s)
-        if node.hub.connections.count(principal.tenant, principal.user) >= node.config.limits.sessions_per_user:
-            raise Refused("rate_limited", "too many connections of this user", retry_after=30)
-        pending = node.hub.connections.pending.begin(principal.tenant, principal.user)
-        await node.get(SignIn).enter(principal, handshake.address, now, pending)
-        return AuthenticatedPeer(principal, codec, pending)
+        principal = await identify_peer(node, handshake.address, handshake.bearer, handshake.query)
+        return AuthenticatedPeer(principal, codec, await enter(node, principal, handshake.address))
 
     async def serve(self, stream: FastPathStream, handshake: Handshake, peer: AuthenticatedPeer) -> None:
         """Run the session of the connection, from `connected` to its close."""

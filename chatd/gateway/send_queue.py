@@ -11,14 +11,15 @@ at all for `stall_s` is closed.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 import trio
 
-from chatd.gateway.transport import MAX_BUFFERS, MAX_WRITE_BYTES, Data, Transport
+from chatd.gateway.cork import Cork
+from chatd.gateway.transport import MAX_BUFFERS, MAX_WRITE_BYTES, Data, Frames
 
 PEER_GONE = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -32,6 +33,17 @@ class EventPosition(Protocol):
     def rev(self) -> int: ...
     @property
     def ephemeral(self) -> bool: ...
+
+
+class Sink(Protocol):
+    """Takes the frames of a queue, see `transport.Transport`."""
+
+    @property
+    def cork(self) -> Cork: ...
+    @property
+    def write_nowait(self) -> Callable[[Data], int]: ...
+    @property
+    def write(self) -> Callable[[Frames], Awaitable[int]]: ...
 
 
 class State(Enum):
@@ -82,7 +94,7 @@ class SendQueue:
 
     def __init__(
         self,
-        transport: Transport,
+        transport: Sink,
         nursery: trio.Nursery,
         max_bytes: int,
         max_frames: int,

@@ -6,14 +6,14 @@ task can end the session by `request_close`; the task of the session then sends 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import trio
 from msgspec import UNSET, Raw
 
 from chatd.accounts.bans import address_hashes
-from chatd.accounts.settings import AuthSettings
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import begin_command, is_at_once, pipeline_of, refuse, run_command
 from chatd.app.encoding import Answer, EncodedResult
@@ -27,8 +27,9 @@ from chatd.core.rate_limit import TokenBucket
 from chatd.gateway.fast_path import FastPathStream
 from chatd.gateway.frame_rules import FrameRules
 from chatd.gateway.penalties import Penalties
+from chatd.gateway.token_expiry import ExpiryStep, expiry_of
 from chatd.realtime.feeds import feed_class
-from chatd.realtime.sessions import SessionInfo
+from chatd.realtime.sessions import WEBSOCKET, SessionInfo
 from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.base import Command, Error, Event, error_of
 from chatd.wire.codec import BadBody, Codec, NotAFrame
@@ -39,8 +40,6 @@ LOG = log.get(__name__)
 
 # Commands refused at this multiple of the allowed rate close the session as flooding.
 FLOOD_FACTOR = 4
-# Time between `token.expiring` and the expiry of the token.
-EXPIRY_WARNING_MS = 60_000
 # Digits of the hash of an address that are shown to operators.
 ADDRESS_DIGITS = 16
 PING = encode_frame(0x9, b"")
@@ -56,7 +55,6 @@ class SessionDeps:
     node: Node
     rows: dict[type[Command], Row]
     wheel: TimerWheel
-    penalties: Penalties = field(default_factory=Penalties)
 
 
 class Call:
@@ -121,6 +119,7 @@ class Session:
         "token_id",
         "user",
     )
+    transport: ClassVar[str] = WEBSOCKET
 
     def __init__(
         self, deps: SessionDeps, stream: FastPathStream, codec: Codec, principal: Principal, address: str
@@ -254,7 +253,7 @@ class Session:
             self.address,
             self._node.clock(),
             answer,
-            self._renew,
+            self.renew,
             began=self._stream.read_at,
             format=self.codec.format,
             wants_answer=frame_id != 0,
@@ -271,7 +270,8 @@ class Session:
         length = len(before) + len(result) + len(after)
         return result.wrapped(frame_head(self.codec.opcode, length) + before, after)
 
-    def _renew(self, principal: Principal) -> None:
+    def renew(self, principal: Principal) -> None:
+        """Continue under a new token of the same user."""
         self._principal = principal
         self.login, self.token_id = principal.login, principal.token_id
         self._warned = False
@@ -291,25 +291,13 @@ class Session:
 
     def send_hello(self, response: bytes, *, maintenance: bool) -> None:
         """Answer the handshake with this response and `connected`, the first event."""
-        node = self._node
-        connected = Connected(
-            session=self.id,
-            user=self.user,
-            tenant=self.tenant,
-            server_time=node.clock(),
-            heartbeat=node.config.gateway.heartbeat,
-            expires_at=self._principal.expires_at,
-            limits=connection_limits(node),
-            maintenance=maintenance,
-            external_id=self._principal.external_id or UNSET,
-        )
-        self.send_nowait(response + self.codec.frame_of(connected))
+        hello = connected(self._node, self.id, self._principal, maintenance=maintenance)
+        self.send_nowait(response + self.codec.frame_of(hello))
 
     def info(self) -> SessionInfo:
         """What operators may see: no content and no address."""
         now, queue = self._node.clock(), self._stream.statistics()
         silence = trio.current_time() - self._stream.last_activity
-        hashes = address_hashes(self._node.config, self.address)
         return SessionInfo(
             id=self.id,
             tenant=self.tenant,
@@ -321,7 +309,7 @@ class Session:
             queued_bytes=queue["queued_bytes"],
             queued_frames=queue["queued_frames"],
             expires_at=self._principal.expires_at,
-            address=hashes[0].hex()[:ADDRESS_DIGITS] if hashes else "",
+            address=shown_address(self._node, self.address),
         )
 
     # --- end ------------------------------------------------------------------------------------------------------
@@ -333,9 +321,8 @@ class Session:
         """
         if self.ending is None:
             if close == "flooding":
-                reason = (
-                    f"retry_in_ms={self._deps.penalties.add((self.tenant, self.user), trio.current_time()) * 1000:.0f}"
-                )
+                penalty_s = self._node.get(Penalties).add((self.tenant, self.user), trio.current_time())
+                reason = f"retry_in_ms={penalty_s * 1000:.0f}"
                 self._stream.mute()
             self.ending = (CLOSES[close], reason or close)
             if close != "going_away":
@@ -368,13 +355,34 @@ class Session:
 
     def _seconds_to_expiry(self) -> float:
         """Warn before the token expires, and close after."""
-        left = self._principal.expires_at - self._node.clock()
-        if left <= -self._node.config.get(AuthSettings).leeway * 1000:
+        step, next_s = expiry_of(self._node, self._principal.expires_at, warned=self._warned)
+        if step is ExpiryStep.CLOSE:
             self.request_close("token_expired")
-        elif left <= EXPIRY_WARNING_MS and not self._warned:
+        elif step is ExpiryStep.WARN:
             self._warned = True
             self.send_event(TokenExpiring(expires_at=self._principal.expires_at))
-        return max(0.25, (left if self._warned else left - EXPIRY_WARNING_MS) / 1000)
+        return next_s
+
+
+def shown_address(node: Node, address: str) -> str:
+    """An address as operators see it: the start of a keyed hash; "" if it is not an address."""
+    hashes = address_hashes(node.config, address)
+    return hashes[0].hex()[:ADDRESS_DIGITS] if hashes else ""
+
+
+def connected(node: Node, session: str, principal: Principal, *, maintenance: bool) -> Connected:
+    """The first event of a session."""
+    return Connected(
+        session=session,
+        user=principal.user,
+        tenant=principal.tenant,
+        server_time=node.clock(),
+        heartbeat=node.config.gateway.heartbeat,
+        expires_at=principal.expires_at,
+        limits=connection_limits(node),
+        maintenance=maintenance,
+        external_id=principal.external_id or UNSET,
+    )
 
 
 def connection_limits(node: Node) -> ConnectionLimits:

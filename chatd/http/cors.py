@@ -12,13 +12,13 @@ from chatd.http.server_commands import is_for_servers
 
 GRANTS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Range, Tus-Resumable, Upload-Checksum, "
-    "Upload-Length, Upload-Metadata, Upload-Offset",
+    "Access-Control-Allow-Headers": "Authorization, Chatd-Session, Content-Type, Last-Event-ID, Range, Tus-Resumable, "
+    "Upload-Checksum, Upload-Length, Upload-Metadata, Upload-Offset",
     "Access-Control-Max-Age": "600",
 }
 EXPOSED = (
-    "Retry-After, Content-Disposition, Content-Range, ETag, Location, Tus-Resumable, Upload-Expires, Upload-Length, "
-    "Upload-Metadata, Upload-Offset"
+    "Retry-After, Chatd-Position, Content-Disposition, Content-Range, ETag, Location, Tus-Resumable, Upload-Expires, "
+    "Upload-Length, Upload-Metadata, Upload-Offset"
 )
 
 

@@ -23,6 +23,8 @@ from chatd.http.rest import request_address
 from chatd.http.slots import TURN_TIMEOUT_S, Bounds, Owner, Owners, Slots
 from chatd.http.stream import PART_BYTES
 
+# The type of responses that do not end by themselves.
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 BOUNDS = Bounds(per_user=8, per_address=64, total=1024)
 
 
@@ -38,6 +40,9 @@ def bound(app: QuartTrio, node: Node) -> None:
             # Hypercorn would read the whole body, and send nothing.
             response.response = response.data_body_class(b"")
         reader: Owner | None = g.get("reader")
+        if response.content_type == EVENT_STREAM:
+            # It has a slot of another kind.
+            return response
         if (request.method != "GET" and reader is None) or (length is not None and length <= PART_BYTES):
             return response
         owner = reader or owners.of(g.get("who"), request_address(proxies))

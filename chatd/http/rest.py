@@ -16,7 +16,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from chatd.accounts.authentication import SignIn
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import answer_by, run_command
-from chatd.app.encoding import Answer
+from chatd.app.encoding import Answer, AnswerWith
 from chatd.app.registry import Guard, Registry, Row
 from chatd.core.addresses import Network, client_address, parse_networks
 from chatd.core.errors import Refused
@@ -25,6 +25,7 @@ from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
+from chatd.http.session_header import named_session, run_remotely
 from chatd.wire.base import Command
 from chatd.wire.codec import Malformed
 from chatd.wire.explanations import explain
@@ -55,18 +56,30 @@ def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaita
                 principal = None if row.guard is Guard.NOTHING else await bearer(node, address)
                 if request.method in ("GET", "HEAD"):
                     await turn.enter_async_context(read_turns.turn(read_turns.owners.of(principal, address)))
-                ctx = Ctx(node, principal, "", address, node.clock(), results.append)
+                ctx = context_of(node, principal, address, results.append)
                 command = await reader.command(path)
                 ctx.began = request.scope["state"][PEER].read_at
                 limit_statements(answer_by(ctx))
                 if principal is not None:
                     await node.get(SignIn).check(principal, address, ctx.now)
-                await run_command(row, ctx, command)
+                if principal is not None and row.of_session and not ctx.session:
+                    results.append(await run_remotely(node, row, ctx.remote_session, principal, address, command))
+                else:
+                    await run_command(row, ctx, command)
             except Refused as refused:
                 return refused_answer(node, refused)
             return answer_of(results[0])
 
     return view
+
+
+def context_of(node: Node, principal: Principal | None, address: str, answer: AnswerWith) -> Ctx:
+    """The context of the command in the current request. Raises Refused: `bad_request`."""
+    session, remote = named_session(node, principal)
+    ctx = Ctx(node, principal, "", address, node.clock(), answer, is_request=True, remote_session=remote)
+    if session is not None:
+        ctx.session, ctx.renew = session.id, session.renew
+    return ctx
 
 
 def request_address(proxies: tuple[Network, ...]) -> str:

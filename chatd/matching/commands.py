@@ -224,7 +224,7 @@ class LeaveMatch(Command, tag="match.leave"):
 async def match_leave(ctx: Ctx, cmd: LeaveMatch) -> Effects:
     """`not_found`: you are not in a match."""
     row, _ = await current_match(ctx, cmd.ticket)
-    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "left", session=ctx.session)
+    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "left", session=ctx.origin)
     return [Reply(Ok())]
 
 
@@ -245,7 +245,7 @@ async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
     row, criteria = await current_match(ctx, cmd.ticket)
     matching = ctx.node.get(MatchingService)
     await matching.check_connected(user_key(ctx))
-    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "skipped", session=ctx.session)
+    await ctx.node.get(Matches).end(ctx.tenant, row["match"], "skipped", session=ctx.origin)
     ticket = await new_ticket(ctx, row["queue"], criteria)
     matching.find(ticket)
     return [Reply(Ok(ticket=ticket.id))]
@@ -295,7 +295,7 @@ async def record_keep_vote(ctx: Ctx, match: str, aliases: Mapping[str, str]) -> 
     is_over, kept = await ctx.node.db.in_transaction(count_vote, ctx, match, aliases)
     if is_over:
         # A block ends the match as well: in either order of the commits, nothing is kept.
-        await ctx.node.get(Matches).end(ctx.tenant, match, "left", session=ctx.session)
+        await ctx.node.get(Matches).end(ctx.tenant, match, "left", session=ctx.origin)
         raise no_match()
     return kept
 

@@ -12,6 +12,7 @@ from chatd.core.histogram import Histogram
 from chatd.gateway.admission import Admission
 from chatd.operations.process import ProcessCounts, rss_bytes
 from chatd.operations.snapshot import STATES, SnapshotSource
+from chatd.realtime.sessions import TRANSPORTS
 from chatd.realtime.timer_wheel import TimerWheel
 from chatd.wire.codec import tag_of
 
@@ -84,7 +85,14 @@ METRICS: tuple[Metric, ...] = (
         (*CLOSES, BY_PEER),
         lambda node: node.get(CommandMetrics).closes,
     ),
-    number("chatd_sessions", "Authenticated sessions.", of_hub("sessions")),
+    numbers_by(
+        "transport",
+        "chatd_sessions",
+        "Authenticated sessions: `websocket`, and those of `/v1/events` that began as a stream (`sse`) or as a long "
+        "poll (`poll`).",
+        TRANSPORTS,
+        lambda node: node.hub.connections.by_transport,
+    ),
     number("chatd_users", "Users connected to this node.", of_hub("users")),
     number("chatd_conversations", "Conversations with connected members on this node.", of_hub("conversations")),
     numbers_by(

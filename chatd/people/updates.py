@@ -90,7 +90,7 @@ async def update_user(ctx: Ctx, cmd: UpdateUser) -> Effects:
         if set(given).difference(PRIVATE_FIELDS)
         else []
     )
-    return [Reply(UserResult(user=user)), ToUser(ctx.user, UserUpdated(user=user), ctx.session), *announced]
+    return [Reply(UserResult(user=user)), ToUser(ctx.user, UserUpdated(user=user), ctx.origin), *announced]
 
 
 class NewHandle(Struct, frozen=True):

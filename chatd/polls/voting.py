@@ -71,7 +71,7 @@ async def vote(ctx: Ctx, cmd: Vote) -> Effects:
         return [reply]
     options = voted.message.voted or []
     own = PollVoted(conversation=cmd.conversation, message=cmd.message, options=options, vote_rev=voted.message.rev)
-    return [ToUser(ctx.user, own, ctx.session), ToConversation(cmd.conversation, voted.event), reply]
+    return [ToUser(ctx.user, own, ctx.origin), ToConversation(cmd.conversation, voted.event), reply]
 
 
 async def write_vote(tx: ConversationTx, cmd: Vote) -> Voted:

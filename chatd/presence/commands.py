@@ -39,9 +39,17 @@ class PresenceStates(Result, tag="presence.states"):
     items: list[PresenceState]
 
 
-@command(WatchPresence, result=PresenceStates, cost=2, unanswered=True)
+@command(
+    WatchPresence,
+    result=PresenceStates,
+    cost=2,
+    refuses=("not_found",),
+    http="PUT /v1/presence/watch",
+    unanswered=True,
+    of_session=True,
+)
 async def watch(ctx: Ctx, cmd: WatchPresence) -> Effects:
-    """An empty list ends the subscription. `bad_request`: the command came over REST."""
+    """An empty list ends the subscription. `not_found`: the session of the request has ended."""
     targets = await targets_of(ctx, cmd.users)
     return [Reply(PresenceStates(items=await ctx.node.get(Presence).watch(ctx.session, ctx.user, targets)))]
 
@@ -69,9 +77,9 @@ class SetPresence(Command, tag="presence.set"):
     status: Literal["online", "away"]
 
 
-@command(SetPresence, result=Ok, unanswered=True)
+@command(SetPresence, result=Ok, refuses=("not_found",), http="PUT /v1/presence", unanswered=True, of_session=True)
 async def set_presence(ctx: Ctx, cmd: SetPresence) -> Effects:
-    """New sessions are online."""
+    """New sessions are online. `not_found`: the session of the request has ended."""
     ctx.node.get(Presence).set_away(ctx.session, (ctx.tenant, ctx.user), away=cmd.status == "away")
     return [Reply(Ok())]
 

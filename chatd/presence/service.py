@@ -132,7 +132,7 @@ class Presence:
 
     def _check_session(self, session: str) -> None:
         if session not in self._hub.connections.by_id:
-            raise Refused("bad_request", "this command needs a WebSocket connection")
+            raise Refused("bad_request", "this command needs a session")
 
     async def watch(self, session: str, viewer: str, targets: Sequence[Target]) -> list[PresenceState]:
         """Subscribe the session to these targets only, and return their states.

@@ -1,5 +1,6 @@
 """The sessions of this node, by id and by user."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from chatd.core.identity import UserKey
@@ -10,22 +11,25 @@ from chatd.realtime.signals import UserConnected, UserDisconnected
 
 
 class Connections:
-    """Registered sessions, and `pending` ones."""
+    """Registered sessions, and `pending` ones. `by_transport`: the number of the registered ones."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._by_user: dict[UserKey, dict[Session, None]] = {}
         self.by_id: dict[str, Session] = {}
+        self.by_transport: Counter[str] = Counter()
         self.pending = PendingSessions()
 
     def add(self, session: Session) -> None:
         self.by_id[session.id] = session
+        self.by_transport[session.transport] += 1
         self._by_user.setdefault((session.tenant, session.user), {})[session] = None
         self._signals.send_sync(UserConnected(session.tenant, session.user))
 
     def remove(self, session: Session) -> bool:
         """Returns whether the session was registered."""
         known = self.by_id.pop(session.id, None) is not None
+        self.by_transport[session.transport] -= known
         of_user = self._by_user.get((session.tenant, session.user), {})
         of_user.pop(session, None)
         if not of_user and self._by_user.pop((session.tenant, session.user), None) is not None:

@@ -8,15 +8,18 @@ from typing import Any, Protocol
 import trio
 from msgspec import Raw, Struct, msgpack, to_builtins
 
+from chatd.core.identity import Principal
 from chatd.wire.base import Event
 from chatd.wire.codec import Codec
 
+# How the frames of a session reach its client: the last two are requests of /v1/events.
+WEBSOCKET, SSE, POLL = TRANSPORTS = ("websocket", "sse", "poll")
 # Other tasks run after this many writes.
 WRITES_PER_TURN = 50
 
 
 class SessionInfo(Struct):
-    """One session, for operators.
+    """One session, for operators. `transport`: one of TRANSPORTS.
 
     `address` is the start of a keyed hash: equal for equal addresses, and not reversible.
     """
@@ -32,6 +35,7 @@ class SessionInfo(Struct):
     queued_frames: int
     expires_at: int
     address: str
+    transport: str = WEBSOCKET
 
 
 class Session(Protocol):
@@ -45,9 +49,14 @@ class Session(Protocol):
     address: str
     codec: Codec
 
+    @property
+    def transport(self) -> str: ...
+
     def send_nowait(self, frame: bytes, delivery: "Delivery | None" = None, /) -> bool: ...
 
     def request_close(self, close: str, reason: str = "") -> None: ...
+
+    def renew(self, principal: Principal) -> None: ...
 
     def info(self) -> SessionInfo: ...
 

@@ -113,7 +113,7 @@ async def set_following(ctx: Ctx, conversation: str, message: str, *, following:
         raise refused_thread(root["refusal"])
     key = (ctx.tenant, conversation, ctx.user, root["seq"])
     await ctx.node.db.run(SQL.follow, *key, following, root["last_seq"], ctx.now)
-    return [await thread_reply(ctx, conversation, root["seq"]), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [await thread_reply(ctx, conversation, root["seq"]), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class ReadThread(Command, tag="thread.read"):
@@ -143,7 +143,7 @@ async def read_thread(ctx: Ctx, cmd: ReadThread) -> Effects:
     key = (ctx.tenant, cmd.conversation, ctx.user, root["seq"])
     moved = await ctx.node.db.value(SQL.read, *key, cmd.seq) is not None
     reply = await thread_reply(ctx, cmd.conversation, root["seq"])
-    return [reply, ToUser(ctx.user, SessionBehind(), ctx.session)] if moved else [reply]
+    return [reply, ToUser(ctx.user, SessionBehind(), ctx.origin)] if moved else [reply]
 
 
 class ThreadHistory(Command, tag="thread.history"):

@@ -157,6 +157,18 @@ class Codec:
         return encode_frame(self.opcode, self.encode((0, body)))
 
 
+class EventCodec(Codec):
+    """Events in JSON, without the frame of a WebSocket around them."""
+
+    __slots__ = ()
+
+    def frame_of(self, body: Any) -> bytes:
+        return self.encode((0, body))
+
+
+EVENTS: Final = EventCodec("json", TEXT, msgspec.json, JSON, rb"\u0000", id_in_json, ())
+
+
 def unknown(tag: str) -> NoReturn:
     raise Refused("unknown_command", f"no command has the type {tag[:MAX_TAG]!r}")
 

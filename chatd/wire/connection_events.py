@@ -37,6 +37,18 @@ class Connected(Event, tag="connected"):
     EXAMPLE: ClassVar = Example(user=ALICE)
 
 
+class Closed(Event, tag="closed"):
+    """The session has ended: the last event of `GET /v1/events`, which has no close frames. `code`, `name` and `reason`
+    are those of a close frame. `reconnect`: whether the client may come back.
+    """
+
+    code: int
+    name: str
+    reason: str
+    reconnect: bool
+    EXAMPLE: ClassVar = Example(code=1001, name="going_away", reason="retry_in_ms=1500", reconnect=True)
+
+
 class CommandRefused(Event, tag="error"):
     """The refusal of a command that was sent under id 0, with the fields of the result `error`.
 

@@ -40,6 +40,7 @@ class Connection:
     token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
+    transport: str = "websocket"
 
     def send_nowait(self, frame: bytes, event: Delivery | None = None, /) -> bool:
         assert event is not None

@@ -29,8 +29,9 @@ class Written(list[bytes]):
 
 
 def session_on(written: Written) -> Session:
-    node = SimpleNamespace(config=Config(), clock=lambda: 0)
-    desk: Any = SimpleNamespace(node=node, rows={}, wheel=None, penalties=Penalties())
+    penalties = Penalties()
+    node = SimpleNamespace(config=Config(), clock=lambda: 0, get={Penalties: penalties}.__getitem__)
+    desk: Any = SimpleNamespace(node=node, rows={}, wheel=None)
     transport: Any = written
     nursery: Any = None
     stream = FastPathStream(transport, SendQueue(transport, nursery, 1000, 10))
@@ -126,4 +127,4 @@ async def test_the_close_for_flooding_has_the_time_to_reconnect() -> None:
     session.request_close("flooding")
     assert session.ending is not None
     assert session.ending[1] == f"retry_in_ms={FIRST_S * 1000:.0f}"
-    assert session._deps.penalties.left(("default", "u"), trio.current_time()) > FIRST_S - 1
+    assert session._node.get(Penalties).left(("default", "u"), trio.current_time()) > FIRST_S - 1

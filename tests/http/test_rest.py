@@ -59,7 +59,8 @@ async def test_route_returns_its_declared_result(daemon: Daemon) -> None:
         known |= {"upload": (await stored(daemon, alice.account.access_token, PDF))["id"]}
         done = 0
         for row in IN_ORDER:
-            answer = await daemon.rest(*request_of(row, **known), alice.account.access_token)
+            session = {"Chatd_Session": alice.hello["session"]} if row.of_session else {}
+            answer = await daemon.rest(*request_of(row, **known), alice.account.access_token, **session)
             refusal = answer.body.get("code")
             assert answer.body["t"] == (tag_of(row.result) if refusal is None else "error"), (row.tag, answer.body)
             assert refusal is None or refusal in row.refuses, (row.tag, answer.body)

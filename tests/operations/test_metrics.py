@@ -52,7 +52,7 @@ async def test_events_are_counted(daemon: Daemon) -> None:
         await bob.refused("message.send", conversation=NOBODY, client_id=NOBODY, text="x")
         await daemon.rest("GET", "/v1/conversations")
         now = await scrape(daemon)
-    assert now[one("chatd_sessions")] == now[one("chatd_handshakes_accepted_total")] == 2
+    assert now[one("chatd_sessions", transport="websocket")] == now[one("chatd_handshakes_accepted_total")] == 2
     assert now[one("chatd_messages_total")] == 3
     assert now[one("chatd_deliveries_total")] >= 3
     assert now[one("chatd_refusals_total", code="not_found")] == 1

@@ -17,7 +17,7 @@ OVER = 60.0
 class AuthenticatedPeer:
     """A session that closes when asked, or does not."""
 
-    tenant, user, login = "t", "u", ""
+    tenant, user, login, transport = "t", "u", "", "websocket"
 
     def __init__(self, hub: Hub, number: int, *, stubborn: bool = False) -> None:
         self.id = str(number)

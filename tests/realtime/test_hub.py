@@ -46,6 +46,7 @@ class Session:
     token_id: str = "j"
     address: str = ""
     codec: Codec = JSON
+    transport: str = "websocket"
     room: bool = True
     frames: list[bytes] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)

@@ -105,7 +105,7 @@ def suppress_typing(ctx: Ctx, change: BlockChange | None) -> Effects:
 
 def ok_and_sync(ctx: Ctx) -> Effects:
     """Answer, and have the other devices of the user sync."""
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class UnblockUser(Command, tag="user.unblock"):

@@ -221,7 +221,7 @@ def opened_events(
     reply = Reply(ConversationResult(conversation=view, created=created, invited=list(invited) or UNSET))
     if not created:
         return [joined, reply]
-    return [joined, reply, ToConversation(view.id, ConversationUpdate(conversation=shared(view)), ctx.session)]
+    return [joined, reply, ToConversation(view.id, ConversationUpdate(conversation=shared(view)), ctx.origin)]
 
 
 class GetConversation(Command, tag="conversation.get"):

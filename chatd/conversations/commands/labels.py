@@ -78,7 +78,7 @@ class RenameLabel(Command, tag="label.rename"):
 async def rename_label(ctx: Ctx, cmd: RenameLabel) -> Effects:
     """The answer contains the labels as they are now. `not_found`: the requester has no such label."""
     await ctx.node.db.in_transaction(write_rename, ctx, cmd.label, cmd.to)
-    return [Reply(await labels_of(ctx)), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [Reply(await labels_of(ctx)), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 async def write_rename(tx: Tx, ctx: Ctx, label: str, to: str) -> None:

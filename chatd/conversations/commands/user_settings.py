@@ -84,7 +84,7 @@ async def set_conversation(ctx: Ctx, cmd: SetConversation) -> Effects:
     # Other devices get no values: of two that change a setting at once, each would end with the value of the other.
     await ctx.node.db.in_transaction(write_settings, ctx, cmd, given)
     mine = await conversation_for(ctx, ctx.user, cmd.conversation)
-    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [Reply(OwnConversation(conversation=mine)), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 async def check_draft(ctx: Ctx, conversation: str, draft: DraftParts) -> None:
@@ -157,7 +157,7 @@ async def set_user(ctx: Ctx, cmd: SetUser) -> Effects:
     changes = (cmd.notify, plain(cmd.quiet), cmd.loud, *audiences)
     row = await ctx.node.db.one(SQL.set_user, ctx.tenant, ctx.user, *changes)
     shown: Effects = [] if cmd.show_presence is None else [SendSignal(VisibilityChanged(ctx.tenant, [ctx.user]))]
-    return [*shown, Reply(settings_of(ctx, row)), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [*shown, Reply(settings_of(ctx, row)), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class ShowSettings(Command, tag="user.settings.get"):

@@ -33,7 +33,7 @@ class Append(SettledEffect, frozen=True):
         ack = self.ack(done) if self.ack is not None else None
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
-            await ToConversation(self.message.conversation, self.event(done), ctx.session, ack=ack).deliver(ctx)
+            await ToConversation(self.message.conversation, self.event(done), ctx.origin, ack=ack).deliver(ctx)
             if done.thread is not None:
                 await ToConversation(
                     self.message.conversation, thread_event(self.message.conversation, done.thread)

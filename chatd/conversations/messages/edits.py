@@ -204,7 +204,7 @@ async def hide(ctx: Ctx, cmd: DeleteMessage) -> Effects:
     seq = await ctx.node.db.value(SQL.hide_message, ctx.tenant, cmd.conversation, ctx.user, cmd.message)
     if seq is None:
         raise Refused("not_found", "no such message")
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 class Edit(Struct, kw_only=True, frozen=True):

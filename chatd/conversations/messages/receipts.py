@@ -143,7 +143,7 @@ def receipt_effects(ctx: Ctx, conversation: str, done: Advanced) -> Effects:
     if done.rev is not None:
         effects.append(ToConversation(conversation, event_of(done.alias or ctx.user, conversation, done, done.rev)))
     if done.unread is not None or done.uncertain:
-        effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.session or None)))
+        effects.append(Broadcast(RefreshUnread(ctx.tenant, ctx.user, conversation, ctx.origin or None)))
     return [*effects, NotePositions(conversation, Positions(done.delivered_seq, done.read_seq))]
 
 

@@ -81,7 +81,7 @@ def scheduled_reply(row: Row) -> Reply:
 
 
 def sync_other_devices(ctx: Ctx) -> Effects:
-    return [ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 async def store(ctx: Ctx, cmd: ScheduleMessage) -> Row:

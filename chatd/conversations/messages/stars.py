@@ -60,7 +60,7 @@ async def unstar_message(ctx: Ctx, cmd: UnstarMessage) -> Effects:
 async def set_star(ctx: Ctx, conversation: str, message: str, at: int | None) -> Effects:
     """Set or remove a star. The other devices of the requester get it by session.sync."""
     await ctx.node.db.in_transaction(write_star, ctx, conversation, message, at)
-    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.session)]
+    return [Reply(Ok()), ToUser(ctx.user, SessionBehind(), ctx.origin)]
 
 
 async def write_star(tx: Tx, ctx: Ctx, conversation: str, message: str, at: int | None) -> None:

@@ -92,7 +92,7 @@ async def typing_start(ctx: Ctx, cmd: TypingStart) -> Effects:
     if is_large(ctx, members) or not typing.start(ctx.tenant, ctx.session, cmd.conversation, user, members):
         return [Reply(Ok())]
     started = TypingStarted(conversation=cmd.conversation, user=user, expires_in=EXPIRES_IN_S)
-    return [Reply(Ok()), ToConversation(cmd.conversation, started, ctx.session, ephemeral=True)]
+    return [Reply(Ok()), ToConversation(cmd.conversation, started, ctx.origin, ephemeral=True)]
 
 
 @command(
@@ -111,7 +111,7 @@ async def typing_stop(ctx: Ctx, cmd: TypingStop) -> Effects:
     if is_large(ctx, members) or not typing.is_stop_needed(ctx, cmd.conversation):
         return [Reply(Ok())]
     stopped = TypingStopped(conversation=cmd.conversation, user=user)
-    return [Reply(Ok()), ToConversation(cmd.conversation, stopped, ctx.session, ephemeral=True)]
+    return [Reply(Ok()), ToConversation(cmd.conversation, stopped, ctx.origin, ephemeral=True)]
 
 
 def is_large(ctx: Ctx, members: Members) -> bool:

@@ -126,7 +126,8 @@ def names(kinds: Iterable[type[Struct]]) -> set[str]:
 
 
 def command_text(row: Declared, schemas: Schemas) -> str:
-    endpoints = [f"`{row.http}`"] if row.http else []
+    header = " with [`Chatd-Session`](#without-websocket)" if row.of_session else ""
+    endpoints = [f"`{row.http}`{header}"] if row.http else []
     endpoints += ["WebSocket"] if row.socket else []
     costs = "" if is_for_admins(row) else f"; costs {row.cost:g}"
     refusals = ", ".join(f"`{code}`" for code in row.refuses) or "only those of any command"

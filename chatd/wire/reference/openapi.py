@@ -18,6 +18,7 @@ from chatd.wire.reference.json_schema import (
     is_for_servers,
     summary_of,
 )
+from chatd.wire.reference.routes import UUID
 from chatd.wire.reference.webhooks import data_schemas, openapi_webhooks
 
 DEFAULT_SERVER = "http://127.0.0.1:8081"
@@ -84,6 +85,8 @@ def operation(row: Declared, schemas: Schemas, condition: Schema) -> dict[str, A
     }
     if row.guard.name != "NOTHING":
         described["security"] = [security_of(row)]
+    if row.of_session:
+        described["parameters"].append(parameter("Chatd-Session", UUID, "header", True))
     if row.scope:
         described["description"] = f"Scope: `{row.scope}`. {described['description']}"
     if method in WITH_QUERY:

@@ -8,9 +8,9 @@ this file are `openapi.json` (OpenAPI 3.1 of the REST API) and `chatd.d.ts` (all
 `chatd schema --json` prints JSON Schema.
 
 [A first session](#a-first-session) · [Connecting](#connecting) · [Access tokens](#access-tokens) · [Frames](#frames) ·
-[REST](#rest) · [Attachments](#attachments) · [Guarantees](#guarantees) · [Limits](#limits) · [Commands](#commands) ·
-[Results](#results) · [Other routes](#other-routes) · [Events](#events) · [Parts](#parts) ·
-[Read and unread](#read-and-unread) · [Reconnecting](#reconnecting) · [Refusals](#refusals) ·
+[REST](#rest) · [Without WebSocket](#without-websocket) · [Attachments](#attachments) · [Guarantees](#guarantees) ·
+[Limits](#limits) · [Commands](#commands) · [Results](#results) · [Other routes](#other-routes) · [Events](#events) ·
+[Parts](#parts) · [Read and unread](#read-and-unread) · [Reconnecting](#reconnecting) · [Refusals](#refusals) ·
 [Close codes](#close-codes) · [Server commands](#server-commands) · [Admin commands](#admin-commands)
 
 ## Endpoints
@@ -161,6 +161,49 @@ refusals.
 
 The status of a service is `ready`, `away` (no answer), `full`, `read_only` or `failing` (Postgres without writes),
 `refusing` (Redis), `degraded` (`failing` has the names of the failing background services) or `draining`.
+
+## Without WebSocket
+
+Where a WebSocket is blocked, `GET /v1/events` on the HTTP endpoint has the same events, and commands go by
+[REST](#rest). It is a session like any other: the same limits, presence and closes apply.
+
+* **Server-Sent Events**: without `wait` the response is a stream of type `text/event-stream` that does not end. The
+  `data` of each event is one frame, `[0, {...}]`, and its `id` is the position after it. The first frame of a session
+  is `connected`. After `heartbeat` seconds without a frame the server sends a comment; a client that receives nothing
+  for twice `heartbeat` should reconnect.
+* **Long polling**: with `?wait=` (seconds, at most `events.max_wait`) the response is a JSON array of frames, as soon
+  as there are any. It is empty after `wait` seconds. The header `Chatd-Position` is the position after the last frame.
+* **Position**: send the last one as `?after=` or in the header `Last-Event-ID`. The frames after it follow, in their
+  order and each once, also if the response before was lost, if the other form of `/v1/events` is used, and on any node.
+  Without a position, or with one that is too old or whose node has ended, a new session begins: its first frame is
+  `connected`, and the client [syncs](#reconnecting) as after every connect. A session ends `events.grace` seconds after
+  its last request.
+* **Credentials**: `Authorization: Bearer JWT`, for clients that set headers (`fetch`). `EventSource` cannot: it needs a
+  new `?ticket=` for each connection, so close it on an error and make another one with `?ticket=` and `?after=`. With
+  `auth.query_token`, `?token=JWT` works as well. A newer token in a request renews the session.
+* **The end**: the event [`closed`](#closed) is the last one of a session, with the code and the reason of a
+  [close frame](#close-codes). A request that is refused has the status of the [refusal](#refusals).
+* **Own session**: send the `session` of `connected` in the header `Chatd-Session` of REST commands. The session then
+  does not get the events of its own commands, as on a WebSocket; without the header all sessions of the user get them.
+  `presence.watch`, `presence.set` and `auth.refresh` need the header, and work on any node.
+* A second request of the same session ends the first one. A client that reads too slowly gets `behind` and
+  `session.behind`, and is closed with 4000 in the end, as on a WebSocket.
+* Browsers allow six connections of HTTP/1.1 to one host. Serve HTTP/2 in your proxy, see
+  [operations.md](operations.md).
+
+The first lines of a stream, and a long poll:
+
+    curl -sN localhost:8081/v1/events -H 'Authorization: Bearer <TOKEN OF BOB>'
+    retry: 1000
+    : chatd
+
+    id: <POSITION>
+    data: [0,{"t":"connected","session":"...","user":"<BOB>",...}]
+
+    curl -si 'localhost:8081/v1/events?wait=20&after=<POSITION>' -H 'Authorization: Bearer <TOKEN OF BOB>'
+    Chatd-Position: <NEXT POSITION>
+
+    [[0,{"t":"message.new","conversation":"<CONVERSATION>",...}]]
 
 ## Attachments
 

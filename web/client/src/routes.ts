@@ -1,6 +1,7 @@
 // The commands over REST. Generated: do not edit, run `make schema`.
 export const ROUTES: Record<string, string> = {
   "auth.logout": "POST /v1/auth/logout",
+  "auth.refresh": "PUT /v1/auth/session",
   "auth.ticket": "POST /v1/auth/ticket",
   "block.list": "GET /v1/blocks",
   "bot.commands": "GET /v1/conversations/{conversation}/commands",
@@ -67,6 +68,8 @@ export const ROUTES: Record<string, string> = {
   "poll.voters": "GET /v1/conversations/{conversation}/messages/{message}/poll/voters",
   "presence.count": "GET /v1/conversations/{conversation}/presence",
   "presence.query": "POST /v1/presence/query",
+  "presence.set": "PUT /v1/presence",
+  "presence.watch": "PUT /v1/presence/watch",
   "reaction.add": "PUT /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",
   "reaction.list": "GET /v1/conversations/{conversation}/messages/{message}/reactions",
   "reaction.remove": "DELETE /v1/conversations/{conversation}/messages/{message}/reactions/{emoji}",

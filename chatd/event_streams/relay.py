@@ -1,0 +1,251 @@
+"""Requests that reach a node which does not have their session: this node asks the one that has it.
+
+A proxy may send each request of a client to another node. The session stays where it began, so what is asked is small:
+the next frames, or a command that changes the session. The answer is a key in Redis, which the asking node reads once
+and deletes: the bus, which every node reads, carries its number only.
+"""
+
+from typing import Any
+
+import msgspec
+import trio
+from msgspec import Struct
+from msgspec.structs import astuple
+
+from chatd.app.context import Ctx, Node
+from chatd.app.dispatch import run_command
+from chatd.app.encoding import Answer, EncodedResult
+from chatd.app.registry import Registry
+from chatd.cluster.control_messages import ControlMessage, Receiver
+from chatd.core import log
+from chatd.core.errors import Refused
+from chatd.core.identity import Principal
+from chatd.event_streams.positions import Position
+from chatd.event_streams.service import EventSessions
+from chatd.http.session_header import RemoteSessions
+from chatd.wire.base import Command, Error
+from chatd.wire.codec import tag_of
+
+LOG = log.get(__name__)
+
+# Time for a question and its answer, besides what is waited for.
+ANSWER_TIMEOUT_S = 3.0
+# Interval at which the asking node checks that the other one is alive.
+ALIVE_POLL_S = 0.5
+ANSWER_TTL_S = 10
+# Questions that this node answers at the same time; further ones get no answer.
+MAX_QUESTIONS = 2000
+
+
+class Asking(Struct, array_like=True):
+    """The user who asks, see `Principal`."""
+
+    tenant: str
+    user: str
+    token_id: str
+    login: str
+    scope: str
+    expires_at: int
+    external_id: str | None
+
+    @classmethod
+    def of(cls, one: Principal) -> "Asking":
+        return cls(one.tenant, one.user, one.token_id, one.login, one.scope, one.expires_at, one.external_id)
+
+    def principal(self) -> Principal:
+        return Principal(*astuple(self))
+
+
+class Question(ControlMessage):
+    """What a user asks about a session. `number`: of the answer, at the node `asker`."""
+
+    asker: str
+    number: int
+    session: str
+    who: Asking
+
+    def concerns(self, receiver: Receiver) -> bool:
+        """Whether this node has the session, or has had it."""
+        raise NotImplementedError
+
+    async def answer(self, node: Node) -> bytes | None:
+        """The answer; None if there is no such session."""
+        raise NotImplementedError
+
+    async def apply(self, receiver: Receiver) -> None:
+        if self.concerns(receiver):
+            receiver.services.get(SessionRelay).begin(self)
+
+
+class NextFrames(Struct, array_like=True):
+    """The frames after the asked one. `is_over`: no more will come."""
+
+    frames: list[bytes]
+    is_over: bool
+
+
+class AskFrames(Question, array_like=True, tag="ask-frames"):
+    """Asks the node `node` for the frames after `after`, within `wait_s`."""
+
+    node: str
+    after: int
+    wait_s: float
+
+    def concerns(self, receiver: Receiver) -> bool:
+        return self.node == receiver.name
+
+    async def answer(self, node: Node) -> bytes | None:
+        session = node.get(EventSessions).find(self.session, self.who.principal(), self.after)
+        if session is None:
+            return None
+        with session.read(self.after) as reading:
+            return msgspec.msgpack.encode(NextFrames(await reading.next(self.wait_s), reading.is_over))
+
+
+class AskCommand(Question, array_like=True, tag="ask-command"):
+    """Asks the node that has the session to run a command of it. `command`: its body, in JSON."""
+
+    command: bytes
+    address: str
+
+    def concerns(self, receiver: Receiver) -> bool:
+        session = receiver.hub.connections.by_id.get(self.session)
+        return session is not None and (session.tenant, session.user) == (self.who.tenant, self.who.user)
+
+    async def answer(self, node: Node) -> bytes | None:
+        session = node.hub.connections.by_id.get(self.session)
+        row = node.get(SessionRelay).row_of(self.command)
+        if session is None or row is None:
+            return None
+        answers: list[Answer] = []
+        ctx = Ctx(node, self.who.principal(), session.id, self.address, node.clock(), answers.append, is_request=True)
+        ctx.renew = session.renew
+        await run_command(row, ctx, msgspec.json.decode(self.command, type=row.command))
+        found = answers[0]
+        return bytes(found.wrapped(b"", b"")) if isinstance(found, EncodedResult) else msgspec.json.encode(found)
+
+
+class QuestionAnswered(ControlMessage, array_like=True, tag="answered"):
+    """The answer is in Redis, or there is no such session."""
+
+    asker: str
+    number: int
+    found: bool
+
+    async def apply(self, receiver: Receiver) -> None:
+        if self.asker == receiver.name:
+            receiver.services.get(SessionRelay).note_answer(self.number, found=self.found)
+
+
+class Waiting:
+    """A question whose answer is awaited."""
+
+    def __init__(self) -> None:
+        self.answered = trio.Event()
+        self.found = False
+
+
+class SessionRelay(RemoteSessions):
+    """Asks other nodes, and answers them."""
+
+    def __init__(self, node: Node, nursery: trio.Nursery) -> None:
+        self._node = node
+        self._nursery = nursery
+        self._waiting: dict[int, Waiting] = {}
+        self._number = 0
+        self._questions = 0
+        self._rows = {row.tag: row for row in node.get(Registry).commands.values() if row.of_session}
+
+    def row_of(self, command: bytes) -> Any:
+        """The row of an encoded command, if it is one of a session."""
+        return self._rows.get(msgspec.json.decode(command, type=Tagged).t)
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    async def frames(self, position: Position, who: Principal, wait_s: float) -> NextFrames | None:
+        """The frames after this position; None if its node does not have them, or has ended."""
+        node, session, after = position
+        number = self._next_number()
+        question = AskFrames(self._node.cluster.name, number, session, Asking.of(who), node, after, wait_s)
+        try:
+            data = await self._ask(question, wait_s + ANSWER_TIMEOUT_S, node)
+        except Refused:
+            # Without Redis there is no other node.
+            return None
+        return None if data is None else msgspec.msgpack.decode(data, type=NextFrames)
+
+    async def run(self, session: str, principal: Principal, address: str, command: Command) -> Answer:
+        number, row = self._next_number(), self._rows[tag_of(type(command))]
+        who, body = Asking.of(principal), msgspec.json.encode(command)
+        question = AskCommand(self._node.cluster.name, number, session, who, body, address)
+        data = await self._ask(question, ANSWER_TIMEOUT_S)
+        if data is None:
+            raise Refused("not_found", "no such session")
+        return msgspec.json.decode(data, type=row.result | Error)
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    async def _ask(self, question: Question, timeout_s: float, of: str | None = None) -> bytes | None:
+        """The answer; None if there is none in time, or the node `of` is dead. Raises Refused: `unavailable`."""
+        if not self._is_alive(of):
+            return None
+        waiting = self._waiting[question.number] = Waiting()
+        self._node.cluster.publish(question)
+        try:
+            with trio.move_on_after(timeout_s):
+                while not waiting.answered.is_set() and self._is_alive(of):
+                    with trio.move_on_after(ALIVE_POLL_S):
+                        await waiting.answered.wait()
+        finally:
+            del self._waiting[question.number]
+        if not waiting.found:
+            return None
+        redis = self._node.redis
+        answer: bytes | None = await redis.call("GETDEL", self._key(question))
+        return answer
+
+    def _is_alive(self, of: str | None) -> bool:
+        cluster = self._node.cluster
+        peers = cluster.peers(cluster.times.silence_s)
+        return of in peers if of is not None else bool(peers)
+
+    def _key(self, question: Question) -> str:
+        return self._node.redis.key("relay", question.asker, str(question.number))
+
+    def note_answer(self, number: int, *, found: bool) -> None:
+        waiting = self._waiting.get(number)
+        if waiting is not None:
+            waiting.found = found
+            waiting.answered.set()
+
+    # --- answering ------------------------------------------------------------------------------------------------
+
+    def begin(self, question: Question) -> None:
+        """Answer in a task of its own: the bus must not wait."""
+        if self._questions >= MAX_QUESTIONS:
+            LOG.warning("too many requests of other nodes for sessions of this one; some are not answered")
+            return
+        self._questions += 1
+        self._nursery.start_soon(self._answer, question)
+
+    async def _answer(self, question: Question) -> None:
+        try:
+            data = await question.answer(self._node)
+            if data is not None:
+                await self._node.redis.call("SET", self._key(question), data, "EX", ANSWER_TTL_S)
+            self._node.cluster.publish(QuestionAnswered(question.asker, question.number, data is not None))
+        except Refused:
+            # The asking node waits in vain, and its client begins a new session.
+            return
+        except Exception:
+            LOG.exception("a request of another node failed")
+        finally:
+            self._questions -= 1
+
+
+class Tagged(Struct):
+    """The type of a body."""
+
+    t: str
