@@ -5,9 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import playwright.sync_api
 import pytest
@@ -28,6 +29,7 @@ window.kept = {};
 window.platform = {};
 window.ready = true;
 </script>"""
+FILES: dict[str, str | Path] = {"/": PAGE, "/chatd-client.js": BUNDLE}
 IN_PAGE = """([code, values]) => {
   const AsyncFunction = (async () => {}).constructor;
   const run = new AsyncFunction("chat", "platform", "kept", ...Object.keys(values), code);
@@ -113,13 +115,25 @@ class PageProgram:
         return await self._browser.run(step, self.page)
 
 
-async def page(browser: Browser, context: playwright.sync_api.BrowserContext | None = None) -> PageProgram:
-    """A page that has loaded the client; in the same context, a second tab."""
+async def page(
+    browser: Browser, beside: PageProgram | None = None, files: Mapping[str, str | Path] = FILES
+) -> PageProgram:
+    """A page that has loaded the client. `beside`: another tab of the same browser. `files`: what the site has."""
+
+    def answer(route: playwright.sync_api.Route) -> None:
+        name = urlsplit(route.request.url).path
+        content = files.get(name)
+        kind = "text/javascript" if name.endswith(".js") else "text/html"
+        text = content.read_text() if isinstance(content, Path) else content
+        # A frame without an origin loads modules with CORS.
+        headers = {"Access-Control-Allow-Origin": "*"}
+        route.fulfill(body=text or "", content_type=kind, status=404 if text is None else 200, headers=headers)
 
     def opened() -> playwright.sync_api.Page:
-        tab = (context or browser.context()).new_page()
-        tab.route(f"{ORIGIN}/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
-        tab.route(f"{ORIGIN}/chatd-client.js", lambda route: route.fulfill(path=BUNDLE))
+        context = beside.page.context if beside else browser.context()
+        if not beside:
+            context.route(f"{ORIGIN}/**", answer)
+        tab = context.new_page()
         tab.goto(f"{ORIGIN}/")
         tab.wait_for_function("window.ready")
         return tab

@@ -5,6 +5,7 @@ import { Connection, type ConnectionState, type Dialing } from "./connection.js"
 import { ConversationHandle } from "./conversation.js";
 import { Disconnected, Refused } from "./errors.js";
 import type { Link } from "./link.js";
+import { EventStream, LongPoll } from "./http-transports.js";
 import { defaultLocks } from "./locks.js";
 import { Match } from "./match.js";
 import { defaultNetwork, type Network } from "./network.js";
@@ -146,7 +147,7 @@ export class ChatClient {
     const ask = this.ask.bind(this);
     const reports = options.reportDelivered !== false;
     this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined);
-    this.presenceOf = new Presence(ask, () => this.connection.transport && this.connection.transport === "socket");
+    this.presenceOf = new Presence(ask, () => this.connection.link !== undefined);
     this.users = new Users(ask);
     this.match = new Match((name, fields) => this.send(name, fields));
     this.status = this.statusCell;
@@ -236,7 +237,7 @@ export class ChatClient {
   }
 
   private dialing(): Dialing {
-    const kinds = this.options.transports ?? ["socket"];
+    const kinds = this.options.transports ?? ["socket", "sse", "poll"];
     return {
       kinds: kinds.filter((kind) => kind !== "socket" || this.sockets),
       open: (kind, token, handlers) => this.dial(kind, token, handlers),
@@ -248,7 +249,9 @@ export class ChatClient {
   }
 
   private dial(kind: TransportKind, token: string, handlers: Handlers): Transport {
-    if (kind !== "socket" || !this.sockets) throw new TypeError(`no such transport: ${kind}`);
+    if (kind === "sse") return new EventStream(this.rest, handlers);
+    if (kind === "poll") return new LongPoll(this.rest, handlers);
+    if (!this.sockets) throw new TypeError("there is no WebSocket here: name its constructor");
     return openSocket(this.sockets, this.socketUrl ?? "", token, handlers);
   }
 
@@ -286,7 +289,7 @@ export class ChatClient {
   /** Users who do not look at the app are away. New sessions are online. */
   private showPresence(): void {
     const isActive = this.network.isVisible();
-    if (isActive === this.isActive || this.connection.transport !== "socket") return;
+    if (isActive === this.isActive || !this.connection.link) return;
     this.isActive = isActive;
     this.notifyIfConnected("presence.set", { status: isActive ? "online" : "away" });
   }

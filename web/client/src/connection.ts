@@ -56,6 +56,7 @@ export class Connection {
   private generation = 0;
   private readonly sleep = new Sleep();
   private mayWake = true;
+  private retrySocketAt: number | undefined;
   private waiters: { resolve(link: Link): void; reject(error: Error): void }[] = [];
   private forget = (): void => {};
 
@@ -179,10 +180,10 @@ export class Connection {
 
   /** The delay that the server has requested, in milliseconds. Throws Ended if it does not want the client back. */
   private async afterClose(close: Close & { token: string }): Promise<number | undefined> {
-    const { code, reason, opened, token } = close;
+    const { code, reason, opened, token, refused } = close;
     if (code in ENDS || code >= 4400) throw new Ended(ENDS[code] ?? String(code), reason || "the server has ended this login");
     if (code === 4001) await this.tokens.renew(token);
-    else if (!opened) await this.afterHandshake(token);
+    else if (!opened) await (refused ? this.afterRefusal(token, refused) : this.afterHandshake(token));
     const requested = /^retry_in_ms=(\d+)$/.exec(reason);
     return requested ? Number(requested[1]) : undefined;
   }
@@ -195,11 +196,20 @@ export class Connection {
       await bodyOf(await fetched(this.rest.fetch, `${this.rest.url}/v1/me`, { headers }));
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      if (error.code === "unauthenticated") return this.tokens.replace(token, error);
-      if (error.code === "banned") throw new Ended("banned", error.message);
-      throw error;
+      return this.afterRefusal(token, error);
     }
-    // HTTP works, and this transport does not.
+    this.failed();
+  }
+
+  private async afterRefusal(token: string, refused: Refused): Promise<void> {
+    if (refused.code === "unauthenticated") return this.tokens.replace(token, refused);
+    if (refused.code === "banned") throw new Ended("banned", refused.message);
+    if (refused.retryable) throw refused;
+    this.failed();
+  }
+
+  /** HTTP works, and this transport does not. */
+  private failed(): void {
     this.failures += 1;
     if (this.failures < MAX_FAILURES) return;
     this.failures = 0;
@@ -208,17 +218,19 @@ export class Connection {
 
   /** Tries a WebSocket from time to time while a worse transport is in use. */
   private returnToSocket(present: Link): void {
-    const timer = setTimeout(
-      async () => {
-        const trial = await this.opensSocket();
-        if (!present.isOpen) return;
-        if (!trial) return this.returnToSocket(present);
-        this.kind = this.dialing.kinds.indexOf("socket");
-        this.sleepless(present);
-      },
-      RETRY_SOCKET_MS * (0.5 + Math.random()),
-    );
+    this.retrySocketAt ??= monotonic() + RETRY_SOCKET_MS * (0.5 + Math.random());
+    const timer = setTimeout(() => void this.trySocket(present), Math.max(0, this.retrySocketAt - monotonic()));
     void present.closing.then(() => clearTimeout(timer));
+  }
+
+  private async trySocket(present: Link): Promise<void> {
+    this.retrySocketAt = undefined;
+    const opens = await this.opensSocket();
+    if (!present.isOpen) return;
+    if (!opens) return this.returnToSocket(present);
+    this.kind = this.dialing.kinds.indexOf("socket");
+    present.close();
+    setTimeout(() => this.sleep.wake());
   }
 
   private async opensSocket(): Promise<boolean> {
@@ -235,13 +247,6 @@ export class Connection {
     }
   }
 
-  /** Ends a connection that works, for a better one. */
-  private sleepless(link: Link): void {
-    link.close();
-    this.mayWake = true;
-    setTimeout(() => this.sleep.wake());
-  }
-
   // --- the network ----------------------------------------------------------------------------------------------------
 
   private networkChanged(): void {
@@ -255,7 +260,7 @@ export class Connection {
   async renew(): Promise<void> {
     try {
       const token = await this.tokens.renew(await this.tokens.get());
-      if (this.link?.kind === "socket") await this.link.call({ t: "auth.refresh", token } satisfies Body);
+      await this.link?.call({ t: "auth.refresh", token } satisfies Body);
     } catch {
       // The server closes the connection with 4001, and the client asks once more.
     }

@@ -7,13 +7,22 @@ import type { Readable } from "./readable.js";
 import type { Store } from "./store.js";
 import { monotonic } from "./time.js";
 import type { ConversationSnapshot } from "./views.js";
-import type { MessageAck } from "./wire.js";
+import type { MessageAck, SetConversation, Settings } from "./wire.js";
 
 /** "Repeat it every 3 to 5 seconds" */
 const TYPING_EVERY_MS = 4_000;
 const TYPING_ENDS_MS = 6_000;
 const DRAFT_AFTER_MS = 800;
 const READ_AFTER_MS = 200;
+const NO_SETTINGS: Settings = {
+  muted_until: null,
+  archived: false,
+  pinned_at: null,
+  hidden: false,
+  draft: null,
+  draft_at: null,
+  notify: null,
+};
 
 export interface Message extends Omit<SendFields, "conversation" | "client_id"> {
   /** Chosen by the client, unless you want to send a message once more that you sent before. */
@@ -100,8 +109,8 @@ export class ConversationHandle implements Readable<ConversationSnapshot> {
   /** Keeps an unsent text, which the other devices of the user get. It is in `conversation.settings.draft`. */
   setDraft(text: string): void {
     const { settings } = this.state.info;
-    if (!settings || (settings.draft ?? "") === text) return;
-    this.state.info.settings = { ...settings, draft: text || null };
+    if ((settings?.draft ?? "") === text) return;
+    this.state.info.settings = { ...NO_SETTINGS, ...settings, draft: text || null };
     this.state.hasNewDraft = true;
     this.state.changed();
     clearTimeout(this.draftTimer);
@@ -155,7 +164,7 @@ export class ConversationHandle implements Readable<ConversationSnapshot> {
   }
 
   /** Changes settings of this user: muted_until, archived, pinned, hidden, notify, labels. */
-  async settings(fields: Omit<import("./wire.js").SetConversation, "t" | "conversation">): Promise<void> {
+  async settings(fields: Omit<SetConversation, "t" | "conversation">): Promise<void> {
     const done = await this.client.call("conversation.settings", { ...fields, conversation: this.id });
     this.store.take({ id: this.id, settings: done.conversation.settings });
   }

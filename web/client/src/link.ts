@@ -34,6 +34,7 @@ export class Link implements Handlers {
   closed_: Close | undefined;
   private transport: Transport | undefined;
   private readonly waiting = new Map<number, Waiting>();
+  private isGreeted = false;
   private lastId = 0;
   private receivedAt = monotonic();
   private heartbeatMs = HEARTBEAT_S * 1000;
@@ -80,6 +81,8 @@ export class Link implements Handlers {
   }
 
   private opened(hello: Connected): void {
+    if (this.isGreeted) return this.close();
+    this.isGreeted = true;
     this.heartbeatMs = hello.heartbeat * 1000;
     this.maxBytes = hello.limits.max_message;
     clearTimeout(this.timer);
@@ -116,7 +119,7 @@ export class Link implements Handlers {
   /** Closes this connection; the client then opens another one. */
   close(): void {
     this.transport?.close();
-    this.closed({ code: 1006, reason: "", opened: true });
+    this.closed({ code: 1006, reason: "", opened: this.isGreeted });
   }
 
   /** Sends a command and waits for its answer. Throws Refused, Disconnected. */
@@ -154,6 +157,7 @@ export class Link implements Handlers {
 
   /** Finds out soon whether the connection is alive. */
   doubt(): void {
+    this.transport?.doubt?.();
     if (!this.closed_ && this.kind === "socket" && monotonic() - this.receivedAt > 1000) {
       clearTimeout(this.timer);
       this.ping(DOUBT_MS);

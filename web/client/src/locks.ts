@@ -8,23 +8,23 @@ export interface Locks {
   isHeld(name: string): Promise<boolean>;
 }
 
-/** Web Locks: the browser releases the lock of a tab that has closed or crashed. */
+/** Web Locks: the browser releases the lock of a tab that has closed or crashed. A page without an origin of its own
+ * has none, which shows only when it asks for one. */
 function webLocks(manager: LockManager): Locks {
   return {
     hold(name, held) {
       const abort = new AbortController();
       let release = (): void => abort.abort();
-      manager
-        .request(name, { signal: abort.signal }, () => {
-          const until = new Promise<void>((resolve) => (release = resolve));
-          held();
-          return until;
-        })
-        .catch(() => {});
+      const request = manager.request(name, { signal: abort.signal }, () => {
+        const until = new Promise<void>((resolve) => (release = resolve));
+        held();
+        return until;
+      });
+      request.catch(() => abort.signal.aborted || held());
       return () => release();
     },
     async isHeld(name) {
-      const { held } = await manager.query();
+      const { held } = await manager.query().catch(() => ({ held: [] }) as LockManagerSnapshot);
       return held?.some((lock) => lock.name === name) ?? false;
     },
   };

@@ -6,8 +6,6 @@ import type { PresenceState, User } from "./wire.js";
 /** The server lets a session watch this many users. */
 const MAX_WATCHED = 100;
 const SOON_MS = 20;
-/** Without a WebSocket there is no subscription. */
-const POLL_MS = 30_000;
 const MAX_QUERY = 100;
 
 export class Presence {
@@ -19,8 +17,7 @@ export class Presence {
 
   constructor(
     private readonly ask: Ask,
-    /** Whether the connection has subscriptions; undefined without a connection. */
-    private readonly subscribes: () => boolean | undefined,
+    private readonly isConnected: () => boolean,
   ) {}
 
   /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
@@ -44,7 +41,7 @@ export class Presence {
       this.cells.delete(user);
       this.states.delete(user);
     }
-    this.soon(SOON_MS);
+    this.soon();
   }
 
   take(state: PresenceState): void {
@@ -57,26 +54,22 @@ export class Presence {
 
   /** A connection has opened: subscriptions begin anew. */
   connected(): void {
-    if (this.watched.size) this.soon(SOON_MS);
+    if (this.watched.size) this.soon();
   }
 
-  private soon(ms: number): void {
+  private soon(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.subscribe(), ms);
+    this.timer = setTimeout(() => void this.subscribe(), SOON_MS);
   }
 
   private async subscribe(): Promise<void> {
-    const subscribes = this.subscribes();
-    if (subscribes === undefined) return;
+    if (!this.isConnected()) return;
     const users = [...this.watched].slice(-MAX_WATCHED);
     try {
-      if (!subscribes && !users.length) return;
-      const answer = await this.ask(subscribes ? "presence.watch" : "presence.query", { users });
-      for (const state of answer.items) this.take(state);
+      for (const state of (await this.ask("presence.watch", { users })).items) this.take(state);
     } catch {
       // The next connection, or the next look, asks again.
     }
-    if (!subscribes) this.soon(POLL_MS);
   }
 
   stop(): void {

@@ -14,8 +14,8 @@ export class Rest {
     private readonly tokens: Tokens,
   ) {}
 
-  /** A command by its route. Throws Refused, Disconnected. */
-  async command(command: Body): Promise<Body> {
+  /** A command by its route. `session`: the session that gets no event of it. Throws Refused, Disconnected. */
+  async command(command: Body, session: string): Promise<Body> {
     const { t, ...fields } = command;
     const route = ROUTES[t];
     if (route === undefined) throw new Refused("unavailable", `${t} needs a WebSocket connection`);
@@ -25,21 +25,23 @@ export class Rest {
       delete fields[name];
       return value;
     });
-    if (method !== "GET" && method !== "DELETE") return this.json(method, path, fields);
+    const headers: Record<string, string> = session ? { "Chatd-Session": session } : {};
+    if (method !== "GET" && method !== "DELETE") return this.json(method, path, headers, fields);
     const query = Object.entries(fields)
       .filter(([, value]) => value !== null && value !== undefined)
       .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
       .join("&");
-    return this.json(method, query ? `${path}?${query}` : path);
+    return this.json(method, query ? `${path}?${query}` : path, headers);
   }
 
   /** A request with the token of the user; it is repeated with another token if the server refuses the first. */
-  async json(method: string, path: string, body?: unknown): Promise<Body> {
-    const answer = await this.request(path, {
-      method,
-      ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
-    });
-    return bodyOf(answer);
+  async json(method: string, path: string, headers: Record<string, string> = {}, body?: unknown): Promise<Body> {
+    const init: RequestInit = { method, headers };
+    if (body !== undefined) {
+      init.headers = { ...headers, "Content-Type": "application/json" };
+      init.body = JSON.stringify(body);
+    }
+    return bodyOf(await this.request(path, init));
   }
 
   /** The response, whatever its status is. Throws Disconnected. */

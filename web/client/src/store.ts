@@ -177,7 +177,9 @@ export class Store implements Surroundings {
 
   private updated(conversation: Conversation): void {
     this.take(conversation);
-    if (!this.get(conversation.id).isLoaded) this.fetch(conversation.id);
+    const { isLoaded, info } = this.get(conversation.id);
+    // Events for several members have no settings.
+    if (!isLoaded || !info.settings) this.fetch(conversation.id);
   }
 
   private restart(id: string, seq: number): void {

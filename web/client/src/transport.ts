@@ -1,5 +1,6 @@
 // How frames travel: over a WebSocket, or, where those are blocked, as events of an HTTP response with commands over
 // REST. A transport carries one connection.
+import type { Refused } from "./errors.js";
 import type { Body } from "./wire.js";
 
 export type TransportKind = "socket" | "sse" | "poll";
@@ -9,6 +10,8 @@ export interface Close {
   code: number;
   reason: string;
   opened: boolean;
+  /** What the server has answered in the place of the first frame, if it is known. */
+  refused?: Refused;
 }
 
 export interface Handlers {
@@ -25,6 +28,8 @@ export interface Transport {
   /** `text`: the frame as JSON. */
   send(id: number, body: Body, text: string): void;
   close(): void;
+  /** The network may have changed. */
+  doubt?(): void;
 }
 
 /** What a WebSocket of any platform has: browsers, Node 22, React Native, the package `ws`. */

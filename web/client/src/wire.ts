@@ -1,5 +1,5 @@
 // The types of the wire that the client uses, and what it adds to them.
-import type { Command, Error as WireError, ResultOf, ServerEvent, UnansweredCommand } from "../../../docs/chatd.js";
+import type { Command, Counters, Mark, ResultOf, ServerEvent, ThreadMark, UnansweredCommand } from "../../../docs/chatd.js";
 
 export type * from "../../../docs/chatd.js";
 
@@ -14,7 +14,6 @@ export type Result<Name extends CommandName> = ResultOf[Name];
 /** The body of a frame, as far as its type is not known. */
 export interface Body {
   t: string;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
   [field: string]: any;
 }
 
@@ -36,10 +35,10 @@ export interface ConversationEnded {
 export interface SessionChanged {
   t: "session.changed";
   since: string | null;
-  conversations: import("../../../docs/chatd.js").Counters[];
-  marks: import("../../../docs/chatd.js").Mark[];
+  conversations: Counters[];
+  marks: Mark[];
   own: boolean;
-  threads?: import("../../../docs/chatd.js").ThreadMark[];
+  threads?: ThreadMark[];
 }
 
 /** Events `user.updated` may be missing. */
@@ -52,4 +51,3 @@ type Live = Exclude<ServerEvent, { t: "conversation.gone" | "behind" | "session.
 export type ChatEvent = Live | ConversationReset | ConversationEnded | SessionChanged | ProfilesBehind;
 export type EventName = ChatEvent["t"];
 export type EventOf<Name extends EventName> = Extract<ChatEvent, { t: Name }>;
-export type { WireError };

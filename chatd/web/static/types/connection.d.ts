@@ -42,6 +42,7 @@ export declare class Connection {
     private generation;
     private readonly sleep;
     private mayWake;
+    private retrySocketAt;
     private waiters;
     private forget;
     constructor(tokens: Tokens, rest: Rest, network: Network, dialing: Dialing, catchUp: CatchUp, events: ConnectionEvents);
@@ -63,11 +64,13 @@ export declare class Connection {
     private afterClose;
     /** A browser does not tell why a handshake has failed: the same token over HTTP shows it. Throws what it shows. */
     private afterHandshake;
+    private afterRefusal;
+    /** HTTP works, and this transport does not. */
+    private failed;
     /** Tries a WebSocket from time to time while a worse transport is in use. */
     private returnToSocket;
+    private trySocket;
     private opensSocket;
-    /** Ends a connection that works, for a better one. */
-    private sleepless;
     private networkChanged;
     /** Sends the server a fresh token before the old one expires. */
     renew(): Promise<void>;

@@ -4,7 +4,7 @@ import type { SendFields } from "./outbox.js";
 import type { Readable } from "./readable.js";
 import type { Store } from "./store.js";
 import type { ConversationSnapshot } from "./views.js";
-import type { MessageAck } from "./wire.js";
+import type { MessageAck, SetConversation } from "./wire.js";
 export interface Message extends Omit<SendFields, "conversation" | "client_id"> {
     /** Chosen by the client, unless you want to send a message once more that you sent before. */
     client_id?: string;
@@ -55,6 +55,6 @@ export declare class ConversationHandle implements Readable<ConversationSnapshot
     /** Drops a message that has failed or waits. */
     discard(clientId: string): void;
     /** Changes settings of this user: muted_until, archived, pinned, hidden, notify, labels. */
-    settings(fields: Omit<import("./wire.js").SetConversation, "t" | "conversation">): Promise<void>;
+    settings(fields: Omit<SetConversation, "t" | "conversation">): Promise<void>;
     stop(): void;
 }

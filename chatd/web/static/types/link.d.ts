@@ -16,6 +16,7 @@ export declare class Link implements Handlers {
     closed_: Close | undefined;
     private transport;
     private readonly waiting;
+    private isGreeted;
     private lastId;
     private receivedAt;
     private heartbeatMs;

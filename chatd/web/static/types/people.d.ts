@@ -3,16 +3,13 @@ import { type Readable } from "./readable.js";
 import type { PresenceState, User } from "./wire.js";
 export declare class Presence {
     private readonly ask;
-    /** Whether the connection has subscriptions; undefined without a connection. */
-    private readonly subscribes;
+    private readonly isConnected;
     private readonly cells;
     private readonly states;
     /** In the order in which the app began to look at them. */
     private readonly watched;
     private timer;
-    constructor(ask: Ask, 
-    /** Whether the connection has subscriptions; undefined without a connection. */
-    subscribes: () => boolean | undefined);
+    constructor(ask: Ask, isConnected: () => boolean);
     /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
     of(user: string): Readable<PresenceState>;
     private watch;

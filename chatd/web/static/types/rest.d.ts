@@ -7,10 +7,10 @@ export declare class Rest {
     readonly fetch: Fetch;
     private readonly tokens;
     constructor(url: string, fetch: Fetch, tokens: Tokens);
-    /** A command by its route. Throws Refused, Disconnected. */
-    command(command: Body): Promise<Body>;
+    /** A command by its route. `session`: the session that gets no event of it. Throws Refused, Disconnected. */
+    command(command: Body, session: string): Promise<Body>;
     /** A request with the token of the user; it is repeated with another token if the server refuses the first. */
-    json(method: string, path: string, body?: unknown): Promise<Body>;
+    json(method: string, path: string, headers?: Record<string, string>, body?: unknown): Promise<Body>;
     /** The response, whatever its status is. Throws Disconnected. */
     request(path: string, init: RequestInit, timeoutMs?: number): Promise<Response>;
     private once;

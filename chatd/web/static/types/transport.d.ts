@@ -1,3 +1,4 @@
+import type { Refused } from "./errors.js";
 import type { Body } from "./wire.js";
 export type TransportKind = "socket" | "sse" | "poll";
 /** Why a connection has ended. `opened`: the first frame had arrived. */
@@ -5,6 +6,8 @@ export interface Close {
     code: number;
     reason: string;
     opened: boolean;
+    /** What the server has answered in the place of the first frame, if it is known. */
+    refused?: Refused;
 }
 export interface Handlers {
     /** Anything has arrived: the connection is alive. */
@@ -19,6 +22,8 @@ export interface Transport {
     /** `text`: the frame as JSON. */
     send(id: number, body: Body, text: string): void;
     close(): void;
+    /** The network may have changed. */
+    doubt?(): void;
 }
 /** What a WebSocket of any platform has: browsers, Node 22, React Native, the package `ws`. */
 export interface WebSocketLike {

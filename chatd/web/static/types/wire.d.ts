@@ -1,4 +1,4 @@
-import type { Command, Error as WireError, ResultOf, ServerEvent, UnansweredCommand } from "./protocol.js";
+import type { Command, Counters, Mark, ResultOf, ServerEvent, ThreadMark, UnansweredCommand } from "./protocol.js";
 export type * from "./protocol.js";
 /** A command by its name, such as "message.send". */
 export type CommandName = Command["t"];
@@ -30,10 +30,10 @@ export interface ConversationEnded {
 export interface SessionChanged {
     t: "session.changed";
     since: string | null;
-    conversations: import("./protocol.js").Counters[];
-    marks: import("./protocol.js").Mark[];
+    conversations: Counters[];
+    marks: Mark[];
     own: boolean;
-    threads?: import("./protocol.js").ThreadMark[];
+    threads?: ThreadMark[];
 }
 /** Events `user.updated` may be missing. */
 export interface ProfilesBehind {
@@ -48,4 +48,3 @@ export type EventName = ChatEvent["t"];
 export type EventOf<Name extends EventName> = Extract<ChatEvent, {
     t: Name;
 }>;
-export type { WireError };
