@@ -73,7 +73,7 @@ class Row:
     """One command: its type, its guard, its cost in tokens of the rate limit, and its REST route ("" for none).
 
     `scope`: of a server command, the scope that the service token needs. `role`: of an admin command, the role that the
-    admin needs.
+    admin needs. `of_session`: whether it changes the session that sends it.
     """
 
     command: type[Command]
@@ -149,8 +149,10 @@ def command(
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        how = (uncancellable, at_once, is_bounded, unanswered, pipeline, "", of_session)
-        setattr(handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *how))
+        how = (uncancellable, at_once, is_bounded, unanswered, pipeline)
+        setattr(
+            handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *how, of_session=of_session)
+        )
         return handler
 
     return mark

@@ -1,6 +1,7 @@
 """The client against a whole daemon, over an unstable connection."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
