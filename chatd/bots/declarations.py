@@ -14,7 +14,13 @@ from chatd.wire.texts import NAME
 MAX_ARGUMENTS, MAX_CHOICES, MAX_LOCALES = 10, 25, 20
 WORD = f"^[a-z][a-z0-9_]{{0,31}}{PYTHON_END}"
 CommandName = Annotated[str, Meta(pattern=WORD, description="1 to 32 of a-z, 0-9 and _, first a letter")]
-LocaleTag = Annotated[str, Meta(pattern=f"^[A-Za-z]{{2,8}}(?:-[A-Za-z0-9]{{1,8}}){{0,7}}{PYTHON_END}")]
+LocaleTag = Annotated[
+    str,
+    Meta(
+        pattern=f"^[A-Za-z]{{2,8}}(?:-[A-Za-z0-9]{{1,8}}){{0,7}}{PYTHON_END}",
+        description="A language tag such as `pt-BR`",
+    ),
+]
 Description = Annotated[str, Meta(min_length=1, max_length=200, extra=NAME)]
 Descriptions = Annotated[
     dict[LocaleTag, Description],

@@ -28,7 +28,9 @@ EVENTS: dict[str, Judgement] = {
     "message.update": Judgement.MESSAGE,
     "thread.update": Judgement.THREAD,
     "conversation.update": Judgement.CONVERSATION,
-    **dict.fromkeys(("behind", "session.behind", "connected", "error", "token.expiring", "maintenance.mode"), W),
+    **dict.fromkeys(
+        ("behind", "session.behind", "connected", "closed", "error", "token.expiring", "maintenance.mode"), W
+    ),
     **dict.fromkeys(("member.update", "member.left", "conversation.gone", "user.updated"), W),
     **dict.fromkeys(("message.delivered", "message.read"), W),
     **dict.fromkeys(("bot.command", "action"), W),
