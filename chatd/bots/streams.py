@@ -100,10 +100,10 @@ class BotStreams(EventFilter):
     async def run(self) -> None:
         """Run forever."""
         while True:
-            await self._news.wait()
-            self._news = trio.Event()
             while self._due:
                 await self._serve(list(self._due))
+            self._news = trio.Event()
+            await self._news.wait()
 
     async def _serve(self, streams: Sequence[BotStream]) -> None:
         """Send what waits for these sessions, as much as one statement looks up."""

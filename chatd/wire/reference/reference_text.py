@@ -230,6 +230,8 @@ The first lines of a stream, and a long poll:
   end: the last one is the `member.left` of the user, or a `behind`. If a user is removed and added again before older
   events are delivered, the connection may get `behind` instead of events of both memberships; the acks of what it sent
   in the first membership still arrive, in the order of `rev`.
+* A bot that sees only what concerns it gets the place of every other message: its `id`, `seq`, `rev` and times, with
+  `concealed`, so that its `seq` and `rev` have no gaps either. See `docs/bots.md`.
 * A message without an ack has an unknown outcome: send it again with the same `client_id`. A message that was refused
   with a code that is not `retryable` is never delivered later.
 * Typing events are delivered at most once, and may be dropped for a slow reader. A session that reads too slowly gets
