@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits, AuthSettings
-from chatd.core.config import Config, Data, Drain, Gateway, Http, Limits, PostgresSection, RedisSection
+from chatd.core.config import ClusterTimes, Config, Data, Drain, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.embedded import redis as embedded_redis
@@ -28,7 +28,7 @@ from chatd.search.settings import SearchSettings
 from chatd.subsystems import schemas_of
 from tests.db.system_postgres import SystemPostgres, programs
 from tests.forked import forked_daemon
-from tests.support import Daemon, running
+from tests.support import PATIENCE, Daemon, running
 
 # Durability is off for these servers; tests about crashes start their own.
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
@@ -132,7 +132,7 @@ async def start(postgres: embedded_postgres.Server | SystemPostgres, redis: embe
     """Start both, with the schema in the template database."""
     await redis.start()
     await postgres.start()
-    async with trio_asyncio.open_loop(), open_postgres(postgres.dsn, PostgresSection()) as db:
+    async with trio_asyncio.open_loop(), open_postgres(postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         await migrations.migrate(db, schemas_of())
 
 
@@ -164,7 +164,7 @@ async def empty_dsn(servers: Servers, loop: None) -> AsyncIterator[str]:
 @asynccontextmanager
 async def database(servers: Servers, template: str) -> AsyncIterator[str]:
     name = f"test_{next(NUMBERS)}"
-    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=PATIENCE)) as admin:
         await admin.run(f"create database {name} template {template} strategy file_copy")
         yield servers.dsn(name)
         USED.append(name)
@@ -186,7 +186,7 @@ async def drop_database(admin: Postgres, name: str) -> None:
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[Postgres]:
     """The database as the daemon of this test uses it."""
-    async with open_postgres(dsn, PostgresSection()) as opened:
+    async with open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as opened:
         yield opened
 
 
@@ -207,10 +207,12 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
     """See `config`."""
     return Config(
         data=Data(dir=str(folder), secret="fedcba9876543210fedcba9876543210"),
-        gateway=Gateway(port=0, origins=["https://good.test"]),
+        gateway=Gateway(port=0, origins=["https://good.test"], handshake_timeout=PATIENCE),
         http=Http(port=0, admin_hosts=["chatd.test"]),
-        postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True),
-        redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}"),
+        postgres=PostgresSection(dsn=dsn, allow_unsafe_durability=True, timeout=PATIENCE),
+        redis=RedisSection(url=servers.redis, prefix=f"test{next(NUMBERS)}", timeout=PATIENCE),
+        # A node that does not run for three heartbeats, as on a busy machine, sends `behind` in place of events.
+        cluster=ClusterTimes(heartbeat=3.0),
         drain=Drain(notice=0.2, spread=1.0),
         limits=Limits(
             commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6
@@ -237,7 +239,10 @@ def shared_daemon(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
 
 async def create_database(servers: Servers, name: str) -> None:
     """A migrated database that lasts as long as the servers."""
-    async with trio_asyncio.open_loop(), open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(servers.dsn("postgres"), PostgresSection(timeout=PATIENCE)) as admin,
+    ):
         await admin.run(f"create database {name} template chatd strategy file_copy")
 
 

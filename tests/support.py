@@ -28,7 +28,7 @@ from chatd.core.config import Config
 from chatd.subsystems import SUBSYSTEMS
 from tests.reply import Link, Reply
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 NOBODY = "00000000-0000-7000-8000-000000000000"
 Test = TypeVar("Test", bound=Callable[..., Any])
 Found = TypeVar("Found")

@@ -52,7 +52,8 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_MESSAGES_PER_ENTRY = 2_000
 # Writes whose time is remembered.
 MAX_WRITES = 5_000
-READ_BLOCK_MS = 1000
+# Less than redis.timeout.
+READ_BLOCK_MS = 500
 RETRY_S = 0.2
 # Between two writes, and two reads, while there is something to write or read: what arrives in that time is written or
 # read together. It delays no first message.

@@ -160,6 +160,10 @@ class RedisSection(Section, frozen=True):
     password_file: Annotated[str, doc("File that contains the password, instead of password.")] = ""
     tls: Annotated[bool, doc("Use TLS, together with host.")] = False
     prefix: Annotated[str, doc("Prefix of every key of this cluster.")] = "chatd"
+    timeout: Annotated[
+        Annotated[float, Meta(ge=1, le=60)],
+        doc("Seconds within which Redis must answer a command; after that it counts as unreachable."),
+    ] = 2.0
 
 
 class ClusterTimes(Section, frozen=True):

@@ -10,6 +10,7 @@ After a failover, old connections may still lead to the old primary, which refus
 of the server is treated as a fault of the connection, see `Redis.reconnect`.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -43,7 +44,6 @@ from chatd.core.health import Condition
 from chatd.db.redis_channel import Channel
 
 LOG = log.get(__name__)
-TIMEOUT_S = 2.0
 # redis-py writes: Command # 1 (SET a b) of pipeline caused error: ('READONLY ...',)
 IN_TRANSACTION = "of pipeline caused error: "
 # No server answered, except for `ANSWERS`, which redis-py derives from these.
@@ -71,7 +71,7 @@ class Redis:
     `timeout_s`: within which a command must be answered.
     """
 
-    def __init__(self, connect: Callable[[], "Client"], prefix: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, connect: Callable[[], "Client"], prefix: str, timeout_s: float) -> None:
         self._connect = connect
         self._client = connect()
         self._prefix = prefix
@@ -171,7 +171,7 @@ class Redis:
         await close_idle(old)
 
     async def aclose(self) -> None:
-        await trio_asyncio.aio_as_trio(self._client.aclose)()
+        await trio_asyncio.aio_as_trio(disconnect)(self._client, inuse_connections=True)
 
     @property
     def failing(self) -> bool:
@@ -301,7 +301,17 @@ def key_of(command: Command) -> str:
 async def close_idle(client: "Client") -> None:
     """Close the unused connections of a client. Running commands close those that they use when they end."""
     with trio.CancelScope(shield=True), suppress(TimeoutError, RedisError, OSError):
-        await trio_asyncio.aio_as_trio(client.connection_pool.disconnect)(inuse_connections=False)
+        await trio_asyncio.aio_as_trio(disconnect)(client, inuse_connections=False)
+
+
+async def disconnect(client: "Client", *, inuse_connections: bool) -> None:
+    """Close connections of the pool, in asyncio.
+
+    All who wait for the end of a connection share one future. If a command that waits for it is cancelled, the others
+    get that cancellation, although nobody cancels them.
+    """
+    with suppress(asyncio.CancelledError):
+        await client.connection_pool.disconnect(inuse_connections=inuse_connections)
 
 
 def is_server_fault(error: Exception | None) -> bool:
@@ -316,11 +326,11 @@ def check_number(url: str) -> None:
         raise ValueError(parts.path)
 
 
-def client_of(settings: RedisSection, url: str, timeout_s: float = TIMEOUT_S) -> "Client":
+def client_of(settings: RedisSection, url: str) -> "Client":
     """Make a client by url, or by host, port, username, password and TLS. Raises BadAddress."""
     common: dict[str, Any] = {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
+        "socket_timeout": settings.timeout,
+        "socket_connect_timeout": settings.timeout,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 16,
         "protocol": 2,
@@ -351,9 +361,9 @@ def client_of(settings: RedisSection, url: str, timeout_s: float = TIMEOUT_S) ->
 
 
 @asynccontextmanager
-async def open_redis(settings: RedisSection, url: str = "", *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Redis]:
+async def open_redis(settings: RedisSection, url: str = "") -> AsyncIterator[Redis]:
     """Open a client. `url` overrides the one in the settings. Connects with the first command. Raises BadAddress."""
-    redis = Redis(lambda: client_of(settings, url or settings.url, timeout_s), settings.prefix, timeout_s)
+    redis = Redis(lambda: client_of(settings, url or settings.url), settings.prefix, settings.timeout)
     try:
         yield redis
     finally:

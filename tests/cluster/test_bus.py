@@ -14,7 +14,7 @@ from chatd.cluster import control_messages
 from chatd.cluster.bus import Bus
 from chatd.cluster.stream_entries import DECODE, ENCODE, MAX_ENTRIES, MAX_ENTRY_BYTES, Entry, pairs, recent
 from chatd.core.config import ClusterTimes, RedisSection
-from chatd.db.redis import TIMEOUT_S, Command, Redis, open_redis
+from chatd.db.redis import Command, Redis, open_redis
 from chatd.matching.control_messages import DropTicket
 from tests.conftest import Servers
 from tests.support import PATIENCE
@@ -55,10 +55,10 @@ class Narrow(Redis):
 async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop: None) -> None:
     """Also if the next heartbeat is due while the last entry is written: other nodes would wait for its acks."""
     async with (
-        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis) as redis,
+        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}", timeout=PATIENCE), servers.redis) as redis,
         trio.open_nursery() as nursery,
     ):
-        slow = Slow(redis._connect, redis._prefix)
+        slow = Slow(redis._connect, redis._prefix, PATIENCE)
         bus = Bus(slow, "leaving", times=ClusterTimes(heartbeat=0.02))
         nursery.start_soon(bus.write)
         with trio.fail_after(PATIENCE):
@@ -67,7 +67,7 @@ async def test_a_node_writes_nothing_after_its_last_entry(servers: Servers, loop
             slow.pause = 0.3
             await bus.leave()
         nursery.cancel_scope.cancel()
-    async with open_redis(RedisSection(prefix=redis._prefix), servers.redis) as redis:
+    async with open_redis(RedisSection(prefix=redis._prefix, timeout=PATIENCE), servers.redis) as redis:
         entries = [DECODE(fields[b"b"]) for _, fields in pairs(await redis.call("XRANGE", redis.key("bus"), "-", "+"))]
     assert [entry.leaves for entry in entries] == [False] * (len(entries) - 1) + [True]
     assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
@@ -79,7 +79,7 @@ async def nobody_asks() -> None:
 
 @asynccontextmanager
 async def two_nodes(
-    servers: Servers, kind: type[Redis] = Redis, timeout_s: float = TIMEOUT_S, **limits: Any
+    servers: Servers, kind: type[Redis] = Redis, timeout_s: float = PATIENCE, **limits: Any
 ) -> AsyncIterator[tuple[Bus, Redis, list[bytes]]]:
     """A node that publishes, and all control messages that another one receives."""
     received: list[bytes] = []
@@ -88,7 +88,7 @@ async def two_nodes(
         received.append(control_messages.encode(control_messages.decoder().decode(message)))
 
     async with (
-        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}"), servers.redis, timeout_s=timeout_s) as plain,
+        open_redis(RedisSection(prefix=f"bus{next(NUMBERS)}", timeout=timeout_s), servers.redis) as plain,
         aclosing(kind(plain._connect, plain._prefix, timeout_s)) as redis,
         trio.open_nursery() as nursery,
     ):

@@ -19,7 +19,7 @@ from chatd.db.redis import open_redis
 from chatd.realtime.hub import Hub
 from chatd.subsystems import SUBSYSTEMS
 from tests.conftest import Servers
-from tests.support import operator, running
+from tests.support import PATIENCE, operator, running
 
 
 def test_every_control_message_applies_itself() -> None:
@@ -74,7 +74,7 @@ async def test_a_running_node_applies_every_control_message(config: Config) -> N
 
 async def test_a_node_skips_messages_for_services_that_are_not_open(servers: Servers, db: Postgres) -> None:
     """Control messages arrive before the services exist."""
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         cluster = Cluster(Hub(), Bus(redis, "new"), db)
         await change(db, operator(), True, "", None)
         await cluster.handle(control_messages.encode(MaintenanceChanged()))

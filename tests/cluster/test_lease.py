@@ -19,7 +19,7 @@ NUMBERS = count()
 
 @pytest.fixture
 async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
-    async with open_redis(RedisSection(prefix=f"lease{next(NUMBERS)}"), servers.redis) as opened:
+    async with open_redis(RedisSection(prefix=f"lease{next(NUMBERS)}", timeout=PATIENCE), servers.redis) as opened:
         yield opened
 
 
@@ -80,7 +80,7 @@ class Slow(Redis):
 
 async def test_a_late_answer_does_not_restore_a_released_lease(redis: Redis) -> None:
     """A node that leaves would otherwise keep tickets for a pool that no longer pairs."""
-    slow = Slow(redis._connect, redis._prefix)
+    slow = Slow(redis._connect, redis._prefix, PATIENCE)
     slow.gate = trio.Event()
     slow.gate.set()
     async with held(slow, "one") as (lease, _), trio.open_nursery() as nursery:

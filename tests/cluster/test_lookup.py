@@ -13,7 +13,7 @@ from chatd.db.postgres import Postgres
 from chatd.db.redis import open_redis
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
-from tests.support import eventually
+from tests.support import PATIENCE, eventually
 
 NUMBERS = count()
 ANN = ("default", "ann")
@@ -22,7 +22,7 @@ ANN = ("default", "ann")
 async def test_a_silent_node_may_have_the_users(servers: Servers, db: Postgres) -> None:
     """After an outage of Redis a node reads its own entries before those of other nodes."""
     async with (
-        open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}"), servers.redis) as redis,
+        open_redis(RedisSection(prefix=f"liveness{next(NUMBERS)}", timeout=PATIENCE), servers.redis) as redis,
         trio.open_nursery() as nursery,
     ):
         hub, bus = Hub(), Bus(redis, "here")

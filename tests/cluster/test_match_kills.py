@@ -189,7 +189,7 @@ async def test_killed_nodes_leave_no_gap_in_announcements_or_the_event_log(
         await trio.sleep(2)
         stop.set()
     assert [wrong for person in people for wrong in person.wrong] == []
-    async with open_redis(RedisSection(prefix=PREFIX), servers.redis) as redis:
+    async with open_redis(RedisSection(prefix=PREFIX, timeout=PATIENCE), servers.redis) as redis:
         await judge_event_log(redis, store)
 
 

@@ -35,7 +35,7 @@ def run_command(server: redis.Server, command: str) -> bytes:
 async def test_acked_messages_arrive_despite_redis_faults(
     config: Config, own_redis: redis.Server, trouble: Sequence[str], cure: Sequence[str]
 ) -> None:
-    shared = replace(config, redis=replace(config.redis, url=own_redis.url))
+    shared = replace(config, redis=replace(config.redis, url=own_redis.url, timeout=2.0))
     async with nodes(shared) as (one, two), pair_on(one, two) as (alice, bob, conversation):
         await alice.send(conversation, "0")
         await bob.event("message.new")

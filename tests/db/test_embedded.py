@@ -32,6 +32,7 @@ from chatd.db.postgres import open_postgres
 from chatd.db.redis import open_redis
 from tests.conftest import QUICK, Servers
 from tests.prepared import prepare_postgres
+from tests.support import PATIENCE
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ async def test_folder_of_the_first_layout_changes_owner(public: Path) -> None:
     for _ in range(2):
         await server.start()
         try:
-            async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection()) as db:
+            async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection(timeout=PATIENCE)) as db:
                 assert await db.value("select kind from seen") == "kept"
                 owners = (
                     "select pg_get_userbyid(relowner)::text from pg_class where relnamespace = 'public'::regnamespace"
@@ -183,7 +184,7 @@ async def test_unusual_paths_work(public: Path, name: str, monkeypatch: pytest.M
         embedded_postgres.embedded_postgres(data, QUICK) as dsn,
         embedded_redis.embedded_redis(data),
         trio_asyncio.open_loop(),
-        open_postgres(dsn, PostgresSection()) as db,
+        open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         assert await db.value("select 7") == 7
         assert (data / "postgres" / "PG_VERSION").exists()
@@ -265,12 +266,12 @@ async def test_redis_permits_the_commands_of_the_source_and_no_scripts(
     servers: Servers, loop: None, tmp_path: Path
 ) -> None:
     source = "".join(text for path in (ROOT / "chatd").rglob("*.py") if "redis" in (text := path.read_text()))
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         known = {name.lower() for name in await redis.call("COMMAND")}
     used = {name.lower() for name in re.findall(r'[(\[]\s*"([A-Z]+)"[,)]', source)} & known - ERROR_CODES
     assert {"xadd", "xread", "time", "zscore"} <= used
     assert used | IMPLICIT == set(embedded_redis.COMMANDS)
-    async with embedded_redis.embedded_redis(tmp_path) as url, open_redis(RedisSection(), url) as redis:
+    async with embedded_redis.embedded_redis(tmp_path) as url, open_redis(RedisSection(timeout=PATIENCE), url) as redis:
         assert await redis.transaction(("SET", "a", 1), ("GET", "a")) == [True, b"1"]
         for command in DENIED:
             with pytest.raises(Refused) as caught:
@@ -339,7 +340,7 @@ async def test_unreadable_redis_files_are_deleted(tmp_path: Path) -> None:
         if writer:
             (server.folder / embedded_redis.WRITER).write_text(writer)
         await server.start()
-        async with trio_asyncio.open_loop(), open_redis(RedisSection(), server.url) as redis:
+        async with trio_asyncio.open_loop(), open_redis(RedisSection(timeout=PATIENCE), server.url) as redis:
             if writer:
                 assert await redis.call("EXISTS", "a") == kept, writer
             await redis.call("SET", "a", 1)
@@ -351,7 +352,7 @@ async def test_the_server_executes_commands_once_it_has_started(tmp_path: Path) 
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     for loaded in (0, 1, 1):
         await server.start()
-        async with trio_asyncio.open_loop(), open_redis(RedisSection(), server.url) as redis:
+        async with trio_asyncio.open_loop(), open_redis(RedisSection(timeout=PATIENCE), server.url) as redis:
             assert await redis.call("EXISTS", "copy") == loaded
             if not loaded:
                 # A file that takes long to load. The server looks at its connections after each 1,024 commands.

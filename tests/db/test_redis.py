@@ -14,6 +14,7 @@ from chatd.core.errors import Refused
 from chatd.db.embedded import redis as embedded_redis
 from chatd.db.redis import MAX_UPDATE_ATTEMPTS, Command, Redis, open_redis
 from tests.conftest import Servers
+from tests.support import PATIENCE
 
 
 async def test_many_cancellations_mix_up_no_answers(servers: Servers, loop: None) -> None:
@@ -23,11 +24,11 @@ async def test_many_cancellations_mix_up_no_answers(servers: Servers, loop: None
 
     async def ask(redis: Redis, number: int) -> None:
         nonlocal answered
-        with trio.move_on_after(rng.random() * 0.01):
+        with trio.move_on_after(rng.choice((rng.random() * 0.01, PATIENCE))):
             assert await redis.call("ECHO", str(number)) == str(number).encode()
             answered += 1
 
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         async with trio.open_nursery() as nursery:
             for number in range(800):
                 nursery.start_soon(ask, redis, number)
@@ -36,8 +37,18 @@ async def test_many_cancellations_mix_up_no_answers(servers: Servers, loop: None
         assert await redis.call("ECHO", "x") == b"x"
 
 
+async def test_a_cancelled_wait_for_the_end_of_a_connection_cancels_nobody_else(servers: Servers, loop: None) -> None:
+    """All who wait share one future of asyncio."""
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
+        for close in (redis.reconnect, redis.aclose):
+            assert await redis.call("ECHO", "x") == b"x"
+            (connection,) = redis._client.connection_pool._available_connections
+            connection._writer._protocol._get_close_waiter(connection._writer).cancel()
+            await close()
+
+
 async def test_unreachable_server_is_unavailable(loop: None) -> None:
-    async with open_redis(RedisSection(), "redis://127.0.0.1:1") as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), "redis://127.0.0.1:1") as redis:
         with pytest.raises(Refused) as caught:
             await redis.call("PING")
         assert caught.value.code == "unavailable"
@@ -49,14 +60,14 @@ async def test_no_update_is_lost(servers: Servers, loop: None) -> None:
 
     async def increment(redis: Redis) -> None:
         nonlocal done
-        with trio.move_on_after(rng.choice((0.01 * rng.random(), 5))):
+        with trio.move_on_after(rng.choice((0.01 * rng.random(), PATIENCE))):
             number = await redis.update(
                 [key], [("GET", key)], lambda old: (int(old or 0) + 1, [("SET", key, int(old or 0) + 1)])
             )
             assert number > 0
             done += 1
 
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         for _ in range(100):
             async with trio.open_nursery() as nursery:
                 for _ in range(4):
@@ -67,7 +78,7 @@ async def test_no_update_is_lost(servers: Servers, loop: None) -> None:
 
 async def test_update_with_constant_conflicts_is_unavailable(servers: Servers, loop: None) -> None:
     key, attempts = f"counter:{random.random()}", 0
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         with SyncClient.from_url(servers.redis) as other:
 
             def change(_: bytes | None) -> tuple[None, list[Command]]:
@@ -85,7 +96,7 @@ async def test_update_with_constant_conflicts_is_unavailable(servers: Servers, l
 async def test_an_update_that_failed_leaves_no_watched_keys_behind(servers: Servers, loop: None) -> None:
     """The connection is used again: a watched key would make the next transaction on it fail."""
     key = f"list:{random.random()}"
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         await redis.call("RPUSH", key, 1)
         for number in range(20):
             with pytest.raises(Refused) as caught:
@@ -98,7 +109,7 @@ async def test_an_update_that_failed_leaves_no_watched_keys_behind(servers: Serv
 
 async def test_an_error_in_a_transaction_is_the_answer(servers: Servers, loop: None) -> None:
     key = f"list:{random.random()}"
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
         with pytest.raises(Refused) as caught:
             await redis.transaction(("RPUSH", key, 1), ("INCRBY", key, 1))
         assert "WRONGTYPE" in str(caught.value.__cause__)
@@ -115,7 +126,7 @@ async def test_read_only_server_causes_a_reconnect(tmp_path: Path, loop: None) -
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     try:
-        async with open_redis(RedisSection(), server.url) as redis:
+        async with open_redis(RedisSection(timeout=PATIENCE), server.url) as redis:
             await redis.call("CONFIG", "SET", "min-replicas-to-write", "1")
             for write in writes:
                 before = redis._client

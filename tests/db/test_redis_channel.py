@@ -74,11 +74,11 @@ def test_a_command_is_packed_in_bytes() -> None:
 
 
 @asynccontextmanager
-async def over_a_line(servers: Servers, **options: Any) -> AsyncIterator[tuple[BadLine, Redis]]:
+async def over_a_line(servers: Servers, timeout_s: float = PATIENCE) -> AsyncIterator[tuple[BadLine, Redis]]:
     connect = partial(trio.open_unix_socket, urlsplit(servers.redis).path)
     async with (
         open_line(connect) as line,
-        open_redis(RedisSection(), f"redis://{line.host}:{line.port}", **options) as redis,
+        open_redis(RedisSection(timeout=timeout_s), f"redis://{line.host}:{line.port}") as redis,
     ):
         yield line, redis
 
@@ -93,7 +93,7 @@ async def test_answers_in_pieces(servers: Servers, loop: None) -> None:
 
 async def test_a_connection_is_opened_again(servers: Servers, loop: None) -> None:
     """After its end, before or during a command, after no answer in time, and after a change of the client."""
-    async with over_a_line(servers, timeout_s=0.5) as (line, redis), redis.own_connection() as connection:
+    async with over_a_line(servers, timeout_s=3.0) as (line, redis), redis.own_connection() as connection:
         await connection.call("PING")
         line.cut()
         with trio.fail_after(PATIENCE):
@@ -118,7 +118,7 @@ async def test_a_connection_is_opened_again(servers: Servers, loop: None) -> Non
 
 
 async def test_an_error_is_refused(servers: Servers, loop: None) -> None:
-    async with open_redis(RedisSection(), servers.redis) as redis, redis.own_connection() as connection:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis, redis.own_connection() as connection:
         with pytest.raises(Refused) as caught:
             await connection.call("XREAD", "nonsense")
         assert caught.value.code == "unavailable"
@@ -127,14 +127,17 @@ async def test_an_error_is_refused(servers: Servers, loop: None) -> None:
 
 
 async def test_an_unreachable_server_is_unavailable(loop: None) -> None:
-    async with open_redis(RedisSection(), "redis://127.0.0.1:1") as redis, redis.own_connection() as connection:
+    async with (
+        open_redis(RedisSection(timeout=PATIENCE), "redis://127.0.0.1:1") as redis,
+        redis.own_connection() as connection,
+    ):
         with pytest.raises(Refused):
             await connection.call("PING")
 
 
 async def test_cancellations_mix_up_no_answers(servers: Servers, loop: None) -> None:
     rng, answered = random.Random(3), 0
-    async with open_redis(RedisSection(), servers.redis) as redis, redis.own_connection() as connection:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis, redis.own_connection() as connection:
         for number in range(300):
             with trio.move_on_after(rng.random() * 0.004):
                 assert await connection.call("ECHO", str(number)) == str(number).encode()
@@ -155,7 +158,7 @@ async def test_a_connection_with_tls(servers: Servers, loop: None, tmp_path: Pat
         serve = partial(trio.serve_ssl_over_tcp, carry, 0, server_context(tmp_path), host="127.0.0.1")
         listener = (await nursery.start(serve))[0].transport_listener
         url = f"rediss://127.0.0.1:{listener.socket.getsockname()[1]}?ssl_ca_certs={tmp_path / 'cert.pem'}"
-        async with open_redis(RedisSection(), url) as redis, redis.own_connection() as connection:
+        async with open_redis(RedisSection(timeout=PATIENCE), url) as redis, redis.own_connection() as connection:
             for text in ("one", "two" * 100_000):
                 assert await connection.call("ECHO", text) == text.encode()
             key = f"stream{next(NAMES)}"

@@ -521,8 +521,8 @@ async def test_match_found_by_a_resync_contains_no_user_id(
     async with running(lone) as daemon, daemon.person("alice") as alice, daemon.person("bob", "msgpack") as bob:
         talk = await made_behind_their_backs(db, alice, bob)
         await own_redis.stop()
-        assert (await alice.event("behind", 20.0))["conversation"] == talk
-        await bob.event("behind", 20.0)
+        assert (await alice.event("behind"))["conversation"] == talk
+        await bob.event("behind")
         await bob.call("typing.start", conversation=talk)
         name = (await alice.event("typing.start"))["user"]
         await bob.send(talk)

@@ -13,17 +13,22 @@ from chatd.db.postgres import Postgres
 from chatd.matching.settings import MatchSettings, QueueSettings
 from tests.support import NOBODY, Daemon, Person, covers, poll_until, running
 
-QUICK = MatchSettings(relax=0.3, grace=0.5, longest=2.0)
+QUICK = MatchSettings(relax=0.3, grace=60.0)
+SHORT = MatchSettings(relax=0.3, grace=0.5, longest=5.0)
+QUEUES = {"asking": QueueSettings(confirm=3.0), "trio": QueueSettings(size=3)}
 
 
 @pytest.fixture
 async def quick(config: Config) -> AsyncIterator[Daemon]:
-    """A daemon with short times."""
-    async with running(
-        config.using(QUICK).using_named(
-            QueueSettings, {"asking": QueueSettings(confirm=1.0), "trio": QueueSettings(size=3)}
-        )
-    ) as daemon:
+    """A daemon that relaxes criteria soon."""
+    async with running(config.using(QUICK).using_named(QueueSettings, QUEUES)) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+async def hasty(config: Config) -> AsyncIterator[Daemon]:
+    """A daemon where users who disconnect are gone soon, and tickets expire."""
+    async with running(config.using(SHORT)) as daemon:
         yield daemon
 
 
@@ -63,8 +68,8 @@ async def test_a_user_is_in_one_match_at_a_time(daemon: Daemon) -> None:
         assert (await alice.refused("match.find")).code == "conflict"
 
 
-async def test_users_who_do_not_fit_are_not_matched(quick: Daemon) -> None:
-    async with quick.people(3) as (ann, ben, eve):
+async def test_users_who_do_not_fit_are_not_matched(hasty: Daemon) -> None:
+    async with hasty.people(3) as (ann, ben, eve):
         await ann.call("match.find", attributes={"language": "de"}, accept={"must": {"language": "de"}})
         await ben.call("match.find", attributes={"language": "en"})
         await eve.call("match.find", attributes={"language": "de"}, accept={"must_not": {"language": ["en", "fr"]}})
@@ -376,14 +381,14 @@ async def test_a_lost_connection_keeps_the_ticket_for_the_grace_period(quick: Da
             await alice.found(bob)
 
 
-async def test_a_user_who_does_not_reconnect_is_not_matched_and_a_partner_is_notified(quick: Daemon) -> None:
-    async with quick.person("bob") as bob, quick.person("eve") as eve:
-        async with quick.person("alice") as alice:
+async def test_a_user_who_does_not_reconnect_is_not_matched_and_a_partner_is_notified(hasty: Daemon) -> None:
+    async with hasty.person("bob") as bob, hasty.person("eve") as eve:
+        async with hasty.person("alice") as alice:
             await alice.call("match.find")
             await bob.call("match.find")
             await bob.event("match.found")
         assert (await bob.event("match.ended"))["reason"] == "disconnected"
-        async with quick.person("ann") as ann:
+        async with hasty.person("ann") as ann:
             await ann.call("match.find")
         # Longer than the grace period, after which the tickets have expired.
         await trio.sleep(1)

@@ -26,7 +26,7 @@ from chatd.matching.tunables import TUNABLES, MatchTunables
 from chatd.realtime.hub import Hub
 from tests.conftest import Servers
 from tests.realtime.test_hub import Session, attach
-from tests.support import eventually, poll_until
+from tests.support import PATIENCE, eventually, poll_until
 
 NUMBERS = count()
 WORDS = ("zqtag", "zqattribute", "zqwish")
@@ -35,7 +35,7 @@ KEY = PoolLogSettings().stream_key
 
 @pytest.fixture
 async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
-    section = RedisSection(prefix=f"erasure{next(NUMBERS)}")
+    section = RedisSection(prefix=f"erasure{next(NUMBERS)}", timeout=PATIENCE)
     async with open_redis(section, servers.redis) as redis:
         yield redis
 

@@ -19,7 +19,7 @@ from chatd.matching.event_log import PoolEventLog
 from chatd.matching.owned_pool import OwnedPool
 from chatd.matching.pool_events import PoolEvent, Queued, Reset, TicketRemoved
 from tests.conftest import Servers
-from tests.support import eventually, poll_until
+from tests.support import PATIENCE, eventually, poll_until
 
 KEYS = count()
 
@@ -53,7 +53,10 @@ async def running_log(
 @pytest.fixture
 async def log(servers: Servers, loop: None) -> AsyncIterator[PoolEventLog]:
     """The log of a pool with the ticket 100."""
-    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, queued(100)) as (log, _):
+    async with (
+        open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis,
+        running_log(redis, queued(100)) as (log, _),
+    ):
         yield log
 
 
@@ -98,7 +101,7 @@ async def test_an_entry_that_redis_executes_late_is_skipped(log: PoolEventLog, s
     log.rewrite()
     log.append(queued(2))
     await written(log, 2)
-    async with open_redis(RedisSection(), servers.redis) as redis:
+    async with open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis:
 
         async def late(number: int, *events: PoolEvent) -> None:
             entry = ("f", 3, "n", number, "at", 7, "s", json.encode(events))
@@ -136,7 +139,7 @@ async def test_a_snapshot_is_written_before_the_last_one_is_trimmed(servers: Ser
     """Even if the pool is large and its events are rare."""
     tickets = [queued(number) for number in range(1000)]
     async with (
-        open_redis(RedisSection(), servers.redis) as redis,
+        open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis,
         running_log(redis, *tickets, max_entries=200) as (log, owned),
     ):
         log.rewrite()
@@ -155,7 +158,7 @@ async def test_events_are_logged_again_after_an_outage_of_redis(tmp_path: Path, 
     server = embedded_redis.Server(tmp_path / "redis", "+@all")
     await server.start()
     async with (
-        open_redis(RedisSection(), server.url) as redis,
+        open_redis(RedisSection(timeout=PATIENCE), server.url) as redis,
         running_log(redis, queued(100), lagging_after_s=0.2) as (log, _),
     ):
         await server.stop()
@@ -168,7 +171,10 @@ async def test_events_are_logged_again_after_an_outage_of_redis(tmp_path: Path, 
 
 
 async def test_what_is_lost_while_a_snapshot_is_written_is_in_the_next_one(servers: Servers, loop: None) -> None:
-    async with open_redis(RedisSection(), servers.redis) as redis, running_log(redis, queued(1)) as (log, owned):
+    async with (
+        open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis,
+        running_log(redis, queued(1)) as (log, owned),
+    ):
         call = redis.call
 
         async def call_and_lose(*words: object) -> object:
@@ -207,7 +213,7 @@ async def test_the_stream_is_bounded_in_bytes(servers: Servers, loop: None) -> N
     limit = 1024 * 1024
     large = Queued(Ticket("t", "default", "u", "q", 1, (), {"x": "x" * 50_000}))
     async with (
-        open_redis(RedisSection(), servers.redis) as redis,
+        open_redis(RedisSection(timeout=PATIENCE), servers.redis) as redis,
         running_log(redis, large, queued(100), max_stream_bytes=limit) as (log, owned),
     ):
         for number in range(80):

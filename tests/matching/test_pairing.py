@@ -33,7 +33,7 @@ NUMBERS = count()
 @pytest.fixture
 async def pairing(servers: Servers, db: Postgres) -> AsyncIterator[Pairing]:
     """The pairing of a node that owns the pool. It does not run, and queues at most two pairs."""
-    section = RedisSection(prefix=f"pairing{next(NUMBERS)}")
+    section = RedisSection(prefix=f"pairing{next(NUMBERS)}", timeout=PATIENCE)
     async with open_redis(section, servers.redis) as redis:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db)

@@ -36,7 +36,7 @@ async def started(servers: Servers, db: Postgres) -> AsyncIterator[Started]:
     people = [Session(str(number), uuid7(number), tenant="default") for number in range(2)]
     users = [person.user for person in people]
     await db.run("insert into users (tenant, id, created_at) select 'default', u, 0 from unnest($1::uuid[]) u", users)
-    section = RedisSection(prefix=f"matching{next(NUMBERS)}")
+    section = RedisSection(prefix=f"matching{next(NUMBERS)}", timeout=PATIENCE)
     async with open_redis(section, servers.redis) as redis, trio.open_nursery() as nursery:
         hub = Hub()
         cluster = Cluster(hub, Bus(redis, "node"), db)

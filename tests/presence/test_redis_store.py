@@ -10,6 +10,7 @@ from chatd.core.config import RedisSection
 from chatd.db.redis import Redis, open_redis
 from chatd.presence.redis_store import BATCH_SIZE, HeartbeatReply, PresenceStore
 from tests.conftest import Servers
+from tests.support import PATIENCE
 
 NUMBERS = count()
 ID = "0190a3c4-5b00-7000-8000-{:012x}".format
@@ -18,7 +19,7 @@ ANN, BEN = ("default", ID(1)), ("a/b:c", ID(1))
 
 @pytest.fixture
 async def redis(servers: Servers, loop: None) -> AsyncIterator[Redis]:
-    async with open_redis(RedisSection(prefix=f"store{next(NUMBERS)}"), servers.redis) as opened:
+    async with open_redis(RedisSection(prefix=f"store{next(NUMBERS)}", timeout=PATIENCE), servers.redis) as opened:
         yield opened
 
 

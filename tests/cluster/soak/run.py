@@ -22,6 +22,7 @@ from tests.cluster.soak.outcasts import Party, judge_outcasts
 from tests.cluster.soak.people import Group, Person, come, make_group
 from tests.cluster.soak.servers import Servers
 from tests.cluster.soak.strangers import Stranger
+from tests.support import PATIENCE
 
 PEOPLE, GROUPS, MEMBERS, STRANGERS, PARTIES = 10, 4, 4, 8, 2
 # Maximum seconds until all messages are acknowledged, until all are delivered, and until strangers match.
@@ -193,21 +194,21 @@ async def see_all(db: Postgres, groups: Sequence[Group]) -> None:
 
 async def judge_messages(servers: Servers, people: Sequence[Person], groups: Sequence[Group]) -> list[str]:
     """Check the messages after all clients have received everything, or had the time to."""
-    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
+    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         await see_all(db, groups)
         return await checker.judge(db, people, groups)
 
 
 async def judge_coming_back(servers: Servers, groups: Sequence[Group], rng: random.Random, positions: int) -> list[str]:
-    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db:
+    async with trio_asyncio.open_loop(), open_postgres(servers.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         return await judge_sync(groups, await checker.rows_of(db), rng, positions)
 
 
 async def judge_matches(servers: Servers, strangers: Sequence[Stranger], weather: Weather) -> list[str]:
     async with (
         trio_asyncio.open_loop(),
-        open_postgres(servers.postgres.dsn, PostgresSection(timeout=30)) as db,
-        open_redis(RedisSection(), servers.redis.url) as redis,
+        open_postgres(servers.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
+        open_redis(RedisSection(timeout=PATIENCE), servers.redis.url) as redis,
     ):
         wrong = await checker_matches.judge_matches(db, strangers, weather)
         return wrong + await checker_matches.judge_event_log(redis, PoolLogSettings().stream_key, queue_rules(Config()))
