@@ -111,7 +111,7 @@ def unit_of(metric: Metric) -> str:
 
 def with_sections(text: str, found: Mapping[str, str]) -> str:
     """Replace the generated tables of a document. Raises ValueError if its marks do not match these tables."""
-    names = re.findall(r"^<!-- generated: (.*) -->$", text, re.MULTILINE)
+    names = re.findall(r"^<!-- generated: (.*) -->$", text, flags=re.MULTILINE)
     if sorted(names) != sorted(found):
         raise ValueError(f"expected marks of {sorted(found)}, found {sorted(names)}")
     for name, table in found.items():

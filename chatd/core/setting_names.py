@@ -14,7 +14,7 @@ PREFIX = "CHATD_"
 FILE_VARIABLE = "CHATD_CONFIG"
 # Variables that Kubernetes and Docker set next to a service named chatd: CHATD_HTTP_PORT=tcp://10.0.0.1:8081.
 LINK = re.compile("(tcp|udp|sctp)://")
-OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|$)")
+OF_SERVICES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT|PORT)(_|\Z)")
 # Minimum similarity of a misspelt name. A variable that begins with a section, such as CHATD_POSTGRES_URL, needs none.
 CLOSE = 0.85
 # Names that other programs use for the address of a server, or a part of it.

@@ -63,8 +63,8 @@ BARE = re.compile(
 )
 # No link contains a space, and no pattern reads beyond one: a text is read in pieces that end before a space.
 PIECES = re.compile(r"[\s\S]{1,4096}+\S*+")
-TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+$")
-PORT = re.compile(r":[0-9]{0,5}$")
+TAIL = re.compile(rf"(?<=[{UNSPACED}])[^{UNSPACED}]+\Z")
+PORT = re.compile(r":[0-9]{0,5}\Z")
 NUMBER = re.compile(r"0x[0-9a-f]{0,16}|[0-9]{1,20}")
 # Numbers that are followed by a port or a path: a version is not a link.
 BARE_IP = re.compile(r"([0-9](?<![\w.][0-9])[0-9]{0,2}\.(?:[0-9]{1,3}\.){2}[0-9]{1,3})(?::[0-9]|/)")

@@ -47,6 +47,7 @@ CATEGORIES = {
 COMMON = (" ", "a", "0", ".", "-", "=", "/", "\t", "%", ":")
 ENDS = ("", "\x00", "!\n")
 MAX_CHARS = 10
+(NO_NEWLINE,) = ((code, str(argument)) for code, argument in sre.parse(r"(?!\n)"))
 
 
 def collected() -> Iterator[tuple[str, "re.Pattern[Any]"]]:
@@ -183,3 +184,24 @@ def members(tree: Any) -> Iterator[str]:
         yield from characters_of(kind, argument)
         for part in parts(kind, argument):
             yield from members(part)
+
+
+def ends_before_newline(parts: Any) -> bool:
+    """Whether a parsed pattern has a `$` which lets a final newline pass."""
+    before = None
+    for code, argument in parts:
+        if (code, argument) == (op.AT, op.AT_END) and before != NO_NEWLINE:
+            return True
+        inner = (
+            argument[1]
+            if code is op.BRANCH
+            else [part for part in listed(argument) if isinstance(part, sre.SubPattern)]
+        )
+        if any(map(ends_before_newline, inner)):
+            return True
+        before = (code, str(argument))
+    return False
+
+
+def listed(argument: Any) -> Any:
+    return argument if isinstance(argument, tuple) else ()

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from chatd.core.ids import PYTHON_END
 from tests.abuse.growth import grows
-from tests.abuse.patterns import collected, texts
+from tests.abuse.patterns import collected, ends_before_newline, sre, texts
 
 
 def slow_texts(pattern: "re.Pattern[Any]") -> list[tuple[str, str, str]]:
@@ -31,6 +32,16 @@ def slow_texts(pattern: "re.Pattern[Any]") -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("pattern", [pytest.param(pattern, id=name) for name, pattern in collected()])
 def test_a_pattern_takes_linear_time(pattern: "re.Pattern[Any]") -> None:
     assert slow_texts(pattern) == []
+
+
+def test_no_pattern_ignores_a_final_newline() -> None:
+    """In Python `$` matches before one: a name with a newline would pass as a name."""
+    lines = {name: pattern for name, pattern in collected() if not pattern.flags & re.MULTILINE}
+    assert [
+        name for name, pattern in lines.items() if ends_before_newline(sre.parse(pattern.pattern, pattern.flags))
+    ] == []
+    assert ends_before_newline(sre.parse("(x|a$)?"))
+    assert not ends_before_newline(sre.parse(rf"[$]\$(x{PYTHON_END}|y\Z)"))
 
 
 @pytest.mark.parametrize(
