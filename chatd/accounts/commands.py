@@ -30,7 +30,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Refuse, Renew, Reply, SendSignal, ToUser
 from chatd.app.registry import Guard, command
 from chatd.core.errors import Refused
-from chatd.core.ids import PYTHON_END, uuid7
+from chatd.core.ids import uuid7
 from chatd.core.secrets import digest
 from chatd.db import queries
 from chatd.db.batches import BATCH_SIZE, delete_all

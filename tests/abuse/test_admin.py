@@ -3,7 +3,6 @@
 import hmac
 import json
 import logging
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,25 +11,21 @@ from msgspec.structs import replace
 
 from chatd.accounts.keys import WeakKey
 from chatd.accounts.settings import AccountLimits, TenantSettings
-from chatd.app.command_metrics import CommandMetrics
-from chatd.app.context import Ctx
-from chatd.app.dispatch import CommandTimeout, run_command
 from chatd.app.rate_limits import AddressLimits
 from chatd.app.registry import Guard, admin_command, command
 from chatd.core.config import Admin, Config
 from chatd.core.errors import Refused
 from chatd.core.identity import ROLES, AdminScope, includes
-from chatd.core.services import Services
 from chatd.daemon import run
 from chatd.http.admin_tokens import Admins
 from chatd.subsystems import load_registry
 from chatd.wire.admin import AdminCommand
-from chatd.wire.base import Command, Error, Ok, Result
-from chatd.wire.codec import codecs
+from chatd.wire.base import Command, Ok
 from chatd.wire.reference.examples import example_body
 from tests.admins import ACME, ANN, BEN, NOBODY, acts, administered, daemon, done, order
+from tests.guarded import check_dispatch_refuses, check_sockets_refuse
 from tests.http.raw import HttpPort
-from tests.support import Daemon, running
+from tests.support import PATIENCE, Daemon, running
 
 __all__ = ["daemon"]
 ROWS = [row for row in load_registry().commands.values() if row.guard is Guard.ADMIN]
@@ -185,7 +180,15 @@ async def test_admin_routes_accept_only_json(daemon: Daemon) -> None:
 
 async def test_malformed_requests_and_foreign_tenants_are_refused(daemon: Daemon) -> None:
     for name in NAMES:
-        for body in ({"nonsense": 1}, {"tenant": "A"}, {"tenant": 5}, b"null", b"[]", b'{"tenant":"\xff"}'):
+        for body in (
+            {"nonsense": 1},
+            {"tenant": "A"},
+            {"tenant": "acme\n"},
+            {"tenant": 5},
+            b"null",
+            b"[]",
+            b'{"tenant":"\xff"}',
+        ):
             answer = await daemon.rest("POST", path_of(name), body, ANN)
             assert (answer.status, answer.body["code"]) == (400, "bad_request")
         foreign = {**example_of(name), "tenant": "nobody"}
@@ -322,33 +325,17 @@ BAD = [
 
 @pytest.mark.parametrize("admins", BAD, ids=repr)
 async def test_a_weak_token_is_not_served(config: Config, admins: dict[str, Admin]) -> None:
-    with trio.fail_after(10), pytest.raises(WeakKey):
+    with trio.fail_after(PATIENCE), pytest.raises(WeakKey):
         await run(replace(config, admins=admins))
 
 
 async def test_websocket_refuses_admin_commands(daemon: Daemon) -> None:
-    """No codec decodes one, and dispatch would refuse it."""
-    registry = load_registry()
-    for kind in codecs(registry.on_socket).values():
-        assert not [tag for tag in kind._forms if tag.startswith("admin.")]
-    async with daemon.person("ann", "json") as person, daemon.person("ben", "msgpack") as other:
-        for name in NAMES:
-            for somebody in (person, other):
-                refused = await somebody.refused(f"admin.{name}", **example_of(name))
-                assert refused.code == "unknown_command"
+    await check_sockets_refuse(daemon, ROWS, "admin.")
     assert await acts(daemon) == []
 
 
-async def test_dispatch_refuses_non_admins() -> None:
-    services = Services()
-    for service in (CommandMetrics(), CommandTimeout(5.0)):
-        services.add(service)
-    for row in ROWS:
-        answers: list[Result] = []
-        ctx = Ctx(SimpleNamespace(config=Config(), get=services.get), None, "", "", 0, answers.append)  # type: ignore[arg-type]
-        await run_command(row, ctx, AdminCommand())
-        assert isinstance(answers[0], Error)
-        assert answers[0].code == "unauthenticated"
+async def test_dispatch_refuses_other_clients() -> None:
+    await check_dispatch_refuses(ROWS, AdminCommand())
 
 
 def test_a_command_of_admins_cannot_be_declared_otherwise() -> None:

@@ -1,7 +1,6 @@
 """Service tokens: who gets in, with which scope, until when; for all server commands, by the table of commands."""
 
 import logging
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -13,23 +12,19 @@ from chatd.accounts import service_tokens
 from chatd.accounts.service_tokens import FORM
 from chatd.accounts.settings import AccountLimits
 from chatd.accounts.token_forms import checksum
-from chatd.app.command_metrics import CommandMetrics
-from chatd.app.context import Ctx
-from chatd.app.dispatch import CommandTimeout, run_command
 from chatd.app.registry import Guard, Row, command, server_command
 from chatd.core.config import Config, PostgresSection
 from chatd.core.secrets import digest
-from chatd.core.services import Services
 from chatd.db.postgres import open_postgres
 from chatd.subsystems import load_registry
-from chatd.wire.base import Command, Error, Ok, Result
-from chatd.wire.codec import codecs
+from chatd.wire.base import Command, Ok
 from chatd.wire.reference.examples import example_body
 from chatd.wire.reference.json_schema import FIELD, WITH_QUERY
 from chatd.wire.server import SCOPES, ServerCommand
 from tests.admins import ANN, administered, daemon, done, order, refused
+from tests.guarded import check_dispatch_refuses, check_sockets_refuse
 from tests.server_api.backend import ALL, Backend, backend_of, new_token
-from tests.support import Daemon, covers, operator, running
+from tests.support import PATIENCE, Daemon, covers, operator, running
 
 __all__ = ["daemon"]
 ROWS = [row for row in load_registry().commands.values() if row.guard is Guard.SERVER]
@@ -242,7 +237,7 @@ async def test_commands_of_a_token_are_limited(config: Config) -> None:
 async def test_the_last_use_is_written_once_a_minute(daemon: Daemon) -> None:
     token = await new_token(daemon)
     hash_ = digest(token.secret)
-    async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+    async with open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         uses = []
         for now in (1_000_000, 1_059_999, 1_060_000, 1_100_000):
             assert await db.one(service_tokens.SQL.use, hash_, now) is not None
@@ -252,7 +247,7 @@ async def test_the_last_use_is_written_once_a_minute(daemon: Daemon) -> None:
 
 async def test_old_tokens_are_swept(daemon: Daemon) -> None:
     day = 86_400_000
-    async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+    async with open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         actor = operator()
         ids = [(await db.in_transaction(service_tokens.add, actor, f"t{n}", ["read"], None)).id for n in range(2)]
         expired = await db.in_transaction(service_tokens.add, actor, "t2", ["read"], actor.now + 1)
@@ -308,25 +303,11 @@ async def test_tokens_are_not_in_the_log(config: Config, caplog: pytest.LogCaptu
 
 
 async def test_sockets_refuse_server_commands(daemon: Daemon) -> None:
-    registry = load_registry()
-    for kind in codecs(registry.on_socket).values():
-        assert not [tag for tag in kind._forms if tag.startswith("server.")]
-    async with daemon.person() as person:
-        for row in ROWS:
-            fields = {name: value for name, value in to_builtins(example_body(row.command)).items() if name != "t"}
-            assert (await person.refused(row.tag, **fields)).code == "unknown_command"
+    await check_sockets_refuse(daemon, ROWS, "server.")
 
 
 async def test_dispatch_refuses_other_clients() -> None:
-    services = Services()
-    for service in (CommandMetrics(), CommandTimeout(5.0)):
-        services.add(service)
-    for row in ROWS:
-        answers: list[Result] = []
-        ctx = Ctx(SimpleNamespace(config=Config(), get=services.get), None, "", "", 0, answers.append)  # type: ignore[arg-type]
-        await run_command(row, ctx, ServerCommand())
-        assert isinstance(answers[0], Error)
-        assert answers[0].code == "unauthenticated"
+    await check_dispatch_refuses(ROWS, ServerCommand())
 
 
 def test_a_server_command_cannot_be_declared_otherwise() -> None:
