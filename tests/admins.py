@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from chatd.accounts.settings import TenantSettings
 from chatd.core.config import Admin, Config, PostgresSection
 from chatd.db.postgres import Postgres, open_postgres
-from tests.support import Answer, Daemon, Person, running
+from tests.support import PATIENCE, Answer, Daemon, Person, running
 
 ANN = "ann-0123456789abcdef0123456789abcdef"
 # For the tenant `acme` only.
@@ -36,7 +36,7 @@ async def daemon(config: Config) -> AsyncIterator[Daemon]:
 @pytest.fixture
 async def db(daemon: Daemon) -> AsyncIterator[Postgres]:
     """Its database."""
-    async with open_postgres(daemon.config.postgres.dsn, PostgresSection()) as opened:
+    async with open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as opened:
         yield opened
 
 

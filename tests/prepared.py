@@ -17,6 +17,7 @@ from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
 from chatd.db.postgres import open_postgres
 from chatd.subsystems import schemas_of
+from tests.support import PATIENCE
 
 MADE: list[Path] = []
 
@@ -38,7 +39,7 @@ async def make() -> Path:
     server = embedded_postgres.Server(place / "postgres", {})
     await server.start()
     try:
-        async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection()) as db:
+        async with trio_asyncio.open_loop(), open_postgres(server.dsn, PostgresSection(timeout=PATIENCE)) as db:
             await migrations.migrate(db, schemas_of())
     finally:
         with trio.CancelScope(shield=True):

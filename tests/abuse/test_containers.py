@@ -102,6 +102,7 @@ RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "core.health.Health.conditions": OneEach("service or server"),
     "core.health.Sparse._seen": Most("core.health.MAX_VALUES"),
     "core.histogram.Histogram.counts": OneEach("bucket, of which there are as many as BOUNDS"),
+    "db.stale_statistics.Statistics._repeats": OneEach("table"),
     "db.fair_share.FairShare._slots": Passing("command"),
     "db.postgres.Postgres._idle": Setting("postgres.pool"),
     "db.postgres_faults.Faults._conditions": Fixed(),

@@ -17,7 +17,7 @@ from chatd.wire.base import Command
 from chatd.wire.codec import tag_of
 from chatd.wire.reference.examples import example, example_body, fields_of
 from tests.abuse.lag import Probe, probed
-from tests.support import NOBODY, Daemon, running
+from tests.support import NOBODY, PATIENCE, Daemon, running
 from tests.wire_client import Raw
 
 LIMIT_S = 0.005
@@ -152,7 +152,7 @@ async def test_pipelined_commands_let_other_tasks_run(config: Config) -> None:
     """Also commands refused by the rate limit, until the socket closes."""
     limits = replace(config.limits, commands_per_second=5.0, commands_burst=20)
     async with running(replace(config, limits=limits)) as daemon, Raw.session(daemon) as raw:
-        with probed() as probe, trio.fail_after(10):
+        with probed() as probe, trio.fail_after(PATIENCE):
             await raw.send(frame(b'[7,{"t":"ping","ts":1}]') * 3000)
             assert await raw.close_code() == 4029
             assert probe.worst_s < LIMIT_S, probe.task

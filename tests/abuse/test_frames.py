@@ -77,7 +77,7 @@ CLOSED = [
 async def test_a_bad_frame_ends_the_connection(daemon: Daemon, data: bytes, codes: set[int | None]) -> None:
     async with Raw.session(daemon) as raw:
         await raw.send(data)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await raw.close_code() in codes
 
 
@@ -107,7 +107,7 @@ async def test_endless_frame_is_closed_after_silence(config: Config) -> None:
     impatient = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
     async with running(impatient) as daemon, Raw.session(daemon) as raw:
         await raw.send(b"\x81\xff\x7f" + b"\xff" * 7 + bytes(4))
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await raw.close_code() in (None, 1009)
 
 
@@ -115,7 +115,7 @@ async def test_endless_frame_is_closed_after_silence(config: Config) -> None:
 async def test_a_flood_of_pings_is_closed(daemon: Daemon, opcode: int) -> None:
     async with Raw.session(daemon, user=str(uuid4())) as raw:
         await raw.send(frame(b"x", opcode=opcode) * 5000)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await raw.close_code() in (4029, None)
 
 
@@ -128,7 +128,7 @@ async def test_a_flood_of_commands_is_refused_and_then_closed(config: Config) ->
         assert [b'"conversations"' in answer for answer in answers] == [True] * 5 + [False] * 3
         assert all(b'"rate_limited"' in answer and b'"retry_after"' in answer for answer in answers[5:])
         await raw.send(frame(PING_COMMAND) * 5000)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await raw.close_code() in (4029, None)
 
 
@@ -147,7 +147,7 @@ async def test_only_the_user_who_floods_has_to_wait_before_reconnecting(config: 
                         taken += 1000
 
             nursery.start_soon(flood)
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 assert await raw.close_code() == 4029
             before = taken
             await trio.sleep(0.5)

@@ -12,7 +12,7 @@ import trio
 from msgspec.structs import replace
 
 from chatd.core.config import Config
-from tests.support import Daemon, eventually, running, shared
+from tests.support import PATIENCE, Daemon, eventually, running, shared
 from tests.wire_client import GOOD, KEY, Raw, upgrade
 
 daemon = shared
@@ -147,7 +147,7 @@ async def test_thousand_disconnects_leave_no_state(daemon: Daemon) -> None:
             if number % 2:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.lowlevel.checkpoint()
-    await eventually(lambda: not open_at(daemon_address(daemon)[1]), 6)
+    await eventually(lambda: not open_at(daemon_address(daemon)[1]))
 
 
 def open_at(port: int) -> int:
@@ -168,7 +168,7 @@ async def test_slow_peers_are_closed_at_the_deadline(config: Config) -> None:
 
         async def drip() -> None:
             async with Raw.to(daemon) as raw:
-                with trio.fail_after(5):
+                with trio.fail_after(PATIENCE):
                     await raw.send(b"GET ")
                     await raw.read_to_end()
 

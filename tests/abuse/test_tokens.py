@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from chatd.accounts.external_ids import user_id_of
 from chatd.accounts.jwks import KeySet
 from chatd.accounts.keys import Keyring, UnknownKey, WeakKey, read_jwks
 from chatd.accounts.settings import AccountLimits, AuthSettings, TenantSettings
@@ -185,7 +186,7 @@ def test_a_token_is_accepted_only_with_the_algorithm_of_its_tenant(
     assert signed == known["header"]["alg"] == expected
     assert "crit" not in known["header"]
     assert known["payload"].get("tid", "default") == principal.tenant
-    assert known["payload"]["sub"].lower() == principal.user
+    assert user_id_of(principal.tenant, known["payload"]["sub"]) == principal.user
 
 
 def test_public_key_as_a_secret_is_refused() -> None:

@@ -211,8 +211,15 @@ SMALL = 200_000
 
 @pytest.fixture
 async def narrow(config: Config) -> AsyncIterator[Daemon]:
-    """Files of at most 200 KB, within a second."""
-    async with running(config.using(replace(config.get(UploadSettings), max_bytes=SMALL, timeout=1.0))) as daemon:
+    """Files of at most 200 KB."""
+    async with running(config.using(replace(config.get(UploadSettings), max_bytes=SMALL))) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+async def hasty(config: Config) -> AsyncIterator[Daemon]:
+    """Files within a second."""
+    async with running(config.using(replace(config.get(UploadSettings), timeout=1.0))) as daemon:
         yield daemon
 
 
@@ -256,24 +263,24 @@ def chunked(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-async def test_a_body_of_another_length_than_declared_is_refused(narrow: Daemon) -> None:
-    account = await sign_up(narrow.addresses.http)
+async def test_a_body_of_another_length_than_declared_is_refused(hasty: Daemon) -> None:
+    account = await sign_up(hasty.addresses.http)
     body = form(part(PDF))
-    short = await HttpPort.of(narrow).send(
+    short = await HttpPort.of(hasty).send(
         head_of(account, f"Content-Length: {len(body) - 40}", "Connection: close") + body
     )
     assert Answer.read(short).status == 400
-    async with HttpPort.of(narrow).connected() as stream:
+    async with HttpPort.of(hasty).connected() as stream:
         await stream.send_all(head_of(account, f"Content-Length: {len(body) + 40}") + body)
         with trio.fail_after(PATIENCE):
             answer = await Answer.receive(stream)
     assert (answer.status, answer.body["code"]) == (408, "timeout")
-    assert files(narrow) == []
+    assert files(hasty) == []
 
 
-async def test_a_slow_upload_ends_at_the_timeout(narrow: Daemon) -> None:
-    account = await sign_up(narrow.addresses.http)
-    async with HttpPort.of(narrow).connected() as stream, trio.open_nursery() as nursery:
+async def test_a_slow_upload_ends_at_the_timeout(hasty: Daemon) -> None:
+    account = await sign_up(hasty.addresses.http)
+    async with HttpPort.of(hasty).connected() as stream, trio.open_nursery() as nursery:
         await stream.send_all(head_of(account, "Content-Length: 5000"))
 
         async def drip() -> None:

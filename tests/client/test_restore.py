@@ -42,7 +42,7 @@ async def in_one_transaction(config: Config, servers: Servers, path: Path) -> No
 
 async def another_database(config: Config, servers: Servers, path: Path) -> None:
     name = urlsplit(config.postgres.dsn).path.lstrip("/")
-    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=30)) as admin:
+    async with open_postgres(servers.dsn("postgres"), PostgresSection(timeout=PATIENCE)) as admin:
         await drop_database(admin, name)
         await admin.run(f"create database {name} template template0")
     await tool("pg_restore", f"--dbname={config.postgres.dsn}", str(path))
@@ -50,7 +50,7 @@ async def another_database(config: Config, servers: Servers, path: Path) -> None
 
 async def rows_without_triggers(config: Config, servers: Servers, path: Path) -> None:
     """As documented, with the command."""
-    async with open_postgres(config.postgres.dsn, PostgresSection(timeout=30)) as db:
+    async with open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         await db.run(f"truncate {await db.value(TABLES)}")
     await tool(
         "pg_restore",

@@ -5,12 +5,13 @@ import trio
 from chatd.core.config import Config
 from tests.admins import administered, done, order, status_of
 from tests.cluster.test_two_nodes import nodes
+from tests.support import PATIENCE
 
 
 async def test_a_ban_closes_sockets_on_the_other_node(config: Config) -> None:
     async with nodes(administered(config)) as (one, two), two.person() as person, two.person() as other:
         await done(one, "ban", user=person.user, reason="spam", lasts=60)
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE):
             assert (await person.ended()).code == 4403
         assert await status_of(two, person) == 403
         assert await other.is_served()

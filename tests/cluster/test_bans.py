@@ -19,7 +19,7 @@ from chatd.db.embedded import redis as embedded_redis
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.db.redis import open_redis
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import Daemon, Person, operator, running
+from tests.support import PATIENCE, Daemon, Person, operator, running
 
 __all__ = ["own_redis"]
 HOUR = 3_600_000
@@ -27,7 +27,7 @@ HOUR = 3_600_000
 
 @pytest.fixture
 async def moderator(config: Config) -> AsyncIterator[Postgres]:
-    async with open_postgres(config.postgres.dsn, PostgresSection()) as db:
+    async with open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
         yield db
 
 
@@ -65,7 +65,7 @@ async def test_a_ban_closes_every_socket_on_every_node_at_once(config: Config, m
         two.person() as other,
     ):
         await ban(moderator, config, here, now_ms() + HOUR)
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE):
             assert [(await session.ended()).code for session in (here, there)] == [4403, 4403]
         for node in (one, two):
             assert await handshake(node, here) == (403, "banned")

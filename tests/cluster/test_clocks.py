@@ -20,6 +20,7 @@ from tests.cluster.soak.people import Group, Person, come, make_group
 from tests.cluster.soak.run import judge_matches, judge_messages, meet_again
 from tests.cluster.soak.strangers import Stranger
 from tests.faults.process import SECRET
+from tests.support import PATIENCE
 
 PAUSE = 0.1
 FIRST, THEN = ("+0", "+1h", "-1h"), ("+400d", "-1h", "-400d")
@@ -98,5 +99,8 @@ async def write_meanwhile(groups: list[Group], fleet: Fleet, folder: Path) -> No
 
 async def far_off(fleet: Fleet) -> int:
     """The number of messages with a time far from the real one."""
-    async with trio_asyncio.open_loop(), open_postgres(fleet.servers.postgres.dsn, PostgresSection()) as db:
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(fleet.servers.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
+    ):
         return int(await db.value(HOW_FAR, int(time() * 1000), FAR))

@@ -18,7 +18,7 @@ from chatd.core.config import Config
 from chatd.db.embedded import redis
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import empty, nodes, own_redis
-from tests.support import Daemon, Person
+from tests.support import Daemon, Person, eventually
 from tests.wire_client import Raw
 
 __all__ = ["own_redis"]
@@ -131,12 +131,14 @@ async def test_no_session_gets_a_rev_twice(config: Config, own_redis: redis.Serv
             await trio.sleep(room.rng.random() * 4)
             await store.run(f"do $$ begin lock table messages in share mode; perform pg_sleep({LOCK_S}); end $$")
 
-        with trio.move_on_after(DURATION_S):
-            async with trio.open_nursery() as nursery:
-                for work in [room.watch] * WATCHERS + [room.talk] * 4:
-                    nursery.start_soon(for_ever, work)
-                for work in (room.remove_and_add, lose_the_bus, lose_commits, lock_messages):
-                    nursery.start_soon(for_ever, work)
+        async with trio.open_nursery() as nursery:
+            for work in [room.watch] * WATCHERS + [room.talk] * 4:
+                nursery.start_soon(for_ever, work)
+            for work in (room.remove_and_add, lose_the_bus, lose_commits, lock_messages):
+                nursery.start_soon(for_ever, work)
+            await trio.sleep(DURATION_S)
+            await eventually(lambda: sum(len(person.log) for person in room.people) > 200)
+            nursery.cancel_scope.cancel()
         for person in room.people:
             log = Log(f"person {person.user[-4:]}")
             for kind, body in person.log:

@@ -179,8 +179,8 @@ async def test_leaving_node_transfers_its_tickets(config: Config, monkeypatch: p
             assert (await eve.ended()).reason == "retry_in_ms=0"
             await gone(leaving)
             async with staying.connected(eve.account) as back:
-                await sam.call("match.find", tags=["waiting"])
                 waited = (trio.current_time() - started) * 1000
+                await sam.call("match.find", tags=["waiting"])
                 found = await back.found(sam)
                 assert waited - 200 <= found["waited_ms"]
 

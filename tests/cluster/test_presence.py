@@ -41,7 +41,7 @@ def quick(config: Config) -> Config:
 async def watching(watcher: Daemon, other: Daemon) -> AsyncIterator[tuple[Person, Person]]:
     """Ann watches Ben, who is on another node."""
     async with watcher.person("ann") as ann, other.person("ben") as ben:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while await look(ann, ben) != ["online"]:
                 await trio.sleep(0.1)
         ann.events.clear()
@@ -225,7 +225,7 @@ async def test_without_redis_the_last_known_presence_stays(quick: Config, own_re
 
 async def last_status(person: Person, other: Person) -> str:
     """The last presence of a user that was received."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         while True:
             user, status = await next_update(person)
             if user == other.user:

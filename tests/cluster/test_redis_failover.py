@@ -15,7 +15,7 @@ from tests.cluster.soak.proxy import Proxy, proxy_to
 from tests.cluster.test_redis_trouble import run_command, send_until_it_is_live
 from tests.cluster.test_silent_nodes import comes_to_know
 from tests.cluster.test_two_nodes import pair_on
-from tests.support import running
+from tests.support import PATIENCE, running
 
 
 @dataclass
@@ -52,7 +52,7 @@ async def open_replicas(folder: Path) -> AsyncIterator[Replicas]:
         to_old, to_new, *ways = [await stack.enter_async_context(proxy_to(one.socket)) for one in (old, new, old, old)]
         replicas = Replicas(old, new, to_old, to_new, ways)
         replicas.follow(new, f"127.0.0.1 {to_old.port}")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while b"master_link_status:up" not in run_command(new, "INFO replication"):
                 await trio.sleep(0.05)
         yield replicas

@@ -25,9 +25,9 @@ from tests.reply import Reply
 async def test_soak_run_finds_no_violation(tmp_path: Path, seed: int) -> None:
     report = await soak(tmp_path, seed, SHORT)
     assert report.wrong == []
-    assert report.messages > 100
-    assert report.matches > 4
-    assert report.changes > 5
+    assert report.messages > 30
+    assert report.matches
+    assert report.changes
     assert report.shut_out
     assert report.spells
 

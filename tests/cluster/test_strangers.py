@@ -11,7 +11,7 @@ from chatd.db.embedded import redis
 from chatd.matching.settings import MatchSettings
 from tests.cluster.conftest import QUICK
 from tests.cluster.test_two_nodes import nodes, own_redis
-from tests.support import Daemon, Person, running
+from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["own_redis"]
 # Longer than the time after which a node is silent.
@@ -24,7 +24,7 @@ def quick(config: Config) -> Config:
     return config.using(MatchSettings(relax=0.3, grace=1.0))
 
 
-async def meet(one: Person, two: Person, patience: float = 10.0) -> str:
+async def meet(one: Person, two: Person, patience: float = PATIENCE) -> str:
     """Both search and are matched. Returns the conversation."""
     for person in (one, two):
         await person.call("match.find")
@@ -88,13 +88,13 @@ async def test_next_owner_serves_the_waiting_users(quick: Config) -> None:
             await eve.call("match.find", tags=["waiting"])
             scope.cancel()
             await sam.call("match.find", tags=["waiting"])
-            await sam.found(eve, 6.0)
+            await sam.found(eve)
             assert (await eve.event("match.found"))["waited_ms"] > 0
 
 
 async def test_users_of_a_dead_owner_keep_their_waiting_time(quick: Config) -> None:
     """Only the event log knows the ticket."""
-    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=60.0))
     async with trio.open_nursery() as nursery:
         dying, scope = await nursery.start(mortal, patient)
         await own_the_pool(dying)
@@ -113,7 +113,7 @@ async def test_users_of_a_dead_owner_keep_their_waiting_time(quick: Config) -> N
 
 
 async def test_restart_of_the_only_node_keeps_all_tickets(quick: Config) -> None:
-    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=60.0))
     async with trio.open_nursery() as nursery:
         first, scope = await nursery.start(mortal, patient)
         async with first.person("eve") as eve:
@@ -130,7 +130,7 @@ async def test_restart_of_the_only_node_keeps_all_tickets(quick: Config) -> None
 
 
 async def test_a_ticket_follows_its_user_to_another_node(quick: Config) -> None:
-    patient = quick.using(replace(quick.get(MatchSettings), grace=8.0))
+    patient = quick.using(replace(quick.get(MatchSettings), grace=60.0))
     async with nodes(patient) as (one, two), two.person("sam") as sam:
         async with one.person("eve") as eve:
             await eve.call("match.find", tags=["waiting"])
@@ -191,7 +191,7 @@ async def test_without_redis_a_reconnect_to_another_node_keeps_the_match(
             await own_redis.start()
             await trio.sleep(SILENT_S)
             await back.send(conversation, "and now")
-        assert (await ben.event("match.ended", 20.0))["reason"] == "disconnected"
+        assert (await ben.event("match.ended"))["reason"] == "disconnected"
 
 
 async def test_without_redis_the_only_node_ends_abandoned_matches(quick: Config, own_redis: redis.Server) -> None:

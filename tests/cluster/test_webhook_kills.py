@@ -19,7 +19,7 @@ from tests.cluster.conftest import QUICK
 from tests.conftest import Servers
 from tests.faults.process import SECRET, Process, linked
 from tests.outside import Asked, answer, outside
-from tests.support import eventually, operator
+from tests.support import PATIENCE, eventually, operator
 
 PREFIX = f"webhooks-{os.getpid()}"
 # Kills of a node, and messages of each conversation before each.
@@ -65,7 +65,7 @@ async def test_killed_nodes_lose_no_event(fleet: list[Process], dsn: str, loop: 
         await trio.sleep(0.01)
         return answer(b"")
 
-    async with outside(answers) as server, open_postgres(dsn, PostgresSection()) as db:
+    async with outside(answers) as server, open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as db:
         new = NewEndpoint(server.url, ["message.created"])
         await db.in_transaction(endpoints.add, SECRET, SETTINGS, operator(), new)
         sender = await sign_up(fleet[1].http, name="sender")

@@ -18,7 +18,7 @@ from chatd.wire.reference.examples import example_body
 from tests.cluster.test_two_nodes import nodes
 from tests.conversations.test_groups import group
 from tests.reply import Reply
-from tests.support import NOBODY, Daemon, Person, covers, running, shared
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, running, shared
 
 daemon = shared
 
@@ -148,7 +148,7 @@ async def test_blocked_user_can_delete_but_not_edit_earlier_messages(daemon: Dae
 async def test_simultaneous_block_and_unblock_leave_a_consistent_state(own_daemon: Daemon) -> None:
     async with (
         own_daemon.pair() as (alice, bob, conversation),
-        open_postgres(own_daemon.config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(own_daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         for number in range(12):
             async with trio.open_nursery() as nursery:

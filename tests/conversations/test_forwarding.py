@@ -5,7 +5,7 @@ import trio_asyncio
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from tests.conversations.test_groups import group
-from tests.support import NOBODY, Daemon, covers, shared
+from tests.support import NOBODY, PATIENCE, Daemon, covers, shared
 
 daemon = shared
 
@@ -81,7 +81,7 @@ async def test_file_of_another_user_cannot_be_attached(daemon: Daemon) -> None:
     async with (
         daemon.pair() as (alice, bob, conversation),
         trio_asyncio.open_loop(),
-        open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         upload = "0190a3c4-7f00-7000-8000-00000000f11e"
         await db.run(

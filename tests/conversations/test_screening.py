@@ -27,7 +27,7 @@ ALLOW = {"allow": True}
 @asynccontextmanager
 async def hooked(config: Config, answers: Answers, **settings: Any) -> AsyncIterator[tuple[Daemon, Outside]]:
     async with outside(answers) as server:
-        hook = HookSettings(**{"url": server.url, "secret": SECRET, "allow_private": True, "timeout": 5.0, **settings})
+        hook = HookSettings(**{"url": server.url, "secret": SECRET, "allow_private": True, "timeout": 60.0, **settings})
         async with running(config.using(hook)) as daemon:
             yield daemon, server
 
@@ -234,7 +234,7 @@ async def fail_by_text(asked: Asked) -> bytes:
 
 async def test_failing_hook_is_handled_as_configured(config: Config) -> None:
     """The message is refused and can be sent again; valid messages pass in between."""
-    async with hooked(config, fail_by_text, timeout=1.0) as (daemon, server), daemon.pair() as (alice, _, conversation):
+    async with hooked(config, fail_by_text, timeout=5.0) as (daemon, server), daemon.pair() as (alice, _, conversation):
         for text in FAILING:
             refused = await alice.refused("message.send", conversation=conversation, client_id="a", text=text)
             assert (refused.code, refused.row.retryable, refused.retry_after) == ("unavailable", True, 1), text
@@ -244,7 +244,7 @@ async def test_failing_hook_is_handled_as_configured(config: Config) -> None:
 
 
 async def test_messages_pass_without_a_verdict_if_configured(config: Config) -> None:
-    settings = {"timeout": 1.0, "on_failure": "allow"}
+    settings = {"timeout": 5.0, "on_failure": "allow"}
     async with hooked(config, fail_by_text, **settings) as (daemon, _), daemon.pair() as (alice, _, conversation):
         for text in ("down", "silent", "deep", "inside"):
             await alice.send(conversation, text)
@@ -309,7 +309,7 @@ async def test_slow_verdict_delays_only_its_own_connection(config: Config) -> No
             await release.wait()
         return answer(ALLOW)
 
-    async with hooked(config, slow_for_some, timeout=30.0) as (daemon, _), daemon.pair() as (alice, bob, conversation):
+    async with hooked(config, slow_for_some) as (daemon, _), daemon.pair() as (alice, bob, conversation):
         done: list[str] = []
 
         async def send(text: str) -> None:
@@ -336,7 +336,7 @@ async def test_messages_waiting_for_the_hook_are_bounded(config: Config) -> None
         return answer(ALLOW)
 
     async with (
-        hooked(config, waits, timeout=30.0, max_waiting=1) as (daemon, server),
+        hooked(config, waits, max_waiting=1) as (daemon, server),
         daemon.pair() as (alice, bob, conversation),
     ):
         async with trio.open_nursery() as nursery:

@@ -29,7 +29,7 @@ from chatd.db.postgres import Listener, Postgres, Tx, open_postgres
 from tests.conftest import QUICK, Servers, database, memory
 from tests.db.system_postgres import SystemPostgres, programs
 from tests.faults.proxy import BadLine, line_to_postgres, open_line
-from tests.support import poll_until
+from tests.support import PATIENCE, poll_until
 
 SECTION = PostgresSection(pool=1, timeout=2)
 NODE = "attacked"
@@ -347,7 +347,7 @@ async def test_reading_notifications_ends_with_the_connection(
         if after_a_cancelled_statement:
             with trio.move_on_after(0.05):
                 await listening.run("select pg_sleep(1)")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(listening.read_notifications)
                 await other.all("select pg_notify('news', n::text) from generate_series(1, 50) n")

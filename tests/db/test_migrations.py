@@ -12,6 +12,7 @@ from chatd.core.config import PostgresSection
 from chatd.db.migrations import Schema, SchemaError, Script, migrate, pending
 from chatd.db.postgres import Postgres, open_postgres
 from chatd.subsystems import schemas_of
+from tests.support import PATIENCE
 
 DEFINED = re.compile(r"^create (?:or replace )?(?:function|view|trigger) (\w+)", re.MULTILINE)
 FIRST, SECOND = "select 1", "select 2"
@@ -34,7 +35,7 @@ def names(scripts: list[Script]) -> list[str]:
 
 
 async def migrated(dsn: str, schemas: tuple[Schema, ...], release: str = __version__) -> list[str]:
-    async with open_postgres(dsn, PostgresSection()) as db:
+    async with open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as db:
         return names(await migrate(db, schemas, release))
 
 
@@ -51,7 +52,7 @@ async def test_each_script_is_applied_once_even_by_several_nodes(empty_dsn: str)
     functions = [one for schema in schemas_of() for one in schema.functions()]
     assert applied == names(every + functions)
     assert {"app/0001_baseline", "conversations/0002_messages", "search/functions"} <= set(applied)
-    async with open_postgres(empty_dsn, PostgresSection()) as db:
+    async with open_postgres(empty_dsn, PostgresSection(timeout=PATIENCE)) as db:
         assert await pending(db, schemas_of()) == []
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from chatd.core.config import Config, PostgresSection
 from chatd.core.errors import Refused
 from chatd.db.postgres import Postgres, UniqueViolation, open_postgres
-from tests.support import eventually, poll_until, running
+from tests.support import PATIENCE, eventually, poll_until, running
 
 SECTION = PostgresSection(pool=4)
 OTHERS = """
@@ -224,7 +224,7 @@ async def test_connection_that_is_closed_within_a_statement_is_unavailable(dsn: 
                 await trio.sleep(0.3)
                 connection.close()
 
-            with trio.fail_after(3), pytest.raises(Refused) as caught:
+            with trio.fail_after(PATIENCE), pytest.raises(Refused) as caught:
                 await connection.run("select pg_sleep(30)")
         assert caught.value.code == "unavailable"
         assert await connection.value("select 7") == 7

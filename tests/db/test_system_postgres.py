@@ -32,7 +32,7 @@ async def server(loop: None) -> AsyncIterator[SystemPostgres]:
 
 async def test_daemon_works_with_a_turkish_locale(server: SystemPostgres, config: Config) -> None:
     here = replace(config, postgres=replace(config.postgres, dsn=server.dsn))
-    async with running(here) as daemon, open_postgres(server.dsn, PostgresSection()) as db:
+    async with running(here) as daemon, open_postgres(server.dsn, PostgresSection(timeout=PATIENCE)) as db:
         assert await db.value("select 'I' ilike 'i'") is False, "this database has no Turkish rules"
         assert [finding for finding in await check.postgres(db, here) if not finding.ok] == []
         async with daemon.pair() as (alice, bob, conversation):
@@ -61,7 +61,7 @@ async def test_daemon_works_with_a_turkish_locale(server: SystemPostgres, config
 
 async def test_changed_collation_library_is_found(server: SystemPostgres, config: Config) -> None:
     superuser = server.dsn.replace("//chatd@", "//postgres@")
-    async with open_postgres(superuser, PostgresSection()) as db:
+    async with open_postgres(superuser, PostgresSection(timeout=PATIENCE)) as db:
         await db.run("update pg_database set datcollversion = '153.14' where datname = 'chatd'")
         wrong = [finding for finding in await check.postgres(db, config) if not finding.ok]
         assert [finding.code for finding in wrong if finding.code != "postgres.durability"] == ["postgres.collation"]

@@ -92,7 +92,7 @@ async def test_connection_cut_at_any_byte_delivers_a_message_completely_or_not_a
 
 async def test_vanished_peer_is_closed_and_the_client_reconnects(config: Config) -> None:
     """The fault `timeout` of the proxy: half open, no FIN. Both sides detect it by their heartbeats."""
-    lively = replace(config, gateway=replace(config.gateway, heartbeat=0.4))
+    lively = replace(config, gateway=replace(config.gateway, heartbeat=2.0))
     async with running(lively) as daemon, daemon.person("bob") as bob, bad_line(daemon) as line:
         alice = await sign_up(daemon.addresses.http, name="alice")
         async with connect(line.url, alice) as client:
@@ -139,7 +139,7 @@ def poison(line: BadLine, toxic: str) -> None:
 
 async def test_slow_readers_in_a_large_group_do_not_affect_others(config: Config) -> None:
     """Clients that read nothing are closed with 4000; the others get everything, and so do these later."""
-    gateway = replace(config.gateway, outbox_bytes=OUTBOX, stall_timeout=0.2, close_timeout=PATIENCE)
+    gateway = replace(config.gateway, outbox_bytes=OUTBOX, stall_timeout=2.0, close_timeout=PATIENCE)
     async with running(replace(config, gateway=gateway)) as daemon, daemon.people(12) as people:
         alice, *others = people
         slow = [await sign_up(daemon.addresses.http, name="slow") for _ in range(4)]

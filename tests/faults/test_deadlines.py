@@ -11,11 +11,12 @@ from chatd.core.config import Config
 from chatd.db.deadline import limit_statements
 from chatd.db.postgres import Postgres
 from tests.faults.test_slow_postgres import slow_nodes
-from tests.support import Daemon, Person
+from tests.support import PATIENCE, Daemon, Person
 
-# `slow_nodes` sets deadlines of one second. A frame that arrives during another command is read when that one is
-# answered: two deadlines at most, with room for a busy machine. One after the other they would take twelve seconds.
-MOST_S = 8.0
+DEADLINE_S = 3.0
+# A frame that arrives during another command is read when that one is answered: two deadlines at most, with room for a
+# busy machine. One after the other they would take 36 seconds.
+MOST_S = 25.0
 
 
 def uncancellable(conversation: str, message: str, user: str) -> list[tuple[str, dict[str, Any]]]:
@@ -61,7 +62,11 @@ async def refused(person: Person, command: str, fields: dict[str, Any], answers:
 
 
 async def test_pipelined_commands_have_one_deadline_when_postgres_is_silent(config: Config) -> None:
-    async with slow_nodes(config, 1) as ((daemon,), (line,)), daemon.person() as alice, daemon.person() as bob:
+    async with (
+        slow_nodes(config, 1, DEADLINE_S) as ((daemon,), (line,)),
+        daemon.person() as alice,
+        daemon.person() as bob,
+    ):
         pipeline = await scene(alice, bob)
         pipeline += others(pipeline[0][1]["conversation"])
         line.down.timeout = True
@@ -73,7 +78,7 @@ async def test_pipelined_commands_have_one_deadline_when_postgres_is_silent(conf
         assert trio.current_time() - began < MOST_S
         assert len(answers) == len(pipeline)
         line.heal()
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             while not await is_served(alice):
                 await trio.sleep(0.1)
 
@@ -86,7 +91,11 @@ async def is_served(person: Person) -> bool:
 
 
 async def test_pipelined_requests_have_one_deadline_when_postgres_is_silent(config: Config) -> None:
-    async with slow_nodes(config, 1) as ((daemon,), (line,)), daemon.person() as alice, daemon.person() as bob:
+    async with (
+        slow_nodes(config, 1, DEADLINE_S) as ((daemon,), (line,)),
+        daemon.person() as alice,
+        daemon.person() as bob,
+    ):
         await scene(alice, bob)
         line.down.timeout = True
         began = trio.current_time()
@@ -106,7 +115,7 @@ async def pipelined(daemon: Daemon, token: str, paths: list[str]) -> list[tuple[
     data = b""
     async with await trio.open_tcp_stream(host, int(port)) as stream:
         await stream.send_all("".join(f"GET {path} {head}" for path in paths).encode())
-        with trio.fail_after(30):
+        with trio.fail_after(PATIENCE):
             while len(answers) < len(paths):
                 data += await stream.receive_some()
                 while b"\r\n\r\n" in data:

@@ -71,7 +71,7 @@ async def test_sessions_are_closed_although_the_requester_disconnects(
     async with daemon.person() as eve:
         token = ANN if path.startswith("/admin") else eve.account.access_token
         await request_and_disconnect(daemon, "users, logins, audit_log", path, token, body.replace("%s", eve.user))
-        with trio.fail_after(3):
+        with trio.fail_after(PATIENCE):
             assert (await eve.ended()).code == code
 
 

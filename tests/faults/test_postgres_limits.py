@@ -26,7 +26,7 @@ LOCK = "begin; lock table messages; select pg_sleep(5); commit"
 @asynccontextmanager
 async def no_connection_is_free(dsn: str) -> AsyncIterator[None]:
     """All connections are taken, those of the daemon too."""
-    async with open_postgres(dsn, PostgresSection(timeout=30)) as door:
+    async with open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as door:
         taken = [door.connection("taker")]
         await taken[0].all("select 1")
         try:

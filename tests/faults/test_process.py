@@ -131,7 +131,7 @@ async def test_second_sigterm_stops_at_once(tmp_path: Path) -> None:
         while b"maintenance.mode" not in await stream.receive_some():
             pass
         daemon.signal(signal.SIGTERM)
-        with trio.fail_after(15):
+        with trio.fail_after(PATIENCE):
             assert await daemon.wait() == 0
 
 

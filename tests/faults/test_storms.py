@@ -92,7 +92,7 @@ async def test_disconnects_during_commands_affect_no_others(config: Config) -> N
     async with (
         running(generous) as daemon,
         daemon.people(TALKERS) as people,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         rooms = {
             person.user: (await person.call("conversation.create", members=[])).conversation.id for person in people

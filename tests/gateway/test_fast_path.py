@@ -26,6 +26,7 @@ from chatd.gateway.reactor import Reactor
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import ReactorTransport, StreamTransport, Transport
 from chatd.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, encode_frame
+from tests.support import PATIENCE
 
 HEAD = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -167,7 +168,7 @@ async def observe(serve: Serve, chunks: list[bytes]) -> Seen:
     near, server = socket.socketpair()
     server.setblocking(False)
     client = stream_of(near)
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with client, trio.open_nursery() as nursery:
             nursery.start_soon(guarded, serve, server, seen)
             await client.send_all(HEAD)

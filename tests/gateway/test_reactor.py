@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from chatd.gateway.reactor import ENDS_PER_TURN, Reactor
+from tests.support import PATIENCE
 
 
 class Peer:
@@ -47,7 +48,7 @@ async def test_ends_at_the_same_time_delay_nobody() -> None:
         nursery.start_soon(reactor.run)
         for peer in leaving:
             peer.far.close()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not all(peer.ended for peer in leaving):
                 stays.far.send(b"x")
                 await trio.lowlevel.checkpoint()
@@ -71,7 +72,7 @@ async def test_rejected_peers_do_not_wait_for_the_ends_of_sessions() -> None:
         peer.far.close()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reactor.run)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             while not all(peer.ended for peer in (*sessions, *rejected)):
                 await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()

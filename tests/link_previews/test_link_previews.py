@@ -17,7 +17,7 @@ from tests.outside import Asked, Outside, answer, outside
 from tests.server_api.backend import backend_of
 from tests.support import Daemon, Person, poll_until, running
 
-ON = LinkPreviewSettings(enabled=True, allow_private=True, timeout=1.0, max_bytes=100_000)
+ON = LinkPreviewSettings(enabled=True, allow_private=True, timeout=60.0, max_bytes=100_000)
 PAGE = b'<title>Tea</title><meta name=description content="a drink"><meta property="og:image" content="/tea.png">'
 Site = tuple[Daemon, Outside]
 
@@ -142,7 +142,8 @@ def always(response: bytes) -> Callable[[Asked], Awaitable[bytes]]:
 )
 async def test_pages_without_a_preview(config: Config, answers: Callable[[Asked], Awaitable[bytes]], why: str) -> None:
     """They are counted, and not requested again for a while."""
-    async with site(config, answers) as (daemon, server), daemon.pair() as (alice, _, conversation):
+    timeout = 0.5 if why == "timeout" else ON.timeout
+    async with site(config, answers, timeout=timeout) as (daemon, server), daemon.pair() as (alice, _, conversation):
         await alice.send(conversation, url_of(server))
         await outcome(daemon, why)
         requests = len(server.asked)
@@ -239,7 +240,7 @@ async def test_no_preview_for_a_link_that_was_edited_away(config: Config) -> Non
         await waiting.wait()
         return page()
 
-    async with site(config, late, timeout=30.0) as (daemon, server), daemon.pair() as (alice, _, conversation):
+    async with site(config, late) as (daemon, server), daemon.pair() as (alice, _, conversation):
         ack = await alice.send(conversation, url_of(server))
         await poll_until(lambda: trio.to_thread.run_sync(lambda: bool(server.asked)))
         await alice.call("message.edit", conversation=conversation, message=ack.message, text="nothing")

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from chatd.core.errors import Refused
 from chatd.core.health import MAX_PAUSE_S, Condition, Health, cause_of, keep
+from tests.support import PATIENCE
 
 Lines = Callable[[], list[tuple[str, str]]]
 
@@ -153,7 +154,7 @@ async def test_a_failure_at_the_moment_of_cancellation_ends_quietly() -> None:
         finally:
             raise ValueError("while it stops")
 
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             Health().start(nursery, "stubborn", serve)
             await trio.testing.wait_all_tasks_blocked()

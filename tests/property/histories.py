@@ -220,7 +220,7 @@ async def live(config: Config, seed: int, steps: int, kind: Kind = KINDS["all"])
     config = config.using(MATCH_SETTINGS, CONSENT_SETTINGS, PEOPLE_SETTINGS).using_named(QueueSettings, QUEUES)
     async with (
         nodes(config, subsystems=QUICKLY) as daemons,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
         trio.open_nursery() as nursery,
     ):
         history = History(seed, kind, db, nursery)

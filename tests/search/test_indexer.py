@@ -159,7 +159,7 @@ async def test_nothing_is_missed_by_two_indexers_at_once(db: Postgres, dsn: str)
     eager = IndexerTunables(sweep_pause_s=0.02, gather_s=0.0, batch_messages=20, rest_ratio=0.0)
     rng = random.Random(2)
     places = await conversations(db, 5)
-    async with open_postgres(dsn, PostgresSection()) as other:
+    async with open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as other:
         one, two = Indexer(db, eager), Indexer(other, eager)
         async with at_work(one):
             async with trio.open_nursery() as nursery:
@@ -179,7 +179,7 @@ async def test_one_indexer_is_active_and_another_takes_over(db: Postgres, dsn: s
     quick = IndexerTunables(sweep_pause_s=0.02, standby_s=0.05, report_s=0.05)
     rng = random.Random(8)
     (place,) = await conversations(db, 1)
-    async with open_postgres(dsn, PostgresSection()) as other:
+    async with open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as other:
         one, two = Indexer(db, quick), Indexer(other, quick)
         async with at_work(one):
             await write(db, place, "first", rng)

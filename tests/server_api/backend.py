@@ -10,7 +10,7 @@ from chatd.accounts import service_tokens
 from chatd.core.config import PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.wire.server import SCOPES
-from tests.support import Answer, Daemon, operator
+from tests.support import PATIENCE, Answer, Daemon, operator
 
 ALL = tuple(SCOPES)
 
@@ -19,7 +19,10 @@ async def new_token(
     daemon: Daemon, *scopes: str, tenant: str = "default", name: str = "", expires_at: int | None = None
 ) -> service_tokens.NewToken:
     """A new service token; without scopes it has all of them."""
-    async with trio_asyncio.open_loop(), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+    async with (
+        trio_asyncio.open_loop(),
+        open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
+    ):
         return await db.in_transaction(
             service_tokens.add, operator(tenant), name or f"t{uuid4().hex}", scopes or ALL, expires_at
         )

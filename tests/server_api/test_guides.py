@@ -17,7 +17,7 @@ from chatd.importing.checker import Checker
 from chatd.importing.lines import read
 from chatd.wire.server import SCOPES
 from tests.server_api.backend import backend_of
-from tests.support import Daemon, shared
+from tests.support import PATIENCE, Daemon, shared
 
 daemon = shared
 DOCS = Path(__file__).parents[2] / "docs"
@@ -63,7 +63,7 @@ async def test_the_converter_of_an_export(config: Config, dsn: str, tmp_path: Pa
     script.write_text(program("importing.md", "import json, pathlib, sys"))
     done = await trio.run_process([sys.executable, str(script), str(tmp_path)], capture_stdout=True)
     output.write_bytes(done.stdout)
-    async with trio_asyncio.open_loop(), open_postgres(dsn, PostgresSection()) as db:
+    async with trio_asyncio.open_loop(), open_postgres(dsn, PostgresSection(timeout=PATIENCE)) as db:
         checker = Checker(db, config, "default", 2_000_000_000_000)
         await checker.check(list(read(output)))
     assert checker.errors == []

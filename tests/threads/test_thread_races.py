@@ -13,7 +13,7 @@ from chatd.db.jsonb import to_jsonb
 from chatd.db.postgres import Postgres
 from tests.cluster.test_two_nodes import nodes, pair_on
 from tests.conversations.test_groups import group, synced
-from tests.support import Daemon, Person
+from tests.support import PATIENCE, Daemon, Person
 
 COUNTED = """
 select r.root_seq, (m.replies ->> 'count')::int as stored, count(*) filter (where x.deleted_at is null)::int as counted
@@ -61,7 +61,7 @@ async def test_a_root_that_is_deleted_while_replies_arrive(config: Config, store
         assert all(stored == counted for stored, counted in await counts(store, id_))
         last = (await synced(alice, id_, 10**6))["rev"]
         for person in (alice, bob):
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 while last not in revs(person, id_):
                     await trio.sleep(0.05)
             assert not [body for _, body in person.log if body["t"] == "behind"]

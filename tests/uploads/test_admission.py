@@ -17,6 +17,7 @@ from chatd.uploads.admission import (
     UploadSlots,
 )
 from chatd.uploads.settings import UploadSettings
+from tests.support import PATIENCE
 
 
 def owner(number: int, address: str = "") -> Owner:
@@ -92,6 +93,6 @@ async def test_images_of_one_user_are_decoded_one_at_a_time() -> None:
                 async with slots.decoding(another):
                     pass
             assert patience.cancelled_caught
-    with trio.fail_after(1):
+    with trio.fail_after(PATIENCE):
         async with slots.decoding(owner(1, "a")):
             pass

@@ -12,7 +12,7 @@ from chatd.filters.settings import FilterSettings
 from chatd.moderation import reports
 from chatd.uploads.blobs import thumbnail_key
 from tests.files import MP4, PDF, fetched, picture, stored
-from tests.support import Daemon, Person, covers, operator, poll_until, running, shared
+from tests.support import PATIENCE, Daemon, Person, covers, operator, poll_until, running, shared
 from tests.uploads.test_media import SAMPLES
 
 daemon = shared
@@ -306,7 +306,10 @@ async def test_report_keeps_attachment_facts(daemon: Daemon) -> None:
         bad = await bob.send(conversation, "bad", attachments=[{"upload": image["id"]}])
         fields = {"conversation": conversation, "message": bad["message"], "reason": "spam"}
         report = (await alice.call("report.create", **fields))["report"]
-        async with trio_asyncio.open_loop(), open_postgres(daemon.config.postgres.dsn, PostgresSection()) as db:
+        async with (
+            trio_asyncio.open_loop(),
+            open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
+        ):
             full = await db.in_transaction(reports.read, operator(), report)
         (kept,) = full["transcript"][0]["attachments"]
         assert {**kept, "url": image["url"]} == facts(image, "image")

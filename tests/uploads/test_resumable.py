@@ -24,7 +24,7 @@ from chatd.uploads.resumable.receiver import PART_BYTES
 from chatd.uploads.resumable.service import LIFETIME_MS, MAX_OPEN_PER_USER, sweep
 from chatd.uploads.settings import UploadSettings
 from tests.files import fetched, picture, stored
-from tests.support import Answer, Daemon, running, shared
+from tests.support import PATIENCE, Answer, Daemon, running, shared
 from tests.uploads.conftest import BUCKET
 
 daemon = shared
@@ -147,10 +147,10 @@ async def test_what_arrived_of_a_request_that_broke_off_counts(daemon: Daemon) -
         head += f"Content-Type: {BODY}\r\nUpload-Offset: 0\r\nContent-Length: {len(BIG)}\r\n\r\n"
         sent = PART_BYTES + 100_000
         await stream.send_all(head.encode() + BIG[:sent])
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while (first := await offset_of(daemon, token, path)) < PART_BYTES:
                 await trio.sleep(0.05)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while (at := await offset_of(daemon, token, path)) == first:
             await trio.sleep(0.05)
     assert PART_BYTES <= first < at <= sent

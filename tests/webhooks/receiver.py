@@ -16,7 +16,7 @@ from chatd.webhooks.subsystem import WEBHOOKS, open_webhooks
 from chatd.webhooks.tunables import WebhookTunables
 from tests.admins import administered, done
 from tests.outside import Asked, Outside, answer, outside
-from tests.support import Daemon, altered, eventually, running
+from tests.support import PATIENCE, Daemon, altered, eventually, running
 
 QUICK = WebhookTunables(
     poll_s=0.05, idle_poll_s=0.05, gather_s=0.005, refresh_s=0.2, watch_s=0.05, first_retry_s=0.05, max_retry_s=0.2
@@ -40,7 +40,7 @@ class Receiver:
         found = [{**asked.json, "id": asked.headers["webhook-id"]} for asked in self.server.asked]
         return [event for event in found if not types or event["type"] in types]
 
-    async def wait(self, count: int, *types: str, patience: float = 10) -> list[dict[str, Any]]:
+    async def wait(self, count: int, *types: str, patience: float = PATIENCE) -> list[dict[str, Any]]:
         """The first events of these types."""
         await eventually(lambda: len(self.events(*types)) >= count, patience)
         return self.events(*types)[:count]

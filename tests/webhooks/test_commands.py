@@ -9,7 +9,7 @@ from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import open_postgres
 from chatd.webhooks.settings import WebhookSettings
 from tests.admins import BEN, NOBODY, acts, done, refused
-from tests.support import Daemon, covers, poll_until
+from tests.support import PATIENCE, Daemon, covers, poll_until
 from tests.webhooks.receiver import Receiver, deliveries, listed, receiving, sending
 
 URL = "https://example.org/hooks?key=secret-of-the-path"
@@ -145,7 +145,7 @@ async def test_secrets_rotate_with_overlap(config: Config) -> None:
         for secret in (first, receiver.secret):
             receiver.secret = secret
             receiver.verify(asked)
-        async with open_postgres(config.postgres.dsn, PostgresSection()) as db:
+        async with open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
             await db.run("update webhook_endpoints set previous_until = 1")
             rows = await db.all("select to_jsonb(e)::text as row from webhook_endpoints e")
             assert first[6:] not in rows[0]["row"]

@@ -12,7 +12,7 @@ from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import Postgres, open_postgres
 from tests.admins import done
 from tests.outside import Asked, answer
-from tests.support import Daemon, poll_until
+from tests.support import PATIENCE, Daemon, poll_until
 from tests.webhooks.receiver import (
     LOCAL,
     OK,
@@ -153,7 +153,7 @@ async def test_private_addresses_are_not_requested(config: Config) -> None:
         await done(daemon, "webhook.test", endpoint=added)
         (parked,) = await poll_until(lambda: deliveries(daemon, receiver, state="parked"))
         assert parked["error"] == "cannot connect: its IP address is not public"
-        async with open_postgres(config.postgres.dsn, PostgresSection()) as db:
+        async with open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
             await db.run("update webhook_endpoints set url = 'http://127.0.0.1:1/'")
         await done(daemon, "webhook.edit", endpoint=added, note="read it again")
         await done(daemon, "webhook.replay", endpoint=added, since=0, until=2**53 - 1)
@@ -278,7 +278,7 @@ async def test_thousands_of_events_are_sent_in_order(config: Config) -> None:
         sending(config, LOCAL, tunables) as daemon,
         receiving(daemon, answers, types=["message.created"]) as receiver,
         daemon.person() as alice,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         groups = [
             (await alice.call("conversation.create", members=[], title=str(number)))["conversation"]["id"]

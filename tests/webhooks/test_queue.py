@@ -17,7 +17,7 @@ from chatd.webhooks.sweep import sweep
 from chatd.webhooks.tunables import TUNABLES
 from tests.admins import administered, done
 from tests.outside import Asked, answer
-from tests.support import altered, poll_until, restarted, running
+from tests.support import PATIENCE, altered, poll_until, restarted, running
 from tests.webhooks.receiver import LOCAL, QUICK, SHORT_TIMEOUT_S, deliveries, listed, receiving, sending
 
 COUNTS = """
@@ -48,7 +48,7 @@ async def test_a_change_that_is_rolled_back_leaves_no_event(config: Config) -> N
         sending(config) as daemon,
         receiving(daemon, types=["user.updated"]) as receiver,
         daemon.person() as alice,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         with pytest.raises(Undone):
             await db.in_transaction(rename_and_fail, alice.user)
@@ -62,7 +62,7 @@ async def test_without_an_endpoint_nothing_is_written(config: Config) -> None:
     nothing = {"outbox": 0, "deliveries": 0, "streams": 0, "endpoints": 0, "interests": 0}
     async with (
         sending(config) as daemon,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
         daemon.pair() as (alice, _, conversation),
     ):
         await alice.send(conversation)
@@ -95,7 +95,7 @@ async def test_events_wait_for_a_node(config: Config) -> None:
         async with daemon.pair() as (alice, _, conversation):
             for number in range(3):
                 await alice.send(conversation, str(number))
-        async with open_postgres(config.postgres.dsn, PostgresSection()) as db:
+        async with open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
             assert (await counts(db))["outbox"] == 3
         async with sending(restarted(config)):
             assert [event["data"]["text"] for event in await receiver.wait(3)] == ["0", "1", "2"]
@@ -126,7 +126,7 @@ async def test_an_erasure_removes_the_events_about_the_user(config: Config) -> N
         sending(config) as daemon,
         receiving(daemon) as receiver,
         daemon.pair() as (alice, bob, conversation),
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         await alice.send(conversation, "hello")
         await bob.send(conversation, "hi")
@@ -150,7 +150,7 @@ async def test_old_events_and_removed_endpoints_are_deleted(config: Config) -> N
     settings = replace(LOCAL, keep_delivered=0.0)
     async with (
         running(administered(config.using(settings)), altered(webhooks, job)) as daemon,
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         async with receiving(daemon) as receiver:
             await done(daemon, "webhook.test", endpoint=receiver.id)
@@ -191,7 +191,7 @@ async def test_an_endpoint_with_too_many_events_is_disabled(config: Config) -> N
         running(administered(config.using(settings)), altered(webhooks, job)) as daemon,
         receiving(daemon, refuse, types=["message.created"]) as receiver,
         daemon.pair() as (alice, _, conversation),
-        open_postgres(config.postgres.dsn, PostgresSection()) as db,
+        open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db,
     ):
         for _ in range(5):
             await alice.send(conversation)
