@@ -3,6 +3,7 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import trio
 
@@ -12,9 +13,11 @@ from tests.support import Daemon
 class Line:
     """A TCP connection to the daemon that can be cut."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        host, _, rest = daemon.addresses.socket.removeprefix("ws://").partition(":")
-        self._target = (host, int(rest.partition("/")[0]))
+    def __init__(self, address: str) -> None:
+        self._address = urlsplit(address)
+        assert self._address.hostname
+        assert self._address.port
+        self._target = (self._address.hostname, self._address.port)
         self._scopes: set[trio.CancelScope] = set()
         self._flows = trio.Event()
         self._flows.set()
@@ -22,7 +25,8 @@ class Line:
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.url = f"ws://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1/ws"
+        here = f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        self.url = self._address._replace(netloc=here).geturl()
         task_status.started()
         await trio.serve_listeners(self._carry, listeners)
 
@@ -57,9 +61,10 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(daemon: Daemon) -> AsyncIterator[Line]:
+async def line_to(daemon: Daemon, address: str = "") -> AsyncIterator[Line]:
+    """`address`: that of its gateway, or its HTTP address."""
     async with trio.open_nursery() as nursery:
-        line = Line(daemon)
+        line = Line(address or daemon.addresses.socket)
         await nursery.start(line.serve)
         yield line
         nursery.cancel_scope.cancel()

@@ -17,7 +17,7 @@ export class CatchUp {
     private readonly timeline: Timeline,
     private readonly emit: (events: Body[]) => void,
     /** All states of a session.sync, before its events. */
-    private readonly states_: (state: Body) => void,
+    private readonly takeStates: (state: Body) => void,
   ) {}
 
   /** Call it after everything that may have shown a gap. */
@@ -42,7 +42,7 @@ export class CatchUp {
     }
     timeline.removeGone(all.gone);
     timeline.takeStates(all.conversations, all.reset);
-    this.states_(all);
+    this.takeStates(all);
     this.emit(timeline.statesEnd(cursor as string, all));
   }
 

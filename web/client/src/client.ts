@@ -3,7 +3,7 @@ import { defaultFetch, pageOrigin } from "./account.js";
 import { CatchUp } from "./catch-up.js";
 import { Connection, type ConnectionState, type Dialing } from "./connection.js";
 import { ConversationHandle } from "./conversation.js";
-import { Disconnected, Refused } from "./errors.js";
+import { Disconnected, Ended, Refused } from "./errors.js";
 import type { Link } from "./link.js";
 import { EventStream, LongPoll } from "./http-transports.js";
 import { defaultLocks } from "./locks.js";
@@ -189,7 +189,12 @@ export class ChatClient {
 
   /** Ends this login, or all logins of the user, and stops. */
   async logout(everywhere = false): Promise<void> {
-    await this.call("auth.logout", { everywhere });
+    try {
+      await this.ask("auth.logout", { everywhere });
+    } catch (error) {
+      // The end of the login may arrive before the answer.
+      if (!(error instanceof Ended)) throw error;
+    }
     await this.stop();
   }
 
@@ -268,6 +273,8 @@ export class ChatClient {
   }
 
   private onHello(hello: Connected, tripMs: number): void {
+    if (this.hello && this.hello.user !== hello.user)
+      throw new Ended("another_user", "a client is for one user: make another one for another user");
     this.hello = hello;
     this.maintenance = hello.maintenance;
     this.clock.set(hello.server_time, tripMs);

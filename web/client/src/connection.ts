@@ -115,7 +115,6 @@ export class Connection {
         if (error instanceof Refused && error.retryAfter !== undefined) requestedMs = error.retryAfter * 1000;
       }
       if (!isCurrent()) return;
-      this.linkDown();
       this.become(this.network.isOnline() ? "reconnecting" : "offline");
       const delay = this.backoff.next(monotonic(), requestedMs);
       this.mayWake = requestedMs === undefined;
@@ -143,7 +142,10 @@ export class Connection {
     } catch (error) {
       if (!(error instanceof Disconnected)) throw error;
     }
-    return { ...(await link.closing), token };
+    const close = await link.closing;
+    this.linkDown();
+    if (this.running) this.become("reconnecting");
+    return { ...close, token };
   }
 
   /** Syncs, then allows commands. If the connection ends before that, both are repeated. */

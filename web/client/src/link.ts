@@ -31,7 +31,7 @@ export class Link implements Handlers {
   readonly ended: Promise<never>;
   /** The reason, once it has ended. */
   readonly closing: Promise<Close>;
-  closed_: Close | undefined;
+  reason: Close | undefined;
   private transport: Transport | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private isGreeted = false;
@@ -42,13 +42,13 @@ export class Link implements Handlers {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private greet!: (hello: Connected) => void;
   private fail!: (error: Error) => void;
-  private close_!: (close: Close) => void;
+  private finish!: (close: Close) => void;
 
   constructor(
     private readonly events: LinkEvents,
     open: (handlers: Handlers) => Transport,
   ) {
-    this.closing = new Promise((resolve) => (this.close_ = resolve));
+    this.closing = new Promise((resolve) => (this.finish = resolve));
     this.ended = this.closing.then(() => Promise.reject(new Disconnected()));
     this.ended.catch(() => {});
     this.hello = new Promise((resolve, reject) => {
@@ -58,7 +58,7 @@ export class Link implements Handlers {
     this.hello.catch(() => {});
     this.timer = setTimeout(() => this.close(), CONNECT_TIMEOUT_MS);
     this.transport = open(this);
-    if (this.closed_) this.transport.close();
+    if (this.reason) this.transport.close();
   }
 
   get kind(): Transport["kind"] | undefined {
@@ -66,7 +66,7 @@ export class Link implements Handlers {
   }
 
   get isOpen(): boolean {
-    return this.closed_ === undefined;
+    return this.reason === undefined;
   }
 
   alive(): void {
@@ -74,10 +74,16 @@ export class Link implements Handlers {
   }
 
   frame(id: number, body: Body): void {
-    if (this.closed_) return;
-    if (id !== 0) return this.answered(id, body);
-    if (body.t === "connected") this.opened(body as unknown as Connected);
-    else this.events.event(body);
+    if (this.reason) return;
+    try {
+      if (id !== 0) this.answered(id, body);
+      else if (body.t === "connected") this.opened(body as unknown as Connected);
+      else this.events.event(body);
+    } catch (error) {
+      // A bug: what this frame has changed is unknown. The next connection syncs.
+      this.close();
+      throw error;
+    }
   }
 
   private opened(hello: Connected): void {
@@ -106,14 +112,14 @@ export class Link implements Handlers {
   }
 
   closed(close: Close): void {
-    if (this.closed_) return;
-    this.closed_ = close;
+    if (this.reason) return;
+    this.reason = close;
     clearTimeout(this.timer);
     const waiting = [...this.waiting.values()];
     this.waiting.clear();
     for (const one of waiting) one.reject(new Disconnected());
     this.fail(new Disconnected());
-    this.close_(close);
+    this.finish(close);
   }
 
   /** Closes this connection; the client then opens another one. */
@@ -137,7 +143,7 @@ export class Link implements Handlers {
   }
 
   private send(id: number, command: Body, before: () => void): void {
-    if (this.closed_ || !this.transport) throw new Disconnected();
+    if (this.reason || !this.transport) throw new Disconnected();
     const text = JSON.stringify([id, command]);
     const size = bytesOf(text);
     if (size > this.maxBytes)
@@ -148,7 +154,7 @@ export class Link implements Handlers {
 
   /** Detects a dead connection: after a time without traffic sends a ping, then closes the connection. */
   private watch(): void {
-    if (this.closed_ || this.kind !== "socket") return;
+    if (this.reason || this.kind !== "socket") return;
     const silent = monotonic() - this.receivedAt;
     if (silent < this.heartbeatMs) {
       this.timer = setTimeout(() => this.watch(), this.heartbeatMs - silent);
@@ -158,7 +164,7 @@ export class Link implements Handlers {
   /** Finds out soon whether the connection is alive. */
   doubt(): void {
     this.transport?.doubt?.();
-    if (!this.closed_ && this.kind === "socket" && monotonic() - this.receivedAt > 1000) {
+    if (!this.reason && this.kind === "socket" && monotonic() - this.receivedAt > 1000) {
       clearTimeout(this.timer);
       this.ping(DOUBT_MS);
     }

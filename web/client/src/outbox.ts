@@ -200,8 +200,8 @@ export class Outbox {
 
   /** Keeps messages under this name from now on, and takes over those that closed tabs have left. */
   async open(account: string): Promise<void> {
-    if (this.prefix !== undefined) return;
-    this.prefix = `chatd/outbox/${account}/`;
+    if (this.releases.length) return;
+    this.prefix ??= `chatd/outbox/${account}/`;
     const prefix = this.prefix;
     await new Promise<void>((resolve) => this.releases.push(this.locks.hold(this.lock(this.owner), resolve)));
     for (const id of this.sendings.keys()) this.save(id);
@@ -262,6 +262,6 @@ export class Outbox {
   async stop(): Promise<void> {
     this.stopped = true;
     await this.writes;
-    for (const release of this.releases) release();
+    for (const release of this.releases.splice(0)) release();
   }
 }

@@ -23,20 +23,25 @@ export class Presence {
   /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
   of(user: string): Readable<PresenceState> {
     let cell = this.cells.get(user);
-    if (!cell) {
-      const unknown: PresenceState = { user, status: "offline", last_seen: null };
-      cell = new Cell<PresenceState>(
-        () => this.states.get(user) ?? unknown,
-        (on) => this.watch(user, on),
-      );
-      this.cells.set(user, cell);
-    }
+    if (!cell) this.cells.set(user, (cell = this.make(user)));
     return cell;
   }
 
-  private watch(user: string, on: boolean): void {
-    if (on) this.watched.add(user);
-    else {
+  private make(user: string): Cell<PresenceState> {
+    const unknown: PresenceState = { user, status: "offline", last_seen: null };
+    const cell: Cell<PresenceState> = new Cell<PresenceState>(
+      () => this.states.get(user) ?? unknown,
+      (on) => this.watch(user, cell, on),
+    );
+    return cell;
+  }
+
+  private watch(user: string, cell: Cell<PresenceState>, on: boolean): void {
+    if (on) {
+      // React subscribes once more to a value that it had given up.
+      this.cells.set(user, cell);
+      this.watched.add(user);
+    } else {
       this.watched.delete(user);
       this.cells.delete(user);
       this.states.delete(user);

@@ -50,7 +50,6 @@ export function openSocket(
   token: string,
   handlers: Handlers,
 ): Transport {
-  const socket = new constructor(url, ["chatd.v1.json", `bearer.${token}`]);
   let opened = false;
   let ended = false;
   const end = (code: number, reason: string): void => {
@@ -58,6 +57,14 @@ export function openSocket(
     ended = true;
     handlers.closed({ code, reason, opened });
   };
+  let socket: WebSocketLike;
+  try {
+    socket = new constructor(url, ["chatd.v1.json", `bearer.${token}`]);
+  } catch {
+    // A page with TLS may not open a socket without.
+    queueMicrotask(() => end(1006, ""));
+    return { kind: "socket", send: () => {}, close: () => end(1000, "") };
+  }
   socket.onmessage = ({ data }) => {
     if (ended) return;
     const [id, body] = JSON.parse(String(data)) as [number, Body];

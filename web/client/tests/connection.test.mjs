@@ -292,3 +292,96 @@ test("ten thousand conversations are counted, and the list begins with one page"
     assert.equal(client.conversations.get().unread, 10_001);
   });
 });
+
+test("a client is for one user", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  let sub = "me";
+  await run(server, { token: () => sub }, async (open) => {
+    const client = open();
+    await time.settle();
+    server.hello = { user: "another" };
+    client.outbox.put({ conversation: "c", client_id: "1", text: "of me" });
+    server.handlers["message.send"] = () => "nothing";
+    server.last.end(1006);
+    await time.pass(1000);
+    assert.equal(client.status.get().error?.code, "another_user");
+    assert.deepEqual(server.askedFor("message.send").length, 1);
+  });
+});
+
+test("a client that was stopped starts again", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  server.handlers["message.send"] = ({ client_id }) => ({ t: "message.ack", client_id, message: "m1", seq: 1, rev: 1, created_at: 7, duplicate: false, status: "sent" });
+  await run(server, {}, async (open) => {
+    const client = open();
+    await time.settle();
+    await client.stop();
+    assert.equal(client.status.get().state, "offline");
+    const { ack } = client.conversation("c").send("later");
+    await time.pass(100);
+    client.start();
+    await time.pass(100);
+    assert.equal((await ack).seq, 1);
+  });
+});
+
+test("a socket that the platform does not allow is one that fails", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  server.http = () => [0];
+  const WebSocket = class {
+    constructor() {
+      throw new DOMException("mixed content", "SecurityError");
+    }
+  };
+  await run(server, { WebSocket }, async (open) => {
+    const client = open();
+    await time.pass(3000);
+    assert.equal(client.status.get().state, "reconnecting");
+    assert.ok(server.requests.filter((path) => path === "/v1/me").length >= 2);
+  });
+});
+
+test("presence that is given up and looked at again is kept up to date", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  server.handlers["presence.watch"] = ({ users }) => ({ t: "presence.states", items: users.map((user) => ({ user, status: "online", last_seen: null })) });
+  await run(server, {}, async (open) => {
+    const client = open();
+    await time.settle();
+    const presence = client.presence("you");
+    presence.subscribe(() => {})();
+    const seen = [];
+    presence.subscribe(({ status }) => seen.push(status));
+    await time.pass(200);
+    server.last.push({ t: "presence.update", user: "you", status: "away", last_seen: 1 });
+    await time.settle();
+    assert.deepEqual(seen, ["online", "away"]);
+    server.last.end(1006);
+    await time.pass(1000);
+    assert.deepEqual(server.askedFor("presence.watch").map(({ users }) => users), [["you"], ["you"]]);
+  });
+});
+
+test("an error in a function of the app is reported, and ends nothing", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  const reported = t.mock.method(console, "error", () => {});
+  await run(server, {}, async (open) => {
+    const client = open();
+    await time.settle();
+    client.on("message.new", () => {
+      throw new Error("of the app");
+    });
+    client.conversation("c").subscribe(() => {
+      throw new Error("of the app");
+    });
+    server.last.push(news("c", 1));
+    await time.settle();
+    assert.equal(client.conversation("c").get().messages.length, 1);
+    assert.equal(server.sockets.length, 1);
+    assert.ok(reported.mock.callCount() >= 2);
+  });
+});

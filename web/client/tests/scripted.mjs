@@ -63,6 +63,7 @@ export class Server {
   asked = [];
   requests = [];
   sockets = [];
+  hello = {};
   routes = ROUTES;
   tokens = [];
   handlers = {
@@ -84,7 +85,7 @@ export class Server {
         server.tokens.push(protocols[1].replace("bearer.", ""));
         const outcome = server.outcomes.shift() ?? "open";
         queueMicrotask(() => {
-          if (outcome === "open") this.push(HELLO);
+          if (outcome === "open") this.push({ ...HELLO, ...server.hello });
           else if (outcome === "refuse") this.end(1006);
         });
       }

@@ -5,11 +5,11 @@ export declare class CatchUp {
     private readonly timeline;
     private readonly emit;
     /** All states of a session.sync, before its events. */
-    private readonly states_;
+    private readonly takeStates;
     private found;
     constructor(timeline: Timeline, emit: (events: Body[]) => void, 
     /** All states of a session.sync, before its events. */
-    states_: (state: Body) => void);
+    takeStates: (state: Body) => void);
     /** Call it after everything that may have shown a gap. */
     check(): void;
     /** Fetches the states that have changed since the last sync. Throws Disconnected, Refused. */

@@ -13,7 +13,7 @@ export declare class Link implements Handlers {
     readonly ended: Promise<never>;
     /** The reason, once it has ended. */
     readonly closing: Promise<Close>;
-    closed_: Close | undefined;
+    reason: Close | undefined;
     private transport;
     private readonly waiting;
     private isGreeted;
@@ -24,7 +24,7 @@ export declare class Link implements Handlers {
     private timer;
     private greet;
     private fail;
-    private close_;
+    private finish;
     constructor(events: LinkEvents, open: (handlers: Handlers) => Transport);
     get kind(): Transport["kind"] | undefined;
     get isOpen(): boolean;

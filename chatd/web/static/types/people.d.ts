@@ -12,6 +12,7 @@ export declare class Presence {
     constructor(ask: Ask, isConnected: () => boolean);
     /** The presence of a user, by user id or by the alias in a running match. It is kept up to date while it has subscribers. */
     of(user: string): Readable<PresenceState>;
+    private make;
     private watch;
     take(state: PresenceState): void;
     /** A connection has opened: subscriptions begin anew. */

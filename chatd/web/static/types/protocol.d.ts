@@ -236,6 +236,15 @@ export interface ClosePoll {
   message: string;
 }
 
+/** The session has ended: the last event of `GET /v1/events`, which has no close frames. `code`, `name` and `reason` */
+export interface Closed {
+  t: "closed";
+  code: number;
+  name: string;
+  reason: string;
+  reconnect: boolean;
+}
+
 /** The refusal of a command that was sent under id 0, with the fields of the result `error`. */
 export interface CommandRefused {
   t: "error";
@@ -2855,7 +2864,7 @@ export interface ResultOf {
 export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
 export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type ServerEvent = Behind | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];

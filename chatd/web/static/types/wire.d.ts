@@ -40,7 +40,7 @@ export interface ProfilesBehind {
     t: "profiles.behind";
 }
 type Live = Exclude<ServerEvent, {
-    t: "conversation.gone" | "behind" | "session.behind" | "connected" | "token.expiring";
+    t: "conversation.gone" | "behind" | "session.behind" | "connected" | "closed" | "token.expiring";
 }>;
 /** What `client.on` gets: events of the server, each once and in order, and those of the client. */
 export type ChatEvent = Live | ConversationReset | ConversationEnded | SessionChanged | ProfilesBehind;
