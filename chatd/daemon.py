@@ -95,10 +95,13 @@ def host_and_port(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def with_public_url(config: Config, http_url: str) -> Config:
-    """Set `http.public_url` to the bound address if it is not configured."""
-    url = (config.http.public_url or http_url).rstrip("/")
-    return replace(config, http=replace(config.http, public_url=url))
+def with_public_urls(config: Config, bound: Addresses) -> Config:
+    """Set `http.public_url` and `gateway.public_url` to the bound addresses if they are not configured."""
+    return replace(
+        config,
+        http=replace(config.http, public_url=(config.http.public_url or bound.http).rstrip("/")),
+        gateway=replace(config.gateway, public_url=config.gateway.public_url or bound.socket),
+    )
 
 
 @asynccontextmanager
@@ -220,12 +223,12 @@ async def run(
         # A signal that arrives during the start must not leave embedded servers behind.
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
-        config = with_public_url(config, listeners.addresses.http)
+        config = with_public_urls(config, listeners.addresses)
         async with (
             stoppable_start(signals) as has_started,
             # Before the server: the tasks of its connections use the database drivers.
             open_driver_loop(),
-            open_http(starting_app(listeners.addresses.socket), listeners.http, config, health) as http,
+            open_http(starting_app(config.gateway.public_url), listeners.http, config, health) as http,
             open_kernel(config, listeners.addresses, health, subsystems) as node,
             open_all(node, subsystems),
         ):

@@ -1,4 +1,4 @@
-"""The URLs under which clients reach this process."""
+"""The bound addresses of this process, for operators. Clients use `gateway.public_url` and `http.public_url`."""
 
 from dataclasses import dataclass
 

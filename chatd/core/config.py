@@ -38,6 +38,7 @@ Host = Annotated[str, ruled(rules.host)]
 Origin = Annotated[str, ruled(rules.origin)]
 NetworkText = Annotated[str, ruled(rules.network)]
 WebAddress = Annotated[str, ruled(rules.web_address)]
+SocketAddress = Annotated[str, ruled(rules.socket_address)]
 BaseAddress = Annotated[str, ruled(rules.base_address)]
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
@@ -69,6 +70,10 @@ class Gateway(Section, frozen=True):
     host: Annotated[Host, doc("Address that the WebSocket port binds to.")] = "127.0.0.1"
     port: Annotated[Port, doc("WebSocket port; 0 lets the operating system choose.")] = 8080
     path: Annotated[str, ruled(rules.path), doc("Path of the WebSocket endpoint.")] = "/v1/ws"
+    public_url: Annotated[
+        SocketAddress,
+        doc("Public URL of the WebSocket endpoint, such as wss://chat.example.org/v1/ws; if empty, the bound address."),
+    ] = ""
     origins: Annotated[
         list[Origin], doc('Browser origins that may connect, such as https://chat.example.org; "*" allows any.')
     ] = []

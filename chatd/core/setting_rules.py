@@ -73,6 +73,12 @@ def web_address(value: str) -> None:
     checked_url(value)
 
 
+def socket_address(value: str) -> None:
+    if not value.startswith(("ws://", "wss://")) or set("?#").intersection(value):
+        raise ValueError("expected a URL such as wss://chat.example.org/v1/ws")
+    checked_url(value)
+
+
 def base_address(value: str) -> None:
     """A URL to which paths are appended."""
     web_address(value)

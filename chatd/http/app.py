@@ -12,7 +12,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 
 from chatd import __version__
-from chatd.app.addresses import Addresses
 from chatd.app.context import Node
 from chatd.app.registry import Registry
 from chatd.app.subsystem import AddRoutes
@@ -53,7 +52,7 @@ def no_url(rule: Rule, **values: object) -> NoReturn:
 
 def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> ASGIFramework:
     """The application for `serve_http`; `routes` add those of the subsystems."""
-    return AsgiGuard(quart_app(node, registry, routes), node.get(Addresses).socket)
+    return AsgiGuard(quart_app(node, registry, routes), node.config.gateway.public_url)
 
 
 def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:
@@ -70,7 +69,7 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     server_commands.add_routes(app, node, registry, read_turns)
     for add in routes:
         add(app, node)
-    add_pages(app, registry, node.get(Addresses).socket, node.config.http.public_url)
+    add_pages(app, registry, node.config.gateway.public_url, node.config.http.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)

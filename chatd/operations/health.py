@@ -11,7 +11,6 @@ from msgspec import Struct
 from quart import Response
 from quart_trio import QuartTrio
 
-from chatd.app.addresses import Addresses
 from chatd.app.context import Node
 from chatd.core.errors import Refused
 from chatd.http.responses import json_response
@@ -94,7 +93,7 @@ def status_of(services: Mapping[str, Service]) -> str:
 
 
 def add_routes(app: QuartTrio, node: Node) -> None:
-    drain, socket_url = node.get(Drain), node.get(Addresses).socket
+    drain, socket_url = node.get(Drain), node.config.gateway.public_url
     readiness = Readiness(node, drain)
 
     @app.get("/healthz")

@@ -127,6 +127,31 @@ async def test_unlisted_origin_gets_no_cors_headers(config: Config) -> None:
             assert answer.headers["vary"] == "Origin"
 
 
+async def test_a_refused_origin_is_logged_once_with_the_setting(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And one that is listed, or that of this server, is not."""
+    caplog.set_level("INFO", "chatd.http.cors")
+    async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
+        for origin in (ORIGIN, "https://chatd.test", "http://chatd.test", "https://evil.test", "https://evil.test"):
+            await daemon.rest("GET", "/v1/conversations", Origin=origin)
+    lines = [record for record in caplog.records if record.name == "chatd.http.cors"]
+    assert [vars(line)["origin"] for line in lines] == ["https://evil.test"]
+    assert "http.cors_origins" in lines[0].getMessage()
+
+
+async def test_public_urls_are_named_wherever_an_address_is(config: Config) -> None:
+    socket, http = "wss://chat.test/v1/ws", "https://files.test"
+    config = replace(config, http=replace(config.http, public_url=http))
+    async with running(replace(config, gateway=replace(config.gateway, public_url=socket))) as daemon:
+        assert (await daemon.rest("GET", "/")).body["socket"] == socket
+        assert (await daemon.rest("GET", "/v1/socket/ping")).body["url"] == socket
+        assert (await daemon.rest("GET", "/openapi.json")).body["servers"] == [{"url": http}]
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+        answer = await daemon.rest("GET", "/v1/ws", Sec_WebSocket_Key="A" * 22 + "==", **upgrade)
+        assert (answer.status, answer.body["message"]) == (404, f"the WebSocket is at {socket}")
+
+
 async def test_listed_origin_gets_cors_headers(config: Config) -> None:
     async with running(replace(config, http=replace(config.http, cors_origins=[ORIGIN]))) as daemon:
         door = HttpPort.of(daemon)
