@@ -43,6 +43,19 @@ export interface AddBan {
   tenant?: string;
 }
 
+/** Add a bot: a user that is a program, with a token. Without `lasts` the token does not expire. */
+export interface AddBot {
+  t: "admin.bot.add";
+  handle: string;
+  name?: string | null;
+  description?: string;
+  picture_url?: string | null;
+  reads?: "all" | "commands";
+  webhook?: string | null;
+  lasts?: number | null;
+  tenant?: string;
+}
+
 /** Make a user a contact, who is not notified. To add a contact again changes nothing. */
 export interface AddContact {
   t: "contact.add";
@@ -68,7 +81,7 @@ export interface AddReaction {
 export interface AddToken {
   t: "admin.token.add";
   name: string;
-  scopes: Array<"conversations:write" | "messages:write" | "moderation" | "read" | "users:write">;
+  scopes: Array<"bots:write" | "conversations:write" | "messages:write" | "moderation" | "read" | "users:write">;
   lasts?: number | null;
   tenant?: string;
 }
@@ -80,6 +93,15 @@ export interface AddWebhook {
   types: Array<string>;
   note?: string;
   tenant?: string;
+}
+
+/** An argument of a command. `choices`: the values of the type `choice`. Required arguments are before others. */
+export interface Argument {
+  name: string;
+  type: "boolean" | "choice" | "integer" | "number" | "string" | "user";
+  description?: Record<string, unknown>;
+  required?: boolean;
+  choices?: Array<string>;
 }
 
 /** Get the members who have read or received a message. `cursor`: from the page before. */
@@ -196,6 +218,81 @@ export interface Blocks {
   cursor: string | null;
 }
 
+/** A bot. `reads`: what it receives in groups. `commands`: how many it has declared. */
+export interface BotAccount {
+  id: string;
+  handle: string;
+  name: string;
+  description: string;
+  picture_url: string | null;
+  avatar: string | null;
+  reads: "all" | "commands";
+  added_by: string;
+  created_at: number;
+  deactivated_at: number | null;
+  commands: number;
+  token: BotToken | null;
+  webhook: BotWebhook | null;
+}
+
+/** The new bot. `token` and `webhook_secret` are shown this once; the latter is null without a webhook. */
+export interface BotAdded {
+  t: "bot.added";
+  bot: BotAccount;
+  token: string;
+  webhook_secret: string | null;
+}
+
+/** A user has sent a command for this bot. `text`: the whole message; `args`: the arguments by name, of the declared */
+export interface BotCommand {
+  t: "bot.command";
+  conversation: string;
+  message: string;
+  seq: number;
+  sender: string;
+  name: string;
+  args: Record<string, unknown>;
+  text: string;
+  created_at: number;
+}
+
+/** All bots of the tenant. */
+export interface BotList {
+  t: "bot.list";
+  items: Array<BotAccount>;
+}
+
+/** The bot as it is now. `webhook_secret`: of a webhook that is new; shown this once. */
+export interface BotResult {
+  t: "bot";
+  bot: BotAccount;
+  webhook_secret: string | null;
+}
+
+/** The state of the token of a bot. `last_used_at` is exact to a minute. `previous_until`: the end of the secret */
+export interface BotToken {
+  issued_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+  last_used_at: number | null;
+  previous_until: number | null;
+}
+
+/** The new token of a bot. It is shown this once. */
+export interface BotTokenIssued {
+  t: "bot.token";
+  token: string;
+}
+
+/** The webhook endpoint of a bot. `endpoint`: for the commands on webhooks, which show its queue. */
+export interface BotWebhook {
+  endpoint: string;
+  url: string;
+  disabled_at: number | null;
+  disabled_reason: string | null;
+  failing_since: number | null;
+}
+
 /** End the search. With `ticket`, only the search with this ticket. */
 export interface CancelMatch {
   t: "match.cancel";
@@ -243,6 +340,20 @@ export interface Closed {
   name: string;
   reason: string;
   reconnect: boolean;
+}
+
+/** A command of a message. `bot`: for whom it is. `args`: the arguments by name, of the types that the bot has */
+export interface CommandCall {
+  bot: string;
+  name: string;
+  args: Record<string, unknown>;
+}
+
+/** A page of commands. `cursor` is null on the last page. */
+export interface CommandList {
+  t: "bot.commands";
+  items: Array<OfferedCommand>;
+  cursor: string | null;
 }
 
 /** The refusal of a command that was sent under id 0, with the fields of the result `error`. */
@@ -474,6 +585,20 @@ export interface DecideRequest {
   conversation: string;
   user: string;
   approve: boolean;
+}
+
+/** A command of a bot. `scope`: where it is offered. */
+export interface Declared {
+  name: string;
+  description: Record<string, unknown>;
+  args?: Array<Argument>;
+  scope?: "all" | "direct" | "groups";
+}
+
+/** The commands that the bot has declared, in its order. */
+export interface DeclaredCommands {
+  t: "bot.declared";
+  items: Array<Declared>;
 }
 
 /** Decline a request. Its sender is not notified and sees no difference. To decline it again changes nothing. */
@@ -728,6 +853,11 @@ export interface GetConversation {
   conversation: string;
 }
 
+/** Get the commands that this bot has declared. */
+export interface GetDeclared {
+  t: "bot.commands.get";
+}
+
 /** Get your own profile. */
 export interface GetOwnUser {
   t: "me.get";
@@ -844,6 +974,7 @@ export interface KnownUser {
   user: string;
   name: string | null;
   anonymous: boolean;
+  bot: boolean;
   shadow: boolean;
   created_at: number;
   conversations: number;
@@ -928,6 +1059,12 @@ export interface ListBlocks {
   t: "block.list";
   cursor?: string | null;
   limit?: number;
+}
+
+/** List the bots of a tenant, with the state of their tokens and webhooks. */
+export interface ListBots {
+  t: "admin.bots";
+  tenant?: string;
 }
 
 /** List the requests to the requester: to accept a direct conversation, or to join a group. `declined`: those that */
@@ -1221,6 +1358,7 @@ export interface Member {
   read_seq: number;
   joined_at: number;
   rev: number;
+  bot?: boolean;
 }
 
 /** A user is no longer a member. The former member gets it as the last event of the conversation. */
@@ -1282,6 +1420,8 @@ export interface Message {
   poll?: Poll;
   voted?: Array<number>;
   preview?: LinkPreview;
+  command?: CommandCall;
+  concealed?: boolean;
 }
 
 /** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
@@ -1368,6 +1508,36 @@ export interface Messages {
   t: "messages";
   items: Array<Message>;
   more: boolean;
+}
+
+/** An argument of a command. `choices`: the values of the type `choice`. */
+export interface OfferedArgument {
+  name: string;
+  type: "boolean" | "choice" | "integer" | "number" | "string" | "user";
+  description: string;
+  required: boolean;
+  choices: Array<string>;
+}
+
+/** A command that a bot offers. `text`: how a message with it begins; it names the bot if several bots have a */
+export interface OfferedCommand {
+  bot: string;
+  handle: string | null;
+  bot_name: string | null;
+  name: string;
+  text: string;
+  description: string;
+  args: Array<OfferedArgument>;
+}
+
+/** List the commands that bots offer in a conversation, ordered by name; with `prefix`, those that begin with it. */
+export interface OfferedCommands {
+  t: "bot.commands";
+  conversation: string;
+  prefix?: string;
+  locale?: string | null;
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** The command succeeded. `ticket`: in the answer to `match.skip`, the ticket of the new search. */
@@ -1606,6 +1776,13 @@ export interface RefreshAuth {
   token: string;
 }
 
+/** Remove a bot: its sessions end at once on all nodes, and it is erased as a user is. It cannot be undone. */
+export interface RemoveBot {
+  t: "admin.bot.remove";
+  bot: string;
+  tenant?: string;
+}
+
 /** Remove a contact from the list. Users with whom the requester has started a direct conversation, or replied to in */
 export interface RemoveContact {
   t: "contact.remove";
@@ -1743,6 +1920,13 @@ export interface Resolved {
   banned: boolean;
 }
 
+/** Revoke the token of a bot. Its sessions end at once on all nodes. */
+export interface RevokeBotToken {
+  t: "admin.bot.revoke";
+  bot: string;
+  tenant?: string;
+}
+
 /** Revoke an invite link. */
 export interface RevokeInvite {
   t: "invite.revoke";
@@ -1761,6 +1945,15 @@ export interface RevokeToken {
 export interface RevokeUser {
   t: "admin.revoke";
   user: string;
+  tenant?: string;
+}
+
+/** Give a bot a new token. The present one remains valid for `overlap` seconds; with 0 its sessions end at once. */
+export interface RotateBotToken {
+  t: "admin.bot.token";
+  bot: string;
+  overlap?: number;
+  lasts?: number | null;
   tenant?: string;
 }
 
@@ -1895,6 +2088,18 @@ export interface SendMessage {
   thread?: string | null;
 }
 
+/** Add a bot, as admin.bot.add does. */
+export interface ServerAddBot {
+  t: "server.bot.add";
+  handle: string;
+  name?: string | null;
+  description?: string;
+  picture_url?: string | null;
+  reads?: "all" | "commands";
+  webhook?: string | null;
+  lasts?: number | null;
+}
+
 /** Add users to a group. Users who are members already are not changed. */
 export interface ServerAddMembers {
   t: "server.member.add";
@@ -2015,6 +2220,11 @@ export interface ServerListBans {
   limit?: number;
 }
 
+/** List the bots, with the state of their tokens and webhooks. */
+export interface ServerListBots {
+  t: "server.bots";
+}
+
 /** List the conversations of a user as the user sees them, the most recently active first. */
 export interface ServerListConversations {
   t: "server.conversation.list";
@@ -2066,6 +2276,7 @@ export interface ServerPostMessage {
   meta?: Record<string, unknown> | null;
   mentions?: Array<string>;
   everybody?: boolean;
+  thread?: string | null;
 }
 
 /** Create a user, or update the one with this `external_id` or this id (`user`). */
@@ -2091,11 +2302,31 @@ export interface ServerReactivateUser {
   user: string;
 }
 
+/** Remove a bot: its sessions end at once on all nodes, and it is erased as a user is. It cannot be undone. */
+export interface ServerRemoveBot {
+  t: "server.bot.remove";
+  bot: string;
+}
+
 /** Remove a member from a group. If they own it, the member with the highest role, and among equals the longest */
 export interface ServerRemoveMember {
   t: "server.member.remove";
   conversation: string;
   user: string;
+}
+
+/** Revoke the token of a bot. Its sessions end at once on all nodes. */
+export interface ServerRevokeBotToken {
+  t: "server.bot.revoke";
+  bot: string;
+}
+
+/** Give a bot a new token, as admin.bot.token does. */
+export interface ServerRotateBotToken {
+  t: "server.bot.token";
+  bot: string;
+  overlap?: number;
+  lasts?: number | null;
 }
 
 /** Change the role of a member of a group. With `owner` the present owner becomes an admin. */
@@ -2113,7 +2344,19 @@ export interface ServerStrikeUser {
   reason: string;
 }
 
-/** A user. `external_id` is null if your backend names the user by `id`. `deactivated_at`: the user cannot sign */
+/** Change a bot, as admin.bot.update does. */
+export interface ServerUpdateBot {
+  t: "server.bot.update";
+  bot: string;
+  handle?: string | null;
+  name?: string | null;
+  description?: string | null;
+  picture_url?: string | null;
+  reads?: "all" | "commands" | null;
+  webhook?: string | null;
+}
+
+/** A user. `external_id` is null if your backend names the user by `id`. `bot`: a program. `deactivated_at`: the */
 export interface ServerUser {
   id: string;
   external_id: string | null;
@@ -2122,6 +2365,7 @@ export interface ServerUser {
   locale: string | null;
   roles: Array<string>;
   anonymous: boolean;
+  bot: boolean;
   created_at: number;
   deactivated_at: number | null;
 }
@@ -2168,6 +2412,12 @@ export interface SessionState {
   cursor: string;
   more: boolean;
   threads?: Array<ThreadMark>;
+}
+
+/** Declare the commands of this bot, in place of all that it has declared before. Only for bots. */
+export interface SetCommands {
+  t: "bot.commands.set";
+  commands: Array<Declared>;
 }
 
 /** Change the given settings of a conversation for the requester. */
@@ -2521,6 +2771,19 @@ export interface UnstarMessage {
   message: string;
 }
 
+/** Change a bot. Fields that are left out stay as they are; an empty `picture_url` or `webhook` is removed. */
+export interface UpdateBot {
+  t: "admin.bot.update";
+  bot: string;
+  handle?: string | null;
+  name?: string | null;
+  description?: string | null;
+  picture_url?: string | null;
+  reads?: "all" | "commands" | null;
+  webhook?: string | null;
+  tenant?: string;
+}
+
 /** Change the given fields of your profile; an empty text removes a value. `people.editable` may exclude fields. */
 export interface UpdateUser {
   t: "user.update";
@@ -2580,6 +2843,7 @@ export interface User {
   status_text?: string | null;
   profile?: Record<string, unknown>;
   deleted?: boolean;
+  bot?: boolean;
   locale?: string | null;
   time_zone?: string | null;
   external_id?: string | null;
@@ -2709,6 +2973,7 @@ export interface WebhookDelivery {
 /** A webhook endpoint. `disabled_at`: since when it gets no events, with the reason. `failing_since`: the first */
 export interface WebhookEndpoint {
   id: string;
+  bot: string | null;
   url: string;
   types: Array<string>;
   note: string;
@@ -2762,6 +3027,9 @@ export interface ResultOf {
   "auth.refresh": AuthRefreshed;
   "auth.ticket": Ticket;
   "block.list": Blocks;
+  "bot.commands": CommandList;
+  "bot.commands.get": DeclaredCommands;
+  "bot.commands.set": DeclaredCommands;
   "contact.add": Ok;
   "contact.list": Contacts;
   "contact.remove": Ok;
@@ -2861,10 +3129,10 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | OfferedCommands | GetDeclared | SetCommands | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | CommandList | DeclaredCommands | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Behind | BotCommand | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];
@@ -2880,7 +3148,19 @@ export interface BanData {
   lifted_at: number | null;
 }
 
-/** A conversation. */
+/** A command for the bot. `args`: its arguments by name, as the bot has declared them; `text`: the whole message. */
+export interface BotCommandData {
+  conversation: string;
+  message: string;
+  seq: number;
+  sender: string;
+  name: string;
+  args: Record<string, unknown>;
+  text: string;
+  created_at: number;
+}
+
+/** A conversation. `requested`: the user who has not accepted this direct conversation yet. */
 export interface ConversationData {
   conversation: string;
   kind: "direct" | "group" | "match";
@@ -2895,6 +3175,7 @@ export interface ConversationData {
   disappear: number;
   slow_seconds: number;
   created_at: number;
+  requested: string | null;
 }
 
 /** A user whose data was erased, or an anonymous account that was never used again. */
@@ -2938,10 +3219,37 @@ export interface MessageData {
   mentions_everybody: boolean;
   forwarded: Record<string, unknown> | null;
   thread: string | null;
+  poll: Record<string, unknown> | null;
   created_at: number;
   edited_at: number | null;
   deleted_at: number | null;
   expires_at: number | null;
+}
+
+/** A poll. `poll`: the options with their counts, and when it ended. */
+export interface PollData {
+  conversation: string;
+  message: string;
+  seq: number;
+  poll: Record<string, unknown>;
+}
+
+/** The reactions of a user to a message. `emoji`: all that the user has now, the earliest first; empty if none is */
+export interface ReactionData {
+  conversation: string;
+  message: string;
+  seq: number;
+  user: string;
+  emoji: Array<string>;
+  reactions: Record<string, unknown>;
+}
+
+/** The receipts of a member: all messages up to these numbers are delivered, and read. */
+export interface ReceiptData {
+  conversation: string;
+  user: string;
+  delivered: number;
+  read: number;
 }
 
 /** A report of `reporter` about `user`. The evidence is read with `admin.report`. */
@@ -2974,8 +3282,19 @@ export interface UserData {
   profile: Record<string, unknown> | null;
   roles: Array<string>;
   anonymous: boolean;
+  bot: boolean;
   created_at: number;
   deactivated_at: number | null;
+}
+
+/** A vote in a poll. `options`: the indexes that the user has chosen, from 0; empty if the vote was taken back. */
+export interface VoteData {
+  conversation: string;
+  message: string;
+  seq: number;
+  user: string | null;
+  options: Array<number> | null;
+  poll: Record<string, unknown>;
 }
 
 /** The body of a webhook. */
@@ -2983,6 +3302,11 @@ export type WebhookEvent =
   | { type: "message.created"; timestamp: string; tenant: string; data: MessageData }
   | { type: "message.edited"; timestamp: string; tenant: string; data: MessageData }
   | { type: "message.deleted"; timestamp: string; tenant: string; data: MessageData }
+  | { type: "reaction.added"; timestamp: string; tenant: string; data: ReactionData }
+  | { type: "reaction.removed"; timestamp: string; tenant: string; data: ReactionData }
+  | { type: "receipt.updated"; timestamp: string; tenant: string; data: ReceiptData }
+  | { type: "poll.voted"; timestamp: string; tenant: string; data: VoteData }
+  | { type: "poll.closed"; timestamp: string; tenant: string; data: PollData }
   | { type: "conversation.created"; timestamp: string; tenant: string; data: ConversationData }
   | { type: "conversation.updated"; timestamp: string; tenant: string; data: ConversationData }
   | { type: "member.added"; timestamp: string; tenant: string; data: MemberData }
@@ -2996,4 +3320,7 @@ export type WebhookEvent =
   | { type: "report.created"; timestamp: string; tenant: string; data: ReportData }
   | { type: "report.resolved"; timestamp: string; tenant: string; data: ReportData }
   | { type: "match.created"; timestamp: string; tenant: string; data: MatchData }
-  | { type: "match.ended"; timestamp: string; tenant: string; data: MatchData };
+  | { type: "match.ended"; timestamp: string; tenant: string; data: MatchData }
+  | { type: "bot.command"; timestamp: string; tenant: string; data: BotCommandData }
+  | { type: "bot.added"; timestamp: string; tenant: string; data: MemberData }
+  | { type: "bot.removed"; timestamp: string; tenant: string; data: MemberData };
