@@ -4,7 +4,7 @@ stop has the reverse order.
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ from chatd.core.errors import OperatorError
 from chatd.core.health import Health
 from chatd.core.ids import uuid7
 from chatd.core.services import Services
-from chatd.core.settings import with_installation_secret
+from chatd.core.settings import SettingSources, with_installation_secret
 from chatd.core.signals import Signals
 from chatd.db import migrations, server_checks, stale_statistics, write_probe
 from chatd.db.driver_loop import open_driver_loop
@@ -56,7 +56,7 @@ from chatd.operations.snapshot import SnapshotSource
 from chatd.realtime.drain import Drain, NodeLeaving, NodeLeft
 from chatd.realtime.hub import Hub
 from chatd.realtime.timer_wheel import TimerWheel
-from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schemas_of
+from chatd.subsystems import SUBSYSTEMS, all_personal_data, load_registry, schemas_of, setting_names
 from chatd.wire.codec import codecs
 
 LOG = log.get(__name__)
@@ -142,10 +142,13 @@ async def open_kernel(
 
 
 @asynccontextmanager
-async def open_all(node: Node, subsystems: Sequence[Subsystem]) -> AsyncIterator[None]:
+async def open_all(node: Node, subsystems: tuple[Subsystem, ...], sources: SettingSources) -> AsyncIterator[None]:
     """Open all subsystems, and start their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
     node.services.add(all_personal_data(subsystems))
+    node.services.add(load_registry(subsystems))
+    node.services.add(setting_names(subsystems))
+    node.services.add(sources)
     async with AsyncExitStack() as stack:
         for subsystem in subsystems:
             await stack.enter_async_context(subsystem.open(node))
@@ -209,8 +212,10 @@ async def run(
     *,
     ready: Callable[[Addresses], None] | None = None,
     subsystems: tuple[Subsystem, ...] = SUBSYSTEMS,
+    sources: Mapping[str, str] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain.
+    """Serve until SIGTERM or SIGINT. The first signal drains the node, a second one ends the drain. `sources`: of the
+    settings, for admins.
 
     Raises BadSecret, CannotServe, InvalidFilters, BlobsError, EmbeddedError, SchemaError, WeakKey, OSError, all with a
     text for the operator.
@@ -230,7 +235,7 @@ async def run(
             open_driver_loop(),
             open_http(starting_app(config.gateway.public_url), listeners.http, config, health) as http,
             open_kernel(config, listeners.addresses, health, subsystems) as node,
-            open_all(node, subsystems),
+            open_all(node, subsystems, SettingSources(sources or {})),
         ):
             http.requests.app = build_app(node, registry, [add for subsystem in subsystems for add in subsystem.routes])
             await has_started()

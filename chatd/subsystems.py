@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from chatd.accounts.subsystem import ACCOUNTS
+from chatd.admin_pages.subsystem import ADMIN_PAGES
+from chatd.analytics.subsystem import ANALYTICS
 from chatd.app.personal_data import AllPersonalData
 from chatd.app.registry import Registry, load
 from chatd.app.subsystem import Subsystem
@@ -17,6 +19,7 @@ from chatd.event_streams.subsystem import EVENT_STREAMS
 from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
 from chatd.importing.subsystem import IMPORTING
+from chatd.inspection.subsystem import INSPECTION
 from chatd.link_previews.subsystem import LINK_PREVIEWS
 from chatd.matching.subsystem import MATCHING
 from chatd.moderation.subsystem import MODERATION
@@ -54,6 +57,9 @@ SUBSYSTEMS = (
     BOTS,
     SERVER_API,
     IMPORTING,
+    ANALYTICS,
+    INSPECTION,
+    ADMIN_PAGES,
 )
 
 # Folders of the kernel that have tables.

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from msgspec.structs import replace
 
 from chatd.accounts.settings import AccountLimits, AuthSettings
+from chatd.admin_pages.settings import AdminPagesSettings
 from chatd.core.config import ClusterTimes, Config, Data, Drain, Gateway, Http, Limits, PostgresSection, RedisSection
 from chatd.db import migrations
 from chatd.db.embedded import postgres as embedded_postgres
@@ -217,7 +218,11 @@ def config_for(dsn: str, servers: Servers, folder: Path) -> Config:
         limits=Limits(
             commands_per_second=1e6, commands_burst=10**6, user_commands_per_second=1e6, user_commands_burst=10**6
         ),
-    ).using(AuthSettings(secret="0123456789abcdef0123456789abcdef"), SearchSettings(indexer="inline"))
+    ).using(
+        AuthSettings(secret="0123456789abcdef0123456789abcdef"),
+        SearchSettings(indexer="inline"),
+        AdminPagesSettings(port=0),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from msgspec import to_builtins
 from trio.to_thread import run_sync as in_thread
 
 from chatd.accounts.keys import WeakKey
+from chatd.admin_pages.settings import AdminPagesSettings
 from chatd.app.checks import Finding, folder_finding
 from chatd.app.subsystem import Subsystem
 from chatd.cli.common import FAILED, AsJson, ConfigFile, load_or_exit, print_json, run_async
@@ -170,11 +171,14 @@ async def ports(config: Config, *, may_run: bool = False) -> list[Finding]:
     Ports that the daemon on the data folder of this configuration uses are always accepted.
     """
     may_run = may_run or is_locked(Path(config.data.dir))
-    gateway, http = config.gateway, config.http
-    return [
+    gateway, http, pages = config.gateway, config.http, config.get(AdminPagesSettings)
+    found = [
         await in_thread(port_finding, "gateway", gateway.host, gateway.port, gateway.path, may_run),
         await in_thread(port_finding, "http", http.host, http.port, "/v1/socket/ping", may_run),
     ]
+    if config.admins and pages.enabled:
+        found.append(await in_thread(port_finding, "admin_pages", pages.host, pages.port, "/admin/live.json", may_run))
+    return found
 
 
 def data(config: Config) -> Iterator[Finding]:

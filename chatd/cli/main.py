@@ -40,6 +40,8 @@ COMMANDS = {
     "bans": "bans:app",
     "reports": "reports:app",
     "webhooks": "webhooks:app",
+    "admins": "admins:app",
+    "analytics": "analytics:analytics",
     "maintenance": "maintenance:app",
     "secret": "secret:app",
 }

@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import trio
@@ -64,10 +65,10 @@ def serve(
     if workers > 1:
         run_async(Supervisor(settings, config, workers, lambda addresses: announce(settings, addresses)).run)
     else:
-        run_async(run, settings, supervised)
+        run_async(run, settings, supervised, loaded.sources)
 
 
-async def run(config: Config, supervised: bool) -> None:
+async def run(config: Config, supervised: bool, sources: Mapping[str, str]) -> None:
     def ready(addresses: Addresses) -> None:
         settle_memory()
         announce(config, addresses)
@@ -75,7 +76,7 @@ async def run(config: Config, supervised: bool) -> None:
     async with trio.open_nursery() as nursery:
         if supervised:
             nursery.start_soon(end_with_supervisor)
-        await daemon.run(config, ready=ready)
+        await daemon.run(config, ready=ready, sources=sources)
         nursery.cancel_scope.cancel()
 
 

@@ -18,11 +18,11 @@ from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_a
 from chatd.cli.databases import redis_alone
 from chatd.cli.nodes import state_of
 from chatd.cli.printing import out, plain, table_of, write_json
-from chatd.cli.rates import Latency, Line, Pool, SearchIndex, View, view_of
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.db.redis import Redis
 from chatd.operations import node_registry
+from chatd.operations.rates import Latency, Line, Pool, SearchIndex, View, view_of
 
 INTERVAL_S = 1.0
 # Rates are over the last samples. Nodes write once a second, so two samples may be equal.

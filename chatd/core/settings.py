@@ -45,6 +45,10 @@ class ConfigSources:
         self.sources[key] = source
 
 
+class SettingSources(dict[str, str]):
+    """The source of each setting that is not a default, by `section.key`. Found in `Node.services`."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The configuration, and the source of each value that is not a default."""
@@ -274,8 +278,13 @@ def redacted(names: SettingNames, key: str, value: Any) -> str:
 
 def effective(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """Key, value and source of every setting; secrets are masked."""
-    for key, value in effective_values(loaded.names, loaded.config):
-        yield key, redacted(loaded.names, key, value), loaded.sources.get(key, "default")
+    yield from shown_settings(loaded.names, loaded.config, loaded.sources)
+
+
+def shown_settings(names: SettingNames, config: Config, sources: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Key, value and source of every setting of a configuration; secrets are masked."""
+    for key, value in effective_values(names, config):
+        yield key, redacted(names, key, value), sources.get(key, "default")
 
 
 def effective_values(names: SettingNames, config: Config) -> Iterator[tuple[str, Any]]:

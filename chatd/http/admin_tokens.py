@@ -43,6 +43,11 @@ class Admins:
             raise Refused("unauthenticated", "not a valid admin token")
         return found
 
+    def tenants_of(self, name: str) -> list[str]:
+        """The tenants in which an admin may act; the default one is the first, if it is among them."""
+        own = set(self._admins[name].tenants) or self._tenants
+        return sorted(own, key=lambda tenant: (tenant != DEFAULT_TENANT, tenant))
+
     def scope_of(self, name: str, tenant: str) -> AdminScope:
         """The scope of an admin in a tenant. Raises Refused: `not_found` for a tenant outside of it."""
         own = self._admins[name].tenants

@@ -16,6 +16,7 @@ from chatd.matching.criteria import Ticket, encode_criteria
 from chatd.matching.event_log import PoolEventLog
 from chatd.matching.events import MatchEnded, MatchFound, MatchKept, Partner
 from chatd.matching.pool_events import Paired
+from chatd.matching.signals import MatchClosed, MatchMade
 from chatd.wire.base import Event
 
 SQL = queries.load("matching/matches")
@@ -54,9 +55,11 @@ class Matches:
         """
         first, ordered = tickets[0], sorted(tickets, key=lambda ticket: ticket.user)
         users, criteria = [ticket.user for ticket in ordered], [encode_criteria(ticket) for ticket in ordered]
+        now = self._clock()
         rows = await self._db.all(
-            SQL.create_match, first.tenant, pair.match, first.queue, conversation, users, self._clock(), criteria
+            SQL.create_match, first.tenant, pair.match, first.queue, conversation, users, now, criteria
         )
+        self._cluster.hub.signals.send_sync(MatchMade(first.tenant, pair.match, now))
         return {row["user"]: (row["alias"], row["name"]) for row in rows}
 
     async def announce_found(self, pair: Paired, tickets: Sequence[Ticket], conversation: str, people: People) -> None:
@@ -127,10 +130,12 @@ class Matches:
 
         The user `exclude_user` and the `session` of the request get no event; with `silent` no user does.
         """
-        row = await self._db.one(SQL.end_match, tenant, match, reason, self._clock())
+        now = self._clock()
+        row = await self._db.one(SQL.end_match, tenant, match, reason, now)
         if row is None:
             return False
         self._log_end(match, reason)
+        self._cluster.hub.signals.send_sync(MatchClosed(tenant, match, now, is_kept=False))
         await self._cluster.broadcast(UnsubscribeUsers(tenant, row["conversation"], row["users"]))
         await self._end_presence(tenant, row["users"])
         for user in row["users"]:
@@ -144,6 +149,7 @@ class Matches:
     async def keep(self, tenant: str, match: str, conversation: str, users: Sequence[str], rev: int) -> None:
         """Announce that a match has become an ordinary conversation. All nodes look up its members again."""
         self._log_end(match, "kept")
+        self._cluster.hub.signals.send_sync(MatchClosed(tenant, match, self._clock(), is_kept=True))
         await self._cluster.broadcast(SubscribeUsers(tenant, conversation, list(users), rev))
         await self._end_presence(tenant, users)
         for user in users:

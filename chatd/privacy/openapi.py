@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chatd.privacy.admin_commands import EraseUser
 from chatd.privacy.commands import EraseMe
 from chatd.wire.reference.description import Condition, Routes
 from chatd.wire.reference.routes import SECURITY, errors
@@ -22,4 +23,4 @@ EXPORT: dict[str, Any] = {
     "security": SECURITY,
 }
 ROUTES: Routes = {"/v1/me/export": {"get": EXPORT}}
-CONDITIONS = (Condition(EraseMe, fields={"confirm": {"enum": [True]}}),)
+CONDITIONS = tuple(Condition(kind, fields={"confirm": {"enum": [True]}}) for kind in (EraseMe, EraseUser))

@@ -7,7 +7,7 @@ from chatd.app.context import Node
 from chatd.app.jobs import Job
 from chatd.app.personal_data import PersonalData
 from chatd.app.subsystem import Subsystem
-from chatd.privacy import commands, openapi, routes
+from chatd.privacy import admin_commands, commands, openapi, routes
 from chatd.privacy.erasure import erase_next
 from chatd.privacy.tables import REMAINS, TABLES
 
@@ -23,7 +23,7 @@ PRIVACY = Subsystem(
     name="privacy",
     about="export and erasure",
     tables=TABLES,
-    commands=(commands,),
+    commands=(commands, admin_commands),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
     conditions=openapi.CONDITIONS,

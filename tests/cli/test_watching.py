@@ -13,11 +13,11 @@ from rich.console import Console
 
 from chatd import __version__
 from chatd.cli.printing import plain
-from chatd.cli.rates import View, view_of
 from chatd.cli.top import picture
 from chatd.core.config import Config
 from chatd.core.histogram import Histogram
 from chatd.db.redis import Redis, open_redis
+from chatd.operations.rates import View, view_of
 from chatd.operations.snapshot import Identity, Snapshot
 from tests.cli.test_commands import chatd, environment
 from tests.operations.test_node_registry import those_who

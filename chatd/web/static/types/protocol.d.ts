@@ -95,6 +95,13 @@ export interface AddWebhook {
   tenant?: string;
 }
 
+/** The figures: days in their order, cohorts with the latest week first. */
+export interface Analytics {
+  t: "admin.analytics.figures";
+  days: Array<DayFigures>;
+  cohorts: Array<Cohort>;
+}
+
 /** An argument of a command. `choices`: the values of the type `choice`. Required arguments are before others. */
 export interface Argument {
   name: string;
@@ -342,6 +349,13 @@ export interface Closed {
   reconnect: boolean;
 }
 
+/** Users whose first session was in the week that begins on `week`. `retention`: by a number of days, the share that */
+export interface Cohort {
+  week: string;
+  users: number;
+  retention: Record<string, unknown>;
+}
+
 /** A command of a message. `bot`: for whom it is. `args`: the arguments by name, of the types that the bot has */
 export interface CommandCall {
   bot: string;
@@ -484,6 +498,44 @@ export interface ConversationInfo {
   conversation: Conversation;
 }
 
+/** A conversation in a list. `messages`: how many it has had. */
+export interface ConversationLine {
+  conversation: string;
+  kind: "direct" | "group" | "match";
+  title: string | null;
+  creator: string | null;
+  members: number;
+  messages: number;
+  created_at: number;
+  active_at: number;
+}
+
+/** A page of conversations. `more`: there are older ones. */
+export interface ConversationLines {
+  t: "admin.conversation.list";
+  items: Array<ConversationLine>;
+  more: boolean;
+}
+
+/** A conversation. `members`: how many; `some_members`: the first 200. `disappear_s`: after how many seconds */
+export interface ConversationMetadata {
+  t: "admin.conversation.shown";
+  conversation: string;
+  kind: "direct" | "group" | "match";
+  title: string | null;
+  creator: string | null;
+  members: number;
+  messages: number;
+  created_at: number;
+  active_at: number;
+  description: string | null;
+  external_id: string | null;
+  joining: "closed" | "invite" | "open" | "request";
+  disappear_s: number;
+  keep_days: number | null;
+  some_members: Array<MemberLine>;
+}
+
 /** A conversation as the requester sees it. `created`: the command has created it. `invited`: the users who were */
 export interface ConversationResult {
   t: "conversation";
@@ -577,6 +629,24 @@ export interface CreateReport {
   message?: string | null;
   text?: string | null;
   picture?: string | null;
+}
+
+/** A day in UTC. Shares are between 0 and 1; null: there was nothing to divide by, or it is not measured yet. */
+export interface DayFigures {
+  day: string;
+  active_users: number;
+  new_users: number;
+  weekly_users: number | null;
+  monthly_users: number | null;
+  messages: number;
+  average_length: number | null;
+  matches: number;
+  matches_ended: number;
+  matches_kept: number;
+  average_match_s: number | null;
+  delivery_rate: number | null;
+  read_rate: number | null;
+  unread_age_s: number | null;
 }
 
 /** Approve or decline a request to join. */
@@ -738,6 +808,20 @@ export interface EraseMe {
   confirm: true;
 }
 
+/** The erasure has started. `started`: false if the user had been erased before. */
+export interface EraseStarted {
+  t: "admin.erased";
+  started: boolean;
+}
+
+/** Erase a user permanently, with all messages, uploads and settings. `confirm` must be true. */
+export interface EraseUser {
+  t: "admin.erase";
+  user: string;
+  confirm: true;
+  tenant?: string;
+}
+
 /** The erasure has started. Signing in as this user is no longer possible. */
 export interface Erased {
   t: "me.erased";
@@ -795,6 +879,15 @@ export interface FindMatch {
   tags?: Array<string>;
   attributes?: Record<string, unknown>;
   accept?: Accepts;
+}
+
+/** Find users by id, external id, handle, or the beginning of a word of the name; without a query, list all. */
+export interface FindUsers {
+  t: "admin.users";
+  query?: string;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** Follow the thread of a message, so that thread.list has it. Its replies until now count as read. */
@@ -896,6 +989,13 @@ export interface Info {
   history: "all" | "joined";
   member_count: number;
   requested: string | null;
+}
+
+/** Show the profile of a user, their logins, strikes and bans: the latest 200 of each. */
+export interface InspectUser {
+  t: "admin.user.details";
+  user: string;
+  tenant?: string;
 }
 
 /** An invite link, without its secret. */
@@ -1093,6 +1193,15 @@ export interface ListConversations {
   hidden?: boolean | null;
   unread?: boolean | null;
   label?: string | null;
+}
+
+/** List conversations without their messages, the latest first. `user`: only those of this member. `before`: the */
+export interface ListConversationsOfAll {
+  t: "admin.conversations";
+  user?: string | null;
+  before?: string | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** List the valid invite links of a group. */
@@ -1367,6 +1476,16 @@ export interface MemberLeft {
   conversation: string;
   rev: number;
   departure: Departure;
+}
+
+/** A member, by the user id also in a match. */
+export interface MemberLine {
+  user: string;
+  name: string | null;
+  role: "admin" | "member" | "moderator" | "owner";
+  joined_at: number;
+  delivered_seq: number;
+  read_seq: number;
 }
 
 /** A member as they are now. */
@@ -1724,6 +1843,16 @@ export interface Reactor {
   user: string;
   name: string | null;
   emoji: Array<string>;
+}
+
+/** Read messages of a conversation, the latest or those before the seq `before`, in their order. The audit log */
+export interface ReadMessages {
+  t: "admin.conversation.messages";
+  conversation: string;
+  reason: string;
+  before?: number | null;
+  limit?: number;
+  tenant?: string;
 }
 
 /** Report that the requester has read the replies of a thread up to `seq`, the number of a message. */
@@ -2469,6 +2598,13 @@ export interface SetUser {
   allow_calls?: "contacts" | "everybody" | "nobody" | null;
 }
 
+/** A setting. `source`: a file and its line, a variable, or `default`. */
+export interface Setting {
+  key: string;
+  value: string;
+  source: string;
+}
+
 /** The settings of one member for a conversation. Only the devices of the member get them. */
 export interface Settings {
   muted_until: number | null;
@@ -2490,10 +2626,31 @@ export interface ShadowUser {
   tenant?: string;
 }
 
+/** Get the figures of the last days, up to today, and the retention of the cohorts of the last weeks. See */
+export interface ShowAnalytics {
+  t: "admin.analytics";
+  days?: number;
+  weeks?: number;
+  tenant?: string;
+}
+
+/** Show a conversation and its members, without its messages. */
+export interface ShowConversation {
+  t: "admin.conversation";
+  conversation: string;
+  tenant?: string;
+}
+
 /** Preview the group behind an invite link. */
 export interface ShowInvite {
   t: "invite.show";
   secret: string;
+}
+
+/** Show the settings of the node that answers, with the source of each. Secrets are masked. */
+export interface ShowNodeSettings {
+  t: "admin.settings";
+  tenant?: string;
 }
 
 /** Show a report with its messages. The access is recorded in the audit log. */
@@ -2513,6 +2670,13 @@ export interface ShowUser {
   t: "admin.user";
   user: string;
   tenant?: string;
+}
+
+/** All settings. `node`: the name of the node. */
+export interface ShownSettings {
+  t: "admin.setting.list";
+  node: string;
+  items: Array<Setting>;
 }
 
 /** Sign up anonymously. `device`: a random secret that the client stores; signing up with it again returns the same */
@@ -2563,6 +2727,15 @@ export interface StarredMessages {
   t: "message.starred";
   items: Array<Starred>;
   cursor: string | null;
+}
+
+/** A strike. After `expires_at` it does not count. */
+export interface Strike {
+  id: string;
+  reason: string;
+  actor: string;
+  created_at: number;
+  expires_at: number | null;
 }
 
 /** Give a user a strike. From a configured number of strikes on, each strike bans the user. */
@@ -2850,6 +3023,24 @@ export interface User {
   roles?: Array<string>;
 }
 
+/** What is known of a user besides the counts of `admin.user`. */
+export interface UserDetails {
+  t: "admin.user.detailed";
+  handle: string | null;
+  status_text: string | null;
+  external_id: string | null;
+  avatar: string | null;
+  picture_url: string | null;
+  locale: string | null;
+  time_zone: string | null;
+  roles: Array<string>;
+  deactivated_at: number | null;
+  erased_at: number | null;
+  logins: Array<UserLogin>;
+  strikes: Array<Strike>;
+  bans: Array<Ban>;
+}
+
 /** A user to create or to update, by `external_id` or by `user`. An absent field stays as it is; an empty one is */
 export interface UserInput {
   external_id?: string | null;
@@ -2860,10 +3051,41 @@ export interface UserInput {
   roles?: Array<string> | null;
 }
 
+/** A user in a list. `shadow`: shadow-banned. */
+export interface UserLine {
+  user: string;
+  name: string | null;
+  handle: string | null;
+  anonymous: boolean;
+  shadow: boolean;
+  created_at: number;
+  deactivated_at: number | null;
+  erased_at: number | null;
+}
+
+/** Users. `more`: there are further ones. */
+export interface UserLines {
+  t: "admin.user.list";
+  items: Array<UserLine>;
+  more: boolean;
+}
+
 /** Users, in the order of their ids. */
 export interface UserList {
   t: "server.users";
   items: Array<ServerUser>;
+}
+
+/** A login. `address`: a network, an IPv4 /24 or an IPv6 /48. `is_external`: a session at an identity provider. */
+export interface UserLogin {
+  id: string;
+  name: string | null;
+  platform: string | null;
+  created_at: number;
+  last_seen: number;
+  address: string | null;
+  ended_at: number | null;
+  is_external: boolean;
 }
 
 /** A user. */

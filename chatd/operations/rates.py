@@ -1,4 +1,6 @@
-"""The difference between two snapshots of the nodes: rates, latencies, queues. Pure; `chatd top` shows it."""
+"""The difference between two snapshots of the nodes: rates, latencies, queues. Pure; `chatd top` and the pages for
+admins show it.
+"""
 
 from collections.abc import Sequence
 
