@@ -45,6 +45,7 @@ async def test_the_client_works_without_a_socket(daemon: Daemon, programs: Make,
         assert await program.run(own) == 2
 
 
+@pytest.mark.parametrize("programs", ["node"], indirect=True)
 @pytest.mark.parametrize("kind", STATES)
 async def test_an_unstable_connection_loses_and_repeats_nothing(daemon: Daemon, programs: Make, kind: str) -> None:
     program = await programs()
@@ -68,6 +69,7 @@ async def test_an_unstable_connection_loses_and_repeats_nothing(daemon: Daemon, 
         assert seqs == [31, 32, 33]
 
 
+@pytest.mark.parametrize("programs", ["node"], indirect=True)
 @pytest.mark.parametrize("kind", STATES)
 async def test_a_daemon_that_is_restarted(config: Config, programs: Make, kind: str) -> None:
     """With tokens that are renewed meanwhile."""
