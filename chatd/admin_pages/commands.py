@@ -13,7 +13,7 @@ from chatd.app.registry import Guard, Registry, Row
 from chatd.core.errors import Refused
 from chatd.core.identity import AdminScope
 from chatd.wire.base import Command, Error, Result
-from chatd.wire.codec import explain
+from chatd.wire.explanations import explain
 from chatd.wire.validation import untyped_fields
 
 
