@@ -148,8 +148,6 @@ async def list_bots(ctx: Ctx) -> list[Effect]:
 
 async def update_bot(ctx: Ctx, bot: str, given: Profile) -> list[Effect]:
     check_picture(given.picture_url)
-    if given == Profile():
-        raise Refused("bad_request", "$: expected at least one field to change")
     try:
         secret = await ctx.node.db.in_transaction(accounts.update, tools_of(ctx.node), ctx.actor, bot, given)
     except UniqueViolation:
