@@ -52,7 +52,8 @@ def no_url(rule: Rule, **values: object) -> NoReturn:
 
 def build_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> ASGIFramework:
     """The application for `serve_http`; `routes` add those of the subsystems."""
-    return AsgiGuard(quart_app(node, registry, routes), node.config.gateway.public_url)
+    app = quart_app(node, registry, routes)
+    return AsgiGuard(app, node.config.gateway.public_url, node.config.http.max_body_bytes)
 
 
 def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> QuartTrio:

@@ -9,6 +9,8 @@ and Quart the last.
 within the time that `BoundedStream` allows. What a request holds until its response is written (`held`) is released
 when it ends.
 
+*Bodies.* A body is received only as fast as the view reads it (`BodyFlow`).
+
 *The end.* When a response is complete, Hypercorn tells the application that the exchange is over, and then closes the
 connection or prepares it for the next request, all within one `send`. Quart-Trio mistakes that for a client that
 disconnected and cancels the task that is sending, which would leave the connection neither closed nor with a timeout.
@@ -25,6 +27,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from chatd.core.addresses import can_be_encoded
 from chatd.core.errors import Refused
+from chatd.http.body_flow import BODY_FLOW, BodyFlow
 from chatd.http.paths import is_canonical
 from chatd.http.responses import HEADERS
 from chatd.http.stream import PART_BYTES, BoundedStream
@@ -34,17 +37,19 @@ from chatd.wire.base import error_of
 LAST_STEP_TIMEOUT_S = 5.0
 # Headers that must not occur twice. h11 checks Content-Length.
 SINGLE = frozenset({b"authorization", b"content-type", b"host", b"origin", b"sec-fetch-site"})
+MOST_UNREAD_BYTES = 65_536
 # The keys in the state of a request: its connection, and the resources that it holds.
 PEER, HELD = "peer", "held"
 
 
 class AsgiGuard:
     """The guard in front of the application. `socket_url`: the WebSocket endpoint, which is named in the response to a
-    WebSocket request at this port.
+    WebSocket request at this port. `most_unread`: see `BodyFlow`.
     """
 
-    def __init__(self, app: ASGIFramework, socket_url: str) -> None:
+    def __init__(self, app: ASGIFramework, socket_url: str, most_unread: int = MOST_UNREAD_BYTES) -> None:
         self._app = app
+        self._most_unread = most_unread
         self._elsewhere = Refused("not_found", f"the WebSocket is at {socket_url}")
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -66,7 +71,8 @@ class AsgiGuard:
             state: dict[str, Any] = scope["state"]
             with ExitStack() as held:
                 state[HELD] = held
-                await self._app(scope, receive, paced(send, state[PEER]))
+                state[BODY_FLOW] = flow = BodyFlow(receive, self._most_unread)
+                await self._app(scope, flow.receive, paced(send, state[PEER], flow))
 
 
 def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -75,7 +81,7 @@ def is_ambiguous(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return len(names) > len(set(names))
 
 
-def paced(send: ASGISendCallable, peer: BoundedStream) -> ASGISendCallable:
+def paced(send: ASGISendCallable, peer: BoundedStream, flow: BodyFlow) -> ASGISendCallable:
     """Wrap `send`: it sends in parts, within the time for a response, and its last message is shielded from
     cancellation.
     """
@@ -83,6 +89,7 @@ def paced(send: ASGISendCallable, peer: BoundedStream) -> ASGISendCallable:
     async def sent(message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
             peer.begin_answer()
+            flow.discard()
         if message["type"] != "http.response.body":
             await send(message)
             return

@@ -23,6 +23,7 @@ from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.db.deadline import limit_statements
 from chatd.http.asgi_guard import PEER
+from chatd.http.body_flow import BODY_FLOW
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
 from chatd.http.session_header import named_session, run_remotely
@@ -167,6 +168,7 @@ async def read_body() -> dict[str, Any]:
 
     Only application/json, which a form of another site cannot send.
     """
+    request.scope["state"][BODY_FLOW].take_all()
     data = await request.get_data()
     if request.mimetype != "application/json" and (data or request.mimetype):
         raise UnsupportedMediaType

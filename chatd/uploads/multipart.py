@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from chatd.core.errors import Refused
+from chatd.http.body_flow import BODY_FLOW, BodyFlow
 from chatd.uploads.chunks import Chunks
 
 FIELDS = ("file", "image")
@@ -53,7 +54,10 @@ def boundary_of(options: dict[str, str]) -> bytes:
 
 
 async def pieces(body: AsyncIterable[bytes]) -> AsyncIterable[bytes]:
+    """The body in parts. As much as they contain may be received in addition."""
+    flow: BodyFlow = request.scope["state"][BODY_FLOW]
     async for data in body:
+        flow.take(len(data))
         for start in range(0, len(data), CHUNK_BYTES):
             yield data[start : start + CHUNK_BYTES]
 

@@ -22,11 +22,11 @@ WAITING = """
 
 
 @asynccontextmanager
-async def locked(daemon: Daemon, tables: str) -> AsyncIterator[asyncpg.Connection]:
-    """Lock these tables as long as the block lasts."""
+async def locked(daemon: Daemon, tables: str, mode: str = "exclusive") -> AsyncIterator[asyncpg.Connection]:
+    """Lock these tables as long as the block lasts. With `access exclusive` they cannot be read either."""
     connection = await trio_asyncio.aio_as_trio(asyncpg.connect)(daemon.config.postgres.dsn)
     try:
-        await trio_asyncio.aio_as_trio(connection.execute)(f"begin; lock table {tables} in exclusive mode")
+        await trio_asyncio.aio_as_trio(connection.execute)(f"begin; lock table {tables} in {mode} mode")
         yield connection
     finally:
         await trio_asyncio.aio_as_trio(connection.close)()
