@@ -14,7 +14,7 @@ TABLES = (
             ),
             kept="forever",
             erased="stays",
-            id_stays=("actor", "subject"),
+            id_stays=("actor", "subject", "details"),
         ),
     ),
     Table("maintenance", (OneRow(),), impersonal=("message",)),

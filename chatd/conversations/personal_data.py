@@ -18,7 +18,13 @@ PERSONAL_DATA = PersonalData(
         ),
         Part("departure", "conversations that the user has left", SQL.former_memberships, ("conversation",)),
         Part("join_request", "requests to join", SQL.join_requests, ("conversation",)),
-        Part("message", "messages that the user wrote, with earlier versions", SQL.messages, ("client_id",), ("",)),
+        Part(
+            "message",
+            "messages that the user wrote, with earlier versions, and system messages about what the user did",
+            SQL.messages,
+            ("client_id",),
+            ("",),
+        ),
         Part(
             "removed_message",
             "recently removed messages that are withheld for reports, and until when",
@@ -36,7 +42,7 @@ PERSONAL_DATA = PersonalData(
     remains=(
         Remains(
             "the id, as sender of tombstones, in lists of members, in blocks and mentions by others",
-            "`messages`, `members`, `former_members`, `blocks`, `mentions`",
+            "`messages`, `thread_replies`, `members`, `former_members`, `blocks`, `mentions`, `scheduled_messages`",
             "as long as the row that contains it",
         ),
         Remains(

@@ -84,6 +84,7 @@ OF_MEMBERS = (
             exported=("block",),
             erased="deleted; blocks of the user by others stay",
             rows_of="blocker",
+            id_stays=("blocked", "blocked_as"),
         ),
     ),
     Table(
@@ -229,8 +230,9 @@ OF_MESSAGES = (
             what="`sender`; `client_id`, `body`, `failed`",
             kept="until it is sent",
             exported=("scheduled",),
-            erased="deleted",
+            erased="deleted; mentions of the user in messages that others have scheduled stay",
             rows_of="sender",
+            id_stays=("body",),
         ),
     ),
     Table(

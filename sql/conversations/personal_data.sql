@@ -33,11 +33,13 @@ where r.tenant = $1 and r.user_id = $2 and r.conversation > $4::uuid
 order by r.conversation limit $3
 
 -- name: messages
--- Messages of the user, with earlier texts. Forwarded texts of other users are left out:
+-- Messages of the user, with earlier texts, and system messages about what the user did. Forwarded texts of other users
+-- are left out:
 -- tenant, user, limit, after this client_id.
 select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     case when content.is_own then s.text end as text, case when content.is_own then s.attachments end as attachments,
-    s.meta, s.poll, s.command, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at, s.deleted_at, s.expires_at,
+    s.meta, s.system, s.poll, s.command, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at, s.deleted_at,
+    s.expires_at,
     case when s.edited_at is not null then (
         select jsonb_agg(jsonb_build_object('text', e.text, 'until', e.until) order by e.rev) from message_edits e
         where e.tenant = m.tenant and e.conversation = m.conversation and e.seq = m.seq
@@ -45,7 +47,7 @@ select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
 from messages m
 join message_states s on s.tenant = m.tenant and s.conversation = m.conversation and s.seq = m.seq
 cross join lateral (select s.forwarded is null or m.extra -> 'forwarded' ->> 'sender' = $2::uuid::text as is_own) as content
-where m.tenant = $1 and m.sender = $2 and m.system is null and m.client_id > $4
+where m.tenant = $1 and m.sender = $2 and m.client_id > $4
 order by m.client_id limit $3
 
 -- name: withheld_messages

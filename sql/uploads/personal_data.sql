@@ -7,17 +7,19 @@ where u.tenant = $1 and u.owner = $2 and u.id > $4::uuid
 order by u.id limit $3
 
 -- name: release
--- Mark uploads as deleted; the sweep of uploads deletes their bytes. Returns the number of uploads: tenant, user, now,
--- limit.
+-- Mark uploads as deleted, and remove what describes them, also of those that the user had deleted; the sweep of uploads
+-- deletes the bytes. Returns the number of uploads: tenant, user, now, limit.
 with batch as (
-    select u.id from uploads u where u.tenant = $1 and u.owner = $2 and u.removed_at is null limit $4
+    select u.id from uploads u
+    where u.tenant = $1 and u.owner = $2
+        and (u.removed_at is null or u.name is not null or u.placeholder is not null or u.waveform is not null) limit $4
     for update
 ),
 deleted_uses as (
     delete from upload_uses x using batch where x.tenant = $1 and x.upload = batch.id
 ),
 marked as (
-    update uploads u set removed_at = $3, name = null, placeholder = null, waveform = null from batch where u.tenant = $1 and u.id = batch.id
+    update uploads u set removed_at = coalesce(u.removed_at, $3), name = null, placeholder = null, waveform = null from batch where u.tenant = $1 and u.id = batch.id
     returning 1
 )
 select count(*) from marked
