@@ -95,7 +95,7 @@ export class Store implements Surroundings {
   /** The list is shown for the first time, or again after an absence. */
   connected(): void {
     for (const state of this.states.values()) state.clearTyping();
-    if (this.cursor === undefined) void this.more();
+    if (this.cursor === undefined) this.more().catch(() => {});
     for (const state of this.states.values())
       if (state.snapshot.isWatched && state.from === undefined) void this.loadLatest(state);
   }

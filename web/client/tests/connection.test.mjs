@@ -385,3 +385,27 @@ test("an error in a function of the app is reported, and ends nothing", async (t
     assert.ok(reported.mock.callCount() >= 2);
   });
 });
+
+test("an end while something is loaded rejects what the app waits for, and nothing else", async (t) => {
+  const time = clock(t);
+  const server = new Server();
+  const lost = [];
+  const unhandled = (error) => lost.push(error);
+  process.on("unhandledRejection", unhandled);
+  for (const name of ["conversation.list", "message.history", "conversation.get", "user.query", "presence.watch"])
+    server.handlers[name] = () => "nothing";
+  await run(server, {}, async (open) => {
+    const client = open();
+    client.conversation("c").subscribe(() => {});
+    client.profile("you").subscribe(() => {});
+    client.presence("you").subscribe(() => {});
+    await time.pass(200);
+    const waiting = client.call("user.get", { user: "you" });
+    client.conversation("c").send("hello");
+    server.last.end(4404);
+    await assert.rejects(Promise.all([waiting, time.pass(1000)]), { name: "Ended" });
+    await time.pass(2000);
+  });
+  process.off("unhandledRejection", unhandled);
+  assert.deepEqual(lost, []);
+});
