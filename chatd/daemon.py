@@ -97,9 +97,11 @@ def host_and_port(listener: socket.socket) -> str:
 
 def with_public_urls(config: Config, bound: Addresses) -> Config:
     """Set `http.public_url` and `gateway.public_url` to the bound addresses if they are not configured."""
+    http = bound.socket.removesuffix(config.gateway.path).replace("ws:", "http:", 1)
+    http = http if config.gateway.single_port else bound.http
     return replace(
         config,
-        http=replace(config.http, public_url=(config.http.public_url or bound.http).rstrip("/")),
+        http=replace(config.http, public_url=(config.http.public_url or http).rstrip("/")),
         gateway=replace(config.gateway, public_url=config.gateway.public_url or bound.socket),
     )
 
@@ -284,7 +286,8 @@ async def serve_ports(
     drain = node.get(Drain)
     deps = SessionDeps(node, registry.commands, node.get(TimerWheel))
     endpoint = GatewayEndpoint(deps, codecs(registry.on_socket), drain)
-    listener = Listener(listeners.gateway, node.config.gateway, node.get(Admission), endpoint, node.health)
+    hand_over = http.serve if node.config.gateway.single_port else None
+    listener = Listener(listeners.gateway, node.config.gateway, node.get(Admission), endpoint, node.health, hand_over)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run)
         ready(listeners.addresses)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from chatd.app.context import Node
-from chatd.core.histogram import Histogram
+from chatd.core.histogram import BOUNDS, Histogram
 
 Labels = tuple[str, ...]
 NO_LABELS: Labels = ()
@@ -28,12 +28,13 @@ class Numbers(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """A histogram, or several by label."""
+    """A histogram, or several by label. `bounds`: of its buckets, in seconds."""
 
     name: str
     meaning: str
     read: Callable[[Node], Mapping[Labels, Histogram]]
     labels: Labels = ()
+    bounds: tuple[float, ...] = BOUNDS
 
 
 Metric = Numbers | Durations

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import trio
 import typer
+from msgspec.structs import replace
 from rich.panel import Panel
 
 from chatd import daemon
@@ -38,6 +39,9 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Number of processes that share the ports; use one per core.")
     ] = 1,
+    single_port: Annotated[
+        bool, typer.Option("--single-port", help="Serve REST on the WebSocket port as well; see gateway.single_port.")
+    ] = False,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Serve until SIGTERM or ^C. The first signal drains the node, a second one exits at once.
@@ -52,10 +56,12 @@ def serve(
 
       chatd serve --workers 4
 
+      chatd serve --single-port
+
       CHATD_GATEWAY__PORT=9000 chatd serve
     """
     loaded = load_or_exit(config, make=True)
-    settings = loaded.config
+    settings = with_single_port(loaded.config) if single_port else loaded.config
     if found := faults(settings):
         raise exit_failed("\n".join(found))
     log.setup(settings.log.level, settings.log.format)
@@ -66,6 +72,10 @@ def serve(
         run_async(Supervisor(settings, config, workers, lambda addresses: announce(settings, addresses)).run)
     else:
         run_async(run, settings, supervised, loaded.sources)
+
+
+def with_single_port(config: Config) -> Config:
+    return replace(config, gateway=replace(config.gateway, single_port=True))
 
 
 async def run(config: Config, supervised: bool, sources: Mapping[str, str]) -> None:

@@ -179,6 +179,7 @@ def environment_of(config: Config, ports: tuple[int, int], dsn: str, url: str) -
         "CHATD_GATEWAY__PORT": str(ports[0]),
         "CHATD_HTTP__PORT": str(ports[1]),
         "CHATD_GATEWAY__REUSE_PORT": "true",
+        "CHATD_GATEWAY__SINGLE_PORT": str(config.gateway.single_port).lower(),
         # They may have been made here, by the first start on this folder.
         "CHATD_AUTH__SECRET": config.get(AuthSettings).secret,
         "CHATD_DATA__SECRET": config.data.secret,

@@ -10,6 +10,17 @@ METRICS: tuple[Metric, ...] = (
         lambda node: node.get(MessageLog).statistics()["messages"],
     ),
     number(
+        "chatd_message_characters_total",
+        "Characters of the texts of these messages: their quotient is the average length.",
+        lambda node: node.get(MessageLog).characters,
+    ),
+    duration(
+        "chatd_message_delivery_seconds",
+        "Time from the receipt of a message, or of its request, until it is committed and sent to the sessions of this "
+        "node.",
+        lambda node: node.get(MessageLog).deliveries,
+    ),
+    number(
         "chatd_message_log_waiting_entries",
         "Messages and receipts waiting to be committed; see `message_log.waiting`.",
         lambda node: node.get(MessageLog).waiting,

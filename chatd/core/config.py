@@ -70,6 +70,11 @@ class Gateway(Section, frozen=True):
     host: Annotated[Host, doc("Address that the WebSocket port binds to.")] = "127.0.0.1"
     port: Annotated[Port, doc("WebSocket port; 0 lets the operating system choose.")] = 8080
     path: Annotated[str, ruled(rules.path), doc("Path of the WebSocket endpoint.")] = "/v1/ws"
+    single_port: Annotated[
+        bool,
+        doc("Serve everything of the HTTP port on this port as well, for small installations without a proxy."),
+        doc("`--single-port` sets it."),
+    ] = False
     public_url: Annotated[
         SocketAddress,
         doc("Public URL of the WebSocket endpoint, such as wss://chat.example.org/v1/ws; if empty, the bound address."),

@@ -14,6 +14,10 @@ from msgspec import Struct, field
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+# The same for what lasts up to days.
+LONG_BOUNDS = (1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 14_400.0, 86_400.0)
+
+
 class Histogram(Struct):
     """Durations in seconds. `counts` by bucket, one more than there are bounds."""
 
@@ -52,6 +56,16 @@ class Histogram(Struct):
             if reached and reached >= wanted:
                 return bound
         return BOUNDS[-1] if self.count else None
+
+
+class LongHistogram(Histogram):
+    """Durations up to days, by `LONG_BOUNDS`. It has no quantiles."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LONG_BOUNDS) + 1))
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(LONG_BOUNDS, seconds)] += 1
+        self.sum += seconds
 
 
 def total(histograms: Iterable[Histogram]) -> Histogram:

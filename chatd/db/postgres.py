@@ -23,6 +23,7 @@ import trio_asyncio
 from chatd.core import setting_rules
 from chatd.core.config import PostgresSection
 from chatd.core.errors import OperatorError, Refused
+from chatd.core.histogram import Histogram
 from chatd.db.asyncpg_driver import Driver
 from chatd.db.deadline import deadline
 from chatd.db.fair_share import ACCOUNT, FairShare
@@ -131,6 +132,8 @@ class Postgres(Database):
         self._connections = WeakSet[Connection]()
         self._shares = FairShare(settings)
         self.faults = Faults()
+        # How long statements and transactions waited for a connection of the pool, and used it.
+        self.wait_seconds, self.use_seconds = Histogram(), Histogram()
 
     @property
     def timeout_s(self) -> float:
@@ -147,14 +150,14 @@ class Postgres(Database):
         ends_at = min(now + timeout, deadline())
         if ends_at <= now:
             raise Refused("timeout", TOO_SLOW)
-        account, began = ACCOUNT.get(), None
+        account, began, asked_at = ACCOUNT.get(), None, perf_counter()
         with trio.move_on_at(ends_at) as wait_scope:
             if account is None:
-                return await self._lend(work, timeout, wait_scope)
+                return await self._lend(work, timeout, wait_scope, asked_at)
             await self._shares.acquire(account)
             began = perf_counter()
             try:
-                return await self._lend(work, timeout, wait_scope)
+                return await self._lend(work, timeout, wait_scope, asked_at)
             finally:
                 account.used_s += perf_counter() - began
                 self._shares.release(account)
@@ -162,14 +165,16 @@ class Postgres(Database):
             raise self._shares.refusal(account)
         raise Refused("timeout", TOO_SLOW)
 
-    async def _lend(self, work: Work[T], timeout: float, wait_scope: trio.CancelScope) -> T:
+    async def _lend(self, work: Work[T], timeout: float, wait_scope: trio.CancelScope, asked_at: float) -> T:
         await acquire(self._free)
         try:
             connection = self._idle.pop() if self._idle else self.connection("pool")
             began = perf_counter()
+            self.wait_seconds.observe(began - asked_at)
             try:
                 return await connection.run_on_connection(work, timeout)
             finally:
+                self.use_seconds.observe(perf_counter() - began)
                 if wait_scope.cancel_called:
                     connection.close()
                     # A timeout that was mostly spent waiting for a connection is not a fault of Postgres.

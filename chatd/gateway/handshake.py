@@ -112,6 +112,12 @@ class Handshake:
         ).encode("ascii")
 
 
+def is_for_path(head: bytes, path: str) -> bool:
+    """Whether a request is for this path."""
+    target = head.partition(b"\r\n")[0].split(b" ")[1:2]
+    return bool(target) and target[0].partition(b"?")[0] == path.encode()
+
+
 async def read_head(stream: FastPathStream) -> bytes:
     """Read the head, with its empty line. Returns b"" if the peer disconnected. Raises Rejected."""
     searched = 0

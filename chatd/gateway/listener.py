@@ -5,7 +5,7 @@ Whatever a peer or a bug does inside the guard, only this connection ends, with 
 """
 
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,13 +21,21 @@ from chatd.core.health import Health, Sparse
 from chatd.gateway.admission import Admission, Overloaded, Slot
 from chatd.gateway.early_rejections import LINGER_S, EarlyRejections
 from chatd.gateway.fast_path import FastPathStream
-from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, read_head
+from chatd.gateway.handshake import Handshake, Rejected, handshake_of, is_allowed_origin, is_for_path, read_head
 from chatd.gateway.reactor import open_reactor
 from chatd.gateway.send_queue import SendQueue
 from chatd.gateway.transport import READ_SIZE, ReactorTransport, SocketTransport
 
 LOG = log.get(__name__)
 Peer = TypeVar("Peer")
+
+
+# Serves a connection over HTTP, of which these bytes were received.
+HandOver = Callable[[socket.socket, bytes], None]
+
+
+class HandedOver(Exception):
+    """Another server serves the connection."""
 
 
 class Endpoint(Protocol[Peer]):
@@ -56,8 +64,11 @@ class Listener(Generic[Peer]):
         admission: Admission,
         endpoint: Endpoint[Peer],
         health: Health | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
+        """`hand_over` gets the connections whose first request is for another path."""
         self._settings = settings
+        self._hand_over = hand_over
         self._admission = admission
         self._endpoint = endpoint
         self._health = health or Health()
@@ -142,6 +153,10 @@ class Listener(Generic[Peer]):
                 stream = self._stream(sock, nursery)
                 try:
                     await self._serve(nursery, stream, peer, pending)
+                except HandedOver:
+                    assert self._hand_over is not None
+                    # The other server closes its own descriptor.
+                    self._hand_over(sock.dup(), bytes(stream.peek()))
                 except Rejected as rejected:
                     await self._reject(stream, rejected)
                 except Overloaded as overloaded:
@@ -199,6 +214,8 @@ class Listener(Generic[Peer]):
         self._admission.refused["timeout"] += timeout.cancelled_caught
         if not head:
             return None
+        if self._hand_over is not None and not is_for_path(head, self._settings.path):
+            raise HandedOver
         handshake = handshake_of(head, peer)
         forwarded = handshake.headers.get("x-forwarded-for", "")
         handshake = handshake.with_address(client_address(peer, forwarded, self._proxies))

@@ -137,13 +137,18 @@ class Server:
         self._turned_away = Sparse(LOG, "address")
 
     def _start(self, connection: socket.socket) -> None:
-        self._connections.start_soon(self._guarded, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
+        self.serve(connection, b"")
 
-    async def _guarded(self, stream: trio.SocketStream) -> None:
+    def serve(self, connection: socket.socket, received: bytes) -> None:
+        """Serve a connection, of which these bytes were received already."""
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        self._connections.start_soon(self._guarded, stream, received)
+
+    async def _guarded(self, stream: trio.SocketStream, received: bytes) -> None:
         """Serve a connection. An exception is logged once and ends only this connection."""
         self._streams.add(stream)
         try:
-            await self._admitted(stream)
+            await self._admitted(stream, received)
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except* Exception as group:
@@ -154,7 +159,7 @@ class Server:
             if not self._streams:
                 self._empty.set()
 
-    async def _admitted(self, stream: trio.SocketStream) -> None:
+    async def _admitted(self, stream: trio.SocketStream, received: bytes) -> None:
         """Serve the connection if the limits allow it.
 
         Proxies and backends have many clients and no limit per address.
@@ -169,8 +174,8 @@ class Server:
             full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
         else:
             with counted(self._per_address, key), trio.CancelScope() as scope:
-                write_timeout_s = self._tunables.write_timeout_s
-                await self._serve(BoundedStream(stream, scope, self._answer_timeout, write_timeout_s=write_timeout_s))
+                timeouts = (self._answer_timeout, self._tunables.write_timeout_s)
+                await self._serve(BoundedStream(stream, scope, *timeouts, received=received))
             return
         self._turned_away.log(f"{full.message}; one was rejected", key)
         limits = self._tunables

@@ -30,6 +30,7 @@ class BoundedStream:
         "_connection",
         "_lingering",
         "_reading",
+        "_received",
         "_stream",
         "_write_timeout_s",
         "read_at",
@@ -40,9 +41,12 @@ class BoundedStream:
         stream: trio.SocketStream,
         connection: trio.CancelScope,
         answer_timeout: float = math.inf,
-        *,
         write_timeout_s: float = WRITE_TIMEOUT_S,
+        *,
+        received: bytes = b"",
     ) -> None:
+        """`received`: what was read before."""
+        self._received = received
         self._stream = stream
         self._connection = connection
         self._answer_timeout = answer_timeout
@@ -75,6 +79,10 @@ class BoundedStream:
 
     async def receive_some(self, most: int) -> bytes:
         """Like `receive_some` of Trio; bytes that arrive after `aclose` are discarded."""
+        if self._received:
+            data, self._received = self._received[:MAX_READ_BYTES], self._received[MAX_READ_BYTES:]
+            await trio.lowlevel.checkpoint()
+            return data
         self._reading = True
         try:
             data = bytes(await self._stream.receive_some(min(most, MAX_READ_BYTES)))

@@ -72,7 +72,7 @@ class MatchQueued(Result, tag="match.queued"):
 
 @command(FindMatch, result=MatchQueued, cost=5, refuses=("conflict", "forbidden"), http="POST /v1/match")
 async def match_find(ctx: Ctx, cmd: FindMatch) -> Effects:
-    """`conflict`: you are in a match, or have no WebSocket connection. `forbidden`: a filter refuses a text."""
+    """`conflict`: you are in a match, or have no session. `forbidden`: a filter refuses a text."""
     ctx.node.get(Maintenance).check()
     check_conditions(cmd.accept)
     matching = ctx.node.get(MatchingService)
@@ -148,7 +148,7 @@ class MatchStatus(Command, tag="match.status"):
 async def match_status(ctx: Ctx, _: MatchStatus) -> Effects:
     """`not_found`: you have no active search.
 
-    Over REST only the node with your WebSocket connection is sure to know it.
+    Over REST only the node with your session is sure to know it.
     """
     ticket = ctx.node.get(MatchingService).ticket_of(user_key(ctx))
     if ticket is None:
@@ -241,7 +241,7 @@ class SkipMatch(Command, tag="match.skip"):
     SkipMatch, result=Ok, cost=5, refuses=("not_found", "conflict"), http="POST /v1/match/skip", uncancellable=True
 )
 async def match_skip(ctx: Ctx, cmd: SkipMatch) -> Effects:
-    """`not_found`: you are not in a match. `conflict`: you have no WebSocket connection."""
+    """`not_found`: you are not in a match. `conflict`: you have no session."""
     row, criteria = await current_match(ctx, cmd.ticket)
     matching = ctx.node.get(MatchingService)
     await matching.check_connected(user_key(ctx))

@@ -131,7 +131,7 @@ class MatchingService:
     async def check_connected(self, user: UserKey) -> None:
         """A user without a connection cannot be notified of a match. Raises Refused: `conflict`, `unavailable`."""
         if await self._cluster.lookup.disconnected([user]):
-            raise Refused("conflict", "connect a WebSocket first: matches are announced over it")
+            raise Refused("conflict", "connect first: matches are announced to your sessions")
 
     async def forget(self, user: UserKey) -> None:
         """Remove the data of an erased user. May be called again."""

@@ -8,9 +8,10 @@ from chatd.app.command_metrics import BY_PEER, CommandMetrics
 from chatd.app.context import Node
 from chatd.app.metrics import Durations, Labels, Metric, Numbers, duration, number, numbers_by
 from chatd.core.errors import CLOSES, REFUSALS
-from chatd.core.histogram import Histogram
+from chatd.core.histogram import LONG_BOUNDS, Histogram
 from chatd.gateway.admission import Admission
 from chatd.operations.process import ProcessCounts, rss_bytes
+from chatd.operations.session_statistics import SessionStatistics
 from chatd.operations.snapshot import STATES, SnapshotSource
 from chatd.realtime.sessions import TRANSPORTS
 from chatd.realtime.timer_wheel import TimerWheel
@@ -93,6 +94,18 @@ METRICS: tuple[Metric, ...] = (
         TRANSPORTS,
         lambda node: node.hub.connections.by_transport,
     ),
+    Durations(
+        "chatd_session_seconds",
+        "Duration of the sessions that have ended.",
+        lambda node: {(transport,): found for transport, found in node.get(SessionStatistics).seconds.items()},
+        ("transport",),
+        LONG_BOUNDS,
+    ),
+    number(
+        "chatd_reconnections_total",
+        "New sessions of users whose last session on this node had ended within five minutes.",
+        lambda node: node.get(SessionStatistics).reconnections,
+    ),
     number("chatd_users", "Users connected to this node.", of_hub("users")),
     number("chatd_conversations", "Conversations with connected members on this node.", of_hub("conversations")),
     numbers_by(
@@ -130,9 +143,24 @@ METRICS: tuple[Metric, ...] = (
         "chatd_postgres_connections", "Connections of the pool, without those of the message log.", of_postgres("size")
     ),
     number("chatd_postgres_idle_connections", "Idle connections of the pool.", of_postgres("idle")),
+    duration(
+        "chatd_postgres_wait_seconds",
+        "Time that a statement or transaction waited for a connection of the pool.",
+        lambda node: node.db.wait_seconds,
+    ),
+    duration(
+        "chatd_postgres_use_seconds",
+        "Time that a statement or transaction used the connection.",
+        lambda node: node.db.use_seconds,
+    ),
     number("chatd_timers", "Pending timers.", lambda node: node.get(TimerWheel).statistics()["timers"]),
     number("chatd_tasks", "Trio tasks, counted every ten seconds.", lambda node: node.get(ProcessCounts).tasks()),
     number("chatd_process_resident_memory_bytes", "Resident memory.", lambda node: rss_bytes()),
+    number(
+        "chatd_session_memory_bytes",
+        "Resident memory beyond that after the start, divided by the sessions: an upper bound for one of them.",
+        lambda node: node.get(SessionStatistics).memory_per_session(rss_bytes(), len(node.hub.connections.by_id)),
+    ),
     number("chatd_process_cpu_seconds_total", "CPU time.", lambda node: time.process_time()),
     number(
         "chatd_process_open_fds",

@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 
 from chatd.app.metrics import Durations, Labels, Metric, Numbers
-from chatd.core.histogram import BOUNDS, Histogram
+from chatd.core.histogram import Histogram
 from chatd.operations.snapshot import Snapshot
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -49,9 +49,9 @@ class Snapshots(Collector):
         family = HistogramMetricFamily(metric.name, metric.meaning, labels=(*self._labels, *metric.labels))
         for node, snapshot in self._nodes:
             for labels, histogram in snapshot.durations.get(metric.name, ()):
-                family.add_metric((*node, *labels), buckets_of(histogram), histogram.sum)
+                family.add_metric((*node, *labels), buckets_of(histogram, metric.bounds), histogram.sum)
         return family
 
 
-def buckets_of(histogram: Histogram) -> list[tuple[str, float]]:
-    return list(zip((*map(str, BOUNDS), "+Inf"), histogram.cumulative(), strict=True))
+def buckets_of(histogram: Histogram, bounds: Sequence[float]) -> list[tuple[str, float]]:
+    return list(zip((*map(str, bounds), "+Inf"), histogram.cumulative(), strict=True))

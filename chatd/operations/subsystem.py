@@ -9,6 +9,7 @@ from chatd.operations import commands, health, metrics, node_metrics, openapi
 from chatd.operations.node_queries import NodeQueries
 from chatd.operations.process import ProcessCounts
 from chatd.operations.redis_keys import REDIS_KEYS
+from chatd.operations.session_statistics import SessionStatistics
 from chatd.operations.settings import SETTINGS
 from chatd.operations.snapshot import SnapshotSource
 
@@ -17,6 +18,7 @@ from chatd.operations.snapshot import SnapshotSource
 async def open_operations(node: Node, make_queries: Callable[[Node], NodeQueries] = NodeQueries) -> AsyncIterator[None]:
     node.services.add(SnapshotSource(node))
     node.services.add(ProcessCounts())
+    node.services.add(SessionStatistics(node.signals, node.clock))
     async with background(node) as start:
         start("node queries", node.services.add(make_queries(node)).run)
         yield

@@ -20,7 +20,7 @@ MAX_RECEIPTS = 1000
 class Accepted(Struct):
     """This node accepted the message.
 
-    `session` is "" over REST; `batch` is how many messages were committed together.
+    `session` is "" for a request without one; `batch` is how many messages were committed together.
     """
 
     session: str
@@ -83,7 +83,8 @@ class Traces:
         self._delivered: deque[tuple[str, int, float, int]] = deque(maxlen=max_entries)
         self._skipped: deque[tuple[str, int, int, float, int]] = deque(maxlen=max_entries)
         self._receipts: deque[tuple[str, str, int, int, int]] = deque(maxlen=max_entries)
-        # Message, session ("" over REST), when it was received and committed (in milliseconds), size of the batch, rev.
+        # Message, session ("" for a request without one), when it was received and committed (in milliseconds), size of
+        # the batch, rev.
         self.accepted = self._accepted.append
         # Conversation, rev, and the number of its control message: `Bus.enqueued`.
         self.enqueued = self._enqueued.append

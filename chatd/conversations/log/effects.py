@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
+import trio
+
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, SettledEffect, ToConversation, deliver
 from chatd.conversations.events import MessageNew, ThreadUpdate
@@ -34,6 +36,7 @@ class Append(SettledEffect, frozen=True):
         if not done.duplicate:
             ctx.node.hub.traces.accepted((done.id, ctx.session, ctx.now, done.committed_at, done.batch, done.rev))
             await ToConversation(self.message.conversation, self.event(done), ctx.origin, ack=ack).deliver(ctx)
+            ctx.node.get(MessageLog).note_sent(self.message.text, trio.current_time() - ctx.began)
             if done.thread is not None:
                 await ToConversation(
                     self.message.conversation, thread_event(self.message.conversation, done.thread)

@@ -54,6 +54,9 @@ class MessageLog:
     def __init__(self, shards: list["Shard"], settings: MessageLogSettings) -> None:
         self._shards = shards
         self._settings = settings
+        # From the receipt of a message to its delivery on this node; and the characters of the texts, all together.
+        self.deliveries = Histogram()
+        self.characters = 0
 
     def append(self, item: Item, publish: Publish, began: float, settled: Settled) -> None:
         """Commit one item, and publish it in its order; then call `settled` with Appended or Advanced. `began`: the
@@ -69,6 +72,11 @@ class MessageLog:
         if ends_at <= trio.current_time():
             raise Refused("unavailable", TOO_LATE, retry_after=1)
         self._shard(item.conversation).put(item, publish, ends_at, settled)
+
+    def note_sent(self, text: str | None, seconds: float) -> None:
+        """Note that a message was delivered here, this long after it was received."""
+        self.deliveries.observe(seconds)
+        self.characters += len(text or "")
 
     def _shard(self, conversation: str) -> "Shard":
         return self._shards[crc32(conversation.encode()) % len(self._shards)]
