@@ -20,34 +20,30 @@ MAX_OF_ADMIN = 5
 
 
 class Lockout:
-    """The failures within `WINDOW_MS`, by keyed hashes of addresses and names."""
+    """The attempts within `WINDOW_MS`, by keyed hashes of addresses and names."""
 
     def __init__(self, config: Config, db: Postgres) -> None:
         self._db = db
         self._key = derived_key(config.data.secret, "admin-lockout")
 
-    async def check_address(self, address: str) -> None:
-        """Raises Refused: `rate_limited` for an address with too many failures."""
-        await self._check(self._of_address(address), MAX_OF_ADDRESS, "too many failed sign-ins from your address")
+    async def attempt_from(self, address: str) -> None:
+        """Count an attempt of an address. Raises Refused: `rate_limited` if there were too many without a success."""
+        await self._count(self._of_address(address), MAX_OF_ADDRESS, "too many failed sign-ins from your address")
 
-    async def check_admin(self, admin: str) -> None:
-        """Raises Refused: `rate_limited` for an admin with too many wrong codes."""
-        await self._check(self._of_admin(admin), MAX_OF_ADMIN, "too many wrong codes")
-
-    async def count(self, address: str, admin: str = "") -> None:
-        """Count a failure of the address and, with the right token, of the admin."""
-        await self._db.run(SQL.add, self._of_address(address), WINDOW_MS)
-        if admin:
-            await self._db.run(SQL.add, self._of_admin(admin), WINDOW_MS)
+    async def attempt_code(self, admin: str) -> None:
+        """Count a one-time code of an admin, whose token was right. Raises Refused: `rate_limited`."""
+        await self._count(self._of_admin(admin), MAX_OF_ADMIN, "too many wrong codes")
 
     async def forget(self, address: str, admin: str) -> None:
-        """Forget the failures, after a sign-in."""
+        """Forget the attempts, after a sign-in."""
         await self._db.run(SQL.forget, self._of_address(address))
         await self._db.run(SQL.forget, self._of_admin(admin))
 
-    async def _check(self, key: bytes, limit: int, message: str) -> None:
-        row = await self._db.one(SQL.failures, [key], WINDOW_MS)
-        if row is not None and row["failures"] >= limit:
+    async def _count(self, key: bytes, limit: int, message: str) -> None:
+        """Count before the attempt: of several at the same time, none is checked without being counted."""
+        row = await self._db.one(SQL.add, key, WINDOW_MS)
+        assert row is not None
+        if row["attempts"] > limit:
             raise Refused("rate_limited", message, retry_after=max(1.0, row["left_ms"] / 1000))
 
     def _of_address(self, address: str) -> bytes:

@@ -80,33 +80,31 @@ class SignIn:
         pre_session = http_rules.read_cookie(PRE_SESSION)
         if not pre_session or not self._sessions.is_form_token(pre_session, form.get("csrf", "")):
             raise Refused("forbidden", "The page was open for too long, or the browser refuses cookies. Try again.")
-        await self._lockout.check_address(address)
-        admin = await self._admin_of(form.get("token", ""), address)
-        await self._check_code(admin, form.get("code", ""), address)
+        await self._lockout.attempt_from(address)
+        admin = self._admin_of(form.get("token", ""), address)
+        await self._check_code(admin, form.get("code", ""))
         await self._lockout.forget(address, admin)
         actor = AuditActor(self._admins.tenants_of(admin)[0], admin, self._node.clock())
         await audit_log.write(self._node.db, actor, "admin.sign_in", admin)
         LOG.info("an admin has signed in", extra={"admin": admin})
         return admin, await self._sessions.open(admin)
 
-    async def _admin_of(self, token: str, address: str) -> str:
+    def _admin_of(self, token: str, address: str) -> str:
         try:
             return self._admins.name_of(token.strip()[:4096], address)
         except Refused as refused:
-            await self._lockout.count(address)
             if refused.code == "unauthenticated":
                 raise Refused("unauthenticated", "This is not the token of an admin.") from None
             raise
 
-    async def _check_code(self, admin: str, code: str, address: str) -> None:
+    async def _check_code(self, admin: str, code: str) -> None:
         if not await self._codes.is_set_up(admin):
             return
-        await self._lockout.check_admin(admin)
         if not code.strip():
             raise Refused("unauthenticated", "This admin needs a one-time code as well.")
+        await self._lockout.attempt_code(admin)
         now = self._node.clock()
         if not await self._codes.accept(admin, code, now):
-            await self._lockout.count(address, admin)
             raise Refused(
                 "unauthenticated",
                 f"This code is wrong, was used, or is too old. The time of this server is {utc(now)} UTC.",

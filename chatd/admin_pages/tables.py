@@ -9,7 +9,7 @@ TABLES = (
         (Deleted(sessions.SQL, "sweep"), Deleted(sessions.SQL, "limit_sessions")),
         impersonal=("hash", "admin", "token_hash"),
     ),
-    Table("admin_sign_in_failures", (Deleted(lockout.SQL, "sweep"),), impersonal=("key",)),
+    Table("admin_sign_in_attempts", (Deleted(lockout.SQL, "sweep"),), impersonal=("key",)),
     Table(
         "admin_totp",
         (OneFor("admin of the configuration"), Deleted(totp.SQL, "remove")),

@@ -249,6 +249,23 @@ async def test_maintenance_is_switched_and_settings_are_masked(config: Config) -
         assert (await ben.get("/admin/settings")).status == 403
 
 
+async def test_a_drain_is_ordered_for_a_node_that_is_running(config: Config) -> None:
+    async with serving(with_roles(config)) as site, site.daemon.person() as alice:
+        browser = await site.signed_in()
+
+        async def shown() -> str:
+            return (await browser.get("/admin/cluster")).html
+
+        await poll_until(shown, lambda html: site.node.cluster.name in html)
+        page = await browser.send(await browser.get("/admin/cluster"), "/admin/do/drain")
+        assert "Tick the box" in page.text
+        assert await alice.is_served()
+        await browser.send(await browser.get("/admin/cluster"), "/admin/do/drain", confirm="on", over="5")
+        assert (await alice.ended()).code == 1001
+        acts = await site.node.db.all("select act, subject from audit_log where act = 'nodes.drain'")
+        assert [row["subject"] for row in acts] == [site.node.cluster.name]
+
+
 async def test_live_figures_are_those_of_all_nodes_and_survive_redis(config: Config) -> None:
     async with serving(with_roles(config)) as site, serving(with_roles(config)) as other:
         browser = await site.signed_in(VIEW)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import trio
 from msgspec.structs import replace
 
 from chatd.admin_pages import lockout
@@ -181,11 +182,24 @@ async def test_an_address_is_locked_out_after_failures_on_all_nodes(config: Conf
         for one in (site, other):
             shown = await one.browser().sign_in(ANN)
             assert (shown.status, "too many failed sign-ins" in shown.text) == (429, True)
-        keys = await site.node.db.all("select key from admin_sign_in_failures")
+        keys = await site.node.db.all("select key from admin_sign_in_attempts")
         assert len(keys) == 1
-        await site.node.db.run("update admin_sign_in_failures set first_at = now_ms() - 900001")
+        await site.node.db.run("update admin_sign_in_attempts set first_at = now_ms() - 900001")
         assert (await browser.sign_in(ANN)).path == "/admin"
-        assert await site.node.db.value("select count(*) from admin_sign_in_failures") == 0
+        assert await site.node.db.value("select count(*) from admin_sign_in_attempts") == 0
+
+
+async def test_attempts_at_the_same_time_are_counted_before_they_are_checked(config: Config) -> None:
+    async with serving(with_roles(config)) as site:
+        statuses: list[int] = []
+
+        async def attempt() -> None:
+            statuses.append((await site.browser().sign_in("wrong" * 8)).status)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(2 * lockout.MAX_OF_ADDRESS):
+                nursery.start_soon(attempt)
+        assert sorted(statuses) == [401] * lockout.MAX_OF_ADDRESS + [429] * lockout.MAX_OF_ADDRESS
 
 
 async def test_one_time_codes_are_set_up_required_and_used_once(config: Config) -> None:

@@ -14,13 +14,13 @@ create table admin_sessions (
 create index admin_sessions_admin on admin_sessions (admin, created_at);
 create index admin_sessions_end on admin_sessions (ends_at);
 
--- Failed sign-ins of an address, or with the token of an admin. The key is a keyed hash.
-create table admin_sign_in_failures (
+-- Sign-ins of an address, or one-time codes of an admin, since the last success. The key is a keyed hash.
+create table admin_sign_in_attempts (
     key bytea primary key,
-    failures integer not null,
+    attempts integer not null,
     first_at bigint not null
 );
-create index admin_sign_in_failures_age on admin_sign_in_failures (first_at);
+create index admin_sign_in_attempts_age on admin_sign_in_attempts (first_at);
 
 -- One-time codes (RFC 6238). The secret is encrypted with a key of the installation.
 create table admin_totp (

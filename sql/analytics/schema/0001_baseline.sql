@@ -49,7 +49,8 @@ create table analytics_cohorts (
     primary key (first_day, age_days, tenant)
 );
 
--- The sampled messages of the last days: those of a tenant and day with the lowest ranks, which are hashes of their ids.
+-- The sampled messages of the last days: those of a tenant and day with the lowest ranks, which are random bits of
+-- their ids.
 create table analytics_samples (
     tenant text not null references tenants (id),
     day integer not null,
