@@ -148,7 +148,6 @@ async def open_all(node: Node, subsystems: tuple[Subsystem, ...], sources: Setti
     """Open all subsystems, and start their periodic jobs."""
     node.services.add(Metrics(metric for subsystem in subsystems for metric in subsystem.metrics))
     node.services.add(all_personal_data(subsystems))
-    node.services.add(load_registry(subsystems))
     node.services.add(setting_names(subsystems))
     node.services.add(sources)
     async with AsyncExitStack() as stack:
