@@ -47,7 +47,11 @@ class EventSessions:
         return found
 
     async def open(self, principal: Principal, address: str, transport: str) -> EventSession:
-        """Make a session; its first frame is `connected`. Raises Refused."""
+        """Make a session; its first frame is `connected`. Raises Refused: `forbidden` for a bot, of which every event
+        and command has to be checked.
+        """
+        if principal.is_bot:
+            raise Refused("forbidden", "a bot connects by WebSocket, or has a webhook")
         node, drain, admission = self._node, self._node.get(Drain), self._node.get(Admission)
         if drain.under_way:
             raise Refused("maintenance", "the server is about to stop", retry_after=drain.retry_after)

@@ -7,6 +7,7 @@ judged in `chatd/bots/visibility.py`.
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import to_builtins
 
+import chatd
 from chatd.bots.rules import ALLOWED, READING, WRITING
 from chatd.bots.visibility import EVENTS, Judgement, judgement_of, placeholder, places_in, shown
 from chatd.client import Refused
@@ -238,6 +240,18 @@ async def test_other_commands_are_refused_to_bots(daemon: Daemon) -> None:
         assert (await bot.call("ping", ts=1))["ts"] == 1
         answer = await daemon.rest("GET", "/v1/search?query=x", token=bot.account.access_token)
         assert (answer.status, answer.body["code"]) == (403, "forbidden")
+
+
+async def test_every_kind_of_session_decides_about_bots(daemon: Daemon) -> None:
+    """A module that registers sessions filters those of bots, or refuses them."""
+    package = Path(chatd.__file__).parent
+    sources = {path: path.read_text(encoding="utf8") for path in package.rglob("*.py")}
+    registering = {path.relative_to(package).as_posix() for path, text in sources.items() if "hub.register(" in text}
+    assert registering == {"gateway/endpoint.py", "event_streams/service.py"}
+    assert all("is_bot" in sources[package / name] for name in registering)
+    account = await (await bots_of(daemon)).add()
+    answer = await daemon.rest("GET", "/v1/events?wait=1", token=account.access_token)
+    assert (answer.status, answer.body["code"]) == (403, "forbidden")
 
 
 async def test_the_order_has_no_gaps_and_the_same_messages_live_as_read(daemon: Daemon) -> None:
