@@ -7,6 +7,8 @@ from zlib import crc32
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 RANDOM_LENGTH, CHECKSUM_LENGTH = 40, 6
+# What follows the prefix.
+REST = re.compile(rf"([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
 
 
 def checksum(text: str) -> str:
@@ -23,12 +25,11 @@ class TokenForm:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        self._pattern = re.compile(rf"{prefix}([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
 
     def new_secret(self) -> str:
         text = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
         return f"{self.prefix}{text}{checksum(text)}"
 
     def is_well_formed(self, token: str) -> bool:
-        match = self._pattern.fullmatch(token)
+        match = REST.fullmatch(token.removeprefix(self.prefix)) if token.startswith(self.prefix) else None
         return match is not None and checksum(match[1]) == match[2]
