@@ -24,6 +24,7 @@ SQL = queries.load("people/handles")
 MIN_LENGTH, MAX_LENGTH = 3, 30
 # Separators stand alone, between letters and digits.
 SEPARATORS = re.compile(r"[._-]")
+LETTERS = tuple(str.maketrans("0134578", f"o{one}east" + "b") for one in "li")
 DAY_MS = 86_400_000
 # The time in which a user may change the handle `people.handle_changes` times.
 PERIOD_MS = 30 * DAY_MS
@@ -61,13 +62,21 @@ def key_of(handle: str) -> str:
 
 
 class ReservedHandles:
-    """Handles that nobody may have, nor one that looks alike. Raises ValueError for a text that cannot be a handle."""
+    """Handles that nobody may have, nor one that looks alike, nor one that is read as one of them: with digits in place
+    of letters (`adm1n`), or with separators (`ad.min`). Raises ValueError for a text that cannot be a handle.
+    """
 
     def __init__(self, handles: Iterable[str]) -> None:
-        self._keys = frozenset(key_of(handle_form(handle)) for handle in handles)
+        self._keys = frozenset(key for handle in handles for key in readings(handle_form(handle)))
 
     def __contains__(self, handle: str) -> bool:
-        return key_of(handle) in self._keys
+        return not self._keys.isdisjoint(readings(handle))
+
+
+def readings(handle: str) -> set[str]:
+    """The keys of the ways to read a handle. A digit one is read as `l` or as `i`."""
+    joined = SEPARATORS.sub("", handle)
+    return {key_of(joined), *(key_of(joined.translate(letters)) for letters in LETTERS)}
 
 
 def key_hash(tenant: str, key: str) -> bytes:

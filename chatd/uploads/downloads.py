@@ -16,7 +16,7 @@ from chatd.core.addresses import parse_networks
 from chatd.core.errors import Refused
 from chatd.core.ids import is_uuid
 from chatd.http.responses import HEADERS, refused_answer
-from chatd.http.rest import identify, request_address
+from chatd.http.rest import identify, query, request_address
 from chatd.uploads import service
 from chatd.uploads.blobs import BlobMissing, Blobs
 from chatd.uploads.events import PATH
@@ -52,7 +52,8 @@ def add_routes(app: QuartTrio, node: Node) -> None:
 
     async def with_signature(upload: str, part: Part) -> Response:
         try:
-            tenant, expires, signature = (request.args.get(name, "") for name in ("tenant", "expires", "signature"))
+            given = query()
+            tenant, expires, signature = (given.get(name, "") for name in ("tenant", "expires", "signature"))
             left_ms = node.get(UrlSigner).check(tenant, upload, part, expires, signature, node.clock())
             stored = service.part_of(await service.find_signed(node, tenant, upload), part)
             return await answer(node, stored, shared_cache(left_ms))

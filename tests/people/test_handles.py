@@ -10,6 +10,7 @@ from chatd.people.handles import MAX_LENGTH, ReservedHandles, handle_form, key_o
 from chatd.people.lookalikes import PROTOTYPES, is_of_one_script, script_of, skeleton
 from chatd.people.names import MAX_LENGTH as MAX_NAME_LENGTH
 from chatd.people.names import entries_of, search_form
+from chatd.people.settings import PeopleSettings
 
 TEXTS = st.text(max_size=40)
 
@@ -77,6 +78,10 @@ def test_reserved_handles_are_found_by_what_looks_alike() -> None:
     assert [handle in reserved for handle in ("admin", "adrnin", "support", "supp0rt", "admins")] == [
         *(True, True, True, True, False)
     ]
+    read_alike = ("adm1n", "4dm1n", "ad.min", "a-d-m-1-n", "5upp0r7", "sup_port", "аdmin")
+    assert [handle for handle in read_alike if handle not in reserved] == []
+    others = ("administrate", "adm1nton", "ad.mina", "min.ad", "supporter", "ali", "alice.4", "a11an")
+    assert [handle for handle in others if handle in ReservedHandles(PeopleSettings().reserved_handles)] == []
     with pytest.raises(ValueError, match="letters of one script"):
         ReservedHandles(["x"])
 
