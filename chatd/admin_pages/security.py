@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import segno
 from quart import Response
 
 from chatd.admin_pages import http_rules
@@ -29,9 +30,6 @@ async def security(page: PageRequest) -> Response:
 
 def picture_of(text: str) -> str:
     """A QR code as SVG, without styles."""
-    # Its import would delay every start of a node.
-    import segno
-
     return str(
         segno.make(text, error="m").svg_inline(scale=5, border=2, omitsize=False, title="QR code", svgclass="qr")
     )

@@ -4,7 +4,7 @@ The same rows feed the WebSocket dispatcher, the REST routes, the reference and 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import ModuleType
 from typing import Any, TypeVar
@@ -133,8 +133,8 @@ def command(
 ) -> Callable[[Marked], Marked]:
     """Mark a handler. `http` is "METHOD /path/{field}"; fields of the path are fields of the command.
 
-    `uncancellable`: once started, the command is completed and its effects are delivered, even if the client
-    disconnects. It waits only for the databases, whose statements end at the deadline of the command.
+    `uncancellable`: once started, the command is completed and its effects delivered, even if the client disconnects.
+    It waits only for the databases, whose statements end at the deadline of the command.
     `at_once`: whether this command waits for nothing once its guard is met. It then runs where it was received, without
     a task and without a deadline. It has no texts that are normalized.
     `is_bounded`: it waits only for statements and the message log, which end at the deadline of the command, and for a
@@ -149,10 +149,8 @@ def command(
     check_refusals(kind, refuses)
 
     def mark(handler: Marked) -> Marked:
-        how = (uncancellable, at_once, is_bounded, unanswered, pipeline)
-        setattr(
-            handler, MARK, Row(kind, result, handler, guard, cost, refuses, http, socket, *how, of_session=of_session)
-        )
+        row = Row(kind, result, handler, guard, cost, refuses, http, socket, uncancellable, at_once, is_bounded)
+        setattr(handler, MARK, replace(row, unanswered=unanswered, pipeline=pipeline, of_session=of_session))
         return handler
 
     return mark

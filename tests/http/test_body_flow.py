@@ -8,7 +8,7 @@ import trio.testing
 from hypercorn.typing import ASGIReceiveEvent
 from quart_trio.wrappers.request import TrioBody
 
-from chatd.accounts.service_tokens import new_secret
+from chatd.accounts.service_tokens import FORM as SERVICE_TOKEN
 from chatd.http.body_flow import BodyFlow
 from chatd.http.stream import MAX_READ_BYTES
 from tests.faults.test_disconnects_during_commands import locked
@@ -104,7 +104,7 @@ async def test_nothing_large_is_received_before_the_token_is_checked(daemon: Dae
 
 async def test_large_bodies_are_served(daemon: Daemon) -> None:
     """The same requests without the lock; a client gets the answer although its body is not read."""
-    service, wrong = (await backend_of(daemon)).token, new_secret()
+    service, wrong = (await backend_of(daemon)).token, SERVICE_TOKEN.new_secret()
     async with daemon.person() as alice:
         statuses = {}
         for kind, request in REQUESTS.items():
