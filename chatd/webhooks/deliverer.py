@@ -21,7 +21,7 @@ from msgspec.structs import astuple
 from chatd.app.audit_log import AuditActor
 from chatd.core import log
 from chatd.core.errors import Refused
-from chatd.core.ids import uuid7
+from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.http_client import Outbound
 from chatd.db.postgres import Postgres, Row, Tx
@@ -96,6 +96,7 @@ class Deliverer:
         # Claimed streams by endpoint.
         self._running = Counter[str]()
         self._news = trio.Event()
+        self._last_due = NIL
         lease_s = tunables.slice_s + settings.timeout + tunables.claim_margin_s
         self._lease_ms = round(lease_s * 1000)
 
@@ -129,13 +130,11 @@ class Deliverer:
     async def _claim(self) -> list[Stream]:
         """Claim due streams, as many as there are free places. Raises Refused."""
         free = self._settings.concurrency - self._running.total()
-        wanted: dict[str, int] = {}
-        for endpoint in self._directory.by_id.values():
-            is_limited = endpoint.failing_since is not None or free * 2 < self._settings.concurrency
-            most = 1 if is_limited else self._settings.endpoint_concurrency
-            if most > self._running[endpoint.id]:
-                wanted[endpoint.id] = most - self._running[endpoint.id]
-        if free <= 0 or not wanted:
+        if free <= 0 or not self._directory.by_id:
+            return []
+        due = await self._due_endpoints(free)
+        wanted = {id_: count for id_ in due if (count := self._free_places(id_, free))}
+        if not wanted:
             return []
         claim = uuid7(self._clock())
         # In another order each time: with too few places for all, none is always the last one.
@@ -143,6 +142,28 @@ class Deliverer:
         places = [wanted[endpoint] for endpoint in order]
         rows = await self._db.all(SQL.claim, order, places, free, claim, self._lease_ms)
         return [Stream(row["tenant"], row["endpoint"], row["key"], row["version"], claim) for row in rows]
+
+    async def _due_endpoints(self, free: int) -> set[str]:
+        """Endpoints with due streams. If there are too many for one claim, the next one begins after the last one.
+
+        Raises Refused.
+        """
+        most, start = self._tunables.claim_endpoints, self._last_due
+        full = [id_ for id_ in self._running if not self._free_places(id_, free)]
+        rows = await self._db.all(SQL.due_endpoints, start, full, most)
+        if len(rows) < most and start != NIL:
+            rows += await self._db.all(SQL.due_endpoints, NIL, full, most - len(rows))
+        self._last_due = rows[-1]["endpoint"] if len(rows) == most else NIL
+        return {row["endpoint"] for row in rows}
+
+    def _free_places(self, id_: str, free: int) -> int:
+        """How many more streams of an endpoint may be claimed. `free`: places for all endpoints."""
+        endpoint = self._directory.by_id.get(id_)
+        if endpoint is None:
+            return 0
+        is_limited = endpoint.failing_since is not None or free * 2 < self._settings.concurrency
+        most = 1 if is_limited else self._settings.endpoint_concurrency
+        return max(0, most - self._running[id_])
 
     async def _serve(self, stream: Stream) -> None:
         """Send a slice of a stream, and end its claim."""

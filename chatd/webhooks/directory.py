@@ -1,5 +1,6 @@
 """The endpoints that get events, as this node knows them."""
 
+from collections import Counter
 from typing import Any
 
 import trio
@@ -41,7 +42,8 @@ class Directory:
 
     def __init__(self, db: Database, installation_secret: str, *, refresh_s: float) -> None:
         self.by_id: dict[str, Endpoint] = {}
-        self.tenants: set[str] = set()
+        # The number of endpoints of each tenant.
+        self.tenants = Counter[str]()
         # Set after each read, and replaced by another one.
         self.was_read = trio.Event()
         self._db = db
@@ -76,7 +78,7 @@ class Directory:
             found |= {row["id"]: self._endpoint(row) for row in rows}
             has_more = len(rows) == PAGE
             after = (rows[-1]["id"], rows[-1]["tenant"]) if has_more else after
-        self.by_id, self.tenants = found, {endpoint.tenant for endpoint in found.values()}
+        self.by_id, self.tenants = found, Counter(endpoint.tenant for endpoint in found.values())
 
     def _endpoint(self, row: Any) -> Endpoint:
         salts = (salt for salt in (row["salt"], row["previous_salt"]) if salt is not None)

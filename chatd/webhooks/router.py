@@ -5,6 +5,8 @@ Events of this node are moved moments after their commit; those of others, and t
 next poll.
 """
 
+from collections.abc import Mapping
+
 import trio
 
 from chatd.cluster.signals import EventSent
@@ -39,14 +41,15 @@ class Router:
         """Run forever."""
         while True:
             self._news = trio.Event()
+            limit = batch_size(self._directory.tenants, self._tunables)
             try:
-                taken = await self._db.in_transaction(route, self._tunables.route_batch)
+                taken = await self._db.in_transaction(route, limit)
             except Refused:
                 await trio.sleep(self._tunables.poll_s)
                 continue
             if taken:
                 self._deliverer.wake()
-            if taken < self._tunables.route_batch:
+            if taken < limit:
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -54,6 +57,13 @@ class Router:
         with trio.move_on_after(poll_s):
             await self._news.wait()
         await trio.sleep(self._tunables.gather_s)
+
+
+def batch_size(endpoints: Mapping[str, int], tunables: WebhookTunables) -> int:
+    """How many rows are taken at once, so that those of a tenant with many endpoints are not too many events for one
+    statement. `endpoints`: their number by tenant.
+    """
+    return max(1, min(tunables.route_batch, tunables.route_deliveries // max(endpoints.values(), default=1)))
 
 
 async def route(tx: Tx, limit: int) -> int:

@@ -8,9 +8,10 @@ class WebhookTunables(Struct, frozen=True, kw_only=True):
     `gather_s`: the time after a change until it is handled, together with those that follow. `refresh_s`: how often the
     endpoints are read. `watch_s`: how often the age of the queue is read.
 
-    `route_batch`: rows of the outbox that are taken at once. `slice_events`, `slice_s`: how many events of a stream are
-    sent, and for how long, until the result is stored. `claim_margin_s`: the time beyond that, and beyond the timeout
-    of a request, after which another node takes over from one that has failed.
+    `route_batch`: rows of the outbox that are taken at once; `route_deliveries`: events for endpoints that are made of
+    them at most. `claim_endpoints`: endpoints whose streams are claimed at once. `slice_events`, `slice_s`: how many
+    events of a stream are sent, and for how long, until the result is stored. `claim_margin_s`: the time beyond that,
+    and beyond the timeout of a request, after which another node takes over from one that has failed.
 
     `first_retry_s`, `retry_factor`, `max_retry_s`: the wait after the first failed attempt, how it grows, and its
     maximum; `jitter`: the part of the wait that is random. `max_retry_after_s`: the longest wait that an endpoint can
@@ -23,6 +24,8 @@ class WebhookTunables(Struct, frozen=True, kw_only=True):
     refresh_s: float = 5.0
     watch_s: float = 10.0
     route_batch: int = 1000
+    route_deliveries: int = 20_000
+    claim_endpoints: int = 200
     slice_events: int = 20
     slice_s: float = 5.0
     claim_margin_s: float = 5.0

@@ -43,6 +43,23 @@ new_streams as (
 )
 select count(*) from taken
 
+-- name: due_endpoints
+-- Endpoints that have due streams, by id: after this one, without these, limit. Each look-up of `found` skips to the next
+-- endpoint that has streams at all; those without events have none.
+with recursive found as (
+    (select s.endpoint from webhook_streams s where s.endpoint > $1::uuid order by s.endpoint limit 1)
+    union all
+    select (select s.endpoint from webhook_streams s where s.endpoint > f.endpoint order by s.endpoint limit 1)
+    from found f where f.endpoint is not null
+)
+select f.endpoint::text from found f
+where f.endpoint <> all($2::uuid[]) and exists (
+    select 1 from webhook_streams x where x.endpoint = f.endpoint and x.due_at <= now_ms()
+) and exists (
+    select 1 from webhook_endpoints e where e.id = f.endpoint and e.disabled_at is null and e.removed_at is null
+)
+limit $3
+
 -- name: claim
 -- Claim due streams: endpoints, how many of each, how many of all, claim, its duration in milliseconds.
 update webhook_streams s set claim = $4, due_at = now_ms() + $5::bigint

@@ -1,6 +1,7 @@
 """The queue: what is written with a change, what is kept and for how long, and what an erasure leaves."""
 
 import dataclasses
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from chatd.app.jobs import Job
 from chatd.core.config import Config, PostgresSection
 from chatd.db.postgres import Postgres, Tx, open_postgres
 from chatd.webhooks.attempts import retry_after_s, wait_ms
+from chatd.webhooks.router import batch_size
 from chatd.webhooks.subsystem import WEBHOOKS, open_webhooks
 from chatd.webhooks.sweep import sweep
 from chatd.webhooks.tunables import TUNABLES
@@ -222,6 +224,36 @@ async def test_the_age_of_the_queue_is_measured(config: Config) -> None:
         found = await poll_until(metrics, lambda found: found["chatd_webhook_failing_endpoints"])
         assert found["chatd_webhook_failures_total"] >= 1
         assert (found["chatd_webhook_sent_total"], found["chatd_webhook_parked_total"]) == (0, 0)
+
+
+async def test_many_endpoints_take_turns(config: Config) -> None:
+    """More than are claimed at once, of which some fail and some do not answer, and more events than are moved at once."""
+
+    async def refuse(_: Asked) -> bytes:
+        return answer(b"", "503 Service Unavailable")
+
+    async def never(_: Asked) -> bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    few = replace(QUICK, claim_endpoints=2, route_deliveries=16)
+    async with sending(config, replace(LOCAL, timeout=30.0), few) as daemon, AsyncExitStack() as stack:
+        types = ["message.created"]
+        for broken in (refuse, never, never):
+            await stack.enter_async_context(receiving(daemon, broken, types=types))
+        receivers = [await stack.enter_async_context(receiving(daemon, types=types)) for _ in range(5)]
+        alice, _, conversation = await stack.enter_async_context(daemon.pair())
+        for number in range(10):
+            await alice.send(conversation, str(number))
+        for receiver in receivers:
+            found = await receiver.wait(10)
+            assert [event["data"]["text"] for event in found] == [str(number) for number in range(10)]
+
+
+def test_a_batch_is_small_for_a_tenant_with_many_endpoints() -> None:
+    sizes = [batch_size({"one": 1, "other": count}, TUNABLES) for count in (1, 20, 1000, 10**6)]
+    assert sizes == [1000, 1000, 20, 1]
+    assert batch_size({}, TUNABLES) == 1000
 
 
 def test_waits_grow_and_are_bounded() -> None:
