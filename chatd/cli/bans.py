@@ -20,9 +20,8 @@ from chatd.cli.common import (
     exit_failed,
     exit_usage,
     format_time,
-    load_or_exit,
     print_json,
-    run_async,
+    run_with,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import records, say
@@ -56,9 +55,7 @@ def add(
     """
     if (user is None) == (address is None) or (user is not None and not is_uuid(user)):
         raise exit_usage("specify either a user id or --address")
-    run_async(
-        add_ban, load_or_exit(config).config, tenant, user, address, devices, reason or "no reason given", end_of(lasts)
-    )
+    run_with(config, add_ban, tenant, user, address, devices, reason or "no reason given", end_of(lasts))
 
 
 async def add_ban(
@@ -94,7 +91,7 @@ def list_bans(
     as_json: AsJson = False,
 ) -> None:
     """List the bans in force, newest first."""
-    rows = run_async(find_bans, load_or_exit(config).config, tenant, not every)
+    rows = run_with(config, find_bans, tenant, not every)
     if as_json:
         print_json(rows)
         return
@@ -122,7 +119,7 @@ def lift(
     config: ConfigFile = None,
 ) -> None:
     """Lift a ban before it expires."""
-    if not is_uuid(ban) or not run_async(lift_ban, load_or_exit(config).config, tenant, ban):
+    if not is_uuid(ban) or not run_with(config, lift_ban, tenant, ban):
         raise exit_failed(f"no ban {ban} is in force in tenant {tenant}")
 
 
@@ -134,7 +131,7 @@ async def lift_ban(config: Config, tenant: str, ban: str) -> bool:
 @app.command()
 def audit(tenant: TenantOption = "default", config: ConfigFile = None, as_json: AlwaysJson = True) -> None:
     """Print the latest entries of the audit log as JSON."""
-    print_json(run_async(find_acts, load_or_exit(config).config, tenant))
+    print_json(run_with(config, find_acts, tenant))
 
 
 async def find_acts(config: Config, tenant: str) -> list[dict[str, Any]]:

@@ -89,6 +89,11 @@ def run_async(work: Callable[..., Awaitable[T]], *args: Any) -> T:
         raise error
 
 
+def run_with(config_file: Path | None, work: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """Run an async function with the configuration and these arguments, see `load_or_exit` and `run_async`."""
+    return run_async(work, load_or_exit(config_file).config, *args)
+
+
 def only_one(group: BaseException) -> BaseException:
     while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
         group = group.exceptions[0]

@@ -8,7 +8,7 @@ from chatd.accounts.token_rules import DEFAULT_TENANT
 from chatd.app import audit_log
 from chatd.app.maintenance import MaintenanceChanged, change
 from chatd.cli.cluster import no_node, notify_nodes
-from chatd.cli.common import ConfigFile, current_operator, exit_failed, load_or_exit, run_async, seconds_of
+from chatd.cli.common import ConfigFile, current_operator, exit_failed, run_with, seconds_of
 from chatd.cli.databases import database, databases
 from chatd.cluster import control_messages
 from chatd.cluster.stream_entries import announce, recent
@@ -31,13 +31,13 @@ def on(
 
       chatd maintenance on --message "Back at noon" --for 30m
     """
-    run_async(switch, load_or_exit(config).config, True, message, None if lasts is None else float(seconds_of(lasts)))
+    run_with(config, switch, True, message, None if lasts is None else float(seconds_of(lasts)))
 
 
 @app.command()
 def off(config: ConfigFile = None) -> None:
     """Turn maintenance mode off, on all nodes."""
-    run_async(switch, load_or_exit(config).config, False, "", None)
+    run_with(config, switch, False, "", None)
 
 
 async def switch(config: Config, enabled: bool, message: str, retry_after: float | None) -> None:
@@ -57,7 +57,7 @@ def drain(
 
       chatd drain --over 60s
     """
-    run_async(start_drain, load_or_exit(config).config, node, float(seconds_of(over)))
+    run_with(config, start_drain, node, float(seconds_of(over)))
 
 
 async def start_drain(config: Config, node: str, seconds: float) -> None:

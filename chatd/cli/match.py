@@ -8,7 +8,7 @@ import typer
 from msgspec.structs import replace
 from rich.table import Table
 
-from chatd.cli.common import AsJson, ConfigFile, exit_failed, load_or_exit, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, exit_failed, load_or_exit, print_json, run_with
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, write_json
 from chatd.core.config import Config
@@ -33,7 +33,7 @@ def export(config: ConfigFile = None) -> None:
 
       chatd match export > events.jsonl
     """
-    run_async(print_event_log, load_or_exit(config).config)
+    run_with(config, print_event_log)
 
 
 async def print_event_log(config: Config) -> None:

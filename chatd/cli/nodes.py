@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 
 from chatd.cli.cluster import no_node
-from chatd.cli.common import AsJson, ConfigFile, load_or_exit, print_json, run_async
+from chatd.cli.common import AsJson, ConfigFile, print_json, run_with
 from chatd.cli.databases import redis_alone
 from chatd.cli.printing import out, plain, table_of
 from chatd.core.config import Config
@@ -23,7 +23,7 @@ def nodes(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
       chatd nodes --json
     """
-    rows = [row_of(snapshot) for snapshot in run_async(find_nodes, load_or_exit(config).config)]
+    rows = [row_of(snapshot) for snapshot in run_with(config, find_nodes)]
     if as_json:
         print_json(rows)
     if not rows:

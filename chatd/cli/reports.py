@@ -16,9 +16,8 @@ from chatd.cli.common import (
     end_of,
     exit_usage,
     format_time,
-    load_or_exit,
     print_json,
-    run_async,
+    run_with,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, records
@@ -49,7 +48,7 @@ def list_reports(
 ) -> None:
     """List the open reports, newest first."""
     about = None if user is None else checked_id(user)
-    rows = run_async(find_reports, load_or_exit(config).config, tenant, None if every else "open", about)
+    rows = run_with(config, find_reports, tenant, None if every else "open", about)
     if as_json:
         print_json(rows)
         return
@@ -75,7 +74,7 @@ def show(
     report: ReportId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """Show a report with its evidence. The audit log records that it was read."""
-    row = run_async(read_report, load_or_exit(config).config, tenant, checked_id(report))
+    row = run_with(config, read_report, tenant, checked_id(report))
     if as_json:
         print_json(row)
         return
@@ -124,7 +123,7 @@ def resolve(
     if (lasts or devices) and not ban:
         raise exit_usage("--for and --devices need --ban")
     sanction = Sanction(strike=strike, ban=ban, until=end_of(lasts), devices=devices)
-    run_async(decide, load_or_exit(config).config, tenant, checked_id(report), outcome.value, note, sanction)
+    run_with(config, decide, tenant, checked_id(report), outcome.value, note, sanction)
 
 
 async def decide(config: Config, tenant: str, report: str, outcome: str, note: str, sanction: Sanction) -> Resolution:

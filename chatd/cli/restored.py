@@ -1,6 +1,6 @@
 """chatd restored"""
 
-from chatd.cli.common import ConfigFile, load_or_exit, run_async
+from chatd.cli.common import ConfigFile, run_with
 from chatd.cli.databases import database
 from chatd.cli.printing import out
 from chatd.core.config import Config
@@ -20,7 +20,7 @@ def restored(config: ConfigFile = None) -> None:
       PGOPTIONS="-c session_replication_role=replica" pg_restore --data-only --dbname chatd backup.dump && chatd
       restored
     """
-    run_async(renew, load_or_exit(config).config)
+    run_with(config, renew)
     out.print(
         "done: running nodes close their sessions; clients drop their local data and sync from the start when they "
         "reconnect"

@@ -16,9 +16,8 @@ from chatd.cli.common import (
     exit_failed,
     exit_usage,
     format_time,
-    load_or_exit,
     print_json,
-    run_async,
+    run_with,
 )
 from chatd.cli.databases import databases, redis_alone
 from chatd.cli.printing import out, say, styled
@@ -49,7 +48,7 @@ def list_sessions(
       chatd sessions list --user 01890a5d-ac96-774b-bcce-b302099a8057 --json
     """
     check_ids(user)
-    found = run_async(find, load_or_exit(config).config, tenant, user, limit)
+    found = run_with(config, find, tenant, user, limit)
     rows = rows_of(found)[:limit]
     total = sum(received.answer.total for received in found.nodes.values())
     if as_json:
@@ -121,7 +120,7 @@ def kick(
     if (session is None) == (user is None):
         raise exit_usage("specify either a session id or --user")
     check_ids(session, user)
-    found = run_async(kick_sessions, load_or_exit(config).config, tenant, user, session, reason)
+    found = run_with(config, kick_sessions, tenant, user, session, reason)
     rows = rows_of(found)
     if as_json:
         print_json({"kicked": rows, "silent": found.silent})

@@ -13,9 +13,8 @@ from chatd.cli.common import (
     checked_id,
     current_operator,
     format_time,
-    load_or_exit,
     print_json,
-    run_async,
+    run_with,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import records, say
@@ -39,7 +38,7 @@ def strike(
 
       chatd users strike 01890a5d-ac96-774b-bcce-b302099a8057 --reason spam
     """
-    done = run_async(strike_user, load_or_exit(config).config, tenant, checked_id(user), reason)
+    done = run_with(config, strike_user, tenant, checked_id(user), reason)
     if as_json:
         print_json({"strike": done.id, "count": done.count, "ban": done.ban, "until": done.until})
     else:
@@ -61,7 +60,7 @@ def list_strikes(
     user: UserId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """List the strikes of a user, newest first."""
-    rows = run_async(find_strikes, load_or_exit(config).config, tenant, checked_id(user))
+    rows = run_with(config, find_strikes, tenant, checked_id(user))
     if as_json:
         print_json(rows)
         return
@@ -85,12 +84,12 @@ def shadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = 
 
     They are not notified.
     """
-    run_async(switch, load_or_exit(config).config, tenant, checked_id(user), True)
+    run_with(config, switch, tenant, checked_id(user), True)
 
 
 def unshadow(user: UserId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
     """Remove a shadow ban."""
-    run_async(switch, load_or_exit(config).config, tenant, checked_id(user), False)
+    run_with(config, switch, tenant, checked_id(user), False)
 
 
 async def switch(config: Config, tenant: str, user: str, on: bool) -> None:

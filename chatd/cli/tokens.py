@@ -19,9 +19,8 @@ from chatd.cli.common import (
     exit_usage,
     failures,
     format_time,
-    load_or_exit,
     print_json,
-    run_async,
+    run_with,
     seconds_of,
 )
 from chatd.cli.databases import database
@@ -60,7 +59,7 @@ def add(
     if unknown := [one for one in scopes if one not in SCOPES]:
         raise exit_usage(f"unknown scope {', '.join(unknown)}; expected some of {', '.join(SCOPES)}")
     until = end_of(expires)
-    show(run_async(add_token, load_or_exit(config).config, tenant, name, scopes, until), json)
+    show(run_with(config, add_token, tenant, name, scopes, until), json)
 
 
 def show(token: NewToken, as_json: bool) -> None:
@@ -80,7 +79,7 @@ async def add_token(config: Config, tenant: str, name: str, scopes: list[str], u
 @app.command("list")
 def list_tokens(tenant: TenantOption = "default", config: ConfigFile = None, json: AsJson = False) -> None:
     """List the service tokens, newest first, without their secrets."""
-    rows = run_async(find_tokens, load_or_exit(config).config, tenant)
+    rows = run_with(config, find_tokens, tenant)
     if json:
         print_json(rows)
         return
@@ -107,7 +106,7 @@ async def find_tokens(config: Config, tenant: str) -> list[dict[str, Any]]:
 @app.command()
 def revoke(token: Token, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
     """Revoke a service token, at once and on all nodes."""
-    run_async(revoke_token, load_or_exit(config).config, tenant, token)
+    run_with(config, revoke_token, tenant, token)
 
 
 async def revoke_token(config: Config, tenant: str, token: str) -> None:
@@ -133,7 +132,7 @@ def rotate(
     seconds = seconds_of(overlap)
     if seconds > service_tokens.MAX_OVERLAP_S:
         raise exit_usage(f"{overlap} is too long: the maximum is 30d")
-    show(run_async(rotate_token, load_or_exit(config).config, tenant, token, seconds), json)
+    show(run_with(config, rotate_token, tenant, token, seconds), json)
 
 
 async def rotate_token(config: Config, tenant: str, token: str, overlap_s: int) -> NewToken:

@@ -7,16 +7,7 @@ import typer
 from msgspec import Struct, to_builtins
 
 from chatd.cli.cluster import Answers, check_nodes, query_nodes
-from chatd.cli.common import (
-    AsJson,
-    ConfigFile,
-    TenantOption,
-    checked_id,
-    exit_failed,
-    load_or_exit,
-    print_json,
-    run_async,
-)
+from chatd.cli.common import AsJson, ConfigFile, TenantOption, checked_id, exit_failed, print_json, run_with
 from chatd.cli.databases import databases
 from chatd.cli.printing import out, styled
 from chatd.core.config import Config
@@ -84,7 +75,7 @@ def trace(
     """
     for id_ in (message, conversation or message):
         checked_id(id_)
-    path, found = run_async(follow, load_or_exit(config).config, tenant, message, conversation)
+    path, found = run_with(config, follow, tenant, message, conversation)
     if as_json:
         print_json(to_builtins(path))
     else:

@@ -27,6 +27,7 @@ from chatd.cli.common import (
     load_or_exit,
     print_json,
     run_async,
+    run_with,
 )
 from chatd.cli.databases import database
 from chatd.cli.printing import fields, out, say, write_json
@@ -41,7 +42,8 @@ from chatd.subsystems import all_personal_data
 SQL = queries.load("cli/users")
 
 app = typer.Typer(
-    help="Add, show, export and erase users; create access tokens; strikes and shadow bans.", no_args_is_help=True
+    help="Add, show, export and erase users; create access tokens; strikes and shadow bans.",
+    no_args_is_help=True,
 )
 app.command()(strikes.strike)
 app.command("strikes")(strikes.list_strikes)
@@ -67,7 +69,7 @@ def add(
 
       chatd users add Alice --external-id "auth0|5f7c8ec7c33c6c004bbafe82"
     """
-    user = run_async(add_user, load_or_exit(config).config, tenant, name, external_id)
+    user = run_with(config, add_user, tenant, name, external_id)
     print_json({"user": user, "tenant": tenant, "name": name}) if json else say(user)
 
 
@@ -105,7 +107,7 @@ def show(user: UserId, tenant: TenantOption = "default", config: ConfigFile = No
 
       chatd users show 01890a5d-ac96-774b-bcce-b302099a8057
     """
-    row = run_async(find_user, load_or_exit(config).config, tenant, user)
+    row = run_with(config, find_user, tenant, user)
     if json:
         print_json(row)
     else:
@@ -167,7 +169,7 @@ def erase(
     """
     if not yes:
         raise exit_usage("Nothing was erased. Add --yes to confirm.")
-    new = run_async(erase_user, load_or_exit(config).config, tenant, user.lower())
+    new = run_with(config, erase_user, tenant, user.lower())
     say("The erasure has started." if new else "This user has already been erased.")
 
 
@@ -184,7 +186,7 @@ async def erase_user(config: Config, tenant: str, user: str) -> bool:
 @app.command()
 def erasures(tenant: TenantOption = "default", config: ConfigFile = None, json: AlwaysJson = True) -> None:
     """List erasures as JSON: the user, how many messages are erased, and when it was finished."""
-    print_json(run_async(find_erasures, load_or_exit(config).config, tenant))
+    print_json(run_with(config, find_erasures, tenant))
 
 
 async def find_erasures(config: Config, tenant: str) -> list[dict[str, Any]]:
@@ -200,7 +202,7 @@ def export_user(user: UserId, tenant: TenantOption = "default", config: ConfigFi
 
       chatd users export 01890a5d-ac96-774b-bcce-b302099a8057 > alice.jsonl
     """
-    run_async(print_export, load_or_exit(config).config, tenant, user.lower())
+    run_with(config, print_export, tenant, user.lower())
 
 
 async def print_export(config: Config, tenant: str, user: str) -> None:

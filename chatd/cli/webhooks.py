@@ -20,6 +20,7 @@ from chatd.cli.common import (
     load_or_exit,
     print_json,
     run_async,
+    run_with,
     seconds_of,
 )
 from chatd.cli.databases import database
@@ -75,7 +76,7 @@ def add(
       chatd webhooks add https://example.org/chat --type 'message.*' --type user.erased
     """
     new = NewEndpoint(url, types or ["*"], note[:200])
-    print_secret(run_async(add_endpoint, load_or_exit(config).config, tenant, new), as_json)
+    print_secret(run_with(config, add_endpoint, tenant, new), as_json)
 
 
 async def add_endpoint(config: Config, tenant: str, new: NewEndpoint) -> Shown:
@@ -97,7 +98,7 @@ def print_secret(shown: Shown, as_json: bool) -> None:
 @app.command("list")
 def list_endpoints(tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the endpoints, with the state of their queues and the reason of the last failure."""
-    rows = run_async(find_endpoints, load_or_exit(config).config, tenant)
+    rows = run_with(config, find_endpoints, tenant)
     if as_json:
         print_json(rows)
         return
@@ -140,7 +141,7 @@ def deliveries(
 ) -> None:
     """List the events of an endpoint, newest first, with the reason of the last failure of each."""
     wanted = None if state is State.any else state.value
-    rows = run_async(find_events, load_or_exit(config).config, tenant, checked_id(endpoint), wanted, limit)
+    rows = run_with(config, find_events, tenant, checked_id(endpoint), wanted, limit)
     if as_json:
         print_json(rows)
         return
@@ -211,7 +212,7 @@ def replay(
     if begin >= end:
         raise exit_usage("--since has to be longer ago than --until")
     chosen = Range(begin, end, SETTLED if state is Settled.any else (state.value,))
-    count = run_async(replay_all, load_or_exit(config).config, tenant, checked_id(endpoint), chosen)
+    count = run_with(config, replay_all, tenant, checked_id(endpoint), chosen)
     say(f"{count} events are sent again")
 
 
@@ -241,7 +242,7 @@ def edit(
     if url is None and types is None and note is None:
         raise exit_usage("specify --url, --type or --note")
     changes = Changes(url, types, None if note is None else note[:200])
-    run_async(edit_endpoint, load_or_exit(config).config, tenant, checked_id(endpoint), changes)
+    run_with(config, edit_endpoint, tenant, checked_id(endpoint), changes)
 
 
 async def edit_endpoint(config: Config, tenant: str, endpoint: str, changes: Changes) -> None:
@@ -256,7 +257,7 @@ def rotate(
     endpoint: EndpointId, tenant: TenantOption = "default", config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """Make a new secret, and print it. The previous one signs too, for webhooks.rotation_overlap."""
-    print_secret(run_async(rotate_secret, load_or_exit(config).config, tenant, checked_id(endpoint)), as_json)
+    print_secret(run_with(config, rotate_secret, tenant, checked_id(endpoint)), as_json)
 
 
 async def rotate_secret(config: Config, tenant: str, endpoint: str) -> Shown:
@@ -271,7 +272,7 @@ async def rotate_secret(config: Config, tenant: str, endpoint: str) -> Shown:
 @app.command()
 def enable(endpoint: EndpointId, tenant: TenantOption = "default", config: ConfigFile = None) -> None:
     """Enable an endpoint. Events that wait are sent at once."""
-    run_async(change, load_or_exit(config).config, endpoints.enable, tenant, checked_id(endpoint))
+    run_with(config, change, endpoints.enable, tenant, checked_id(endpoint))
 
 
 @app.command()
@@ -282,7 +283,7 @@ def disable(
     config: ConfigFile = None,
 ) -> None:
     """Disable an endpoint: it gets no events until it is enabled."""
-    run_async(change, load_or_exit(config).config, endpoints.disable, tenant, checked_id(endpoint), reason[:200])
+    run_with(config, change, endpoints.disable, tenant, checked_id(endpoint), reason[:200])
 
 
 @app.command()
@@ -295,7 +296,7 @@ def remove(
     """Remove an endpoint with its events."""
     if not yes:
         raise exit_usage("Nothing was removed. Add --yes to confirm.")
-    run_async(change, load_or_exit(config).config, endpoints.remove, tenant, checked_id(endpoint))
+    run_with(config, change, endpoints.remove, tenant, checked_id(endpoint))
 
 
 async def change(config: Config, act: Any, tenant: str, endpoint: str, *args: Any) -> None:

@@ -17,14 +17,14 @@ from chatd.conversations.consent_rules import AnnounceAccepted, accept_direct
 from chatd.conversations.effects import message_event
 from chatd.conversations.entities import Joining, SlowSeconds
 from chatd.conversations.events import ConversationUpdate
-from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.log.transaction import ConversationTx
 from chatd.conversations.membership import check_bots_of, check_conversation_limit
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
 from chatd.db.postgres import ForeignKeyViolation, Tx
-from chatd.server_api.acting import As, acting_as, as_system
+from chatd.server_api.acting import As, acting_as, as_system, change, change_group
 from chatd.server_api.external_ids import ExternalId, check_external_id, conversation_id_of
 from chatd.server_api.views import ServerConversation, View, WithView
 from chatd.wire.base import Id, Name, Ok
@@ -157,9 +157,7 @@ async def open_direct(ctx: Ctx, cmd: ServerOpenDirect) -> Effects:
 async def accept_for(ctx: Ctx, conversation: str, user: str) -> Effects:
     """Accept the direct conversation for a user who was asked to. Raises Refused: `blocked`."""
     acting = acting_as(ctx, user)
-    accepted = await change_conversation(
-        acting, conversation, accept_direct, True, allow_non_member=True, allow_blocked=True
-    )
+    accepted = await change(acting, conversation, accept_direct, True)
     return [] if accepted is None else [As(acting, [AnnounceAccepted(conversation, accepted)])]
 
 
@@ -207,7 +205,7 @@ async def edit_conversation(ctx: Ctx, cmd: ServerEditConversation) -> Effects:
     if not given:
         raise Refused("bad_request", "$: expected at least one field to change")
     acting = as_system(ctx)
-    edited = await change_conversation(acting, cmd.conversation, edit, given, allow_non_member=True, allow_blocked=True)
+    edited = await change(acting, cmd.conversation, edit, given)
     return [As(acting, [WithView(cmd.conversation, partial(edit_events, edited))])]
 
 
@@ -243,19 +241,5 @@ class ServerDissolveConversation(ServerCommand, tag="server.conversation.dissolv
 async def dissolve_conversation(ctx: Ctx, cmd: ServerDissolveConversation) -> Effects:
     """`forbidden`: this is not a group."""
     acting = as_system(ctx)
-    gone = await change_conversation(acting, cmd.conversation, dissolve_group, allow_non_member=True)
+    gone = await change_group(acting, cmd.conversation, dissolve)
     return [As(acting, [Reply(Ok()), gone])]
-
-
-async def dissolve_group(tx: ConversationTx) -> ToConversation:
-    """Dissolve a group. Raises Refused: `forbidden`."""
-    check_group(tx)
-    return await dissolve(tx)
-
-
-def check_group(tx: ConversationTx) -> None:
-    """Check that the conversation is a group with members. Raises Refused: `forbidden`, `not_found`."""
-    if tx.locked.kind != "group":
-        raise Refused("forbidden", "this is not a group")
-    if not tx.locked.members:
-        raise Refused("not_found", "the group was dissolved")

@@ -16,10 +16,9 @@ from chatd.conversations.commands.groups import (
 )
 from chatd.conversations.effects import AnnounceMembers, departure_events
 from chatd.conversations.entities import Member, Role
-from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.log.transaction import ConversationTx
 from chatd.conversations.membership import (
     MemberGone,
-    MembersAdded,
     add_members,
     check_may_own,
     end_membership,
@@ -29,8 +28,7 @@ from chatd.conversations.membership import (
 )
 from chatd.conversations.settings import ConversationLimits
 from chatd.db import queries
-from chatd.server_api.acting import As, as_system
-from chatd.server_api.conversations import check_group
+from chatd.server_api.acting import As, as_system, change_group
 from chatd.wire.base import Id, Ok
 from chatd.wire.reference.examples import BOB, Example
 from chatd.wire.server import ServerCommand
@@ -61,15 +59,10 @@ async def add(ctx: Ctx, cmd: ServerAddMembers) -> Effects:
     """
     users, limits = list(dict.fromkeys(cmd.users)), ctx.node.config.get(ConversationLimits)
     acting = as_system(ctx)
-    added = await change_conversation(acting, cmd.conversation, add_to_group, users, limits, allow_non_member=True)
+    added = await change_group(acting, cmd.conversation, add_members, users, limits, "member.added")
     if added is None:
         return [Reply(Members(items=[]))]
     return [As(acting, [AnnounceMembers(cmd.conversation, added), Reply(Members(items=added.members))])]
-
-
-async def add_to_group(tx: ConversationTx, users: list[str], limits: ConversationLimits) -> MembersAdded | None:
-    check_group(tx)
-    return await add_members(tx, users, limits, "member.added")
 
 
 class ServerRemoveMember(ServerCommand, tag="server.member.remove"):
@@ -92,13 +85,12 @@ class ServerRemoveMember(ServerCommand, tag="server.member.remove"):
 async def remove(ctx: Ctx, cmd: ServerRemoveMember) -> Effects:
     """`not_found`: the user is not a member. `forbidden`: this is not a group."""
     acting = as_system(ctx)
-    gone = await change_conversation(acting, cmd.conversation, remove_from_group, cmd.user, allow_non_member=True)
+    gone = await change_group(acting, cmd.conversation, remove_member, cmd.user)
     return [As(acting, [*departure_events(cmd.conversation, gone), Reply(Ok())])]
 
 
-async def remove_from_group(tx: ConversationTx, user: str) -> MemberGone:
-    """Raises Refused: `forbidden`, `not_found`."""
-    check_group(tx)
+async def remove_member(tx: ConversationTx, user: str) -> MemberGone:
+    """Raises Refused: `not_found`."""
     member = await member_in(tx, user)
     return await end_membership(tx, user, member.role, system_payload("member.removed", [user]))
 
@@ -122,7 +114,7 @@ class ServerSetRole(ServerCommand, tag="server.member.role"):
 async def set_role(ctx: Ctx, cmd: ServerSetRole) -> Effects:
     """`not_found`: the user is not a member. `forbidden`: this is not a group, or a bot cannot own it."""
     acting = as_system(ctx)
-    done = await change_conversation(acting, cmd.conversation, give, cmd.user, cmd.role, allow_non_member=True)
+    done = await change_group(acting, cmd.conversation, give, cmd.user, cmd.role)
     if isinstance(done, Member):
         return [Reply(MemberResult(member=done))]
     reply = Reply(MemberResult(member=done.members[-1]))
@@ -130,8 +122,7 @@ async def set_role(ctx: Ctx, cmd: ServerSetRole) -> Effects:
 
 
 async def give(tx: ConversationTx, user: str, role: str) -> Member | RolesChanged:
-    """Returns the member if they have the role already. Raises Refused: `forbidden`, `not_found`."""
-    check_group(tx)
+    """Returns the member if they have the role already. Raises Refused: `not_found`."""
     member = await member_in(tx, user)
     if member.role == role:
         return member

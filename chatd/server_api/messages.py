@@ -10,7 +10,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
-from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx, change_conversation
+from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
 from chatd.conversations.messages.edits import (
     Edited,
@@ -34,7 +34,7 @@ from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
-from chatd.server_api.acting import As, acting_as, as_system
+from chatd.server_api.acting import As, acting_as, as_system, change
 from chatd.wire.base import ClientId, Id, Ok
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import Scope, ServerCommand
@@ -134,17 +134,7 @@ async def edit_message(ctx: Ctx, cmd: ServerEditMessage) -> Effects:
     acting = as_system(ctx)
     may_edit_users = IN_THE_NAME_OF_USERS in ctx.service_identity.scopes
     settings = ctx.node.config.get(MessageSettings)
-    edited = await change_conversation(
-        acting,
-        cmd.conversation,
-        write_edit,
-        cmd.message,
-        cmd.text,
-        may_edit_users,
-        settings,
-        allow_non_member=True,
-        allow_blocked=True,
-    )
+    edited = await change(acting, cmd.conversation, write_edit, cmd.message, cmd.text, may_edit_users, settings)
     return [As(acting, edit_effects(edited))]
 
 
@@ -182,9 +172,7 @@ class ServerDeleteMessage(ServerCommand, tag="server.message.delete"):
 async def delete_message(ctx: Ctx, cmd: ServerDeleteMessage) -> Effects:
     """`not_found`: there is no such message."""
     acting = as_system(ctx)
-    deleted = await change_conversation(
-        acting, cmd.conversation, delete, cmd.message, allow_non_member=True, allow_blocked=True
-    )
+    deleted = await change(acting, cmd.conversation, delete, cmd.message)
     return [As(acting, [*deleted, Reply(Ok())])]
 
 
