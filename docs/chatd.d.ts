@@ -185,6 +185,13 @@ export interface BanFor {
   devices?: boolean;
 }
 
+/** A page of bans. `cursor` is null on the last page. */
+export interface BanPage {
+  t: "server.ban.page";
+  items: Array<Ban>;
+  cursor: string | null;
+}
+
 /** A page of bans. `more`: there are older ones. */
 export interface Bans {
   t: "admin.ban.list";
@@ -534,6 +541,13 @@ export interface ConversationMetadata {
   disappear_s: number;
   keep_days: number | null;
   some_members: Array<MemberLine>;
+}
+
+/** A page of conversations. `cursor` is null on the last page. */
+export interface ConversationPage {
+  t: "server.conversation.page";
+  items: Array<ListedConversation>;
+  cursor: string | null;
 }
 
 /** A conversation as the requester sees it. `created`: the command has created it. `invited`: the users who were */
@@ -1312,6 +1326,25 @@ export interface ListWebhookDeliveries {
 export interface ListWebhooks {
   t: "admin.webhooks";
   tenant?: string;
+}
+
+/** A conversation without its members. `active_at`: the time of the last message, or of the creation. */
+export interface ListedConversation {
+  id: string;
+  external_id: string | null;
+  kind: "direct" | "group" | "match";
+  title: string | null;
+  member_count: number;
+  seq: number;
+  rev: number;
+  created_at: number;
+  active_at: number;
+}
+
+/** A user, and when they were created or changed last, with their profile, roles and deactivation. */
+export interface ListedUser {
+  user: ServerUser;
+  updated_at: number;
 }
 
 /** A place. */
@@ -2341,11 +2374,22 @@ export interface ServerLiftBan {
   ban: string;
 }
 
-/** List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page. */
+/** List all conversations of the tenant, ordered by id. */
+export interface ServerListAllConversations {
+  t: "server.conversations.list";
+  created_since?: number | null;
+  created_until?: number | null;
+  active_since?: number | null;
+  has_external_id?: boolean | null;
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** List bans, newest first. `every`: also expired and revoked bans. `cursor`: from the page before. */
 export interface ServerListBans {
   t: "server.bans";
   every?: boolean;
-  before?: string | null;
+  cursor?: string | null;
   limit?: number;
 }
 
@@ -2366,6 +2410,17 @@ export interface ServerListConversations {
 export interface ServerListMembers {
   t: "server.member.list";
   conversation: string;
+  cursor?: string | null;
+  limit?: number;
+}
+
+/** List all users of the tenant that are not erased, in the order of their last change. */
+export interface ServerListUsers {
+  t: "server.users.list";
+  created_since?: number | null;
+  created_until?: number | null;
+  updated_since?: number | null;
+  has_external_id?: boolean | null;
   cursor?: string | null;
   limit?: number;
 }
@@ -3086,6 +3141,13 @@ export interface UserLogin {
   address: string | null;
   ended_at: number | null;
   is_external: boolean;
+}
+
+/** A page of users. `cursor` is null on the last page. */
+export interface UserPage {
+  t: "server.user.page";
+  items: Array<ListedUser>;
+  cursor: string | null;
 }
 
 /** A user. */

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta, convert
 
 from chatd.accounts import bans
-from chatd.accounts.ban_commands import Ban, BanAdded, Bans
+from chatd.accounts.ban_commands import Ban, BanAdded
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effects, Reply
 from chatd.app.registry import server_command
@@ -15,7 +15,7 @@ from chatd.moderation import strikes
 from chatd.moderation.settings import ModerationSettings
 from chatd.moderation.user_admin_commands import Struck
 from chatd.wire.admin import Lasts
-from chatd.wire.base import Id, Limit, Ok
+from chatd.wire.base import Id, Limit, Ok, Result
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import ServerCommand
 from chatd.wire.texts import PRIVATE
@@ -69,20 +69,27 @@ async def lift_ban(ctx: Ctx, cmd: ServerLiftBan) -> Effects:
 
 
 class ServerListBans(ServerCommand, tag="server.bans"):
-    """List bans, newest first. `every`: also expired and revoked bans. `before`: the last id of the previous page."""
+    """List bans, newest first. `every`: also expired and revoked bans. `cursor`: from the page before."""
 
     every: bool = False
-    before: Id | None = None
+    cursor: Id | None = None
     limit: Limit = 50
 
 
-@server_command(ServerListBans, result=Bans, scope="moderation", http="GET /v1/server/bans")
+class BanPage(Result, tag="server.ban.page"):
+    """A page of bans. `cursor` is null on the last page."""
+
+    items: list[Ban]
+    cursor: Id | None
+
+
+@server_command(ServerListBans, result=BanPage, scope="moderation", http="GET /v1/server/bans")
 async def list_bans(ctx: Ctx, cmd: ServerListBans) -> Effects:
     rows = await bans.page(
-        ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.before, limit=cmd.limit + 1
+        ctx.node.db, ctx.tenant, ctx.now, in_force=not cmd.every, before=cmd.cursor, limit=cmd.limit + 1
     )
     page, more = page_of(rows, cmd.limit)
-    return [Reply(Bans(items=convert(page, list[Ban]), more=more))]
+    return [Reply(BanPage(items=convert(page, list[Ban]), cursor=page[-1]["id"] if more else None))]
 
 
 class ServerStrikeUser(ServerCommand, tag="server.strike"):

@@ -3,6 +3,7 @@
 from chatd.app.subsystem import Subsystem
 from chatd.server_api import (
     conversations,
+    lists,
     members,
     messages,
     moderation,
@@ -16,7 +17,7 @@ from chatd.server_api import (
 SERVER_API = Subsystem(
     name="server_api",
     about="commands of the backend of an app, with service tokens",
-    commands=(users, user_lifecycle, conversations, members, messages, moderation, reading),
+    commands=(users, user_lifecycle, conversations, members, messages, moderation, reading, lists),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
 )

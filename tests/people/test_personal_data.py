@@ -39,7 +39,8 @@ async def test_an_erasure_removes_the_profile_and_releases_the_handle(config: Co
         row = await store.one("select to_jsonb(u) as row from users u where id = $1", alice.user)
         assert row is not None
         left = {name for name, value in row["row"].items() if value not in (None, [], False)}
-        assert left == {"id", "tenant", "anonymous", "created_at", "erased_at", "profile_version", "profile_changed"}
+        times = {"created_at", "updated_at", "erased_at"}
+        assert left == {"id", "tenant", "anonymous", *times, "profile_version", "profile_changed"}
         assert await store.value("select count(*) from user_names where user_id = $1", alice.user) == 0
         assert await store.value("select count(*) from handle_changes where user_id is not null") == 0
         assert (await fetched(daemon, bob.account.access_token, avatar)).status == 404
