@@ -810,6 +810,14 @@ export interface EndOtherLogins {
   t: "login.end_others";
 }
 
+/** End one login of a user, and close its connections with 4404. The user's other devices get `login.ended`. */
+export interface EndUserLogin {
+  t: "admin.user.login.end";
+  user: string;
+  login: string;
+  tenant?: string;
+}
+
 /** The ids of the logins that have ended now. */
 export interface EndedLogins {
   t: "logins.ended";
@@ -1302,6 +1310,13 @@ export interface ListTokens {
   tenant?: string;
 }
 
+/** List the logins of a user, the one that was used last first. At most 200 are listed. */
+export interface ListUserLogins {
+  t: "admin.user.logins";
+  user: string;
+  tenant?: string;
+}
+
 /** List the users who have chosen an option of a poll. `cursor`: from the page before. */
 export interface ListVoters {
   t: "poll.voters";
@@ -1373,7 +1388,7 @@ export interface LoginAdded {
   login: Login;
 }
 
-/** Logins of the user have ended, by a command of the user or because a stolen refresh token was used. */
+/** Logins of the user have ended, by a command of the user or of an admin, or because a stolen refresh token was */
 export interface LoginEnded {
   t: "login.ended";
   logins: Array<string>;
@@ -3141,6 +3156,12 @@ export interface UserLogin {
   address: string | null;
   ended_at: number | null;
   is_external: boolean;
+}
+
+/** The logins of the user that have not ended. */
+export interface UserLogins {
+  t: "admin.user.login.list";
+  items: Array<Login>;
 }
 
 /** A page of users. `cursor` is null on the last page. */

@@ -5,10 +5,12 @@ event for each change; a client that was away gets the list.
 """
 
 from ipaddress import ip_network
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta, Struct
 
+from chatd.app import audit_log
+from chatd.app.audit_log import AuditActor
 from chatd.app.context import Ctx
 from chatd.app.effects import CloseSessions, Effect, Effects, Reply, ToUser
 from chatd.app.registry import command
@@ -16,6 +18,7 @@ from chatd.core.addresses import parse
 from chatd.core.errors import Refused
 from chatd.core.ids import PYTHON_END
 from chatd.db import queries
+from chatd.db.postgres import Database, Tx
 from chatd.wire.base import Command, Event, Id, Millis, Ok, Result
 from chatd.wire.reference.examples import Example
 from chatd.wire.texts import PRIVATE
@@ -110,14 +113,28 @@ class LoginUpdated(Event, tag="login.updated"):
 
 
 class LoginEnded(Event, tag="login.ended"):
-    """Logins of the user have ended, by a command of the user or because a stolen refresh token was used."""
+    """Logins of the user have ended, by a command of the user or of an admin, or because a stolen refresh token was
+    used.
+    """
 
     logins: list[Id]
 
 
+async def logins_of(db: Database, tenant: str, user: str) -> list[dict[str, Any]]:
+    """The logins of a user that have not ended, as the fields of `Login`, the last used one first."""
+    return [dict(row) for row in await db.all(SQL.page, tenant, user, MAX_LISTED)]
+
+
+async def end_for_operator(tx: Tx, actor: AuditActor, user: str, login: str) -> None:
+    """End a login of a user, by an admin or an operator. Raises Refused: `not_found`."""
+    if await tx.value(SQL.end, actor.tenant, user, login, actor.now) is None:
+        raise Refused("not_found", "the user has no such login")
+    await audit_log.write(tx, actor, "user.login.end", user, {"login": login})
+
+
 @command(ListLogins, result=Logins, http="GET /v1/logins")
 async def list_logins(ctx: Ctx, cmd: ListLogins) -> Effects:
-    rows = await ctx.node.db.all(SQL.page, ctx.tenant, ctx.user, MAX_LISTED)
+    rows = await logins_of(ctx.node.db, ctx.tenant, ctx.user)
     return [Reply(Logins(items=[Login(**row) for row in rows], current=ctx.me.login or None))]
 
 

@@ -11,7 +11,7 @@ from chatd.accounts.keys import Keyring
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
 from chatd.app.checks import account_name
-from chatd.cli import strikes
+from chatd.cli import logins, strikes
 from chatd.cli.cluster import close_sessions
 from chatd.cli.common import (
     MAX_DURATION_S,
@@ -42,9 +42,11 @@ from chatd.subsystems import all_personal_data
 SQL = queries.load("cli/users")
 
 app = typer.Typer(
-    help="Add, show, export and erase users; create access tokens; strikes and shadow bans.",
+    help="Add, show, export and erase users; create access tokens; logins, strikes and shadow bans.",
     no_args_is_help=True,
 )
+app.command("logins")(logins.list_logins)
+app.command()(logins.end_login)
 app.command()(strikes.strike)
 app.command("strikes")(strikes.list_strikes)
 app.command()(strikes.shadow)

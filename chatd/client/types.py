@@ -502,7 +502,8 @@ class LoginAdded(Event, tag="login.added", kw_only=True, frozen=True):
     login: Login
 
 class LoginEnded(Event, tag="login.ended", kw_only=True, frozen=True):
-    """Logins of the user have ended, by a command of the user or because a stolen refresh token was used."""
+    """Logins of the user have ended, by a command of the user or of an admin, or because a stolen refresh token was
+    used."""
 
     logins: list[str]
 

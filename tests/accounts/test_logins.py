@@ -13,6 +13,7 @@ from chatd.client import Account, sign_up
 from chatd.core.config import Config
 from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
+from tests.admins import NOBODY, acts, administered, done, refused
 from tests.privacy.test_export import download
 from tests.support import Daemon, Person, covers, poll_until, running
 
@@ -197,3 +198,22 @@ async def test_an_export_lists_the_logins_and_an_erasure_deletes_them(daemon: Da
         assert [(line["name"], "ended_at" not in line) for line in logins] == [("phone", True), ("tablet", False)]
         await phone.call("me.erase", confirm=True)
         await poll_until(lambda: store.value("select count(*) from logins"), lambda count: count == 0)
+
+
+@covers("admin.user.logins")
+@covers("admin.user.login.end")
+@covers("admin.user.login.end", "not_found")
+async def test_an_admin_ends_one_login_of_a_user(config: Config) -> None:
+    async with running(administered(config)) as daemon, devices(daemon, "phone", "tablet") as (phone, tablet):
+        items = (await done(daemon, "user.logins", user=phone.user))["items"]
+        assert {item["name"] for item in items} == {"phone", "tablet"}
+        lost = next(item["id"] for item in items if item["name"] == "phone")
+        fields = {"user": phone.user, "login": lost}
+        assert await refused(daemon, "user.login.end", **{**fields, "user": NOBODY}) == "not_found"
+        await done(daemon, "user.login.end", **fields)
+        assert (await phone.ended()).code == 4404
+        assert (await tablet.event("login.ended"))["logins"] == [lost]
+        assert (await rotate(daemon, phone.account), await rotate(daemon, tablet.account)) == (401, 200)
+        assert await refused(daemon, "user.login.end", **fields) == "not_found"
+        assert [item["name"] for item in (await done(daemon, "user.logins", user=phone.user))["items"]] == ["tablet"]
+        assert ("ann", "user.login.end", phone.user) in await acts(daemon)

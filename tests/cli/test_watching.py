@@ -19,6 +19,7 @@ from chatd.core.histogram import Histogram
 from chatd.db.redis import Redis, open_redis
 from chatd.operations.rates import View, view_of
 from chatd.operations.snapshot import Identity, Snapshot
+from tests.accounts.test_logins import devices
 from tests.cli.test_commands import chatd, environment
 from tests.operations.test_node_registry import those_who
 from tests.support import Daemon
@@ -33,11 +34,16 @@ async def redis(config: Config, loop: None) -> AsyncIterator[Redis]:
         yield opened
 
 
-async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess[str]":
+async def attempted(run: Run, config: Config, *arguments: str) -> "CompletedProcess[str]":
     """Run the command while the daemon in this process runs."""
-    done: CompletedProcess[str] = await trio.to_thread.run_sync(
+    return await trio.to_thread.run_sync(
         lambda: run(*arguments, CHATD_REDIS__PREFIX=config.redis.prefix, COLUMNS="200")
     )
+
+
+async def beside(run: Run, config: Config, *arguments: str) -> "CompletedProcess[str]":
+    """The same for a command that must succeed."""
+    done = await attempted(run, config, *arguments)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -180,3 +186,17 @@ def test_data_in_redis_cannot_control_the_terminal() -> None:
     assert "\x1b]" not in text
     assert "\x07" not in text
     assert "[red]x" in text
+
+
+async def test_one_login_of_a_user_is_ended(daemon: Daemon, config: Config, chatd: Run) -> None:
+    async with devices(daemon, "phone", "tablet") as (phone, tablet):
+        found = json.loads((await beside(chatd, config, "users", "logins", phone.user, "--json")).stdout)
+        assert {row["name"] for row in found} == {"phone", "tablet"}
+        lost = next(row["id"] for row in found if row["name"] == "phone")
+        assert f"{lost}  phone\n    ios, since" in (await beside(chatd, config, "users", "logins", phone.user)).stdout
+        ended = await beside(chatd, config, "users", "end-login", phone.user, lost)
+        assert (ended.returncode, ended.stdout) == (0, "The login has ended.\n")
+        assert (await phone.ended()).code == 4404
+        assert (await tablet.event("login.ended"))["logins"] == [lost]
+        again = await attempted(chatd, config, "users", "end-login", phone.user, lost)
+        assert (again.returncode, "the user has no such login" in again.stderr) == (1, True)
