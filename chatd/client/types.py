@@ -437,6 +437,20 @@ class InviteCreated(Answer, tag="invite.created", kw_only=True, frozen=True):
     secret: str
     expires_at: int | None
 
+class Invited(Part, kw_only=True, frozen=True):
+    """A user who was asked to join, by the member `by`."""
+
+    user: str
+    name: str | None
+    by: str
+    created_at: int
+
+class InvitedUsers(Answer, tag="request.invited", kw_only=True, frozen=True):
+    """Users who were asked to join, ordered by id. `cursor` is null on the last page."""
+
+    items: list[Invited]
+    cursor: str | None
+
 class Invites(Answer, tag="invites", kw_only=True, frozen=True):
     """Invite links, the latest first."""
 
@@ -1555,6 +1569,9 @@ class Calls:
     async def call(self, command: Literal["request.decline"], *, conversation: str) -> Ok: ...
 
     @overload
+    async def call(self, command: Literal["request.invited"], *, conversation: str, cursor: str | None = None, limit: int | None = None) -> InvitedUsers: ...
+
+    @overload
     async def call(self, command: Literal["request.list"], *, cursor: str | None = None, limit: int | None = None, declined: bool | None = None) -> ContactRequests: ...
 
     @overload
@@ -1727,6 +1744,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     Reactions,
     ReportMade,
     RequestAccepted,
+    InvitedUsers,
     ContactRequests,
     ScheduleResult,
     ScheduledMessages,

@@ -28,6 +28,7 @@ from chatd.conversations.settings import ConsentSettings, ConversationLimits
 from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import page_of
+from chatd.db.postgres import Row
 from chatd.wire.base import Command, Id, Limit, Millis, Name, Ok, Result
 from chatd.wire.connection_events import SessionBehind
 
@@ -233,3 +234,46 @@ async def withdraw(tx: ConversationTx, user: str) -> bool:
     if row is None:
         raise Refused("not_found", "$.user: this user is not asked")
     return bool(row["is_pending"])
+
+
+class ListInvited(Command, tag="request.invited"):
+    """List the users who were asked to join a group and have not accepted. Whether they have declined does not show."""
+
+    conversation: Id
+    cursor: Id | None = None
+    limit: Limit = 100
+
+
+class Invited(Struct, kw_only=True, frozen=True):
+    """A user who was asked to join, by the member `by`."""
+
+    user: Id
+    name: Name | None
+    by: Id
+    created_at: Millis
+
+
+class InvitedUsers(Result, tag="request.invited"):
+    """Users who were asked to join, ordered by id. `cursor` is null on the last page."""
+
+    items: list[Invited]
+    cursor: Id | None
+
+
+@command(
+    ListInvited,
+    result=InvitedUsers,
+    refuses=("not_found", "forbidden"),
+    http="GET /v1/conversations/{conversation}/invited",
+)
+async def list_invited(ctx: Ctx, cmd: ListInvited) -> Effects:
+    """`forbidden`: the requester may not add members to the group."""
+    window = (cmd.cursor, cmd.limit + 1)
+    rows = await change_conversation(ctx, cmd.conversation, read_invited, *window, right=Right.ADD)
+    page, more = page_of(rows, cmd.limit)
+    items = [Invited(**row) for row in page]
+    return [Reply(InvitedUsers(items=items, cursor=items[-1].user if more else None))]
+
+
+async def read_invited(tx: ConversationTx, after: str | None, limit: int) -> list[Row]:
+    return await tx.all(SQL.invited, after, limit)

@@ -69,3 +69,11 @@ touched as (
     on conflict (user_id, tenant) do update set changed = pg_current_xact_id()
 )
 select is_pending from old
+
+-- name: invited
+-- Users who were asked to join, by id: tenant, conversation, after this one (null: from the first), limit.
+select r.user_id::text as user, p.name, r.sender::text as by, r.created_at from contact_requests r
+join users p on p.tenant = r.tenant and p.id = r.user_id
+where r.tenant = $1 and r.conversation = $2 and r.withdrawn_at is null
+    and r.user_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000')
+order by r.user_id limit $4

@@ -22,6 +22,12 @@ with memberships as (
     join conversations d on d.tenant = r.tenant and d.id = r.conversation and d.kind = 'direct'
     where r.tenant = $1 and r.user_id = $2 and ($4::uuid is null or r.conversation = $4)
     union all
+    -- A group that the reporter was asked to join, for a report of the user who has asked. The reporter sees no messages of
+    -- it, so the report contains none: no message is near this number.
+    select r.conversation, '{}', -1000000000 from contact_requests r
+    join conversations d on d.tenant = r.tenant and d.id = r.conversation and d.kind = 'group'
+    where r.tenant = $1 and r.user_id = $2 and ($4::uuid is null or r.conversation = $4) and $5::uuid is null and r.sender = $3
+    union all
     select m.conversation, int8multirange(int8range(1, null)), null from match_members p
     join matches m on m.tenant = p.tenant and m.id = p.match
     where p.tenant = $1 and p.user_id = $2 and (p.ended_at is null or p.ended_at > $6)
@@ -57,7 +63,8 @@ cross join lateral (
             )
         else x.sender = coalesce($3, x.sender) end
 ) as target
-order by c.active_at desc, c.id desc limit 1
+-- A membership comes before what the user has seen of the same group otherwise.
+order by c.active_at desc, c.id desc, seq desc nulls first limit 1
 
 -- name: equal_report
 -- An equal report: tenant, reporter, alias or user id of the target, message (null: none), oldest.

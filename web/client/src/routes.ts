@@ -79,6 +79,7 @@ export const ROUTES: Record<string, string> = {
   "request.accept": "POST /v1/requests/{conversation}/accept",
   "request.block": "POST /v1/requests/{conversation}/block",
   "request.decline": "POST /v1/requests/{conversation}/decline",
+  "request.invited": "GET /v1/conversations/{conversation}/invited",
   "request.list": "GET /v1/requests",
   "request.withdraw": "DELETE /v1/conversations/{conversation}/invited/{user}",
   "schedule.cancel": "DELETE /v1/scheduled/{id}",

@@ -1037,6 +1037,21 @@ export interface InviteCreated {
   expires_at: number | null;
 }
 
+/** A user who was asked to join, by the member `by`. */
+export interface Invited {
+  user: string;
+  name: string | null;
+  by: string;
+  created_at: number;
+}
+
+/** Users who were asked to join, ordered by id. `cursor` is null on the last page. */
+export interface InvitedUsers {
+  t: "request.invited";
+  items: Array<Invited>;
+  cursor: string | null;
+}
+
 /** Invite links, the latest first. */
 export interface Invites {
   t: "invites";
@@ -1224,6 +1239,14 @@ export interface ListConversationsOfAll {
   before?: string | null;
   limit?: number;
   tenant?: string;
+}
+
+/** List the users who were asked to join a group and have not accepted. Whether they have declined does not show. */
+export interface ListInvited {
+  t: "request.invited";
+  conversation: string;
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** List the valid invite links of a group. */
@@ -3407,6 +3430,7 @@ export interface ResultOf {
   "request.accept": RequestAccepted;
   "request.block": Ok;
   "request.decline": Ok;
+  "request.invited": InvitedUsers;
   "request.list": ContactRequests;
   "request.withdraw": Ok;
   "schedule.cancel": Ok;
@@ -3434,9 +3458,9 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | OfferedCommands | GetDeclared | SetCommands | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | OfferedCommands | GetDeclared | SetCommands | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListInvited | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | CommandList | DeclaredCommands | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | CommandList | DeclaredCommands | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | InvitedUsers | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
 export type ServerEvent = Behind | BotCommand | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
