@@ -52,19 +52,31 @@ returning r.root_seq
 
 -- name: recount_replies
 -- Store the new state of roots some of whose replies were deleted: tenant, conversation, seqs of the roots, the number of
--- deleted replies of each, the rev of each. `replies` is null if none is left.
+-- deleted replies of each, the rev of each. `replies` is null if none is left. Of ten participants, those without replies
+-- make room for the next ones, by the first thousand replies.
 update messages m
 set rev = w.rev, replies = w.replies
 from (
     select g.seq, g.rev, case when last_reply.seq is not null then jsonb_build_object(
         'count', (r.replies ->> 'count')::bigint - g.deleted, 'last_seq', last_reply.seq, 'last_at', last_reply.created_at,
         'participants', (
-            select coalesce(jsonb_agg(p.id order by p.place), '[]')
-            from jsonb_array_elements_text(r.replies -> 'participants') with ordinality as p (id, place)
-            where exists (
-                select 1 from thread_replies o
-                where o.tenant = $1 and o.conversation = $2 and o.root_seq = g.seq and o.sender = p.id::uuid and not o.is_deleted
-            )
+            select coalesce(jsonb_agg(p.id order by p.place), '[]') from (
+                select w.id, min(w.place) as place from (
+                    select k.id, k.place from jsonb_array_elements_text(r.replies -> 'participants') with ordinality as k (id, place)
+                    where exists (
+                        select 1 from thread_replies o
+                        where o.tenant = $1 and o.conversation = $2 and o.root_seq = g.seq and o.sender = k.id::uuid and not o.is_deleted
+                    )
+                    union all
+                    select n.sender::text, 10 + n.seq from (
+                        select o.sender, o.seq from thread_replies o
+                        where o.tenant = $1 and o.conversation = $2 and o.root_seq = g.seq and not o.is_deleted
+                            and jsonb_array_length(r.replies -> 'participants') >= 10
+                        order by o.seq limit 1000
+                    ) as n
+                ) as w
+                group by w.id order by 2 limit 10
+            ) as p
         )
     ) end as replies
     from unnest($3::bigint[], $4::bigint[], $5::bigint[]) as g (seq, deleted, rev)

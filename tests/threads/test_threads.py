@@ -303,3 +303,24 @@ async def test_search_finds_replies(daemon: Daemon, count: int) -> None:
         while len(found := (await ann.call("message.search", query="walrus"))["items"]) < count:
             pass
         assert {hit["message"]["thread"] for hit in found} == {root}
+
+
+async def test_participants_are_refilled_when_one_has_no_replies_left(daemon: Daemon) -> None:
+    """The list has ten of them; the place of one whose replies are deleted goes to the next one."""
+    async with group(daemon, 12) as (id_, people):
+        root = await people[0].send(id_, "who comes?")
+        sent = [await person.send(id_, "I do", thread=root.message) for person in people]
+        again = await people[2].send(id_, "for sure", thread=root.message)
+
+        async def participants() -> list[str]:
+            return list((await root_of(people[0], id_, root.message))["replies"]["participants"])
+
+        users = [person.user for person in people]
+        assert await participants() == users[:10]
+        for place in (1, 2):
+            await people[place].call("message.delete", conversation=id_, message=sent[place].message)
+        assert await participants() == [users[0], *users[2:11]]
+        await people[2].call("message.delete", conversation=id_, message=again.message)
+        assert await participants() == [users[0], *users[3:12]]
+        await people[3].call("message.delete", conversation=id_, message=sent[3].message)
+        assert await participants() == [users[0], *users[4:12]]
