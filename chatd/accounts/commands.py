@@ -113,28 +113,34 @@ async def sign_up(ctx: Ctx, cmd: SignUp) -> Effects:
     shown = (seen.name, seen.platform, seen.address)
     values = (tenant, new_user, cmd.name, key, ctx.now, login, digest(refresh), refresh_end(ctx), *shown)
     if key is None:
-        added = DeviceLogin(await node.db.value(SQL.sign_up, *values), [])
+        row = await node.db.one(SQL.sign_up, *values)
+        assert row is not None
+        added = DeviceLogin(row["user"], row["is_renamed"], [])
     else:
         added = await node.db.in_transaction(add_device_login, ctx, *values)
     reply = Reply(tokens_of(ctx, tenant, added.user, login, refresh))
     if added.user == new_user:
         return [reply]
-    renamed = [SendSignal(ProfileChanged(tenant, added.user))] if cmd.name else []
+    renamed = [SendSignal(ProfileChanged(tenant, added.user))] if added.is_renamed else []
     ended = ended_effects(tenant, added.user, added.ended)
     return [*ended, *renamed, reply, ToUser(added.user, LoginAdded(seen), tenant=tenant)]
 
 
 class DeviceLogin(Struct, frozen=True):
-    """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`."""
+    """A new login of a user, and the oldest logins, which end because a user has at most `limits.logins_per_user`.
+    `is_renamed`: the user has another name now.
+    """
 
     user: str
+    is_renamed: bool
     ended: list[str]
 
 
 async def add_device_login(tx: Tx, ctx: Ctx, tenant: str, *values: Any) -> DeviceLogin:
     """Add a login for the user of the device, and end the oldest logins beyond the limit."""
-    user: str = await tx.value(SQL.sign_up, tenant, *values)
-    return DeviceLogin(user, await limit_logins(tx, ctx, tenant, user))
+    row = await tx.one(SQL.sign_up, tenant, *values)
+    assert row is not None
+    return DeviceLogin(row["user"], row["is_renamed"], await limit_logins(tx, ctx, tenant, row["user"]))
 
 
 async def add_login(

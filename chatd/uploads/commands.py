@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from chatd.accounts.signals import ProfileChanged
 from chatd.app.context import Ctx
-from chatd.app.effects import Effects, Reply
+from chatd.app.effects import Effects, Reply, SendSignal
 from chatd.app.registry import command
 from chatd.uploads import service
 from chatd.uploads.events import SignedUrls, Upload
@@ -38,8 +39,8 @@ class UploadDelete(Command, tag="upload.delete"):
 
 @command(UploadDelete, result=Ok, refuses=("not_found",), http="DELETE /v1/uploads/{upload}")
 async def upload_delete(ctx: Ctx, cmd: UploadDelete) -> Effects:
-    await service.remove(ctx.node, ctx.me, cmd.upload, ctx.now)
-    return [Reply(Ok())]
+    was_avatar = await service.remove(ctx.node, ctx.me, cmd.upload, ctx.now)
+    return [Reply(Ok()), *([SendSignal(ProfileChanged(ctx.tenant, ctx.user))] if was_avatar else [])]
 
 
 @command(UploadInfo, result=Upload, refuses=("not_found",), http="GET /v1/uploads/{upload}/info")

@@ -196,20 +196,22 @@ def missing() -> Refused:
     return Refused("not_found", "no such upload")
 
 
-async def remove(node: Node, who: Principal, upload: str, now: int) -> None:
-    """Remove a file for all users, on request of its owner; evidence keeps its bytes. Raises Refused: `not_found`."""
+async def remove(node: Node, who: Principal, upload: str, now: int) -> bool:
+    """Remove a file for all users, on request of its owner; evidence keeps its bytes. Returns whether it was the avatar
+    of the owner. Raises Refused: `not_found`.
+    """
     until = now + round(node.config.get(RemovalSettings).keep_removed * 1000)
     row = await node.db.one(SQL.mark_deleted, who.tenant, upload, who.user, now, until)
     if row is None:
         raise missing()
-    if row["is_evidence"]:
-        return
     try:
-        await erase(node, who.tenant, upload, row["key"])
+        if not row["is_evidence"]:
+            await erase(node, who.tenant, upload, row["key"])
     except Refused:
         LOG.warning(
             "the file of a removed upload could not be deleted; the sweep tries again", extra={"upload": upload}
         )
+    return bool(row["is_avatar"])
 
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:

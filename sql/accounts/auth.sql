@@ -1,7 +1,8 @@
 -- name: sign_up
 -- Create a login with its first refresh token, for the user of the device or a new user: tenant, new user id, name,
 -- device key (null: none), now, new login id, hash of the refresh token, its expiry, name, platform and network of the
--- login. Of two concurrent first sign-ups of one device, the second gets the user of the first.
+-- login. `is_renamed`: the user has another name now. Of two concurrent first sign-ups of one device, the second gets the
+-- user of the first.
 with known_device as (
     select user_id from devices where tenant = $1 and key_hash = $4::bytea
 ),
@@ -11,7 +12,9 @@ new_user as (
     returning id
 ),
 renamed_user as (
-    update users set name = $3 where tenant = $1 and id = (select user_id from known_device) and $3::text is not null
+    update users set name = $3 where tenant = $1 and id = (select user_id from known_device)
+        and $3::text is not null and name is distinct from $3
+    returning id
 ),
 new_device as (
     insert into devices (tenant, key_hash, user_id, created_at)
@@ -27,7 +30,7 @@ new_login as (
 new_token as (
     insert into refresh_tokens (hash, tenant, login, expires_at) select $7, $1, id, $8 from new_login
 )
-select user_id::text from new_login
+select user_id::text as user, exists (select 1 from renamed_user) as is_renamed from new_login
 
 -- name: add_login
 -- Create a login with its first refresh token: tenant, user, login id, now, hash of the refresh token, its expiry.

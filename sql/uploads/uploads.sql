@@ -42,7 +42,7 @@ where u.tenant = $1 and u.id = $2 and u.removed_at is null
 
 -- name: mark_deleted
 -- Mark an upload as deleted: it can no longer be read. No row if there is none. The bytes of an upload that messages
--- use are kept for reports until a time: tenant, id, owner, now, that time.
+-- use are kept for reports until a time. `is_avatar`: a trigger of people takes it from the profile: tenant, id, owner, now, that time.
 with removed as (
     update uploads set removed_at = $4 where tenant = $1 and id = $2 and owner = $3 and removed_at is null returning tenant, id, key
 ),
@@ -53,7 +53,9 @@ withheld as (
     on conflict (upload, tenant) do update set until = greatest(withheld_uploads.until, excluded.until)
     returning upload
 )
-select removed.key, exists (select 1 from withheld) or is_evidence(removed.tenant, removed.id, $4) as is_evidence from removed
+select removed.key, exists (select 1 from withheld) or is_evidence(removed.tenant, removed.id, $4) as is_evidence,
+    exists (select 1 from users u where u.tenant = $1 and u.id = $3 and u.avatar = $2) as is_avatar
+from removed
 
 -- name: set_bytes_deleted
 -- Record that the bytes are deleted, by replacing the key, and delete what shows the content: tenant, id.

@@ -26,6 +26,7 @@ from chatd.people.announcements import (
 from chatd.people.settings import PeopleSettings
 from chatd.people.subsystem import PEOPLE, open_people
 from tests.cluster.test_two_nodes import nodes, pair_on
+from tests.files import picture, stored
 from tests.reply import Reply
 from tests.server_api.backend import backend_of
 from tests.support import Daemon, Person, altered, eventually, running
@@ -78,6 +79,33 @@ async def test_a_change_reaches_own_devices_and_members_of_conversations(daemon:
         await alice.call("user.update", time_zone="UTC")
         assert (await tablet.event("user.updated"))["user"]["time_zone"] == "UTC"
         await gets_no_update(bob, 1)
+
+
+async def test_a_sign_up_of_a_known_device_announces_another_name_only(daemon: Daemon) -> None:
+    device = "a device that signs up again"
+    async with daemon.person("alice", device=device) as alice, daemon.person("bob") as bob:
+        await group(alice, bob)
+        for name in ("alice", None):
+            again = await sign_up(daemon.addresses.http, name=name, device=device)
+            assert again.user == alice.user
+        await gets_no_update(bob)
+        await sign_up(daemon.addresses.http, name="Alice B.", device=device)
+        assert (await bob.event("user.updated"))["user"]["name"] == "Alice B."
+        assert (await alice.event("user.updated"))["user"]["name"] == "Alice B."
+
+
+async def test_the_deletion_of_an_avatar_is_announced(daemon: Daemon) -> None:
+    """To the user's devices too; that of another upload is not."""
+    async with daemon.pair() as (alice, bob, _):
+        token = alice.account.access_token
+        avatar, other = [(await stored(daemon, token, picture()))["id"] for _ in range(2)]
+        await alice.call("user.update", avatar=avatar)
+        assert (await bob.event("user.updated"))["user"]["avatar"] == avatar
+        await alice.call("upload.delete", upload=other)
+        await gets_no_update(bob, 1)
+        await alice.call("upload.delete", upload=avatar)
+        assert (await bob.event("user.updated"))["user"]["avatar"] is None
+        assert (await alice.event("user.updated"))["user"]["avatar"] is None
 
 
 async def test_a_user_in_several_conversations_gets_one_event(daemon: Daemon) -> None:
