@@ -23,6 +23,7 @@ from chatd.conversations.commands import (
 )
 from chatd.conversations.consent_rules import RequestCounts
 from chatd.conversations.entities import SHAPES
+from chatd.conversations.log.effects import KindCounts
 from chatd.conversations.log.writer import open_message_log
 from chatd.conversations.membership import check_member, is_subscribed
 from chatd.conversations.messages import (
@@ -68,6 +69,7 @@ async def open_conversations(node: Node) -> AsyncIterator[None]:
         node.get(GuardChecks).by_guard[Guard.MEMBER] = check_member
         node.get(GuardChecks).is_met[Guard.MEMBER] = is_subscribed
         node.services.add(RequestCounts())
+        node.services.add(KindCounts())
         start("unread counters", node.services.add(UnreadCounters(node.db, node.hub)).run)
         yield
 

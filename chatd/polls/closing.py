@@ -17,6 +17,7 @@ from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.core.errors import Refused
 from chatd.db import queries
+from chatd.polls.metrics import PollCounts
 from chatd.polls.state import Poll, poll_in
 from chatd.polls.voting import Voted, open_poll, own_options, store, with_vote
 from chatd.wire.base import Command, Id
@@ -45,7 +46,10 @@ async def close_poll(ctx: Ctx, cmd: ClosePoll) -> Effects:
     """
     closed = await change_conversation(ctx, cmd.conversation, close_by_user, cmd.message, allow_blocked=True)
     reply = Reply(MessageResult(message=closed.message))
-    return [reply] if closed.event is None else [ToConversation(cmd.conversation, closed.event), reply]
+    if closed.event is None:
+        return [reply]
+    ctx.node.get(PollCounts).closed["user"] += 1
+    return [ToConversation(cmd.conversation, closed.event), reply]
 
 
 async def close_by_user(tx: ConversationTx, message: str) -> Voted:
@@ -76,6 +80,7 @@ async def close_due(node: Node) -> bool:
             effects = await change_conversation(
                 ctx, row["conversation"], close_still_due, row["seq"], allow_non_member=True, allow_blocked=True
             )
+            node.get(PollCounts).closed["time"] += bool(effects)
             await deliver(ctx, effects)
     return len(rows) == ROUND_SIZE
 

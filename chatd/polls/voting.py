@@ -21,6 +21,7 @@ from chatd.core.errors import Refused
 from chatd.db import queries
 from chatd.db.batches import page_of
 from chatd.db.postgres import Row
+from chatd.polls.metrics import PollCounts
 from chatd.polls.state import MAX_OPTIONS, Poll, poll_in, stored_form
 from chatd.wire.base import Command, Event, Id, Limit, Name, Result, Rev
 
@@ -69,6 +70,7 @@ async def vote(ctx: Ctx, cmd: Vote) -> Effects:
     reply = Reply(MessageResult(message=voted.message))
     if voted.event is None:
         return [reply]
+    ctx.node.get(PollCounts).votes += 1
     options = voted.message.voted or []
     own = PollVoted(conversation=cmd.conversation, message=cmd.message, options=options, vote_rev=voted.message.rev)
     return [ToUser(ctx.user, own, ctx.origin), ToConversation(cmd.conversation, voted.event), reply]

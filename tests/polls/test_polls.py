@@ -347,3 +347,33 @@ async def test_export_and_erasure_of_votes(config: Config, store: Postgres) -> N
         await poll_until(is_erased)
         assert [(await seen(alice, fields))["poll"]["voters"] for fields in polls] == [1, 1]
         assert await store.value("select count(*) from poll_votes where user_id = $1", bob.user) == 0
+
+
+async def test_polls_votes_and_ends_are_measured(daemon: Daemon) -> None:
+    """Each once: a repeated command changes nothing. Replies in threads are measured in the same way."""
+    async with daemon.pair() as (alice, bob, conversation):
+        for _ in range(2):
+            fields = await poll(alice, conversation)
+        for options in ([0], [0], [1], []):
+            await bob.call("poll.vote", options=options, **fields)
+        for _ in range(2):
+            await alice.call("poll.close", **fields)
+        await poll(alice, conversation, "p2", closes_at=now_ms() + 500)
+        await update(bob, "close")
+        await update(bob, "close")
+        await alice.send(conversation, "reply", thread=fields["message"])
+
+        async def measured() -> dict[str, float]:
+            text = (await daemon.rest("GET", "/metrics", Host="localhost")).body.decode()
+            lines = (line.split() for line in text.splitlines() if line.startswith("chatd_"))
+            names = ("chatd_poll", "chatd_thread_")
+            return {name: float(value) for name, value in lines if name.startswith(names)}
+
+        expected = {
+            "chatd_polls_total": 2,
+            "chatd_poll_votes_total": 3,
+            'chatd_polls_closed_total{by="user"}': 1,
+            'chatd_polls_closed_total{by="time"}': 1,
+            "chatd_thread_replies_total": 1,
+        }
+        await poll_until(measured, lambda found: found == expected)

@@ -41,10 +41,23 @@ class Append(SettledEffect, frozen=True):
                 await ToConversation(
                     self.message.conversation, thread_event(self.message.conversation, done.thread)
                 ).deliver(ctx)
+            if self.message.extra is not None:
+                ctx.node.get(KindCounts).add(self.message)
             if ctx.node.signals.has_subscribers(MessageSent):
                 ctx.node.signals.send_sync(MessageSent(self.message, done))
         elif ack is not None:
             await Reply(ack).deliver(ctx)
+
+
+class KindCounts:
+    """The replies in threads and the polls among the messages of this node. Found in `Node.services`."""
+
+    def __init__(self) -> None:
+        self.replies = self.polls = 0
+
+    def add(self, message: NewMessage) -> None:
+        self.replies += message.is_reply
+        self.polls += message.is_poll
 
 
 def thread_event(conversation: str, thread: ThreadState) -> ThreadUpdate | Behind:

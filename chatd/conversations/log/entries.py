@@ -33,6 +33,10 @@ class NewMessage(Struct, frozen=True):
         """Whether it is a reply in a thread."""
         return self.extra is not None and '"thread":' in self.extra
 
+    @property
+    def is_poll(self) -> bool:
+        return self.extra is not None and '"poll":' in self.extra
+
 
 class ThreadState(Struct, frozen=True):
     """The new state of the root of a thread. `is_visible`: all members may see the root."""
