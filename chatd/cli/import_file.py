@@ -38,8 +38,10 @@ from chatd.core.ids import uuid7
 from chatd.db.postgres import Postgres
 from chatd.db.redis import Redis
 from chatd.importing.checker import Checker, LineError
+from chatd.importing.files import Source, open_file_store
 from chatd.importing.lines import Numbered, decode, read
 from chatd.importing.writer import Progress, Writer, Written
+from chatd.uploads.settings import UploadSettings
 
 BATCH_SIZE = 1000
 MAX_SHOWN = 20
@@ -62,6 +64,10 @@ def import_file(
     file: Annotated[
         Path, typer.Argument(help="The file, with one JSON object in each line.", exists=True, dir_okay=False)
     ],
+    uploads: Annotated[
+        Path | None,
+        typer.Option("--uploads", help="The folder of the files that messages name.", exists=True, file_okay=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every line and write nothing.")] = False,
     tenant: TenantOption = "default",
     config: ConfigFile = None,
@@ -74,9 +80,11 @@ def import_file(
     [bold]Example[/]
 
       chatd import --dry-run export.jsonl && chatd import export.jsonl
+
+      chatd import export.jsonl --uploads files
     """
     loaded = load_or_exit(config).config
-    summary = run_async(run_import, loaded, tenant, file, dry_run)
+    summary = run_async(run_import, loaded, tenant, file, uploads, dry_run)
     if as_json:
         print_json(to_builtins(summary))
     else:
@@ -101,7 +109,7 @@ def show(summary: Summary) -> None:
     say(f"new: {new}; {summary.seconds:.1f} s, {summary.rows_per_second} rows a second")
 
 
-async def run_import(config: Config, tenant: str, file: Path, dry_run: bool) -> Summary:
+async def run_import(config: Config, tenant: str, file: Path, uploads: Path | None, dry_run: bool) -> Summary:
     with failures():
         keys = Keyring(config)
     if tenant not in keys.tenants:
@@ -109,18 +117,22 @@ async def run_import(config: Config, tenant: str, file: Path, dry_run: bool) -> 
     async with databases(config) as (db, redis):
         await ensure_tenants(db, keys, now_ms())
         with Bar(console=err, transient=True, disable=not err.is_terminal) as bar:
-            return await Import(db, redis, config, current_operator(tenant), file, bar).run(dry_run)
+            source = Source(uploads, config.get(UploadSettings).max_bytes)
+            return await Import(db, redis, config, current_operator(tenant), file, source, bar).run(dry_run)
 
 
 class Import:
     """The import of one file: two passes over it."""
 
-    def __init__(self, db: Postgres, redis: Redis, config: Config, actor: AuditActor, file: Path, bar: Bar) -> None:
+    def __init__(
+        self, db: Postgres, redis: Redis, config: Config, actor: AuditActor, file: Path, source: Source, bar: Bar
+    ) -> None:
         self._db = db
         self._redis = redis
         self._config = config
         self._actor = actor
         self._file = file
+        self._source = source
         self._bar = bar
         state = file.stat()
         self._state = (state.st_size, state.st_mtime_ns)
@@ -128,12 +140,13 @@ class Import:
         self._notifies = False
 
     async def run(self, dry_run: bool) -> Summary:
-        checker = Checker(self._db, self._config, self._actor.tenant, self._actor.now)
+        checker = Checker(self._db, self._config, self._actor.tenant, self._actor.now, self._source)
         try:
             digest = await self._check(checker)
             summary = Summary(dry_run, checker.counts, checker.failed, checker.errors)
             if not checker.failed and not dry_run:
-                await self._write(Writer(self._db, self._actor, digest, checker.known), summary)
+                async with open_file_store(self._db, self._config, self._actor, self._source) as files:
+                    await self._write(Writer(self._db, self._actor, digest, checker.known, files), summary)
             return summary
         finally:
             checker.known.close()

@@ -19,9 +19,11 @@ from chatd.core.errors import Refused
 from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.db.postgres import Postgres
+from chatd.importing.files import NO_FILES, Source
 from chatd.importing.known import Kind, Known, KnownConversation, key_of, member_key, message_id_of, pair_key
 from chatd.importing.lines import (
     AnyLine,
+    AttachmentLine,
     BadLine,
     ConversationLine,
     MemberLine,
@@ -56,9 +58,10 @@ class LineError(Struct, frozen=True):
 class Checker:
     """Checks the lines of a file, a batch at a time. `errors` has the first `MAX_ERRORS`, `failed` their number."""
 
-    def __init__(self, db: Postgres, config: Config, tenant: str, now: int) -> None:
+    def __init__(self, db: Postgres, config: Config, tenant: str, now: int, source: Source = NO_FILES) -> None:
         self._db = db
         self._tenant = tenant
+        self._source = source
         self._now = now
         self._max_text = config.limits.text_bytes
         self._limits = config.get(ConversationLimits)
@@ -308,9 +311,19 @@ class Checker:
         size = sum(len(msgspec.json.encode(value)) for value in (line.meta, line.attachments) if value)
         if size > self._limits.payload_bytes:
             raise BadLine(f"$: expected at most {self._limits.payload_bytes} bytes in meta and attachments together")
-        for index, link in enumerate(line.attachments):
-            if not is_web_url(link.url):
-                raise BadLine(f"$.attachments[{index}].url: expected an http or https address")
+        for index, one in enumerate(line.attachments):
+            self.check_attachment(line, one, f"$.attachments[{index}]")
+
+    def check_attachment(self, line: MessageLine, one: AttachmentLine, field: str) -> None:
+        """Check a link, or that its file exists. Raises BadLine."""
+        if bool(one.url) == bool(one.file) or (one.name and not one.file):
+            raise BadLine(f"{field}: expected either url, or file with an optional name")
+        if one.url and not is_web_url(one.url):
+            raise BadLine(f"{field}.url: expected an http or https address")
+        if one.file:
+            if line.sender is None:
+                raise BadLine(f"{field}.file: a message of the system has no files: they belong to the sender")
+            self._source.check(one.file, f"{field}.file")
 
     def check_reaction(self, line: ReactionLine, in_database: set[str]) -> None:
         conversation = self.conversation(line.conversation)

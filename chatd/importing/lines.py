@@ -60,10 +60,14 @@ class MemberLine(Line, tag="member", kw_only=True, frozen=True):
     joined_at: Time | None = None
 
 
-class LinkInput(Struct, forbid_unknown_fields=True, frozen=True):
-    """A link in a message."""
+class AttachmentLine(Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """An attachment of a message: a link, or a file by its path below the folder of the files. `name`: as members see
+    the file.
+    """
 
-    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    url: Annotated[str, Meta(min_length=1, max_length=2048)] = ""
+    file: Annotated[str, Meta(min_length=1, max_length=1000)] = ""
+    name: Annotated[str, Meta(min_length=1, max_length=200)] = ""
 
 
 class MessageLine(Line, tag="message", kw_only=True, frozen=True):
@@ -74,7 +78,7 @@ class MessageLine(Line, tag="message", kw_only=True, frozen=True):
     created_at: Time
     sender: Ext | None = None
     text: str | None = None
-    attachments: Annotated[list[LinkInput], Meta(max_length=MAX_ATTACHMENTS)] = []
+    attachments: Annotated[list[AttachmentLine], Meta(max_length=MAX_ATTACHMENTS)] = []
     reply_to: Ext | None = None
     meta: dict[str, Any] | None = None
     mentions: Annotated[list[Ext], Meta(max_length=50)] = []

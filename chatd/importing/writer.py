@@ -5,13 +5,14 @@ is in the types before them. Conversations are locked as the message log does, s
 numbered one after the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from chatd.accounts.external_ids import external_id_of, user_id_of
 from chatd.app.audit_log import AuditActor
+from chatd.conversations.entities import Json
 from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.core.emoji import canonical
 from chatd.core.errors import OperatorError
@@ -20,6 +21,7 @@ from chatd.db import queries
 from chatd.db.batches import to_unnest_arrays
 from chatd.db.jsonb import to_jsonb
 from chatd.db.postgres import Postgres, Tx
+from chatd.importing.files import FileStore, NamedFile, upload_id_of
 from chatd.importing.known import Known, message_id_of
 from chatd.importing.lines import (
     AnyLine,
@@ -36,6 +38,7 @@ from chatd.importing.lines import (
 from chatd.outbox.consumers import silence
 
 SQL = queries.load("importing/importing")
+FILES = queries.load("importing/files")
 Rows = list[tuple[Any, ...]]
 
 
@@ -52,7 +55,9 @@ class Progress(Struct, frozen=True):
 
 
 class Batch(Struct):
-    """The rows of a batch, by table, as the columns of their statements. `changed`: its conversations."""
+    """The rows of a batch, by table, as the columns of their statements. `uploads`: which messages use them. `changed`:
+    its conversations.
+    """
 
     users: Rows
     conversations: Rows
@@ -61,6 +66,7 @@ class Batch(Struct):
     messages: Rows
     reactions: Rows
     reads: Rows
+    uploads: Rows
     changed: list[str]
 
 
@@ -73,6 +79,7 @@ class Written(Struct):
     messages: int = 0
     reactions: int = 0
     reads: int = 0
+    files: int = 0
 
     def add(self, other: "Written") -> None:
         for name in self.__struct_fields__:
@@ -82,12 +89,15 @@ class Written(Struct):
 class Writer:
     """Writes the lines of one file for one tenant. `known`: from the first pass."""
 
-    def __init__(self, db: Postgres, actor: AuditActor, digest: bytes, known: Known) -> None:
+    def __init__(
+        self, db: Postgres, actor: AuditActor, digest: bytes, known: Known, files: FileStore | None = None
+    ) -> None:
         self._db = db
         self._actor = actor
         self._tenant = actor.tenant
         self.digest = digest
         self._known = known
+        self._files = files
 
     async def begin(self) -> Progress:
         """Begin the import, or find how far it is. Raises Refused."""
@@ -101,15 +111,43 @@ class Writer:
 
         Raises Refused; Disturbed if the progress is not `before`.
         """
-        batch = self.batch_of(lines)
+        self._known.load(name for line in lines if (name := conversation_of(line)) is not None)
+        early, attachments = await self._store_files(lines)
+        batch = self.batch_of(lines, attachments)
         step = (before.position, after.position, after.lines, after.finished_at)
         written = await self._db.in_transaction(write_batch, self._tenant, self.digest, batch, step)
+        written.users += early
         return written, batch.changed
 
-    def batch_of(self, lines: Sequence[AnyLine]) -> Batch:
-        """The rows of these lines."""
-        self._known.load(name for line in lines if (name := conversation_of(line)) is not None)
-        batch = Batch([], [], [], [], [], [], [], [])
+    async def _store_files(self, lines: Sequence[AnyLine]) -> tuple[int, dict[str, Json]]:
+        """Store the files of messages that do not exist, and before them the users, to whom they belong. Returns the
+        number of new users, and the attachments by the ids of their uploads. Raises Refused, OperatorError.
+        """
+        messages = {
+            (conversation, message_id_of(conversation, line.id)): line
+            for line in lines
+            if isinstance(line, MessageLine) and line.deleted_at is None and any(one.file for one in line.attachments)
+            for conversation in [self.conversation(line.conversation)]
+        }
+        if not messages:
+            return 0, {}
+        assert self._files is not None
+        rows = await self._db.all(SQL.messages, self._tenant, *columns(list(messages)))
+        existing = {row["id"] for row in rows}
+        files = [
+            NamedFile(upload_id_of(message, index), self.user(line.sender or ""), one)
+            for (_, message), line in messages.items()
+            if message not in existing
+            for index, one in enumerate(line.attachments)
+            if one.file
+        ]
+        users = [self.user_row(line) for line in lines if isinstance(line, UserLine)]
+        early = await self._db.in_transaction(write_users, self._tenant, users) if users else 0
+        return early, await self._files.store(files) if files else {}
+
+    def batch_of(self, lines: Sequence[AnyLine], attachments: Mapping[str, Json]) -> Batch:
+        """The rows of these lines, whose conversations are loaded. `attachments`: files by the ids of their uploads."""
+        batch = Batch([], [], [], [], [], [], [], [], [])
         for line in lines:
             match line:
                 case UserLine():
@@ -120,7 +158,7 @@ class Writer:
                     conversation, user = self.conversation(line.conversation), self.user(line.user)
                     batch.members.append((conversation, user, line.role, self.time(line.joined_at)))
                 case MessageLine():
-                    batch.messages.append(self.message_row(line))
+                    batch.messages.append(self.message_row(batch, line, attachments))
                 case ReactionLine():
                     batch.reactions.append(self.reaction_row(line))
                 case ReadLine():
@@ -159,24 +197,32 @@ class Writer:
         batch.names.append((id_, line.id))
         batch.members += [(id_, user, "member", at) for user in users]
 
-    def message_row(self, line: MessageLine) -> tuple[Any, ...]:
+    def message_row(self, batch: Batch, line: MessageLine, attachments: Mapping[str, Json]) -> tuple[Any, ...]:
         conversation = self.conversation(line.conversation)
+        message = message_id_of(conversation, line.id)
         sender = SYSTEM_USER if line.sender is None else self.user(line.sender)
         deleted_at = None if line.deleted_at is None else self.time(line.deleted_at)
         content: tuple[Any, ...] = (None,) * 5
         if deleted_at is None:
-            links = [{"type": "link", "url": link.url} for link in line.attachments]
+            shown: list[Json] = []
+            for index, one in enumerate(line.attachments):
+                upload = upload_id_of(message, index)
+                if one.url:
+                    shown.append({"type": "link", "url": one.url})
+                elif upload in attachments:
+                    shown.append(attachments[upload])
+                    batch.uploads.append((upload, conversation, message))
             mentions = list(dict.fromkeys(map(self.user, line.mentions)))
             content = (
                 line.text,
-                to_jsonb(links) if links else None,
+                to_jsonb(shown) if shown else None,
                 None if line.reply_to is None else message_id_of(conversation, line.reply_to),
                 None if line.meta is None else to_jsonb(line.meta),
                 to_jsonb({"mentions": mentions}) if mentions else None,
             )
         edited_at = None if line.edited_at is None or deleted_at is not None else self.time(line.edited_at)
         times = (self.time(line.created_at), edited_at, deleted_at)
-        return (conversation, message_id_of(conversation, line.id), sender, *content, *times)
+        return (conversation, message, sender, *content, *times)
 
     def reaction_row(self, line: ReactionLine) -> tuple[Any, ...]:
         conversation = self.conversation(line.conversation)
@@ -203,6 +249,8 @@ async def write_batch(tx: Tx, tenant: str, digest: bytes, batch: Batch, step: tu
         written.members = await tx.value(SQL.insert_members, tenant, *columns(batch.members))
     if batch.messages:
         written.messages = await tx.value(SQL.insert_messages, tenant, *columns(batch.messages))
+    if batch.uploads:
+        written.files = await tx.value(FILES.use, tenant, *columns(batch.uploads))
     if batch.reactions:
         changed = await tx.all(SQL.insert_reactions, tenant, *columns(batch.reactions))
         written.reactions = len(changed)
@@ -212,6 +260,13 @@ async def write_batch(tx: Tx, tenant: str, digest: bytes, batch: Batch, step: tu
     if batch.reads:
         written.reads = await tx.value(SQL.advance_reads, tenant, *columns(batch.reads))
     return written
+
+
+async def write_users(tx: Tx, tenant: str, users: Rows) -> int:
+    """Write users before the rest of their batch. Returns the number of new ones."""
+    await silence(tx)
+    new: int = await tx.value(SQL.insert_users, tenant, *columns(users))
+    return new
 
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:

@@ -92,6 +92,7 @@ async def test_an_import_is_what_users_see(config: Config, chatd: Import, store:
         "messages": 5,
         "reactions": 1,
         "reads": 1,
+        "files": 0,
     }
     row = await store.one("select seq, rev, members, active_at, external_id from conversations where id = $1", GROUP)
     assert tuple(row or ()) == (4, 8, 2, T + 3000, "g1")
@@ -321,6 +322,7 @@ async def test_live_messages_are_never_between_imported_ones(config: Config, cha
             "messages": 1,
             "reactions": 0,
             "reads": 0,
+            "files": 0,
         }
         conversation = opened["conversation"]["id"]
         assert await store.value("select external_id from conversations") == "d1"
