@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from chatd.accounts.subsystem import ACCOUNTS
+from chatd.actions.subsystem import ACTIONS
 from chatd.admin_pages.subsystem import ADMIN_PAGES
 from chatd.analytics.subsystem import ANALYTICS
 from chatd.app.personal_data import AllPersonalData
@@ -45,6 +46,7 @@ SUBSYSTEMS = (
     PEOPLE,
     CONSENT,
     POLLS,
+    ACTIONS,
     LINK_PREVIEWS,
     MODERATION,
     PRESENCE,

@@ -25,6 +25,36 @@ export interface Act {
   details: Record<string, unknown> | null;
 }
 
+/** A user has pressed a button of a message that this bot has sent. `data` is that of the button. */
+export interface Action {
+  t: "action";
+  id: string;
+  conversation: string;
+  message: string;
+  user: string;
+  data: string;
+  at: number;
+}
+
+/** The action is committed, and goes to the bot. `duplicate`: it had been committed before, and this repeats the */
+export interface ActionAck {
+  t: "message.action";
+  client_id: string;
+  action: string;
+  at: number;
+  duplicate: boolean;
+}
+
+/** The bot has answered an action of the user. It is not stored. `alert`: show it until the user dismisses it. */
+export interface ActionAnswer {
+  t: "action.answer";
+  action: string;
+  conversation: string;
+  message: string;
+  text: string;
+  alert: boolean;
+}
+
 /** A page of the audit log. `more`: there are older entries. */
 export interface Acts {
   t: "admin.audit.list";
@@ -305,6 +335,17 @@ export interface BotWebhook {
   disabled_at: number | null;
   disabled_reason: string | null;
   failing_since: number | null;
+}
+
+/** A button of a message of a bot. */
+export interface Button {
+  label: string;
+  kind?: "command" | "copy" | "press" | "url";
+  data?: string | null;
+  url?: string | null;
+  command?: string | null;
+  text?: string | null;
+  style?: "danger" | "default" | "primary";
 }
 
 /** End the search. With `ticket`, only the search with this ticket. */
@@ -762,9 +803,10 @@ export interface EditMessage {
   t: "message.edit";
   conversation: string;
   message: string;
-  text: string;
+  text?: string | null;
   mentions?: Array<string> | null;
   everybody?: boolean | null;
+  actions?: Array<Array<Button>> | null;
 }
 
 /** Change the text or the time of a scheduled message, or both. A failed one is scheduled again. */
@@ -1172,6 +1214,13 @@ export interface LinkPreview {
   description?: string;
   site_name?: string;
   image?: string;
+}
+
+/** List the actions that the bot has not taken, the oldest first. Call it when you have connected, and after */
+export interface ListActions {
+  t: "bot.actions";
+  cursor?: string | null;
+  limit?: number;
 }
 
 /** List the audit log, newest first. `before`: the last id of the previous page. */
@@ -1612,6 +1661,7 @@ export interface Message {
   preview?: LinkPreview;
   command?: CommandCall;
   concealed?: boolean;
+  actions?: Array<Array<Button>>;
 }
 
 /** The message is committed. `duplicate`: it had been committed before, and this repeats the first ack. */
@@ -1687,7 +1737,7 @@ export interface MessageUpdate {
   conversation: string;
   rev: number;
   message: Message;
-  change: "close" | "delete" | "edit" | "expire" | "pin" | "preview" | "reaction" | "vote";
+  change: "actions" | "close" | "delete" | "edit" | "expire" | "pin" | "preview" | "reaction" | "vote";
   by?: string;
   emoji?: string;
   on?: boolean;
@@ -1698,6 +1748,14 @@ export interface Messages {
   t: "messages";
   items: Array<Message>;
   more: boolean;
+}
+
+/** Answer an action, once and within `actions.answer_within`. Only the user who has pressed the button sees `text`: */
+export interface Notify {
+  t: "bot.notify";
+  action: string;
+  text: string;
+  alert?: boolean;
 }
 
 /** An argument of a command. `choices`: the values of the type `choice`. */
@@ -1753,6 +1811,23 @@ export interface Partner {
   id: string;
   name: string | null;
   attributes: Record<string, unknown>;
+}
+
+/** The content of an event `action` that the bot has not taken. */
+export interface PendingAction {
+  id: string;
+  conversation: string;
+  message: string;
+  user: string;
+  data: string;
+  at: number;
+}
+
+/** Actions that the bot has not taken. `cursor` is null on the last page. */
+export interface PendingActions {
+  t: "bot.actions";
+  items: Array<PendingAction>;
+  cursor: string | null;
 }
 
 /** Pin a message for all members. */
@@ -1847,6 +1922,15 @@ export interface PresenceUpdate {
   user: string;
   status: "away" | "offline" | "online";
   last_seen: number | null;
+}
+
+/** Press a button of the kind `press`. `action` is its `data`. */
+export interface PressButton {
+  t: "message.action";
+  conversation: string;
+  message: string;
+  action: string;
+  client_id: string;
 }
 
 /** A group as a user with an invite link sees it. `asks`: a member has to approve each request to join. */
@@ -2286,6 +2370,7 @@ export interface SendMessage {
   mentions?: Array<string>;
   everybody?: boolean;
   thread?: string | null;
+  actions?: Array<Array<Button>>;
 }
 
 /** Add a bot, as admin.bot.add does. */
@@ -2367,12 +2452,13 @@ export interface ServerEditConversation {
   slow_seconds?: number | null;
 }
 
-/** Change the text of a message, at any time. Deleted and forwarded messages cannot be edited. */
+/** Change the text of a message, or the buttons of a message of a bot, at any time. Omitted fields stay unchanged; */
 export interface ServerEditMessage {
   t: "server.message.edit";
   conversation: string;
   message: string;
-  text: string;
+  text?: string | null;
+  actions?: Array<Array<Button>> | null;
 }
 
 /** Erase a user permanently, with all messages, uploads and settings. It cannot be undone; the id, and so the */
@@ -2499,6 +2585,7 @@ export interface ServerPostMessage {
   mentions?: Array<string>;
   everybody?: boolean;
   thread?: string | null;
+  actions?: Array<Array<Button>>;
 }
 
 /** Create a user, or update the one with this `external_id` or this id (`user`). */
@@ -2875,6 +2962,12 @@ export interface SystemAct {
   announce?: boolean;
   disappear?: number;
   keep_days?: number | null;
+}
+
+/** Acknowledge actions: the bot has handled them, and does not get them again. bot.notify does it, too. */
+export interface TakeActions {
+  t: "bot.ack";
+  actions: Array<string>;
 }
 
 /** Send an event of the type `webhook.test`. Its result is in `admin.webhook.deliveries`. */
@@ -3355,9 +3448,12 @@ export interface ResultOf {
   "auth.refresh": AuthRefreshed;
   "auth.ticket": Ticket;
   "block.list": Blocks;
+  "bot.ack": Ok;
+  "bot.actions": PendingActions;
   "bot.commands": CommandList;
   "bot.commands.get": DeclaredCommands;
   "bot.commands.set": DeclaredCommands;
+  "bot.notify": Ok;
   "contact.add": Ok;
   "contact.list": Contacts;
   "contact.remove": Ok;
@@ -3397,6 +3493,7 @@ export interface ResultOf {
   "member.list": Members;
   "member.remove": Ok;
   "member.role": MemberResult;
+  "message.action": ActionAck;
   "message.delete": Ok;
   "message.edit": MessageResult;
   "message.edits": Edits;
@@ -3458,14 +3555,25 @@ export interface ResultOf {
   "user.update": UserResult;
 }
 
-export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | OfferedCommands | GetDeclared | SetCommands | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListInvited | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
+export type Command = Logout | RefreshAuth | MakeTicket | ListBlocks | TakeActions | ListActions | OfferedCommands | GetDeclared | SetCommands | Notify | AddContact | ListContacts | RemoveContact | CreateConversation | DissolveConversation | EditConversation | GetConversation | JoinConversation | LeaveConversation | ListConversations | OpenConversation | SetConversation | SyncConversation | TransferConversation | CreateInvite | ListInvites | RevokeInvite | ShowInvite | DecideRequest | ListRequests | ListLabels | RenameLabel | EndLogin | EndOtherLogins | ListLogins | RenameLogin | CancelMatch | ConfirmMatch | FindMatch | KeepMatch | LeaveMatch | SkipMatch | MatchStatus | EraseMe | GetOwnUser | AddMembers | ListMembers | RemoveMember | SetRole | PressButton | DeleteMessage | EditMessage | MessageEdits | ForwardMessage | MessageHistory | PinMessage | ListPins | AskReceipts | ScheduleMessage | SearchMessages | SendMessage | StarMessage | ListStarred | UnpinMessage | UnstarMessage | Ping | ClosePoll | CreatePoll | Vote | ListVoters | CountPresence | QueryPresence | SetPresence | WatchPresence | AddReaction | ListReactions | RemoveReaction | ReceiptDelivered | ReceiptRead | CreateReport | AcceptRequest | BlockSender | DeclineRequest | ListInvited | ListContactRequests | WithdrawRequest | CancelScheduled | EditScheduled | ListScheduled | SyncSession | FollowThread | ThreadHistory | ListThreads | ReadThread | UnfollowThread | TypingStart | TypingStop | AskUnread | UploadDelete | UploadInfo | UploadSign | BlockUser | GetUser | QueryUsers | SearchUsers | SetUser | ShowSettings | UnblockUser | UpdateUser;
 export type UnansweredCommand = CountPresence | QueryPresence | SetPresence | WatchPresence | ReceiptDelivered | ReceiptRead | TypingStart | TypingStop;
-export type Answer = Ok | AuthRefreshed | Ticket | Blocks | CommandList | DeclaredCommands | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | InvitedUsers | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
-export type ServerEvent = Behind | BotCommand | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
+export type Answer = Ok | AuthRefreshed | Ticket | Blocks | PendingActions | CommandList | DeclaredCommands | Contacts | ConversationResult | ConversationInfo | Joined | Conversations | OwnConversation | Changes | InviteCreated | Invites | Preview | Requests | Labels | EndedLogins | Logins | LoginState | MatchQueued | Erased | UserResult | Members | MemberResult | ActionAck | MessageResult | Edits | Forwarded | Messages | Pins | Receipts | Scheduled | SearchResults | MessageAck | StarredMessages | Pong | PollAck | Voters | PresenceCount | PresenceStates | Reactions | ReportMade | RequestAccepted | InvitedUsers | ContactRequests | ScheduleResult | ScheduledMessages | SessionState | ThreadResult | Threads | UnreadTotal | Upload | SignedUrls | Users | FoundUsers | UserSettings | Error;
+export type ServerEvent = Action | ActionAnswer | Behind | BotCommand | Closed | Connected | ConversationGone | ConversationUpdate | CommandRefused | JoinDeclined | JoinRequested | LoginAdded | LoginEnded | LoginUpdated | MaintenanceMode | MatchEnded | MatchExpired | MatchFound | MatchKept | MatchProposed | MatchRequeued | MemberLeft | MemberUpdate | MessageDelivered | MessageNew | MessageRead | MessageUpdate | PollVoted | PresenceUpdate | RequestNew | ScheduleFailed | SessionBehind | ThreadUpdate | TokenExpiring | TypingStarted | TypingStopped | UserUpdated;
 export type RefusalCode = "bad_request" | "unknown_command" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "rate_limited" | "too_large" | "unavailable" | "timeout" | "maintenance" | "banned" | "blocked" | "internal";
 export type CloseCode = 1001 | 1009 | 4000 | 4001 | 4002 | 4029 | 4400 | 4403 | 4404;
 export type ClientFrame = [number, Command];
 export type ServerFrame = [number, Answer] | [0, ServerEvent];
+/** A button of a message of `bot` that `user` has pressed. `data` is that of the button. */
+export interface ActionData {
+  action: string;
+  conversation: string;
+  message: string;
+  bot: string;
+  user: string;
+  data: string;
+  created_at: number;
+}
+
 /** A ban of a user. `expires_at`: null for a permanent one. */
 export interface BanData {
   ban: string;
@@ -3549,6 +3657,7 @@ export interface MessageData {
   forwarded: Record<string, unknown> | null;
   thread: string | null;
   poll: Record<string, unknown> | null;
+  actions: Array<Array<Record<string, unknown>>>;
   created_at: number;
   edited_at: number | null;
   deleted_at: number | null;
@@ -3650,6 +3759,7 @@ export type WebhookEvent =
   | { type: "report.resolved"; timestamp: string; tenant: string; data: ReportData }
   | { type: "match.created"; timestamp: string; tenant: string; data: MatchData }
   | { type: "match.ended"; timestamp: string; tenant: string; data: MatchData }
+  | { type: "action.created"; timestamp: string; tenant: string; data: ActionData }
   | { type: "bot.command"; timestamp: string; tenant: string; data: BotCommandData }
   | { type: "bot.added"; timestamp: string; tenant: string; data: MemberData }
   | { type: "bot.removed"; timestamp: string; tenant: string; data: MemberData };

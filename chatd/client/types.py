@@ -11,6 +11,36 @@ from msgspec import field
 from chatd.client.wire_base import Answer, Event, Part
 
 
+class Action(Event, tag="action", kw_only=True, frozen=True):
+    """A user has pressed a button of a message that this bot has sent. `data` is that of the button.
+
+    It is sent again under the same `id` until the bot takes it, by bot.notify or bot.ack: handle each `id` once."""
+
+    id: str
+    conversation: str
+    message: str
+    user: str
+    data: str
+    at: int
+
+class ActionAck(Answer, tag="message.action", kw_only=True, frozen=True):
+    """The action is committed, and goes to the bot. `duplicate`: it had been committed before, and this repeats the
+    first ack. An answer of the bot comes as `action.answer` with the same `action`."""
+
+    client_id: str
+    action: str
+    at: int
+    duplicate: bool
+
+class ActionAnswer(Event, tag="action.answer", kw_only=True, frozen=True):
+    """The bot has answered an action of the user. It is not stored. `alert`: show it until the user dismisses it."""
+
+    action: str
+    conversation: str
+    message: str
+    text: str
+    alert: bool
+
 class Argument(Part, kw_only=True, frozen=True):
     """An argument of a command. `choices`: the values of the type `choice`. Required arguments are before others."""
 
@@ -108,6 +138,23 @@ class BotCommand(Event, tag="bot.command", kw_only=True, frozen=True):
     args: dict[str, Any]
     text: str
     created_at: int
+
+class Button(Part, kw_only=True, frozen=True):
+    """A button of a message of a bot.
+
+    `kind`: what a client does when it is pressed, absent for `press`. `style`: absent for `default`.
+
+    `press`: it sends `data` with message.action, which goes to the bot; all members can read it. `url`: it opens `url`,
+    after showing where that leads. `command`: it puts `command`, such as `/help`, into the input of the user. `copy`:
+    it copies `text`. A button has the field of its kind and no other."""
+
+    label: str
+    kind: str | None = None
+    data: str | None = None
+    url: str | None = None
+    command: str | None = None
+    text: str | None = None
+    style: str | None = None
 
 class Changes(Answer, tag="changes", kw_only=True, frozen=True):
     """States of what changed, each list in the order of `rev`. After this answer everything up to `rev` is known.
@@ -671,7 +718,8 @@ class Message(Part, kw_only=True, frozen=True):
     `starred_at`: the star of the requester. `poll`: the options of a poll, whose question is `text`; `voted`: the
     options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
     `preview`: what the page of the first link says about itself. `command`: the message is a command for a bot.
-    `concealed`: a bot gets only the place of this message, with the nil UUID as its sender and without any content."""
+    `concealed`: a bot gets only the place of this message, with the nil UUID as its sender and without any content.
+    `actions`: rows of buttons, in messages of bots."""
 
     id: str
     seq: int
@@ -702,6 +750,7 @@ class Message(Part, kw_only=True, frozen=True):
     preview: LinkPreview | None = None
     command: CommandCall | None = None
     concealed: bool | None = None
+    actions: list[list[Button]] | None = None
 
 class MessageAck(Answer, tag="message.ack", kw_only=True, frozen=True):
     """The message is committed. `duplicate`: it had been committed before, and this repeats the first ack.
@@ -764,7 +813,7 @@ class MessageUpdate(Event, tag="message.update", kw_only=True, frozen=True):
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
     poll comes without `by`. `close`: the poll has ended. `preview`: that of the first link was added, replaced or
-    removed."""
+    removed. `actions`: a bot has changed the buttons only."""
 
     conversation: str
     rev: int
@@ -817,6 +866,22 @@ class Partner(Part, kw_only=True, frozen=True):
     id: str
     name: str | None
     attributes: dict[str, Any]
+
+class PendingAction(Part, kw_only=True, frozen=True):
+    """The content of an event `action` that the bot has not taken."""
+
+    id: str
+    conversation: str
+    message: str
+    user: str
+    data: str
+    at: int
+
+class PendingActions(Answer, tag="bot.actions", kw_only=True, frozen=True):
+    """Actions that the bot has not taken. `cursor` is null on the last page."""
+
+    items: list[PendingAction]
+    cursor: str | None
 
 class Pins(Answer, tag="message.pins", kw_only=True, frozen=True):
     """Pinned messages, the latest pin first."""
@@ -1344,6 +1409,12 @@ class Calls:
     async def call(self, command: Literal["block.list"], *, cursor: str | None = None, limit: int | None = None) -> Blocks: ...
 
     @overload
+    async def call(self, command: Literal["bot.ack"], *, actions: list[str]) -> Ok: ...
+
+    @overload
+    async def call(self, command: Literal["bot.actions"], *, cursor: str | None = None, limit: int | None = None) -> PendingActions: ...
+
+    @overload
     async def call(self, command: Literal["bot.commands"], *, conversation: str, prefix: str | None = None, locale: str | None = None, cursor: str | None = None, limit: int | None = None) -> CommandList: ...
 
     @overload
@@ -1351,6 +1422,9 @@ class Calls:
 
     @overload
     async def call(self, command: Literal["bot.commands.set"], *, commands: list[dict[str, Any]]) -> DeclaredCommands: ...
+
+    @overload
+    async def call(self, command: Literal["bot.notify"], *, action: str, text: str, alert: bool | None = None) -> Ok: ...
 
     @overload
     async def call(self, command: Literal["contact.add"], *, user: str) -> Ok: ...
@@ -1470,10 +1544,13 @@ class Calls:
     async def call(self, command: Literal["member.role"], *, conversation: str, user: str, role: Literal['admin', 'member', 'moderator']) -> MemberResult: ...
 
     @overload
+    async def call(self, command: Literal["message.action"], *, conversation: str, message: str, action: str, client_id: str) -> ActionAck: ...
+
+    @overload
     async def call(self, command: Literal["message.delete"], *, conversation: str, message: str, scope: Literal['all', 'me'] | None = None) -> Ok: ...
 
     @overload
-    async def call(self, command: Literal["message.edit"], *, conversation: str, message: str, text: str, mentions: list[str] | None = None, everybody: bool | None = None) -> MessageResult: ...
+    async def call(self, command: Literal["message.edit"], *, conversation: str, message: str, text: str | None = None, mentions: list[str] | None = None, everybody: bool | None = None, actions: list[list[dict[str, Any]]] | None = None) -> MessageResult: ...
 
     @overload
     async def call(self, command: Literal["message.edits"], *, conversation: str, message: str, cursor: str | None = None, limit: int | None = None) -> Edits: ...
@@ -1500,7 +1577,7 @@ class Calls:
     async def call(self, command: Literal["message.search"], *, query: str | None = None, conversation: str | None = None, sender: str | None = None, before: int | None = None, after: int | None = None, has: Literal['file', 'image', 'link'] | None = None, cursor: str | None = None, limit: int | None = None) -> SearchResults: ...
 
     @overload
-    async def call(self, command: Literal["message.send"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, thread: str | None = None) -> MessageAck: ...
+    async def call(self, command: Literal["message.send"], *, conversation: str, client_id: str, text: str | None = None, attachments: list[dict[str, Any]] | None = None, reply_to: str | None = None, meta: dict[str, Any] | None = None, mentions: list[str] | None = None, everybody: bool | None = None, thread: str | None = None, actions: list[list[dict[str, Any]]] | None = None) -> MessageAck: ...
 
     @overload
     async def call(self, command: Literal["message.star"], *, conversation: str, message: str) -> Ok: ...
@@ -1704,6 +1781,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     AuthRefreshed,
     Ticket,
     Blocks,
+    PendingActions,
     CommandList,
     DeclaredCommands,
     Contacts,
@@ -1726,6 +1804,7 @@ ANSWERS: tuple[type[Answer], ...] = (
     UserResult,
     Members,
     MemberResult,
+    ActionAck,
     MessageResult,
     Edits,
     Forwarded,
@@ -1761,6 +1840,8 @@ ANSWERS: tuple[type[Answer], ...] = (
 )
 
 EVENTS: tuple[type[Event], ...] = (
+    Action,
+    ActionAnswer,
     Behind,
     BotCommand,
     Closed,

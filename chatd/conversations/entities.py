@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, Attachment, AttachmentInput
+from chatd.conversations.button_types import Buttons
 from chatd.wire.base import ClientId, Id, Millis, Rev, Seq
 from chatd.wire.reference.description import Shape
 from chatd.wire.reference.examples import MESSAGE, Example
@@ -61,6 +62,7 @@ class Message(Struct, kw_only=True, frozen=True):
     options that the requester has chosen. Events for all members contain none of `mine`, `starred_at` and `voted`.
     `preview`: what the page of the first link says about itself. `command`: the message is a command for a bot.
     `concealed`: a bot gets only the place of this message, with the nil UUID as its sender and without any content.
+    `actions`: rows of buttons, in messages of bots.
     """
 
     id: Id
@@ -92,6 +94,7 @@ class Message(Struct, kw_only=True, frozen=True):
     preview: Json | UnsetType = UNSET
     command: Json | UnsetType = UNSET
     concealed: bool | UnsetType = UNSET
+    actions: Buttons | UnsetType = UNSET
     EXAMPLE: ClassVar = Example(id=MESSAGE, left_out=("concealed",))
 
 

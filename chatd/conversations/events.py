@@ -8,7 +8,7 @@ from chatd.conversations.entities import Conversation, Departure, Member, Messag
 from chatd.wire.base import Event, Id, Rev
 from chatd.wire.reference.examples import Example
 
-Why = Literal["edit", "delete", "expire", "reaction", "pin", "vote", "close", "preview"]
+Why = Literal["edit", "delete", "expire", "reaction", "pin", "vote", "close", "preview", "actions"]
 
 
 class MessageNew(Event, tag="message.new"):
@@ -25,7 +25,7 @@ class MessageUpdate(Event, tag="message.update"):
 
     `emoji` comes with a reaction. `on`: whether the reaction or the pin was added or removed. A vote in an anonymous
     poll comes without `by`. `close`: the poll has ended. `preview`: that of the first link was added, replaced or
-    removed.
+    removed. `actions`: a bot has changed the buttons only.
     """
 
     conversation: Id

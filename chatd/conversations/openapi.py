@@ -1,6 +1,8 @@
 """Conditions of commands that the types of their fields cannot express, and the patterns of cursors."""
 
 from chatd.conversations.attachment_types import FIELDS, FORMS, AttachmentInput
+from chatd.conversations.button_types import FIELDS as BUTTON_FIELDS
+from chatd.conversations.button_types import Button, Kind
 from chatd.conversations.commands.group_settings import EditConversation
 from chatd.conversations.commands.joining import JoinConversation
 from chatd.conversations.commands.listing import ListConversations
@@ -45,9 +47,37 @@ def form_of(type_: str) -> Schema:
 
 
 ATTACHMENT_FORMS: Schema = {"anyOf": [form_of(type_) for type_ in FORMS]}
+
+
+def form_of_button(kind: Kind) -> Schema:
+    """The field of one kind of button. The kind `press` may be left out."""
+    needed = BUTTON_FIELDS[kind]
+    return {
+        **given(needed),
+        "not": {"anyOf": [given(field) for field in BUTTON_FIELDS.values() if field != needed]},
+        "required": [needed, *([] if kind == "press" else ["kind"])],
+        "properties": {"kind": {"enum": [kind]}, needed: {"not": {"type": "null"}}},
+    }
+
+
+BUTTON_FORMS: Schema = {"anyOf": [form_of_button(kind) for kind in BUTTON_FIELDS]}
+BUTTON_TEXTS: dict[str, Schema] = {
+    "label": {"pattern": VISIBLE_PATTERN},
+    "text": {"pattern": VISIBLE_PATTERN},
+    "command": {"pattern": "^/[A-Za-z0-9_]+$"},
+    "url": {"pattern": "^https://[A-Za-z0-9.-]+"},
+}
+# Mentions belong to a text.
+TEXT_OR_BUTTONS: Schema = {
+    "anyOf": [
+        given("text"),
+        {**given("actions"), "not": {"anyOf": [given("mentions"), given("everybody")]}},
+    ]
+}
 CONDITIONS = (
     Condition(SendMessage, TEXT_OR_ATTACHMENTS),
-    Condition(EditMessage, fields={"text": {"pattern": VISIBLE_PATTERN}}),
+    Condition(Button, BUTTON_FORMS, fields=BUTTON_TEXTS),
+    Condition(EditMessage, TEXT_OR_BUTTONS, fields={"text": {"pattern": VISIBLE_PATTERN}}),
     Condition(JoinConversation, CONVERSATION_OR_SECRET),
     Condition(EditConversation, changes(EditConversation)),
     Condition(SetConversation, changes(SetConversation)),

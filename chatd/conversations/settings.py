@@ -59,7 +59,7 @@ class ConversationLimits(Section, frozen=True):
     blocks_per_user: Annotated[Count, doc("Maximum users that one user can block.")] = 10_000
     contacts_per_user: Annotated[Count, doc("Maximum users that one user can make contacts.")] = 10_000
     payload_bytes: Annotated[
-        Count, doc("Maximum size of `meta` and `attachments` of a message together, in bytes of JSON.")
+        Count, doc("Maximum size of `meta`, `attachments` and `actions` of a message together, in bytes of JSON.")
     ] = 8192
 
 

@@ -145,7 +145,7 @@ OF_MESSAGES = (
         ),
         UserData(
             what=(
-                "`sender`; `client_id`, `text`, `attachments`, `meta`, `system`, `extra` (mentions, polls), "
+                "`sender`; `client_id`, `text`, `attachments`, `meta`, `system`, `extra` (mentions, polls, buttons), "
                 "`reactions` (counts), `replies` (ids of participants)"
             ),
             kept="the contents until `retention.days`, the tombstone forever",

@@ -38,6 +38,7 @@ class Question(Struct, frozen=True):
     reply_to: str | None
     meta: dict[str, Any] | None
     client_id: str
+    actions: list[list[dict[str, Any]]] = []
     event: str = "message.before"
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from chatd.accounts.external_ids import user_id_of
 from chatd.conversations.messages.attachments import is_web_url
+from chatd.conversations.messages.buttons import checked
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
 from chatd.core.emoji import is_emoji
@@ -308,9 +309,15 @@ class Checker:
             raise BadLine("$: expected a visible text, an attachment or deleted_at")
         if len((line.text or "").encode()) > self._max_text:
             raise BadLine(f"$.text: expected at most {self._max_text} bytes in UTF-8")
-        size = sum(len(msgspec.json.encode(value)) for value in (line.meta, line.attachments) if value)
-        if size > self._limits.payload_bytes:
-            raise BadLine(f"$: expected at most {self._limits.payload_bytes} bytes in meta and attachments together")
+        size = sum(len(msgspec.json.encode(value)) for value in (line.meta, line.attachments, line.actions) if value)
+        if size > (most := self._limits.payload_bytes):
+            raise BadLine(f"$: expected at most {most} bytes in meta, attachments and actions together")
+        if line.actions and line.sender is None:
+            raise BadLine("$.actions: expected a sender, to whom pressed buttons go")
+        try:
+            checked(line.actions)
+        except Refused as refused:
+            raise BadLine(refused.message) from None
         for index, one in enumerate(line.attachments):
             self.check_attachment(line, one, f"$.attachments[{index}]")
 

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from chatd.accounts.profile_claims import MAX_ROLE, MAX_ROLES
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS
+from chatd.conversations.button_types import Buttons
 from chatd.core.emoji import MAX_LENGTH
 from chatd.wire.explanations import explain
 
@@ -82,6 +83,7 @@ class MessageLine(Line, tag="message", kw_only=True, frozen=True):
     reply_to: Ext | None = None
     meta: dict[str, Any] | None = None
     mentions: Annotated[list[Ext], Meta(max_length=50)] = []
+    actions: Buttons = []
     edited_at: Time | None = None
     deleted_at: Time | None = None
 

@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from chatd.accounts.external_ids import external_id_of, user_id_of
 from chatd.app.audit_log import AuditActor
+from chatd.conversations.button_types import Button
 from chatd.conversations.entities import Json
 from chatd.conversations.log.transaction import SYSTEM_USER
+from chatd.conversations.messages.buttons import checked, stored_buttons
 from chatd.core.emoji import canonical
 from chatd.core.errors import OperatorError
 from chatd.core.text_forms import name_form, prose_form
@@ -218,7 +220,7 @@ class Writer:
                 to_jsonb(shown) if shown else None,
                 None if line.reply_to is None else message_id_of(conversation, line.reply_to),
                 None if line.meta is None else to_jsonb(line.meta),
-                to_jsonb({"mentions": mentions}) if mentions else None,
+                to_jsonb(extra) if (extra := extra_of(mentions, line.actions)) else None,
             )
         edited_at = None if line.edited_at is None or deleted_at is not None else self.time(line.edited_at)
         times = (self.time(line.created_at), edited_at, deleted_at)
@@ -228,6 +230,12 @@ class Writer:
         conversation = self.conversation(line.conversation)
         message, user = message_id_of(conversation, line.message), self.user(line.user)
         return (conversation, message, user, canonical(line.emoji), self.time(line.created_at))
+
+
+def extra_of(mentions: list[str], actions: list[list[Button]]) -> dict[str, Any]:
+    """See `NewMessage.extra`."""
+    extra: dict[str, Any] = {"mentions": mentions} if mentions else {}
+    return extra | ({"actions": stored_buttons(checked(actions))} if actions else {})
 
 
 async def write_batch(tx: Tx, tenant: str, digest: bytes, batch: Batch, step: tuple[Any, ...]) -> Written:

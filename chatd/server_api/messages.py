@@ -10,35 +10,36 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
+from chatd.conversations.button_types import Buttons
 from chatd.conversations.log.transaction import SYSTEM_USER, ConversationTx
+from chatd.conversations.messages.buttons import checked
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
 from chatd.conversations.messages.edits import (
     Edited,
+    EditedText,
     MessageResult,
     NewContent,
     check_editable,
+    check_new_content,
     check_pace,
     edit_effects,
     store_content,
 )
 from chatd.conversations.messages.sending import (
     MessageAck,
-    MessageInput,
     MessageMeta,
     MessageText,
-    check_text,
+    MessageWithButtons,
     is_known,
     prepare,
 )
 from chatd.conversations.settings import MessageSettings
 from chatd.core.errors import Refused
-from chatd.core.text_forms import is_blank
 from chatd.db import queries
 from chatd.server_api.acting import As, acting_as, as_system, change
 from chatd.wire.base import ClientId, Id, Ok
 from chatd.wire.reference.examples import Example
 from chatd.wire.server import Scope, ServerCommand
-from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("server_api/messages")
 IN_THE_NAME_OF_USERS: Scope = "users:write"
@@ -49,7 +50,8 @@ class ServerPostMessage(ServerCommand, tag="server.message.send"):
 
     The fields have the meaning of `message.send`. Sending it again with the same `client_id` gives the same ack and no
     second message, without a time limit; a `client_id` is unique for each sender, and the system is one. Messages of
-    the system pass no filter, slow mode or block; those for a user follow the rules for that user.
+    the system pass no filter, slow mode or block; those for a user follow the rules for that user. `actions`: buttons,
+    for a `sender` that is a bot.
     """
 
     conversation: Id
@@ -64,6 +66,7 @@ class ServerPostMessage(ServerCommand, tag="server.message.send"):
     mentions: Annotated[list[Id], Meta(max_length=50)] = msgspec.field(default_factory=list)
     everybody: bool = False
     thread: Id | None = None
+    actions: Buttons = msgspec.field(default_factory=list)
     EXAMPLE: ClassVar = Example(client_id="order-4711-shipped", text="Your parcel is on its way.")
 
 
@@ -75,16 +78,16 @@ class ServerPostMessage(ServerCommand, tag="server.message.send"):
     http="POST /v1/server/conversations/{conversation}/messages",
 )
 async def post(ctx: Ctx, cmd: ServerPostMessage) -> Effects:
-    """`forbidden`: a message for a user needs the scope `users:write` too; or the user may not write there, or a filter
-    refuses the message. `not_found`: there is no such conversation with members, or the user is not a member, or a
-    message or upload does not exist. The other refusals are those of `message.send`.
+    """`forbidden`: a message for a user needs the scope `users:write` too; the user may not write there, or is no bot
+    and sends `actions`; or a filter refuses the message. `not_found`: there is no such conversation with members, the
+    user is not a member, or a message or upload does not exist. The other refusals are those of `message.send`.
     """
     acting = acting_for(ctx, cmd.sender)
     if cmd.sender is not None:
         await check_member(acting, cmd)
     fields = {name: value for name, value in asdict(cmd).items() if name != "sender"}
     fields["attachments"] = cmd.attachments
-    append = await prepare(acting, MessageInput(**fields), MessageAck)
+    append = await prepare(acting, MessageWithButtons(**fields), MessageAck)
     return [As(acting, [append])]
 
 
@@ -108,11 +111,15 @@ async def check_member(acting: Ctx, cmd: ServerPostMessage) -> None:
 
 
 class ServerEditMessage(ServerCommand, tag="server.message.edit"):
-    """Change the text of a message, at any time. Deleted and forwarded messages cannot be edited."""
+    """Change the text of a message, or the buttons of a message of a bot, at any time. Omitted fields stay unchanged;
+    an empty list removes the buttons. Deleted and forwarded messages cannot be edited.
+    """
 
     conversation: Id
     message: Id
-    text: Annotated[str, Meta(min_length=1, extra=MESSAGE)]
+    text: EditedText | None = None
+    actions: Buttons | None = None
+    EXAMPLE: ClassVar = Example(shown=("text",))
 
 
 @server_command(
@@ -124,24 +131,23 @@ class ServerEditMessage(ServerCommand, tag="server.message.edit"):
     uncancellable=True,
 )
 async def edit_message(ctx: Ctx, cmd: ServerEditMessage) -> Effects:
-    """`forbidden`: the message was forwarded; or a message of a user needs the scope `users:write` too. `conflict`: the
-    message was deleted. `too_large`: the text is too long, or the message was edited `messages.edits` times.
-    `rate_limited`: more than `messages.edits_per_minute`.
+    """`forbidden`: the message was forwarded; a message of a user needs the scope `users:write` too; or `actions` are
+    for a message that no bot has sent. `conflict`: the message was deleted. `too_large`: the text or the buttons are
+    too large, or the message was edited `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`.
     """
-    check_text(ctx.node.config, cmd.text)
-    if is_blank(cmd.text):
-        raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
+    check_new_content(ctx, cmd.text, cmd.actions)
+    new = NewContent(cmd.text, actions=None if cmd.actions is None else checked(cmd.actions))
     acting = as_system(ctx)
     may_edit_users = IN_THE_NAME_OF_USERS in ctx.service_identity.scopes
     settings = ctx.node.config.get(MessageSettings)
-    edited = await change(acting, cmd.conversation, write_edit, cmd.message, cmd.text, may_edit_users, settings)
+    edited = await change(acting, cmd.conversation, write_edit, cmd.message, new, may_edit_users, settings)
     return [As(acting, edit_effects(edited))]
 
 
 async def write_edit(
-    tx: ConversationTx, message: str, text: str, may_edit_users: bool, settings: MessageSettings
+    tx: ConversationTx, message: str, new: NewContent, may_edit_users: bool, settings: MessageSettings
 ) -> Edited:
-    """Store the new text of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
+    """Store the new content of a message. Raises Refused: `not_found`, `forbidden`, `conflict`, `too_large`,
     `rate_limited`.
     """
     row = await tx.message(message)
@@ -150,8 +156,9 @@ async def write_edit(
     if row["author"] != SYSTEM_USER and not may_edit_users:
         raise Refused("forbidden", f"messages of users need the scope {IN_THE_NAME_OF_USERS} too")
     check_editable(row)
-    await check_pace(tx, row["seq"], settings)
-    return await store_content(tx, row, NewContent(text))
+    if new.text is not None:
+        await check_pace(tx, row["seq"], settings)
+    return await store_content(tx, row, new)
 
 
 class ServerDeleteMessage(ServerCommand, tag="server.message.delete"):

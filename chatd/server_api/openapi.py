@@ -1,8 +1,11 @@
-"""OpenAPI of the routes of the server API that are no commands."""
+"""OpenAPI of the routes of the server API that are no commands, and conditions of its commands."""
 
 from typing import Any
 
-from chatd.wire.reference.description import Routes
+from chatd.core.text_forms import VISIBLE_PATTERN
+from chatd.server_api.messages import ServerEditMessage
+from chatd.wire.reference.conditions import given
+from chatd.wire.reference.description import Condition, Routes
 from chatd.wire.reference.routes import UUID, errors
 
 EXPORT: dict[str, Any] = {
@@ -21,3 +24,10 @@ EXPORT: dict[str, Any] = {
     "security": [{"service": ["read"]}],
 }
 ROUTES: Routes = {"/v1/server/users/{user}/export": {"get": EXPORT}}
+CONDITIONS = (
+    Condition(
+        ServerEditMessage,
+        {"anyOf": [given("text"), given("actions")]},
+        fields={"text": {"pattern": VISIBLE_PATTERN}},
+    ),
+)

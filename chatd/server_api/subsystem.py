@@ -20,4 +20,5 @@ SERVER_API = Subsystem(
     commands=(users, user_lifecycle, conversations, members, messages, moderation, reading, lists),
     routes=(routes.add_routes,),
     openapi=openapi.ROUTES,
+    conditions=openapi.CONDITIONS,
 )

@@ -29,7 +29,8 @@ class MessageData(Data, frozen=True):
     """A message. If it is deleted or has expired, `deleted_at` is set and the content is null.
 
     `system`: what the sender has done, in a system message. `mentions`: the ids of mentioned users. `thread`: the
-    message in whose thread it is a reply. `poll`: the options with their counts, see `Poll` in the protocol.
+    message in whose thread it is a reply. `poll`: the options with their counts, see `Poll` in the protocol. `actions`:
+    rows of buttons.
     """
 
     conversation: Id
@@ -48,6 +49,7 @@ class MessageData(Data, frozen=True):
     forwarded: Json | None
     thread: Id | None
     poll: Json | None
+    actions: list[list[Json]]
     created_at: Millis
     edited_at: Millis | None
     deleted_at: Millis | None
@@ -210,6 +212,18 @@ class MatchData(Data, frozen=True):
     reason: str | None
 
 
+class ActionData(Data, frozen=True):
+    """A button of a message of `bot` that `user` has pressed. `data` is that of the button."""
+
+    action: Id
+    conversation: Id
+    message: Id
+    bot: Id
+    user: Id
+    data: str
+    created_at: Millis
+
+
 class TestData(Data, frozen=True):
     """The content of a test."""
 
@@ -240,8 +254,10 @@ OUTGOING = (
     Outgoing("report.resolved", "A report was resolved.", ReportData),
     Outgoing("match.created", "Strangers were matched.", MatchData),
     Outgoing("match.ended", "A match ended.", MatchData),
+    Outgoing("action.created", "A user has pressed a button of a message of a bot.", ActionData),
 )
-# What the endpoint of a bot gets, besides `message.created` for the messages that the bot may see.
+# What the endpoint of a bot gets, besides `message.created` for the messages that the bot may see, and
+# `action.created` for its own buttons.
 BOT_OUTGOING = (
     Outgoing("bot.command", "To a bot: a user has sent a command for it.", BotCommandData),
     Outgoing("bot.added", "To a bot: it was added to a conversation.", MemberData),
@@ -249,9 +265,9 @@ BOT_OUTGOING = (
 )
 EVENT_TYPES = {event.name: event for event in OUTGOING}
 ALL_TYPES = EVENT_TYPES | {event.name: event for event in BOT_OUTGOING}
-BOT_TYPES = ("message.created", *(event.name for event in BOT_OUTGOING))
+BOT_TYPES = ("message.created", "action.created", *(event.name for event in BOT_OUTGOING))
 # The changes that the events of bots follow from. `route` of sql/webhooks/queue.sql names them.
-BOT_SOURCES = frozenset({"message.created", "bot.command", "member.added", "member.removed"})
+BOT_SOURCES = frozenset({"message.created", "action.created", "bot.command", "member.added", "member.removed"})
 
 
 def matches(pattern: str, type_: str) -> bool:

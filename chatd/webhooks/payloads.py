@@ -17,6 +17,7 @@ from chatd.db.postgres import Database, Row
 from chatd.webhooks.event_types import (
     ALL_TYPES,
     TEST,
+    ActionData,
     BanData,
     BotCommandData,
     ConversationData,
@@ -119,6 +120,7 @@ def message_data(row: Row) -> MessageData:
         mentions_everybody=bool(extra.get("everybody", False)),
         forwarded=extra.get("forwarded"),
         poll=extra.get("poll"),
+        actions=extra.get("actions", []),
     )
 
 
@@ -216,6 +218,12 @@ async def matches(source: Source, events: Sequence[Row]) -> Found:
     return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
 
 
+async def actions(source: Source, events: Sequence[Row]) -> Found:
+    rows = await source.db.all(SQL.actions, source.tenant, [event["subject"] for event in events])
+    known = {row["action"]: ActionData(**dict(row)) for row in rows}
+    return {event["id"]: known[event["subject"]] for event in events if event["subject"] in known}
+
+
 async def tests(source: Source, events: Sequence[Row]) -> Found:
     return {event["id"]: TestData(message=GREETING) for event in events}
 
@@ -234,5 +242,6 @@ READERS: dict[type[Struct], Read] = {
     BanData: bans,
     ReportData: reports,
     MatchData: matches,
+    ActionData: actions,
     TestData: tests,
 }

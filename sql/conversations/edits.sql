@@ -16,6 +16,21 @@ set text = $5, edited_at = $6, rev = $4, extra = case
 end
 where tenant = $1 and conversation = $2 and seq = $3
 
+-- name: author_is_bot
+-- Whether the author of a message is a bot: tenant, conversation, seq.
+select 1 from messages m
+join users u on u.tenant = m.tenant and u.id = m.sender and u.bot
+where m.tenant = $1 and m.conversation = $2 and m.seq = $3
+
+-- name: set_actions
+-- Replace the buttons of a message, or remove them with '[]': tenant, conversation, seq, rev, buttons.
+update messages m
+set rev = $4, extra = nullif(
+    coalesce(m.extra, '{}') - 'actions' || case when $5::jsonb <> '[]' then jsonb_build_object('actions', $5::jsonb) else '{}' end,
+    '{}'
+)
+where m.tenant = $1 and m.conversation = $2 and m.seq = $3
+
 -- name: set_mentions
 -- Replace the mentions of a message: tenant, conversation, seq, users (null: unchanged), whether all members are
 -- mentioned (null: unchanged). Only members are notified.

@@ -38,8 +38,8 @@ order by r.conversation limit $3
 -- tenant, user, limit, after this client_id.
 select s.conversation::text, s.id, s.seq, s.client_id, s.created_at,
     case when content.is_own then s.text end as text, case when content.is_own then s.attachments end as attachments,
-    s.meta, s.system, s.poll, s.command, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at, s.deleted_at,
-    s.expires_at,
+    s.meta, s.system, s.poll, s.command, s.actions, s.reply_to, s.mentions, s.mentions_everybody, s.forwarded, s.edited_at,
+    s.deleted_at, s.expires_at,
     case when s.edited_at is not null then (
         select jsonb_agg(jsonb_build_object('text', e.text, 'until', e.until) order by e.rev) from message_edits e
         where e.tenant = m.tenant and e.conversation = m.conversation and e.seq = m.seq

@@ -89,3 +89,8 @@ from reports r where r.tenant = $1 and r.id = $2
 select m.id::text as match, m.conversation::text, m.queue, m.created_at, m.ended_at, m.reason,
     array(select b.user_id::text from match_members b where b.tenant = m.tenant and b.match = m.id order by b.user_id) as users
 from matches m where m.tenant = $1 and m.id = any($2::uuid[])
+
+-- name: actions
+-- Tenant, actions.
+select a.id::text as action, a.conversation::text, a.message::text, a.bot::text, a.user_id::text as user, a.data, a.created_at
+from actions a where a.tenant = $1 and a.id = any($2::uuid[])

@@ -26,6 +26,7 @@ routed as materialized (
             when e.bot is null
                 then n.type <> 'bot.command' and e.types && array[n.type, split_part(n.type, '.', 1) || '.*', '*']
             when n.type in ('member.added', 'member.removed') then n.user_id = e.bot
+            when n.type = 'action.created' then n.actor = e.bot
             when n.type in ('message.created', 'bot.command')
                 then n.user_id <> e.bot and may_bot_receive(n.tenant, n.key, e.bot, n.seq, n.type = 'bot.command')
             else false

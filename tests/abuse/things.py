@@ -8,8 +8,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from tests.bots.world import Bots
 from tests.declarations import declared
 from tests.files import stored
+from tests.server_api.backend import backend_of
 from tests.support import Daemon, Person
 
 
@@ -39,6 +41,13 @@ class World:
         person = await self._stack.enter_async_context(self._daemon.person(**fields))
         self.people.append(person)
         return person
+
+    async def bot(self, owner: Person) -> Person:
+        """A new bot of the owner's tenant, connected as long as the world lasts."""
+        bots = Bots(self._daemon, await backend_of(self._daemon, tenant=owner.hello.tenant))
+        bot = await self._stack.enter_async_context(bots.connected())
+        self.people.append(bot)
+        return bot
 
     async def stored(self, owner: Person, data: bytes) -> dict[str, Any]:
         """The server's description of a file of the user."""

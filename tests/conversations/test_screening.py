@@ -131,6 +131,7 @@ async def test_hook_request_is_complete_and_signed(config: Config) -> None:
             "reply_to": original["message"],
             "meta": {"a": 1},
             "client_id": "c",
+            "actions": [],
         }
         stamp, _, code = asked.headers["x-chatd-signature"].partition(",v1=")
         signed = stamp.removeprefix("t=").encode() + b"." + asked.body

@@ -42,7 +42,8 @@ LEFT_OUT = (
     "upload.tus.delete",
 )
 # What no schema says: which cursor goes with which query; which links, emoji, zones, addresses, hosts and handles there
-# are; what time it is; what this server takes as a reason; which texts differ but for spaces.
+# are; what time it is; what this server takes as a reason; which texts differ but for spaces; how many bytes a text
+# has, and which data of buttons differ.
 BOT_TEXTS = ("$.handle", "$.picture_url", "$.url")
 UNSAID: dict[str, str | tuple[str, ...]] = {
     "admin.ban": "$.address",
@@ -54,7 +55,8 @@ UNSAID: dict[str, str | tuple[str, ...]] = {
     "conversation.list": "$.cursor: expected the filters and the order of the page before",
     "message.search": "$.cursor: not a cursor of this query",
     "message.schedule": "$.at",
-    "message.send": "$.attachments",
+    "message.edit": "$.actions",
+    "message.send": ("$.attachments", "$.actions"),
     "poll.create": ("$.options: expected options that differ", "$.closes_at"),
     "reaction.add": "$.emoji",
     "report.create": "$.reason",

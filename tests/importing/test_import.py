@@ -38,7 +38,8 @@ EXPORT: list[dict[str, Any]] = [
     {"type": "member", "conversation": "g1", "user": "ann", "role": "owner", "joined_at": T},
     {"type": "message", "conversation": "g1", "id": "m1", "sender": "ann", "text": "Where do we meet?", "created_at": T + 1000},
     {"type": "message", "conversation": "g1", "id": "m2", "sender": "ben", "text": "At the station", "reply_to": "m1",
-     "mentions": ["ann"], "created_at": T + 2000, "edited_at": T + 2500, "meta": {"place": 7}},
+     "mentions": ["ann"], "created_at": T + 2000, "edited_at": T + 2500, "meta": {"place": 7},
+     "actions": [[{"label": " Go ", "data": "go"}]]},
     {"type": "reaction", "conversation": "g1", "message": "m2", "user": "ann", "emoji": "👍"},
     {"type": "read", "conversation": "g1", "user": "ben", "message": "m2"},
     {"type": "message", "conversation": "g1", "id": "m3", "text": "Ann changed the title", "created_at": T + 3000},
@@ -119,6 +120,7 @@ async def test_an_import_is_what_users_see(config: Config, chatd: Import, store:
         assert (second["id"], second["quote"]["text"]) == (message_id_of(GROUP, "m2"), "Where do we meet?")
         assert (second["reactions"], second["mine"], second["meta"]) == ({"👍": 1}, ["👍"], {"place": 7})
         assert (second["mentions"], second["edited_at"]) == ([ANN], T + 2500)
+        assert second["actions"] == [[{"label": "Go", "data": "go"}]]
         assert history[3]["deleted_at"] == T + 4000
         of_ben = (await daemon.rest("GET", f"/v1/conversations/{GROUP}", token=daemon.token("ben"))).body[
             "conversation"
@@ -205,6 +207,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"type": "message", "conversation": "d1", "id": "m9", "text": "x", "reply_to": "m2", "created_at": T + 9000}, "$.reply_to"),
     ({"type": "message", "conversation": "g1", "id": "m9", "text": "x", "edited_at": T, "created_at": T + 9000}, "$.edited_at"),
     ({"type": "message", "conversation": "g1", "id": "m9", "attachments": [{"url": "x"}], "created_at": T + 9000}, "url"),
+    ({"type": "message", "conversation": "g1", "id": "m9", "text": "x", "created_at": T + 9000, "sender": "ann",
+      "actions": [[{"label": "x", "kind": "url", "url": "http://x.test"}]]}, "$.actions[0][0].url"),
+    ({"type": "message", "conversation": "g1", "id": "m9", "text": "x", "created_at": T + 9000,
+      "actions": [[{"label": "x", "data": "d"}]]}, "sender"),
     ({"type": "reaction", "conversation": "g1", "message": "m0", "user": "ann", "emoji": "👍"}, "$.message"),
     ({"type": "reaction", "conversation": "g1", "message": "m1", "user": "ann", "emoji": "thumbs"}, "$.emoji"),
     ({"type": "read", "conversation": "g1", "user": "cat"}, "not a member"),

@@ -6,10 +6,22 @@ from msgspec import convert
 
 from chatd.core.config import Config
 from chatd.webhooks.event_types import EVENT_TYPES, TEST, TestData, expand, matches, unknown
+from tests.actions.bots import button, press
 from tests.admins import done
+from tests.bots.world import bots_of
 from tests.moderation.test_reports import report
+from tests.reply import Reply
 from tests.support import Daemon, Person
 from tests.webhooks.receiver import Receiver, receiving, sending
+
+
+async def press_button(daemon: Daemon, user: Person, group: str) -> tuple[dict[str, str], Reply]:
+    """The user adds a bot to the group and presses its button."""
+    async with (await bots_of(daemon)).connected() as bot:
+        await user.call("member.add", conversation=group, users=[bot.user])
+        asked = (await bot.send(group, "sure?", actions=[[button("yes")]])).message
+        pressed = await press(user, {"conversation": group, "message": asked})
+        return {"message": asked, "bot": bot.user}, pressed
 
 
 async def use_everything(daemon: Daemon) -> dict[str, str]:
@@ -20,6 +32,7 @@ async def use_everything(daemon: Daemon) -> dict[str, str]:
         await alice.call("conversation.edit", conversation=group, title="coffee")
         await alice.call("member.role", conversation=group, user=bob.user, role="moderator")
         await react_read_and_vote(alice, bob, group)
+        asked, pressed = await press_button(daemon, alice, group)
         sent = await bob.send(group, "one")
         await bob.call("message.edit", conversation=group, message=sent.message, text="two")
         await bob.call("message.delete", conversation=group, message=sent.message)
@@ -42,6 +55,9 @@ async def use_everything(daemon: Daemon) -> dict[str, str]:
             "group": group,
             "direct": direct,
             "message": sent.message,
+            "asked": asked["message"],
+            "action": pressed["action"],
+            "bot": asked["bot"],
             "report": made,
             "match": found["match"],
         }
@@ -85,6 +101,11 @@ async def test_every_type_is_sent_with_content_of_its_form(config: Config) -> No
         (matched,) = by_type(receiver, "match.created")
         assert (matched["match"], sorted(matched["users"])) == (ids["match"], sorted((ids["alice"], ids["bob"])))
         assert by_type(receiver, "user.erased") == [{"user": ids["carol"]}]
+        (action,) = by_type(receiver, "action.created")
+        assert (action["action"], action["message"], action["data"]) == (ids["action"], ids["asked"], "yes")
+        assert (action["bot"], action["user"]) == (ids["bot"], ids["alice"])
+        asked = next(data for data in by_type(receiver, "message.created") if data["message"] == ids["asked"])
+        assert asked["actions"] == [[button("yes")]]
         # Of one conversation in the order of the changes.
         of_group = [event["type"] for event in receiver.events() if event["data"].get("conversation") == ids["group"]]
         order = [

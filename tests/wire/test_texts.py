@@ -64,10 +64,13 @@ def test_texts_that_others_read_are_declared() -> None:
         ("message.send", "text"),
         ("message.send", "attachments"),
         ("message.send", "meta"),
+        ("message.send", "actions"),
         ("message.schedule", "text"),
         ("message.schedule", "attachments"),
         ("message.schedule", "meta"),
         ("message.edit", "text"),
+        ("message.edit", "actions"),
+        ("bot.notify", "text"),
         ("schedule.edit", "text"),
         ("poll.create", "question"),
         ("poll.create", "options"),
@@ -83,7 +86,9 @@ def test_texts_that_others_read_are_declared() -> None:
         ("server.message.send", "text"),
         ("server.message.send", "attachments"),
         ("server.message.send", "meta"),
+        ("server.message.send", "actions"),
         ("server.message.edit", "text"),
+        ("server.message.edit", "actions"),
     }
 
 

@@ -14,7 +14,7 @@ class NewMessage(Struct, frozen=True):
     texts.
 
     `extra`: `mentions` (a list of users), `everybody` (true, or absent), `forwarded`, `thread` (the root), `poll`,
-    `command`.
+    `command`, `actions` (rows of buttons).
     """
 
     tenant: str

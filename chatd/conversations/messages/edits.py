@@ -5,19 +5,21 @@ included. Clients that reconnect later get the tombstone as its state.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct
 
 from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply, SendSignal, ToConversation, ToUser
 from chatd.app.registry import Guard, command
+from chatd.conversations.button_types import Button, Buttons
 from chatd.conversations.effects import update_event
 from chatd.conversations.entities import Message
 from chatd.conversations.log.transaction import ConversationTx, change_conversation
+from chatd.conversations.messages.buttons import ONLY_BOTS, checked, stored_buttons
 from chatd.conversations.messages.deletion import delete_messages, deletion_events
 from chatd.conversations.messages.screening import screen
-from chatd.conversations.messages.sending import MAX_MENTIONS, check_mentions, check_text, existing
+from chatd.conversations.messages.sending import MAX_MENTIONS, check_mentions, check_payload, check_text, existing
 from chatd.conversations.permissions import Right
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import MessageSettings
@@ -30,6 +32,7 @@ from chatd.db.batches import page_of
 from chatd.db.postgres import Row
 from chatd.wire.base import Command, Cursor, Event, Id, Limit, Millis, Ok, Result
 from chatd.wire.connection_events import SessionBehind
+from chatd.wire.reference.examples import Example
 from chatd.wire.texts import MESSAGE
 
 SQL = queries.load("conversations/edits")
@@ -43,18 +46,24 @@ class MessageResult(Result, tag="message"):
     message: Message
 
 
+EditedText = Annotated[str, Meta(min_length=1, extra=MESSAGE)]
+
+
 class EditMessage(Command, tag="message.edit"):
     """Change the text of a message that the requester has sent, within `messages.edit_window`.
 
-    `mentions`, `everybody`: who is mentioned now, as in message.send; omitted fields stay unchanged. Deleted and
-    forwarded messages and polls cannot be edited.
+    `mentions`, `everybody`: who is mentioned now, as in message.send; omitted fields stay unchanged. `actions`: the
+    buttons of a message of a bot, an empty list for none; with them, `text` may be omitted, and `messages.edit_window`
+    does not apply. Deleted and forwarded messages and polls cannot be edited.
     """
 
     conversation: Id
     message: Id
-    text: Annotated[str, Meta(min_length=1, extra=MESSAGE)]
+    text: EditedText | None = None
     mentions: Annotated[list[Id], Meta(max_length=MAX_MENTIONS)] | None = None
     everybody: bool | None = None
+    actions: Buttons | None = None
+    EXAMPLE: ClassVar = Example(shown=("text",))
 
 
 @command(
@@ -66,21 +75,36 @@ class EditMessage(Command, tag="message.edit"):
 )
 async def edit_message(ctx: Ctx, cmd: EditMessage) -> Effects:
     """`forbidden`: another user has sent the message, it was forwarded, is a poll, or is too old; or a filter refuses
-    the text, or the requester may not mention everybody. `conflict`: the message was deleted. `too_large`: it was
-    edited `messages.edits` times. `rate_limited`: more than `messages.edits_per_minute`. Slow mode and announcement
-    mode apply as to a new message.
+    the text, the requester may not mention everybody, or is no bot and sends `actions`. `conflict`: the message was
+    deleted. `too_large`: it was edited `messages.edits` times, or its buttons are too large. `rate_limited`: more than
+    `messages.edits_per_minute`. Slow mode and announcement mode apply as to a new message, except to the removal of
+    buttons.
     """
-    check_text(ctx.node.config, cmd.text)
-    if is_blank(cmd.text):
-        raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
+    check_new_content(ctx, cmd.text, cmd.actions)
+    if cmd.text is None and (cmd.mentions is not None or cmd.everybody is not None):
+        raise Refused("bad_request", "$.text: expected the text in which users are mentioned")
     mentions = None
     if cmd.mentions is not None:
         check_mentions(cmd.mentions)
         mentions = list((await existing(ctx, cmd.conversation, cmd.mentions)).values())
-    screened = await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text)
-    new = NewContent(screened.text, mentions, cmd.everybody)
+    actions = None if cmd.actions is None else checked(cmd.actions)
+    screened = await screen(ctx, cmd.conversation, f"edit-{uuid7(ctx.now)}", cmd.text, actions=actions or ())
+    new = NewContent(screened.text, mentions, cmd.everybody, None if actions is None else screened.actions)
     edited = await change_conversation(ctx, cmd.conversation, write_edit, ctx, cmd.message, new)
     return edit_effects(edited)
+
+
+def check_new_content(ctx: Ctx, text: str | None, actions: list[list[Button]] | None) -> None:
+    """Check the new text and the new buttons of a message, None for no change. Raises Refused: `bad_request`,
+    `too_large`.
+    """
+    if text is None and actions is None:
+        raise Refused("bad_request", "$: expected text or actions")
+    if text is not None:
+        check_text(ctx.node.config, text)
+        if is_blank(text):
+            raise Refused("bad_request", "$.text: expected a visible character; to remove the message, delete it")
+    check_payload(ctx.node.config, actions)
 
 
 class Edited(Struct, frozen=True):
@@ -105,6 +129,7 @@ class NewContent(Struct, frozen=True):
     text: str | None
     mentions: list[str] | None = None
     everybody: bool | None = None
+    actions: list[list[Button]] | None = None
 
 
 async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, new: NewContent) -> Edited:
@@ -112,32 +137,42 @@ async def write_edit(tx: ConversationTx, ctx: Ctx, message: str, new: NewContent
     `rate_limited`, `blocked`.
     """
     row = await tx.message(message)
-    check_edit(ctx, row)
-    await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
-    await tx.check_may_send(everybody=bool(new.everybody) and not row["mentions_everybody"])
+    check_edit(ctx, row, is_text=new.text is not None)
+    if new.text is not None:
+        await check_pace(tx, row["seq"], ctx.node.config.get(MessageSettings))
+    if new.text is not None or new.actions:
+        await tx.check_may_send(everybody=bool(new.everybody) and not row["mentions_everybody"])
     return await store_content(tx, row, new)
 
 
 async def store_content(tx: ConversationTx, row: Row, new: NewContent) -> Edited:
-    """Replace the content of a message, and keep the present text as an earlier version."""
-    await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
-    await tx.run(SQL.set_text, row["seq"], tx.next_rev(), new.text, tx.now)
+    """Replace the content of a message, and keep the present text as an earlier version. Raises Refused: `forbidden`
+    for buttons of an author who is no bot.
+    """
+    rev = tx.next_rev()
+    if new.text is not None:
+        await tx.run(SQL.insert_edit, row["seq"], row["rev"], tx.now)
+        await tx.run(SQL.set_text, row["seq"], rev, new.text, tx.now)
+    if new.actions is not None:
+        if await tx.one(SQL.author_is_bot, row["seq"]) is None:
+            raise Refused("forbidden", ONLY_BOTS)
+        await tx.run(SQL.set_actions, row["seq"], rev, stored_buttons(new.actions))
     if new.mentions is not None or new.everybody is not None:
         await tx.run(SQL.set_mentions, row["seq"], new.mentions, new.everybody)
         if row["thread"] is not None:
             await tx.run(SQL.follow_thread, row["seq"], tx.now)
     edited = message_of(await tx.message(row["id"]), tx.files_url)
     signal = MessageEdited(tx.tenant, tx.conversation, tx.locked.kind, edited)
-    return Edited(signal, update_event(tx, edited, "edit"))
+    return Edited(signal, update_event(tx, edited, "actions" if new.text is None else "edit"))
 
 
-def check_edit(ctx: Ctx, row: Row) -> None:
+def check_edit(ctx: Ctx, row: Row, *, is_text: bool) -> None:
     """Check that the requester may edit the message. Raises Refused: `forbidden`, `conflict`."""
     if row["author"] != ctx.user or row["system"] is not None:
         raise Refused("forbidden", "you can only edit messages that you have sent")
     check_editable(row)
     window = ctx.node.config.get(MessageSettings).edit_window
-    if window and ctx.now - row["created_at"] > window * 1000:
+    if is_text and window and ctx.now - row["created_at"] > window * 1000:
         raise Refused("forbidden", "the message is too old to be edited")
 
 

@@ -14,7 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chatd.app.context import Ctx
+from chatd.conversations.button_types import Button
 from chatd.conversations.entities import Json
+from chatd.conversations.messages.buttons import filtered_buttons, stored_buttons
 from chatd.core.errors import Refused
 from chatd.core.slices import Sliced
 from chatd.core.turns import in_turns
@@ -37,6 +39,7 @@ class MessageToScreen(Struct, frozen=True):
     attachments: list[dict[str, Any]]
     reply_to: str | None
     meta: dict[str, Any] | None
+    actions: list[list[Button]]
 
 
 async def screen(
@@ -47,11 +50,14 @@ async def screen(
     attachments: Sequence[Json] = (),
     reply_to: str | None = None,
     meta: Json | None = None,
+    actions: Sequence[list[Button]] = (),
 ) -> MessageToScreen:
     """The message after the filters and the hook. Raises Refused: `forbidden`; with a hook also `not_found`,
     `unavailable`.
     """
-    to_screen = MessageToScreen(ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta)
+    to_screen = MessageToScreen(
+        ctx.tenant, conversation, ctx.user, client_id, text, list(attachments), reply_to, meta, list(actions)
+    )
     filters = ctx.node.services.find(Filters)
     if filters is None:
         return to_screen
@@ -104,7 +110,8 @@ def filtered(tenant_filter: Filter, to_screen: MessageToScreen) -> Sliced[Messag
     meta = to_screen.meta
     if meta is not None:
         meta = yield from tenant_filter.apply_to_all(meta, "$.meta")
-    return replace(to_screen, text=text, attachments=attachments, meta=meta)
+    actions = yield from filtered_buttons(tenant_filter, to_screen.actions)
+    return replace(to_screen, text=text, attachments=attachments, meta=meta, actions=actions)
 
 
 def filtered_attachment(tenant_filter: Filter, stored: Json, path: str) -> Sliced[Json]:
@@ -128,5 +135,6 @@ def question_of(to_screen: MessageToScreen, kind: str) -> Question:
         attachments=to_screen.attachments,
         reply_to=to_screen.reply_to,
         meta=to_screen.meta,
+        actions=stored_buttons(to_screen.actions),
         client_id=to_screen.client_id,
     )

@@ -11,6 +11,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Guard, command
 from chatd.conversations.attachment_types import MAX_ATTACHMENTS, AttachmentInput
+from chatd.conversations.button_types import Button, Buttons
 from chatd.conversations.entities import Json, Message, Quote
 from chatd.conversations.events import MessageNew
 from chatd.conversations.log.effects import Append
@@ -18,6 +19,7 @@ from chatd.conversations.log.entries import Appended, NewMessage
 from chatd.conversations.log.statements import refused_thread
 from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.conversations.messages.attachments import resolve, shown
+from chatd.conversations.messages.buttons import check_may_have_buttons, checked, stored_buttons
 from chatd.conversations.messages.screening import screen
 from chatd.conversations.messages.text_commands import command_in, may_be_command
 from chatd.conversations.read_model import message_of
@@ -60,6 +62,12 @@ class MessageInput(Command):
     thread: Id | None = None
 
 
+class MessageWithButtons(MessageInput):
+    """A message that may have buttons, if the sender is a bot."""
+
+    actions: Buttons = msgspec.field(default_factory=list)
+
+
 class SentAck(Result):
     """The acknowledgement of a committed message."""
 
@@ -95,6 +103,7 @@ class Content(Struct, frozen=True):
     thread: str | None = None
     poll: Json | UnsetType = UNSET
     command: Json | UnsetType = UNSET
+    actions: list[list[Button]] = []
 
 
 def ack_of(kind: type[Ack], client_id: str, sent_text: str | None, stored_text: str | None, done: Appended) -> Ack:
@@ -126,10 +135,21 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
         content = Content(out.text, [], out.meta, everybody=out.everybody, thread=out.thread)
     if ctx.node.services.find(Filters) is not None and ctx.user != SYSTEM_USER:
         screened = await screen(
-            ctx, out.conversation, out.client_id, content.text, content.attachments, content.reply_to, content.meta
+            ctx,
+            out.conversation,
+            out.client_id,
+            content.text,
+            content.attachments,
+            content.reply_to,
+            content.meta,
+            content.actions,
         )
         content = msgspec.structs.replace(
-            content, text=screened.text, attachments=screened.attachments, meta=screened.meta
+            content,
+            text=screened.text,
+            attachments=screened.attachments,
+            meta=screened.meta,
+            actions=screened.actions,
         )
     content = await with_command(ctx, out, content)
     ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
@@ -150,12 +170,30 @@ async def with_command(ctx: Ctx, out: MessageInput, content: Content) -> Content
 async def check(ctx: Ctx, out: MessageInput) -> Content:
     """Check what can be known before the commit. Raises Refused."""
     check_content(ctx, out)
+    actions = await buttons(ctx, out.actions) if isinstance(out, MessageWithButtons) and out.actions else []
     attachments = await resolve(ctx, out.attachments) if out.attachments else []
     quote = UNSET if out.reply_to is None else await quote_of(ctx, out.conversation, out.reply_to)
     mentions = await existing(ctx, out.conversation, out.mentions) if out.mentions else {}
     if out.thread is not None:
         await check_thread(ctx, out.conversation, out.thread)
-    return Content(out.text, attachments, out.meta, out.reply_to, quote, mentions, out.everybody, thread=out.thread)
+    return Content(
+        out.text,
+        attachments,
+        out.meta,
+        out.reply_to,
+        quote,
+        mentions,
+        out.everybody,
+        thread=out.thread,
+        actions=actions,
+    )
+
+
+async def buttons(ctx: Ctx, given: list[list[Button]]) -> list[list[Button]]:
+    """The buttons as they are stored. Raises Refused: `bad_request`, `forbidden`."""
+    stored = checked(given)
+    await check_may_have_buttons(ctx)
+    return stored
 
 
 async def check_thread(ctx: Ctx, conversation: str, root: str) -> None:
@@ -186,7 +224,8 @@ def check_content(ctx: Ctx, out: MessageInput) -> None:
     check_mentions(out.mentions)
     if out.text:
         check_text(ctx.node.config, out.text)
-    check_payload(ctx.node.config, out.meta, out.attachments)
+    actions = out.actions if isinstance(out, MessageWithButtons) else None
+    check_payload(ctx.node.config, out.meta, out.attachments, actions)
 
 
 def check_mentions(ids: Sequence[str]) -> None:
@@ -203,13 +242,15 @@ def check_text(config: Config, text: str) -> None:
 
 
 def check_payload(config: Config, *values: Any) -> None:
-    """Check the size of meta and attachments. Raises Refused: `too_large`. Every node and every member receives the
-    payload, and Redis keeps it for a while.
+    """Check the size of meta, attachments and buttons. Raises Refused: `too_large`. Every node and every member
+    receives the payload, and Redis keeps it for a while.
     """
     size = sum(len(msgspec.json.encode(value)) for value in values if value)
     most = config.get(ConversationLimits).payload_bytes
     if size > most:
-        raise Refused("too_large", f"$: expected at most {most} bytes in meta and attachments together, as JSON")
+        raise Refused(
+            "too_large", f"$: expected at most {most} bytes in meta, attachments and actions together, as JSON"
+        )
 
 
 async def quote_of(ctx: Ctx, conversation: str, message: str) -> Quote | UnsetType:
@@ -258,6 +299,8 @@ def extra_of(content: Content) -> str | None:
         extra["poll"] = content.poll
     if content.command is not UNSET:
         extra["command"] = content.command
+    if content.actions:
+        extra["actions"] = stored_buttons(content.actions)
     return to_jsonb(extra) if extra else None
 
 
@@ -285,18 +328,20 @@ def event_of(ctx: Ctx, new: NewMessage, content: Content, done: Appended) -> Mes
         thread=content.thread or UNSET,
         poll=content.poll,
         command=content.command,
+        actions=content.actions or UNSET,
     )
     return MessageNew(conversation=new.conversation, rev=done.rev, message=message)
 
 
-class SendMessage(MessageInput, tag="message.send"):
+class SendMessage(MessageWithButtons, tag="message.send"):
     """Send a message. It needs a text or an attachment.
 
     Sending it again with the same `client_id` gives the same ack and no second message, without a time limit. An
     attachment names an `upload` that the sender may read, or the `url` of a link. `mentions`: members to notify; ids of
     others are ignored. `everybody`: mention all members; in a group this needs a right. `reply_to` quotes a message;
     `thread` puts the message into the thread of another one, the root, which is no reply in a thread itself. A text
-    such as `/weather Porto` is a command, if a bot in the conversation has declared it, see docs/bots.md.
+    such as `/weather Porto` is a command, if a bot in the conversation has declared it, see docs/bots.md. `actions`:
+    rows of buttons, for bots only.
     """
 
 
@@ -313,7 +358,7 @@ class MessageAck(SentAck, tag="message.ack"):
 
 def pipeline(ctx: Ctx, cmd: SendMessage) -> str | None:
     """The pipeline key of a message: its conversation, if nothing has to be read before the commit."""
-    waits = cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.thread is not None
+    waits = cmd.attachments or cmd.reply_to is not None or cmd.mentions or cmd.thread is not None or cmd.actions
     if waits or cmd.meta is not None or not cmd.text:
         return None
     is_short = len(cmd.text) * 4 <= ctx.node.config.limits.text_bytes
@@ -333,8 +378,9 @@ async def send_message(ctx: Ctx, cmd: SendMessage) -> Effects:
     """`not_found`: the requester is not a member, or a message, upload or conversation does not exist. `conflict`: the
     `client_id` was used in another conversation; `thread` was deleted, is a reply itself, or a system message; or
     several bots have this command. `bad_request`: arguments of a command do not fit its declaration. `too_large`: the
-    text is too long, or `meta` and `attachments` have more than 8 KB as JSON. `blocked`: one of the two has blocked the
-    other. `forbidden`: a filter refuses the message, or only moderators and above may write or mention everybody.
+    text is too long, or `meta`, `attachments` and `actions` have more than 8 KB as JSON. `blocked`: one of the two has
+    blocked the other. `forbidden`: a filter refuses the message, only moderators and above may write or mention
+    everybody, or `actions` are from a user who is no bot.
     """
     return [await prepare(ctx, cmd, MessageAck)]
 

@@ -125,8 +125,8 @@ Every frame is an array `[id, body]`; `body` is a map, and its `t` names its typ
 * A message that is not an `[id, body]` array of the negotiated codec closes the connection with 4400.
 * Times are integer milliseconds since 1970 UTC, ids are UUIDs in lower case, sizes are bytes, durations are seconds.
 * Integers fit into 64 bits with a sign. Text contains no NUL. `meta` contains JSON values, at most 2000 of them and,
-  including the command, 16 levels. `meta` and `attachments` of a message have at most 8192 bytes together, as JSON
-  (`limits.payload_bytes`); more is refused with `too_large`.
+  including the command, 16 levels. `meta`, `attachments` and `actions` of a message have at most 8192 bytes together,
+  as JSON (`limits.payload_bytes`); more is refused with `too_large`.
 * In msgpack: maps have `str` keys; extension types and `bin` are not allowed.
 
 ## REST

@@ -21,7 +21,7 @@ create table messages (
     created_at bigint not null,
     -- The event that a system message describes.
     system jsonb,
-    -- Mentions, the source of a forwarded message, of a reply in a thread the root, and a poll with its counts.
+    -- Mentions, the source of a forwarded message, of a reply in a thread the root, a poll with its counts, buttons.
     extra jsonb,
     -- The number of reactions by emoji.
     reactions jsonb,

@@ -240,6 +240,7 @@ select
     case when x.is_expired then null else m.extra -> 'poll' end as poll,
     case when x.is_expired then null else m.extra -> 'preview' end as preview,
     case when x.is_expired then null else m.extra -> 'command' end as command,
+    case when x.is_expired then null else m.extra -> 'actions' end as actions,
     case when m.reply_to is not null and not x.is_expired then (
         select jsonb_build_object(
             'message', q.id, 'seq', q.seq,
@@ -288,6 +289,7 @@ language sql stable as $$
         case when not h.concealed then s.poll end,
         case when not h.concealed then s.preview end,
         case when not h.concealed then s.command end,
+        case when not h.concealed then s.actions end,
         case when not h.concealed and s.quote is not null and (s.quote ->> 'seq')::bigint >= (
             select b.first_seq from members b
             where b.conversation = p_conversation and b.user_id = p_user and b.tenant = p_tenant

@@ -117,3 +117,19 @@ create or replace trigger matches_outbox_created after insert on matches for eac
 create or replace trigger matches_outbox_ended after update of ended_at on matches for each row
     when (old.ended_at is null and new.ended_at is not null)
     execute function add_to_outbox('match.ended', 'conversation', 'id', '', '', 'ended_at');
+
+create or replace trigger actions_outbox_created after insert on actions for each row
+    execute function add_to_outbox('action.created', 'conversation', 'id', 'user_id', 'bot', 'created_at');
+
+-- An action that was delivered to the endpoint of its bot is taken.
+create or replace function take_delivered_action() returns trigger
+language plpgsql as $$
+begin
+    update actions a set due_at = null
+    from webhook_endpoints e
+    where e.id = new.endpoint and e.tenant = new.tenant and a.tenant = new.tenant and a.id = new.subject and a.bot = e.bot;
+    return null;
+end $$;
+create or replace trigger webhook_deliveries_action after update of state on webhook_deliveries for each row
+    when (new.type = 'action.created' and new.state = 'delivered' and old.state <> 'delivered')
+    execute function take_delivered_action();
