@@ -40,7 +40,9 @@ class Reading:
     @property
     def is_over(self) -> bool:
         """Whether no more frames will come."""
-        return self.was_replaced or (self._session.ending is not None and self.number == self._log.last)
+        session = self._session
+        is_read = session.ending is not None and self.number == self._log.last
+        return self.was_replaced or session.is_abandoned or is_read
 
     async def next(self, timeout_s: float) -> list[bytes]:
         """The next frames, none after the timeout or at the end. The client has those of the calls before."""
@@ -120,11 +122,6 @@ class EventSession:
     def is_read(self) -> bool:
         """Whether a request reads the session now."""
         return self._reading is not None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no frame is left for a client."""
-        return self.is_abandoned or (self.ending is not None and self._log.taken == self._log.last)
 
     def can_continue(self, after: int) -> bool:
         """Whether the frames after this one are here; none may be left at the end."""

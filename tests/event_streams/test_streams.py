@@ -76,6 +76,17 @@ async def test_a_second_request_ends_the_first(daemon: Daemon) -> None:
             assert not second.is_over
 
 
+async def test_a_position_that_cannot_be_ends_the_session(daemon: Daemon) -> None:
+    """A client that has lost its place begins anew; the request that still reads the old session ends."""
+    bob = await sign_up(daemon.addresses.http, name="bob")
+    async with event_stream(daemon, bob.access_token) as stream:
+        await stream.event("connected")
+        lost = Poller(bob.access_token)
+        lost.position = stream.position + "0"
+        assert [event["t"] for event in await lost.poll(daemon)] == ["connected"]
+        assert [event["t"] for event in await stream.rest()] == ["connected"]
+
+
 async def test_a_poll_waits_for_events_and_repeats_what_was_lost(daemon: Daemon) -> None:
     async with daemon.person("alice") as alice:
         bob, conversation = await alice_and(daemon, alice)
