@@ -72,7 +72,7 @@ class PageRequest:
         action = self.actions.get(self.argument("done"))
         return action.done if action else ""
 
-    async def run(self, name: str, **fields: Any) -> Any:
+    async def run(self, name: str, /, **fields: Any) -> Any:
         """The result of an admin command; `name` without `admin.`. Raises Refused."""
         return await self.commands.run(self.scope, self.address, name, fields)
 

@@ -4,6 +4,7 @@ from chatd.admin_pages import (
     analytics,
     audit,
     bans,
+    bots,
     cluster,
     conversations,
     overview,
@@ -21,6 +22,7 @@ PAGES: tuple[Page, ...] = (
     *users.PAGES,
     *conversations.PAGES,
     *bans.PAGES,
+    *bots.PAGES,
     *webhooks.PAGES,
     *analytics.PAGES,
     *audit.PAGES,
@@ -32,6 +34,7 @@ ACTIONS: tuple[Action, ...] = (
     *users.ACTIONS,
     *conversations.ACTIONS,
     *bans.ACTIONS,
+    *bots.ACTIONS,
     *webhooks.ACTIONS,
     *cluster.ACTIONS,
 )

@@ -56,7 +56,7 @@ class ListBots(AdminCommand, tag="admin.bots"):
     """List the bots of a tenant, with the state of their tokens and webhooks."""
 
 
-@admin_command(ListBots, result=BotList)
+@admin_command(ListBots, result=BotList, role="viewer")
 async def list_bots(ctx: Ctx, cmd: ListBots) -> Effects:
     return await management.list_bots(ctx)
 

@@ -68,7 +68,7 @@ async def test_markup_of_users_is_shown_as_text_on_every_page(config: Config) ->
             "/admin", "/admin/reports", "/admin/reports?state=any", f"/admin/reports/{made}", f"/admin/reports/{other}",
             "/admin/users", "/admin/users?query=img", user, "/admin/conversations", f"/admin/conversations?user={bob.user}",
             f"/admin/conversations/{conversation}", "/admin/bans", "/admin/bans?every=yes", "/admin/audit",
-            "/admin/webhooks", f"/admin/webhooks/{endpoint['id']}", "/admin/settings", "/admin/cluster", "/admin/analytics",
+            "/admin/bots", "/admin/webhooks", f"/admin/webhooks/{endpoint['id']}", "/admin/settings", "/admin/cluster", "/admin/analytics",
         ):  # fmt: skip
             shown = await browser.get(path)
             assert shown.status == 200, (path, shown.text)
@@ -232,6 +232,27 @@ async def test_webhooks_are_managed(config: Config) -> None:
         assert "disabled since" in (await act(browser, path, "webhook-disable")).text
         assert "State enabled" in (await act(browser, path, "webhook-enable")).text
         assert "There are none." in (await act(browser, path, "webhook-remove", confirm="on")).text
+
+
+async def test_bots_are_managed(config: Config) -> None:
+    async with serving(with_roles(config)) as site:
+        browser = await site.signed_in()
+        page = await act(browser, "/admin/bots", "bot-add", handle="weather", name=MARKUP[:60], description=MARKUP)
+        assert page.status == 200, page.text
+        token = re.search(r"<dt>token</dt><dd><code class=\"long\">(\S+)</code>", page.html)
+        assert token is not None
+        assert_is_inert(page.html, "bot-add")
+        path = next(link for link in (await browser.get("/admin/bots")).links if link.startswith("/admin/bots/"))
+        shown = await browser.get(path)
+        assert token[1] not in shown.html
+        assert_is_inert(shown.html, path)
+        page = await act(browser, path, "bot-update", handle="climate", name="Climate", reads="all")
+        assert "The bot is changed" in page.text
+        page = await act(browser, path, "bot-update", handle="!", name="x")
+        assert (page.status, "Handle:" in page.text) == (400, True)
+        assert "is shown this once" in (await act(browser, path, "bot-token", overlap="0")).text
+        assert "revoked" in (await act(browser, path, "bot-revoke")).text
+        assert "There are none." in (await act(browser, path, "bot-remove", confirm="on")).text
 
 
 async def test_maintenance_is_switched_and_settings_are_masked(config: Config) -> None:

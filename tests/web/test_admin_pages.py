@@ -168,7 +168,7 @@ async def test_a_picture_that_does_not_load_is_replaced(config: Config, browser:
         def texts() -> tuple[int, str]:
             page = signed_in(browser, site)
             page.goto(f"{site.url}/reports/{made}")
-            page.wait_for_function("document.querySelector('.picture img').complete")
+            page.locator(".picture img").evaluate("image => image.decode()")
             shown = page.evaluate("document.querySelector('.picture img').naturalWidth")
             page.route("**/files/**", lambda route: route.abort())
             page.reload()

@@ -13,6 +13,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// On a narrow screen the navigation scrolls.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // A form is sent once, also when a key is pressed twice.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;

@@ -47,8 +47,8 @@
       const data = [series.times, ...one.names.map((name) => series[name])];
       if (one.chart) one.chart.setData(data);
       else if (series.times.length > 1) one.chart = new uPlot(options(one), data, one.plot);
-      const name = one.figure.dataset.series, values = series[name].filter((value) => value !== null);
-      const now = series[name][series[name].length - 1] ?? values[values.length - 1];
+      // A latency that was measured within the last minute, or nothing.
+      const now = series[one.figure.dataset.series].slice(-30).findLast((value) => value !== null);
       one.figure.querySelector("[data-now]").textContent = now === undefined ? "–" : String(Math.round(now * 10) / 10);
     }
   }
