@@ -416,6 +416,24 @@ MATCHING: dict[Deed, int] = {
 }  # fmt: skip
 
 
+def log_in_or_out(world: World, device: Device) -> Command:
+    """Commands about the logins of the user; `refresh` stands for two refreshes at once."""
+    rng = world.rng
+    login = rng.choice(sorted(device.logins or {NOBODY: None}) if rng.random() < 0.95 else [NOBODY])
+    choices: list[Command] = [
+        *[("refresh", {})] * 8, *[("login.rename", {"login": login, "name": f"n{rng.randint(1, 9)}"})] * 8,
+        *[("login.end", {"login": login})] * 3, ("login.end_others", {}), ("auth.logout", {}),
+    ]  # fmt: skip
+    return rng.choice(choices)
+
+
+# For users with a login for each device, beside a backend that changes users, groups and messages.
+BACKEND: dict[Deed, int] = {
+    send: 25, react: 4, delete: 2, edit: 3, thread: 4, receipt: 12, open_: 3, create: 1, add: 2, remove: 1, leave: 3, join: 2,
+    settle: 3, present: 4, block: 2, ask: 1, vote: 3, schedule: 2, log_in_or_out: 14, describe: 2, star: 2,
+}  # fmt: skip
+
+
 def draw(world: World, device: Device) -> Command:
     """The next command of this device."""
     deeds = list(world.deeds)

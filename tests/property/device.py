@@ -8,12 +8,15 @@ import trio.lowlevel
 from trio_websocket import ConnectionClosed, connect_websocket_url
 
 from chatd.client import Account, Refused
-from chatd.client.link import Disconnected
+from chatd.client.link import Disconnected, unwrapped
 from tests.property.mirror import Mirror
 from tests.property.room import Json
 from tests.property.wire import Wire
 from tests.reply import Link, Reply
 from tests.support import PATIENCE, Daemon
+
+# The close code of a connection whose login has ended.
+LOGGED_OUT = 4404
 
 
 class Device:
@@ -33,6 +36,13 @@ class Device:
         # The conversations of requests to the user, those that wait and those that were declined.
         self.requests: tuple[list[str], list[str]] = ([], [])
         self.scheduled: list[Any] = []
+        # The names of the logins of the user, by id; None until they are read.
+        self.logins: dict[str, str | None] | None = None
+        # Events about logins since the list was requested.
+        self._login_events: list[Reply] = []
+        # With a login of its own, which may end: the server closes the connection, and the device has to sign in again.
+        self.may_be_logged_out = False
+        self.logged_out = False
         # Aliases of partners, and matches to confirm, the latest last.
         self.partners: list[str] = []
         self.proposals: list[str] = []
@@ -53,11 +63,13 @@ class Device:
         return self._link is not None
 
     async def go_online(self, nursery: trio.Nursery) -> None:
-        """Events before the first session.sync wait for it."""
+        """Events before the first session.sync wait for it. Raises ConnectionRejected."""
         self._held = []
+        self.logins = None
         self.mirror.connected()
         self.wire = Wire(self.user)
-        await nursery.start(self._serve)
+        with unwrapped():
+            await nursery.start(self._serve)
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
         token = [(b"Authorization", b"Bearer " + self.account.access_token.encode())]
@@ -72,13 +84,18 @@ class Device:
                 try:
                     await self._link.run(self._on_event, self._answered)
                 except ConnectionClosed as closed:
-                    self.wrong.append(f"disconnected by the server: {closed.reason}")
+                    self._note_close(closed)
                 finally:
                     self._link = None
                     with trio.CancelScope(shield=True):
                         await trio.aclose_forcefully(connection)
         self.wrong += self.wire.wrong
         self.wire.wrong = []
+
+    def _note_close(self, closed: ConnectionClosed) -> None:
+        self.logged_out = closed.reason is not None and closed.reason.code == LOGGED_OUT
+        if not (self.logged_out and self.may_be_logged_out):
+            self.wrong.append(f"disconnected by the server: {closed.reason}")
 
     async def go_offline(self) -> None:
         """Disconnect without a close frame; data in flight is lost."""
@@ -90,12 +107,26 @@ class Device:
     def _on_event(self, event: Reply) -> None:
         self.wire.check_event(event)
         self._note_match(event)
+        if event["t"].startswith("login."):
+            self._take_login(event)
         if event["t"] == "error":
             self.refused[f"{event['command']} {event['code']}"] += 1
         if self._held is not None:
             self._held.append(event)
         else:
             self.mirror.take(event)
+
+    def _take_login(self, event: Reply) -> None:
+        self._login_events.append(event)
+        if self.logins is not None:
+            change_logins(self.logins, event)
+
+    async def sync_logins(self) -> None:
+        """Read the list; events that came meanwhile are applied to it again."""
+        self._login_events = []
+        self.logins = logins_of(await self.call("login.list"))
+        for event in self._login_events:
+            change_logins(self.logins, event)
 
     def _note_match(self, event: Reply) -> None:
         kind = event["t"]
@@ -139,6 +170,8 @@ class Device:
             mirror.take(event)
         if mirror.own:
             await self._sync_own()
+        if self.logins is None:
+            await self.sync_logins()
         if mirror.stale_profiles:
             await self._sync_profiles()
 
@@ -168,6 +201,7 @@ class Device:
         self.blocks = [plain(one) for one in blocks["items"]]
         self.scheduled = [plain(one) for one in (await self.call("schedule.list", limit=200))["items"]]
         self.contacts, self.requests = await self.contacts_now(), await self.requests_now()
+        self.logins = None
         self.mirror.own = False
 
     async def contacts_now(self) -> list[str]:
@@ -179,6 +213,19 @@ class Device:
             for declined in (False, True)
         ]
         return waiting, declined
+
+
+def logins_of(listed: Reply) -> dict[str, str | None]:
+    return {one["id"]: one["name"] for one in listed["items"]}
+
+
+def change_logins(logins: dict[str, str | None], event: Reply) -> None:
+    """Apply `login.added`, `login.updated` or `login.ended`. All of them may be repeated."""
+    if event["t"] == "login.ended":
+        for id_ in event["logins"]:
+            logins.pop(id_, None)
+    else:
+        logins[event["login"]["id"]] = event["login"]["name"]
 
 
 def plain(reply: Any) -> Json:

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import trio
 import trio_asyncio
+from trio_websocket import ConnectionRejected
 
-from chatd.client import Refused, sign_up
+from chatd.client import Account, Refused, sign_up
 from chatd.client.link import Disconnected
 from chatd.conversations.settings import ConsentSettings
 from chatd.core.config import Config, PostgresSection
@@ -32,11 +33,13 @@ from chatd.people.settings import PeopleSettings
 from chatd.people.subsystem import PEOPLE, open_people
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import QUICK, Servers, config_for, database, start, stop
-from tests.property import judge
-from tests.property.deeds import BLOCKING, CONSENT, DEEDS, MATCHING, Command, Deed, World, draw
+from tests.property import backend, judge
+from tests.property.backend import BackendWorld, Request
+from tests.property.deeds import BACKEND, BLOCKING, CONSENT, DEEDS, MATCHING, Command, Deed, World, draw
 from tests.property.device import Device
 from tests.property.mirror import RECEIPTS
-from tests.support import Daemon, altered
+from tests.server_api.backend import backend_of
+from tests.support import Answer, Daemon, altered
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,15 @@ class Kind:
     absences: bool = False
     in_match: float = 0.0
     queues: tuple[str, ...] = ("default",)
+    # The probability that the backend acts beside the devices, each of which has a login of its own then.
+    backend: float = 0.0
 
 
 KINDS = {
     "all": Kind(5, DEEDS),
     "blocking": Kind(3, BLOCKING),
     "consent": Kind(5, CONSENT, away=0.1),
+    "backend": Kind(4, BACKEND, away=0.08, backend=0.8),
     "matching": Kind(4, MATCHING, away=0.12, absences=True, in_match=0.7, queues=(*["default"] * 8, "trio", "asking")),
 }
 # Users are matched with the same few partners again, and a match ends soon after the last device has disconnected.
@@ -75,6 +81,7 @@ QUICKLY = altered(replace(PEOPLE, open=partial(open_people, tunables=Announcemen
 PEOPLE_SETTINGS = PeopleSettings(handle_changes=10_000, handle_hold_days=1)
 # Refusals that no command of a history may get.
 BUGS = ("internal", "timeout")
+OK, UNAUTHENTICATED = 200, 401
 # The probability that a receipt is sent under id 0.
 UNANSWERED = 0.3
 
@@ -111,7 +118,11 @@ class History:
             account = await sign_up(daemons[0].addresses.http, name=f"p{number}")
             self.world.users.append(account.user)
             for codec, daemon in zip(("json", "msgpack"), daemons, strict=True):
-                self.devices.append(Device(f"p{number}/{codec}", account, daemon, codec))
+                device = Device(f"p{number}/{codec}", account, daemon, codec)
+                device.may_be_logged_out = device.logged_out = self._kind.backend > 0
+                self.devices.append(device)
+        self._backend = await backend_of(daemons[0])
+        self._known = BackendWorld(self.world, self.devices)
 
     async def run(self, steps: int) -> None:
         """Ends early at the first difference."""
@@ -138,11 +149,13 @@ class History:
             async with trio.open_nursery() as nursery:
                 for device in busy:
                     nursery.start_soon(self._step, device, rng.random(), rng.choice([2, 2, 100]))
+                if rng.random() < self._kind.backend:
+                    nursery.start_soon(self._serve, backend.draw(self._known))
         self.report.steps += len(busy)
 
     async def _step(self, device: Device, chance: float, limit: int) -> None:
-        if not device.online:
-            await device.go_online(self._nursery)
+        if not await self._enter(device):
+            return
         try:
             if chance < self._kind.away:
                 # In the middle of a catch-up, half of the time.
@@ -156,8 +169,80 @@ class History:
         except Disconnected:
             return
 
+    async def _enter(self, device: Device) -> bool:
+        """Connect a device that is offline; with a new login, if its last one has ended. Whether that is possible."""
+        while not device.online:
+            if device.logged_out and not await self._sign_in(device):
+                return False
+            try:
+                await device.go_online(self._nursery)
+            except ConnectionRejected as rejected:
+                if rejected.status_code != UNAUTHENTICATED or not device.may_be_logged_out:
+                    raise
+                device.logged_out = True
+        return True
+
+    async def _sign_in(self, device: Device) -> bool:
+        """A new login from the backend. A deactivated user gets none."""
+        was_deactivated = device.user in self._known.deactivated
+        answer = await self._backend.ask("POST", f"/users/{device.user}/tokens", {})
+        self.report.done[f"server.user.token {backend.outcome_of(answer.body, answer.status)}"] += 1
+        if answer.status != OK:
+            if not was_deactivated and device.user not in self._known.deactivated:
+                self.report.wrong.append(f"no sign-in of {device.user}: {answer.body}")
+            return False
+        tokens = answer.body
+        http = device.node.addresses.http
+        device.account = Account(http, device.user, tokens["access_token"], tokens["refresh_token"])
+        device.logged_out = False
+        return True
+
+    async def _serve(self, request: Request) -> None:
+        """A command of the backend."""
+        answer = await self._backend.ask(request.method, request.path, request.body)
+        outcome = backend.outcome_of(answer.body, answer.status)
+        self.report.done[f"{request.name} {outcome}"] += 1
+        self._tail = [*self._tail[-60:], f"backend {request} {outcome}"]
+        if request.name == "server.user.reactivate":
+            self._known.deactivated.discard(request.path.split("/")[2])
+        if outcome in BUGS:
+            self.report.wrong.append(f"{request}: {answer.body}")
+        elif outcome == "ok" and request.name in ("server.conversation.create", "server.conversation.direct"):
+            self.world.conversations.add(answer.body["conversation"]["id"])
+        elif outcome == "ok" and request.name == "server.users.put":
+            guests = {item["user"] for item in answer.body["items"]} - {*self.world.users}
+            self.world.users += sorted(guests)
+
+    async def _refresh_twice(self, device: Device) -> None:
+        """Two refreshes at once, as of two parts of a client: both get the same token, or none if the login has ended."""
+        account, answers = device.account, list[Answer]()
+
+        async def refresh(node: Daemon) -> None:
+            body = {"refresh_token": account.refresh_token}
+            answers.append(await node.rest("POST", "/v1/auth/refresh", body))
+
+        async with trio.open_nursery() as nursery:
+            for node in {id(one.node): one.node for one in self.devices}.values():
+                nursery.start_soon(refresh, node)
+        tokens = {answer.body["refresh_token"] for answer in answers if answer.status == OK}
+        refused = {answer.status for answer in answers} - {OK}
+        self.report.done[f"refresh {'ok' if tokens else 'refused'}"] += 1
+        if len(tokens) > 1 or refused - {UNAUTHENTICATED}:
+            self.report.wrong.append(f"refreshes at once: {[answer.body for answer in answers]}")
+        if tokens:
+            newer = next(answer.body for answer in answers if answer.status == OK)
+            account.access_token, account.refresh_token = newer["access_token"], newer["refresh_token"]
+        elif await self._is_signed_in(device):
+            self.report.wrong.append(f"a login that has not ended could not be refreshed: {device.name}")
+
+    async def _is_signed_in(self, device: Device) -> bool:
+        return (await device.node.rest("GET", "/v1/me", None, device.account.access_token)).status == OK
+
     async def _do(self, device: Device, command: Command) -> None:
         name, fields = command
+        if name == "refresh":
+            await self._refresh_twice(device)
+            return
         if name in RECEIPTS and self.world.rng.random() < UNANSWERED:
             await device.notify(name, **fields)
             self._note(device, command, "unanswered")
@@ -186,9 +271,10 @@ class History:
     async def judge(self) -> None:
         """Compare each device while no command runs: all events must arrive in time."""
         self.report.judged += 1
+        for user in sorted(self._known.deactivated):
+            await self._serve(backend.reactivation(user))
         for device in self.devices:
-            if not device.online:
-                await device.go_online(self._nursery)
+            await self._enter(device)
         for device in self.devices:
             wrong = await self._difference(device)
             deadline = trio.current_time() + PATIENCE
@@ -201,12 +287,17 @@ class History:
             ]
 
     async def _difference(self, device: Device) -> list[str]:
-        await device.catch_up(self.world.rng.choice([2, 100]))
+        try:
+            # The close of a connection whose login has ended may be on its way.
+            await self._enter(device)
+            await device.catch_up(self.world.rng.choice([2, 100]))
+        except Disconnected:
+            return ["disconnected while it was judged"]
         if device.mirror.stale or device.mirror.behind:
             return ["something is left to be asked"]
         try:
             return [*await judge.compare(device), *await judge.recount(self._db, device)]
-        except (Refused, AssertionError) as changed:
+        except (Refused, Disconnected, AssertionError) as changed:
             return [f"while it was read: {changed!r}"]
 
     @property

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatd.db.postgres import Postgres
-from tests.property.device import Device, plain
+from tests.property.device import Device, logins_of, plain
 from tests.property.mirror import Mirror
 from tests.property.room import INFO, Json
 from tests.reply import Reply
@@ -151,6 +151,7 @@ async def compare(device: Device) -> list[str]:
     wrong += differences(device.scheduled, scheduled, "scheduled")
     wrong += differences(device.contacts, await device.contacts_now(), "contacts")
     wrong += differences(device.requests, await device.requests_now(), "requests")
+    wrong += differences(device.logins, logins_of(await device.call("login.list")), "logins")
     return wrong + await compare_lists(device) + await compare_search(device)
 
 
