@@ -109,6 +109,8 @@ class EventSessions:
         self._node.get(CommandMetrics).closes[ending] += 1
         try:
             await self._node.hub.end(session)
+        except Exception:
+            LOG.exception("an event session was not ended properly")
         finally:
             slot.release()
         if session.is_abandoned:

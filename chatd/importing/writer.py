@@ -40,7 +40,7 @@ from chatd.importing.lines import (
 from chatd.outbox.consumers import silence
 
 SQL = queries.load("importing/importing")
-FILES = queries.load("importing/files")
+FILES_SQL = queries.load("importing/files")
 Rows = list[tuple[Any, ...]]
 
 
@@ -258,7 +258,7 @@ async def write_batch(tx: Tx, tenant: str, digest: bytes, batch: Batch, step: tu
     if batch.messages:
         written.messages = await tx.value(SQL.insert_messages, tenant, *columns(batch.messages))
     if batch.uploads:
-        written.files = await tx.value(FILES.use, tenant, *columns(batch.uploads))
+        written.files = await tx.value(FILES_SQL.use, tenant, *columns(batch.uploads))
     if batch.reactions:
         changed = await tx.all(SQL.insert_reactions, tenant, *columns(batch.reactions))
         written.reactions = len(changed)

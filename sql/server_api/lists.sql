@@ -11,7 +11,8 @@ order by u.updated_at, u.id offset $4 limit 1
 -- name: users
 -- Users in the order of their last change: tenant, after (updated_at, id), up to (updated_at, id), created since, created
 -- until (exclusive), whether they have an external id (null: any), limit.
-select u.id::text, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.anonymous, u.created_at, u.deactivated_at, u.updated_at
+select u.id::text, u.external_id, u.name, u.picture_url, u.locale, u.roles, u.anonymous, u.bot, u.created_at,
+    u.deactivated_at, u.updated_at
 from users u
 where u.tenant = $1 and u.erased_at is null
     and (u.updated_at, u.id) > ($2::bigint, $3::uuid) and (u.updated_at, u.id) <= ($4::bigint, $5::uuid)

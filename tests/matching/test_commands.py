@@ -420,7 +420,7 @@ async def test_a_search_needs_a_connection(daemon: Daemon) -> None:
     account = await sign_up(daemon.addresses.http, name="ann")
     answer = await daemon.rest("POST", "/v1/match", {}, account.access_token)
     assert (answer.status, answer.body["code"]) == (409, "conflict")
-    assert "WebSocket" in answer.body["message"]
+    assert "connect first" in answer.body["message"]
     async with daemon.person("bob") as bob:
         async with daemon.connected(account) as ann:
             assert (await daemon.rest("POST", "/v1/match", {}, account.access_token)).status == 200

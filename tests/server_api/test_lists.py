@@ -20,9 +20,23 @@ insert into users (tenant, id, external_id, created_at)
 select $1, gen_random_uuid(), case when n % 1000 = 0 then 'old-' || n end, 1600000000000 + n from generate_series(1, $2::int) as n
 """
 # These page by numbers of messages or changes, which clients know.
-BY_NUMBER = {"message.history", "thread.history", "server.message.history", "session.sync", "conversation.sync"}
+BY_NUMBER = {
+    "message.history",
+    "thread.history",
+    "server.message.history",
+    "admin.conversation.messages",
+    "session.sync",
+    "conversation.sync",
+}
 # By the id of the oldest item, in the admin API.
-BY_LAST_ID = {"admin.bans", "admin.audit", "admin.reports", "admin.webhook.deliveries"}
+BY_LAST_ID = {
+    "admin.bans",
+    "admin.audit",
+    "admin.reports",
+    "admin.webhook.deliveries",
+    "admin.users",
+    "admin.conversations",
+}
 
 
 async def pages(backend: Backend, path: str, **fields: Any) -> list[list[Any]]:

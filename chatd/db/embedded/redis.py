@@ -35,7 +35,7 @@ MAX_MEMORY_BYTES = 512 * 1024 * 1024
 WRITER = "server-version"
 COMMANDS = (
     *("ping", "info", "time", "select", "watch", "unwatch", "multi", "exec"),
-    *("get", "set", "mget", "incrby", "del", "expire", "pexpire", "rename"),
+    *("get", "getdel", "set", "mget", "incrby", "del", "expire", "pexpire", "rename"),
     *("hdel", "hmget", "hscan", "hset", "lpop", "ltrim", "rpush"),
     *("zadd", "zrange", "zrangebyscore", "zrem", "zremrangebyscore", "zscore"),
     *("xadd", "xrange", "xread", "xrevrange", "xtrim"),

@@ -7,7 +7,7 @@ A new type needs no entry here; entries only make its example more readable. A t
 from typing import Any, TypeVar
 from zlib import crc32
 
-from msgspec import UNSET, Struct, inspect, structs
+from msgspec import UNSET, Struct, inspect, structs, to_builtins
 
 from chatd.core.ids import UUID_PATTERN
 
@@ -156,7 +156,8 @@ def is_usual(field: structs.FieldInfo) -> bool:
 def example_body(kind: type[Struct]) -> dict[str, Any]:
     """A typical command: its tag, the required fields, and a few others."""
     shown = [field for field in fields_of(kind) if field.required or is_shown(field.name, kind)]
-    return {"t": kind.__struct_config__.tag, **{field.name: value_of(field.name, field.type, kind) for field in shown}}
+    fields = {field.name: to_builtins(value_of(field.name, field.type, kind)) for field in shown}
+    return {"t": kind.__struct_config__.tag, **fields}
 
 
 def is_shown(name: str, kind: type[Struct]) -> bool:
