@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Worker processes of the tests, each with its own Postgres and Redis. They wait half of the time: three per core.
-JOBS ?= 6
+# Worker processes of the tests, each with its own Postgres and Redis. Two per core: they wait a part of the time.
+JOBS ?= 4
 # Keep bytecode: the tests start some hundred processes, and each would compile its imports.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
