@@ -4,7 +4,7 @@ Its answers and events are in `chatd.client.types`.
 """
 
 from chatd.client.account import Account, ProvidedAccount, sign_up
-from chatd.client.bot import Bot, Invocation
+from chatd.client.bot import Bot, Invocation, Press
 from chatd.client.client import Client, Ended, connect
 from chatd.client.link import Disconnected
 from chatd.client.outbox import Sending
@@ -20,6 +20,7 @@ __all__ = [
     "Ended",
     "Event",
     "Invocation",
+    "Press",
     "ProvidedAccount",
     "Refused",
     "Sending",

@@ -1,4 +1,4 @@
-"""A bot in a few lines: handlers of commands and messages, over the client.
+"""A bot in a few lines: handlers of commands, messages and pressed buttons, over the client.
 
 Handlers run one after another, in the order of the events. The bot may get a message again: after a restart, from its
 stored position on, or if the server stops before it knows that the message was taken. So a handler runs at least once;
@@ -10,7 +10,8 @@ import inspect
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -19,7 +20,7 @@ from msgspec import Struct
 from trio_websocket import connect_websocket_url
 
 from chatd.client.client import Client, Dial, connect
-from chatd.client.types import Message, MessageAck, MessageNew
+from chatd.client.types import Action, Message, MessageAck, MessageNew
 from chatd.core.errors import Refused
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +51,20 @@ class Invocation(Struct, frozen=True):
         return await self.client.send(self.conversation, text, **fields)
 
 
+class Press(Struct, frozen=True):
+    """A button that `user` has pressed. `value`: its `data` after the first colon."""
+
+    client: Client
+    conversation: str
+    message: str
+    user: str
+    data: str
+
+    @property
+    def value(self) -> str:
+        return self.data.partition(":")[2]
+
+
 class Bot:
     """The handlers of a bot. `run` connects it with its token, and stays connected.
 
@@ -64,6 +79,7 @@ class Bot:
         self._position = None if position is None else Path(position)
         self._dial = dial
         self._commands: dict[str, tuple[dict[str, Any], Handler]] = {}
+        self._actions: dict[str, Handler] = {}
         self._on_message: list[Handler] = []
         self._handled: OrderedDict[str, None] = OrderedDict()
 
@@ -90,6 +106,17 @@ class Bot:
         self._on_message.append(handler)
         return handler
 
+    def action(self, name: str) -> Callable[[Handler], Handler]:
+        """Call the function with each `Press` of a button whose `data` is the name, or begins with it and a colon. The
+        text that it returns is shown to the user who has pressed.
+        """
+
+        def mark(handler: Handler) -> Handler:
+            self._actions[name] = handler
+            return handler
+
+        return mark
+
     # --- running --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -102,6 +129,8 @@ class Bot:
             async for event in client.events:
                 if isinstance(event, MessageNew):
                     await self._handle(client, event.conversation, event.message)
+                elif isinstance(event, Action):
+                    await self._take(client, event)
                 self._write_position(client)
 
     async def _handle(self, client: Client, conversation: str, message: Message) -> None:
@@ -116,21 +145,29 @@ class Bot:
             await self._run(handler, Invocation(client, conversation, message, args if known is not None else {}))
 
     async def _run(self, handler: Handler, invocation: Invocation) -> None:
-        """Run a handler. What it raises is logged, and the bot goes on."""
-        try:
+        with logged():
             answer = await handler(invocation, **invocation.args)
             if answer:
                 await invocation.reply(answer)
-        except Refused as refused:
-            LOG.warning("the server refused what a handler did: %s", refused.message)
-        except Exception:
-            LOG.exception("a handler failed")
 
-    def _is_new(self, message: str) -> bool:
-        """Whether the message was not handled by this process."""
-        if message in self._handled:
+    async def _take(self, client: Client, event: Action) -> None:
+        """Run the handler of a pressed button, and tell the server that the bot has it, in any case."""
+        handler = self._actions.get(event.data.partition(":")[0])
+        answer = None
+        if handler is not None and self._is_new(event.id):
+            with logged():
+                answer = await handler(Press(client, event.conversation, event.message, event.user, event.data))
+        with logged():
+            if answer:
+                await client.call("bot.notify", action=event.id, text=answer)
+            else:
+                await client.call("bot.ack", actions=[event.id])
+
+    def _is_new(self, key: str) -> bool:
+        """Whether this process has not handled the message or the action."""
+        if key in self._handled:
             return False
-        self._handled[message] = None
+        self._handled[key] = None
         if len(self._handled) > MAX_REMEMBERED:
             self._handled.popitem(last=False)
         return True
@@ -146,6 +183,17 @@ class Bot:
             new = self._position.with_name(f"{self._position.name}.new")
             new.write_text(json.dumps(client.position))
             new.replace(self._position)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Log what a handler raises: the bot goes on."""
+    try:
+        yield
+    except Refused as refused:
+        LOG.warning("the server refused what a handler did: %s", refused.message)
+    except Exception:
+        LOG.exception("a handler failed")
 
 
 def arguments_of(handler: Handler) -> list[dict[str, Any]]:

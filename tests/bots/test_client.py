@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 import trio
 
-from chatd.client import Bot, Invocation
+from chatd.client import Bot, Invocation, Press
 from chatd.client.bot import arguments_of
 from chatd.core.config import Config
 from tests.bots.world import Bots, bots_of, group_of
@@ -98,6 +98,39 @@ async def test_handlers_that_fail_and_messages_of_others(daemon: Daemon) -> None
         assert len(seen) == 4
         reply = (await alice.call("message.history", conversation=group))["items"][-2]
         assert (reply["client_id"], reply["quote"]["text"]) == (f"re-{seen[2]}", "/echo hi loud=yes unit=mi")
+
+
+async def test_pressed_buttons(daemon: Daemon) -> None:
+    """An answer is shown to the user, and each action is taken once, also if its handler fails or is missing."""
+    bots, seen = await bots_of(daemon), list[str]()
+    account = await bots.add()
+    bot = Bot(daemon.addresses.socket, account.access_token)
+
+    @bot.action("book")
+    async def book(press: Press) -> str | None:
+        seen.append(press.value)
+        if press.value == "fail":
+            raise ValueError(press.value)
+        return f"Booked {press.value}." if press.value else None
+
+    @bot.message
+    async def offer(call: Invocation) -> None:
+        names = ("book:fail", "book", "unknown", "book:table:2")
+        await call.reply("?", actions=[[{"label": name, "data": name} for name in names]])
+
+    async with daemon.person() as alice, serving(bot):
+        direct = (await alice.call("conversation.open", user=account.user)).conversation.id
+        await alice.send(direct, "menu")
+        await poll_until(lambda: said(alice, direct), lambda texts: texts == ["?"])
+        message = (await alice.call("message.history", conversation=direct))["items"][-1]["id"]
+        place = {"conversation": direct, "message": message}
+        for data in ("book:fail", "book", "unknown", "book:table:2"):
+            pressed = await alice.call("message.action", **place, action=data, client_id=data)
+        answer = await alice.event("action.answer")
+        assert (answer["action"], answer["text"]) == (pressed["action"], "Booked table:2.")
+        assert seen == ["fail", "", "table:2"]
+        async with daemon.connected(account) as other:
+            assert (await other.call("bot.actions"))["items"] == []
 
 
 async def returned(values: list[str]) -> list[str]:
