@@ -9,3 +9,5 @@ CONTAINERS = {
     "analytics.recorder.Recorder._noted": Most("analytics.recorder.MAX_NOTED"),
     "analytics.recorder.Recorder._waiting": Most("analytics.recorder.MAX_WAITING"),
 }
+# The recorder writes every few seconds.
+IN_BACKGROUND = {"analytics_cohorts", "analytics_days", "analytics_samples", "analytics_users"}
