@@ -49,7 +49,7 @@ select count(*) as deleted, count(due_at) as pending from deleted
 
 -- name: export
 -- Buttons that the user has pressed: tenant, user, limit, after this one.
-select a.id::text, a.conversation::text, a.message::text, a.client_id, a.data, a.created_at from actions a
+select a.id::text, a.bot::text, a.conversation::text, a.message::text, a.client_id, a.data, a.created_at from actions a
 where a.tenant = $1 and a.user_id = $2 and a.id > $4::uuid
 order by a.id limit $3
 

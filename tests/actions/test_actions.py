@@ -269,7 +269,7 @@ async def test_export_and_erasure(config: Config, store: Postgres) -> None:
         acks = [await press(person, place, "secret", "mine") for person in (user, other)]
         lines = [line for line in await exported(daemon, user) if line["type"] == "action"]
         assert lines == [
-            {"type": "action", "id": acks[0].action, **place, "client_id": "mine", "data": "secret",
+            {"type": "action", "id": acks[0].action, "bot": bot.user, **place, "client_id": "mine", "data": "secret",
              "created_at": acks[0].at}
         ]  # fmt: skip
         token = user.account.access_token

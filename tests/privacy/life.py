@@ -14,7 +14,9 @@ from uuid import uuid4
 from chatd.accounts.external_ids import user_id_of
 from chatd.client import Account, sign_up
 from chatd.core.clock import now_ms
+from tests.actions.bots import button
 from tests.admins import done as ordered
+from tests.bots.world import WEATHER
 from tests.files import PDF, picture, stored
 from tests.reply import Reply
 from tests.server_api.backend import Backend, backend_of
@@ -86,6 +88,8 @@ async def live(daemon: Daemon, stack: AsyncExitStack) -> tuple[Life, Cast]:
     await write(life, cast, group)
     await keep_for_oneself(life, cast, group)
     await poll_and_thread(life, cast, group)
+    await add_and_remove_bots(life)
+    await use_a_bot(life, cast, group)
     await be_matched(life, cast)
     await be_moderated(life, cast, group)
     await be_managed(life, cast)
@@ -290,6 +294,41 @@ async def poll_and_thread(life: Life, cast: Cast, group: str) -> None:
     assert reply
 
 
+async def add_and_remove_bots(life: Life) -> None:
+    """A bot of an admin and one of a backend, with all that is done to bots."""
+    made = await life.order("bot.add", handle="firstbot", description="a bot of an admin")
+    bot = made["bot"]["id"]
+    await life.order("bot.update", bot=bot, name="a name")
+    await life.order("bot.token", bot=bot)
+    await life.order("bot.revoke", bot=bot)
+    await life.order("bot.remove", bot=bot)
+    made = await life.serve("server.bot.add", "POST", "/bots", {"handle": "secondbot"})
+    path = f"/bots/{made['bot']['id']}"
+    await life.serve("server.bot.update", "PATCH", path, {"name": "a name"})
+    await life.serve("server.bot.token", "POST", f"{path}/token", {})
+    await life.serve("server.bot.revoke", "DELETE", f"{path}/token")
+    await life.serve("server.bot.remove", "DELETE", path)
+
+
+async def use_a_bot(life: Life, cast: Cast, group: str) -> None:
+    """A command for a bot, and its buttons: one press is answered, one acknowledged, one waits."""
+    ann, hook = cast.ann, "https://nobody.invalid/bot"
+    made = await life.backend.done("POST", "/bots", {"handle": "thirdbot", "webhook": hook})
+    bot = await life.enter(Account(life.daemon.addresses.http, made["bot"]["id"], made["token"], ""))
+    await life.do(bot, "bot.commands.set", commands=[WEATHER])
+    await ann.call("member.add", conversation=group, users=[bot.user])
+    asked = await life.send(ann, group, f"/weather {life.word('city')}")
+    buttons = [[button(life.word("pressed"))]]
+    answer = await life.send(bot, group, "sure?", reply_to=asked, mentions=[ann.user], actions=buttons)
+    press = {"conversation": group, "message": answer, "action": life.word("pressed")}
+    actions = [
+        str((await life.do(ann, "message.action", client_id=life.word(f"press{name}"), **press)).action)
+        for name in ("answered", "taken", "waiting")
+    ]
+    await life.do(bot, "bot.notify", action=actions[0], text=life.word("notified"))
+    await life.do(bot, "bot.ack", actions=[actions[1]])
+
+
 async def be_matched(life: Life, cast: Cast) -> None:
     """A match that was kept, one that was left, one that was skipped, and a wait."""
     ann, bob = cast.ann, cast.bob
@@ -331,6 +370,7 @@ async def be_moderated(life: Life, cast: Cast, group: str) -> None:
         await life.order("ban.lift", ban=ban["id"])
     await life.order("profile.clear", user=eve.user, fields=["name"], reason="a bad name")
     life.replaced.add("eve")
+    await life.order("conversation.messages", conversation=group, reason="an order of the court")
     await life.order("kick", user=eve.user)
     cast.eve = await signed_up(life)
 
@@ -367,14 +407,16 @@ async def log_in_and_out(life: Life, cast: Cast) -> None:
     await life.serve("server.user.reactivate", "POST", f"{path}/reactivate", {})
     await life.serve("server.user.logout", "POST", f"{path}/logout", {})
     accounts = []
-    for _ in range(4):
+    for _ in range(5):
         got = await life.backend.done("POST", f"{path}/tokens", {})
         accounts.append(Account(life.daemon.addresses.http, ann.user, got["access_token"], got["refresh_token"]))
     cast.ann = ann = await life.enter(accounts[0])
     second = await life.enter(accounts[1])
     await life.do(second, "auth.logout")
     listed = await ann.call("login.list")
-    await life.do(ann, "login.end", login=next(one["id"] for one in listed["items"] if one["id"] != listed["current"]))
+    others = [one["id"] for one in listed["items"] if one["id"] != listed["current"]]
+    await life.do(ann, "login.end", login=others[0])
+    await life.order("user.login.end", user=ann.user, login=others[1])
     await life.do(ann, "login.end_others")
     await life.do(ann, "login.rename", login=listed["current"], name=life.word("login"))
     claims = {
