@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
+from chatd.conversations.settings import MessageLogSettings
 from chatd.core.circuit_breaker import MAX_FAILURES, Circuit
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
@@ -18,7 +20,7 @@ from chatd.filters.moderation_hook import Question, open_hook
 from chatd.filters.service import InvalidFilters, check_filters
 from chatd.filters.settings import FilterSettings, HookSettings
 from tests.outside import Answers, Asked, Outside, answer, outside
-from tests.support import NOBODY, Daemon, Person, covers, eventually, restarted, running
+from tests.support import NOBODY, PATIENCE, Daemon, Person, covers, eventually, restarted, running
 
 SECRET = "a secret of more than thirty-two bytes"
 ALLOW = {"allow": True}
@@ -28,7 +30,9 @@ ALLOW = {"allow": True}
 async def hooked(config: Config, answers: Answers, **settings: Any) -> AsyncIterator[tuple[Daemon, Outside]]:
     async with outside(answers) as server:
         hook = HookSettings(**{"url": server.url, "secret": SECRET, "allow_private": True, "timeout": 60.0, **settings})
-        async with running(config.using(hook)) as daemon:
+        # The time of the hook counts for the deadline of the message.
+        patient = replace(config.get(MessageLogSettings), deadline=PATIENCE)
+        async with running(config.using(hook, patient)) as daemon:
             yield daemon, server
 
 
