@@ -1,6 +1,5 @@
 """Presence on several nodes: the node of a user makes no difference, and no user stays online on a dead node."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -166,10 +165,10 @@ async def test_last_seen_is_saved_although_the_database_is_slow_at_the_stop(quic
 
 
 async def hold_the_settings(connection: Any) -> None:
-    """Lock the settings, in asyncio."""
+    """Lock the settings for a second."""
     async with connection.transaction():
         await connection.execute("lock table user_settings in exclusive mode")
-        await asyncio.sleep(1)
+        await connection.execute("select pg_sleep(1)")
 
 
 async def is_served(daemon: Daemon) -> bool:
