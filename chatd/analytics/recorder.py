@@ -68,10 +68,11 @@ class Counters(Struct):
 
 
 class Recorder:
-    """The counters of this node. `run` writes them."""
+    """The counters of this node. `run` writes them every `flush_s` seconds."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, flush_s: float = FLUSH_S) -> None:
         self._node = node
+        self._flush_s = flush_s
         self._counters: dict[Key, Counters] = {}
         # The ranks above which samples are not kept, because there are enough.
         self._limits: dict[Key, int] = {}
@@ -86,7 +87,7 @@ class Recorder:
 
     async def run(self) -> None:
         while True:
-            await trio.sleep(FLUSH_S)
+            await trio.sleep(self._flush_s)
             await self.flush()
 
     async def flush(self) -> None:

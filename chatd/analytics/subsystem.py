@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from chatd.analytics import commands
-from chatd.analytics.recorder import LAST_FLUSH_TIMEOUT_S, Recorder
+from chatd.analytics.recorder import FLUSH_S, LAST_FLUSH_TIMEOUT_S, Recorder
 from chatd.analytics.rollup import roll_up
 from chatd.analytics.settings import SETTINGS, AnalyticsSettings
 from chatd.analytics.tables import PERSONAL_DATA, TABLES
@@ -16,12 +16,12 @@ from chatd.app.subsystem import Subsystem, background
 
 
 @asynccontextmanager
-async def open_analytics(node: Node) -> AsyncIterator[None]:
+async def open_analytics(node: Node, flush_s: float = FLUSH_S) -> AsyncIterator[None]:
     """Record what happens on this node; at the end, write the rest."""
     if not node.config.get(AnalyticsSettings).enabled:
         yield
         return
-    recorder = node.services.add(Recorder(node))
+    recorder = node.services.add(Recorder(node, flush_s))
     try:
         async with background(node) as start:
             start("analytics", recorder.run)

@@ -8,13 +8,13 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from chatd.accounts import commands
-from chatd.analytics import recorder
+from chatd.analytics.subsystem import ANALYTICS, open_analytics
 from chatd.app.documents import stored_by
 from chatd.core.config import Config
 from chatd.core.secrets import digest
@@ -101,15 +101,13 @@ STAYS_IN_DOCUMENT = re.compile(r"<!-- generated: what stays -->(.*?)<!-- end", r
 async def lived(config: Config) -> AsyncIterator[tuple[Life, Cast]]:
     settings = administered(config).using(PeopleSettings(search="names"), MatchSettings(relax=0.1, recent=0))
     settings = settings.using_named(QueueSettings, {"asking": QueueSettings(confirm=60.0)})
-    jobs = with_frequent_jobs(0.5, altered(ERASURE))
+    analytics = replace(ANALYTICS, open=partial(open_analytics, flush_s=0.5))
+    jobs = with_frequent_jobs(0.5, altered(ERASURE, analytics))
     async with running(settings, jobs) as daemon, AsyncExitStack() as stack:
         yield await live(daemon, stack)
 
 
-async def test_export_and_erasure_are_complete(
-    config: Config, store: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "FLUSH_S", 0.5)
+async def test_export_and_erasure_are_complete(config: Config, store: Postgres) -> None:
     async with lived(config) as (life, cast):
         check_commands(life)
         await check_tables(store)
@@ -164,7 +162,7 @@ def check_commands(life: Life) -> None:
 
 async def check_tables(store: Postgres) -> None:
     """Each table with data about users has rows, so that this test would find what an erasure forgets."""
-    # Sessions are written within `FLUSH_S`.
+    # Sessions are written every half a second.
     await poll_until(lambda: store.value("select count(*) from analytics_users"))
     about_users = {table.name for table in stored_by(SUBSYSTEMS).tables if table.users}
     found = await dump(store)
