@@ -38,9 +38,11 @@ async def test_a_bot_gets_what_concerns_it_by_its_webhook(config: Config) -> Non
             await bob.send(group, "thank you", reply_to=mine.body["message"])
             await other.send(group, "/weather Bots", mentions=[bot])
             await bob.send(group, f"{SECRET} two", mentions=[alice.user])
+            # What was not sent when the bot is removed is not sent any more.
+            await hook.wait(4, patience=60)
             await alice.call("member.remove", conversation=group, user=bot)
             await alice.send(group, f"{SECRET} three", mentions=[bot])
-            events = await hook.wait(5, patience=30)
+            events = await hook.wait(5, patience=60)
             assert [short(event) for event in events] == [
                 ("bot.added", bot),
                 ("bot.command", "/weather Porto"),
