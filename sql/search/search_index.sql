@@ -77,8 +77,8 @@ where i.ctid = any(array(
 ))
 
 -- name: put_entries
--- Add messages to the index: tenants, conversations, times, seqs, lexemes separated by spaces, pairwise. A transaction
--- that deletes one of these messages has to wait. If one is running, the batch fails without waiting and is retried,
+-- Add messages to the index that are not deleted since they were read: tenants, conversations, times, seqs, lexemes
+-- separated by spaces, pairwise. A transaction that removes the row of one of these messages has to wait. If one is running, the batch fails without waiting and is retried,
 -- because waiting could deadlock.
 insert into search_index (tenant, conversation, created_at, seq, words)
 select u.tenant, u.conversation, u.created_at, u.seq, array_to_tsvector(string_to_array(u.words, ' '))
@@ -86,6 +86,7 @@ from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[]) as u
 cross join lateral (
     select 1 from messages m
     where m.tenant = u.tenant and m.conversation = u.conversation and m.seq = u.seq and m.created_at = u.created_at
+        and m.deleted_at is null
     for key share nowait
 ) as m
 on conflict (conversation, created_at, seq, tenant) do update set words = excluded.words

@@ -68,19 +68,19 @@ async def test_a_slow_statement_is_a_timeout_and_the_next_one_works(dsn: str) ->
 
 
 async def test_waiting_for_a_connection_has_a_timeout(dsn: str) -> None:
-    async with open_postgres(dsn, replace(SECTION, pool=1, timeout=0.5)) as db:
-        codes = []
-
-        async def ask() -> None:
-            try:
-                await db.value("select pg_sleep(0.4)")
-            except Refused as refused:
-                codes.append(refused.code)
-
+    one = replace(SECTION, pool=1, timeout=PATIENCE)
+    async with open_postgres(dsn, one) as other, open_postgres(dsn, one) as db:
+        await other.value("select pg_advisory_lock(1)")
         async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(ask)
-        assert codes == ["timeout", "timeout"]
+            nursery.start_soon(db.run, "select pg_advisory_lock(1)")
+            waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            await poll_until(lambda: other.value(waiting))
+            for _ in range(2):
+                with pytest.raises(Refused) as caught:
+                    await db.run_on_connection(lambda connection: connection.execute("select 1"), 0.2)
+                assert caught.value.code == "timeout"
+            await other.value("select pg_advisory_unlock(1)")
+        assert await db.value("select 1") == 1
 
 
 async def test_driver_errors_are_translated(dsn: str) -> None:

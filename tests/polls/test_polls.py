@@ -277,6 +277,7 @@ async def test_poll_is_closed_once_at_its_time(config: Config, store: Postgres) 
         assert ("by" in event, message["poll"]["closed_at"] >= closes_at) == (False, True)
         counted = outcomes[-2][0]
         assert counts(message) == [int(option == counted) for option in range(3)]
+        await update(bob, "close")
         await bob.is_served()
         changes = [each for _, each in bob.log if each["t"] == "message.update" and each["change"] == "close"]
         assert len(changes) == 1

@@ -231,6 +231,21 @@ async def test_concurrent_indexers_write_each_batch_once(db: Postgres) -> None:
     assert await db.value("select rev from search_positions") == 2
 
 
+async def test_a_message_that_is_deleted_after_the_read_is_not_written(db: Postgres) -> None:
+    """Neither if its row remains, nor if it is removed; the next batch finds nothing to remove."""
+    rng = random.Random(5)
+    (place,) = await conversations(db, 1)
+    for text in ("kept", "deleted", "removed"):
+        await write(db, place, text, rng)
+    indexer = Indexer(db)
+    read = await batch_of(await indexer._read([("default", place)]), 10)
+    await write(db, place, "", rng, seq=2)
+    await db.run("delete from messages where conversation = $1 and seq = 3", place)
+    await indexer._write(read)
+    await check(db)
+    assert await db.value("select count(*) from search_index") == 1
+
+
 @asynccontextmanager
 async def announcing(db: Postgres) -> AsyncIterator[Notices]:
     notices = Notices(db, gather_s=0.01)
