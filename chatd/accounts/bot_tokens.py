@@ -2,7 +2,8 @@
 
 A token is looked up in the database when a connection or a request begins, so a revocation is effective at once on all
 nodes. Only the hash of a token is stored. A rotation replaces the secret; the previous secret remains valid for an
-overlap. The caller closes the sessions of a secret that has ended.
+overlap. The caller closes the sessions of a secret that has ended. After an overlap, the reconciler closes those of the
+previous secret.
 """
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from msgspec import Struct
 from chatd.accounts.token_forms import TokenForm
 from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
+from chatd.app.context import Node
 from chatd.app.rate_limits import Recent
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
@@ -27,6 +29,7 @@ MAX_REMEMBERED = 10_000
 NEVER = 2**53 - 1
 # Sessions of an ended secret are closed within seconds; that it has ended is noted for a day.
 NOTED_MS = 86_400_000
+ROUND_SIZE = 200
 
 
 class NewBotToken(Struct, frozen=True):
@@ -60,13 +63,14 @@ class BotTokens:
 
 
 async def issue(tx: Tx, actor: AuditActor, bot: str, overlap_s: int, expires_at: int | None) -> NewBotToken:
-    """Give a bot a new secret. A valid previous one remains valid for the overlap."""
+    """Give a bot a new secret. A valid previous one remains valid for the overlap, and not beyond its own expiry."""
     new, old = NewBotToken(FORM.new_secret(), []), await tx.one(SQL.lock, actor.tenant, bot)
     previous = None
     if old is not None:
         new.ended.extend(await end_previous(tx, actor, old))
-        if old["revoked_at"] is None and overlap_s:
-            previous = (old["id"], old["hash"], actor.now + overlap_s * 1000)
+        until = min(actor.now + overlap_s * 1000, NEVER if old["expires_at"] is None else old["expires_at"])
+        if old["revoked_at"] is None and until > actor.now:
+            previous = (old["id"], old["hash"], until)
         else:
             new.ended.append(old["id"])
             await tx.run(SQL.end_sessions, actor.tenant, old["id"], actor.now + NOTED_MS)
@@ -82,6 +86,13 @@ async def end_previous(tx: Tx, actor: AuditActor, token: Row) -> list[str]:
         return []
     await tx.run(SQL.end_sessions, actor.tenant, token["previous_id"], actor.now + NOTED_MS)
     return [token["previous_id"]]
+
+
+async def end_overlaps(node: Node) -> bool:
+    """End the previous secrets whose overlap is over, and their sessions. Returns whether there may be more."""
+    now = node.clock()
+    ended = await node.db.all(SQL.end_overlaps, now, ROUND_SIZE, now + NOTED_MS)
+    return len(ended) == ROUND_SIZE
 
 
 async def revoke(tx: Tx, actor: AuditActor, bot: str) -> list[str]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from chatd.accounts import (
     authentication,
     ban_commands,
+    bot_tokens,
     checks,
     commands,
     external_logins,
@@ -77,7 +78,11 @@ ACCOUNTS = Subsystem(
     tables=TABLES,
     commands=(commands, logins, login_admin_commands, ban_commands, token_commands),
     conditions=openapi.CONDITIONS,
-    jobs=(Job("expired logins", sweep, 3600), Job("idle accounts", idle_accounts.remove_idle, 60)),
+    jobs=(
+        Job("expired logins", sweep, 3600),
+        Job("idle accounts", idle_accounts.remove_idle, 60),
+        Job("ended bot tokens", bot_tokens.end_overlaps, 10),
+    ),
     personal_data=PERSONAL_DATA,
     metrics=METRICS,
     open=open_accounts,

@@ -5,6 +5,7 @@ has missed. All of them have the same id. It is taken when the bot answers or ac
 """
 
 from collections import Counter
+from contextlib import suppress
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -104,8 +105,10 @@ async def send_again(node: Node) -> bool:
     for row in sorted(rows, key=lambda row: str(row["id"])):
         fields = dict(row)
         ctx = system_context(node, fields.pop("tenant"), fields.pop("bot"))
-        await deliver(ctx, [ToUser(ctx.user, Action(**fields))])
-    node.get(Counts).add("sent_again", len(rows))
+        # One that cannot be sent is sent at its next time.
+        with suppress(Refused):
+            await deliver(ctx, [ToUser(ctx.user, Action(**fields))])
+            node.get(Counts).add("sent_again")
     return len(rows) == ROUND_SIZE
 
 

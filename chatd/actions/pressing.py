@@ -85,7 +85,7 @@ async def press_button(ctx: Ctx, cmd: PressButton) -> Effects:
 
 
 async def write_press(tx: ConversationTx, cmd: PressButton, settings: ActionSettings) -> Pressed | Refused:
-    """Store an action. Returns a refusal for now, which changes nothing that members would have to check.
+    """Store an action, or find the one of the same `client_id`. Returns the refusal of a press that is possible later.
 
     Raises Refused: `not_found`, `conflict`, `blocked`.
     """
@@ -97,8 +97,8 @@ async def write_press(tx: ConversationTx, cmd: PressButton, settings: ActionSett
         ack = ActionAck(client_id=cmd.client_id, action=state["known"], at=state["known_at"], duplicate=True)
         return Pressed(ack, row["author"], None)
     check_press(row, state, cmd.action)
-    if (wait_s := wait_of(state)) is not None:
-        return wait_s
+    if (refusal := refusal_for_now(state)) is not None:
+        return refusal
     return await store(tx, cmd, row["author"])
 
 
@@ -114,7 +114,7 @@ def check_press(row: Row, state: Row, data: str) -> None:
         raise Refused("blocked")
 
 
-def wait_of(state: Row) -> Refused | None:
+def refusal_for_now(state: Row) -> Refused | None:
     """The refusal of a press that is possible later."""
     if state["wait_ms"] is not None:
         return Refused("rate_limited", "you press too many buttons", retry_after=max(1.0, state["wait_ms"] / 1000))

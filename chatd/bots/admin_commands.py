@@ -6,7 +6,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import admin_command
 from chatd.bots import management
-from chatd.bots.accounts import Profile, Reads
+from chatd.bots.accounts import Reads
 from chatd.bots.management import (
     DAY_S,
     URL,
@@ -48,8 +48,7 @@ async def add_bot(ctx: Ctx, cmd: AddBot) -> Effects:
     """`conflict`: the handle, or one that looks alike, is taken. `forbidden`: it is reserved, or a filter refuses a
     text. `too_large`: the tenant has `bots.max_bots` bots.
     """
-    given = Profile(cmd.handle, cmd.name, cmd.description, cmd.picture_url, cmd.reads, cmd.webhook)
-    return await management.add_bot(ctx, given, cmd.lasts)
+    return await management.add_bot(ctx, management.profile_of(cmd), cmd.lasts)
 
 
 class ListBots(AdminCommand, tag="admin.bots"):
@@ -77,8 +76,7 @@ class UpdateBot(AdminCommand, tag="admin.bot.update"):
 @admin_command(UpdateBot, result=BotResult, refuses=("not_found", "conflict", "forbidden"), uncancellable=True)
 async def update_bot(ctx: Ctx, cmd: UpdateBot) -> Effects:
     """`not_found`: there is no such bot. `conflict`, `forbidden`: as for admin.bot.add."""
-    given = Profile(cmd.handle, cmd.name, cmd.description, cmd.picture_url, cmd.reads, cmd.webhook)
-    return await management.update_bot(ctx, cmd.bot, given)
+    return await management.update_bot(ctx, cmd.bot, management.profile_of(cmd))
 
 
 class RemoveBot(AdminCommand, tag="admin.bot.remove"):

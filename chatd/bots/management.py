@@ -16,7 +16,7 @@ from chatd.core.errors import Refused
 from chatd.db.postgres import UniqueViolation
 from chatd.people import handles
 from chatd.webhooks.directory import EndpointsChanged
-from chatd.wire.base import Id, Millis, Result
+from chatd.wire.base import Command, Id, Millis, Result
 from chatd.wire.reference.examples import Example
 from chatd.wire.texts import KEY, NAME, PRIVATE, PROSE
 
@@ -120,6 +120,11 @@ def check_picture(url: str | None) -> None:
         raise Refused("bad_request", "$.picture_url: expected an http or https address")
 
 
+def profile_of(cmd: Command) -> Profile:
+    """What a command that adds or changes a bot has given."""
+    return Profile(**{name: getattr(cmd, name) for name in Profile.__struct_fields__})
+
+
 def end_of(ctx: Ctx, lasts_s: int | None) -> int | None:
     return None if lasts_s is None else ctx.now + lasts_s * 1000
 
@@ -153,7 +158,9 @@ async def update_bot(ctx: Ctx, bot: str, given: Profile) -> list[Effect]:
     except UniqueViolation:
         raise handles.taken() from None
     shown = account_of(await accounts.get(ctx.node.db, ctx.tenant, bot))
-    changed: list[Effect] = [SendSignal(ProfileChanged(ctx.tenant, bot))]
+    changed: list[Effect] = []
+    if any(one is not None for one in (given.handle, given.name, given.picture_url)):
+        changed.append(SendSignal(ProfileChanged(ctx.tenant, bot)))
     if given.webhook is not None:
         changed.append(Broadcast(EndpointsChanged()))
     return [*changed, Reply(BotResult(bot=shown, webhook_secret=secret))]

@@ -6,7 +6,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
 from chatd.bots import management
-from chatd.bots.accounts import Profile, Reads
+from chatd.bots.accounts import Reads
 from chatd.bots.management import (
     DAY_S,
     URL,
@@ -53,8 +53,7 @@ async def add_bot(ctx: Ctx, cmd: ServerAddBot) -> Effects:
     """`conflict`: the handle, or one that looks alike, is taken. `forbidden`: it is reserved, or a filter refuses a
     text. `too_large`: the tenant has `bots.max_bots` bots.
     """
-    given = Profile(cmd.handle, cmd.name, cmd.description, cmd.picture_url, cmd.reads, cmd.webhook)
-    return await management.add_bot(ctx, given, cmd.lasts)
+    return await management.add_bot(ctx, management.profile_of(cmd), cmd.lasts)
 
 
 class ServerListBots(ServerCommand, tag="server.bots"):
@@ -89,8 +88,7 @@ class ServerUpdateBot(ServerCommand, tag="server.bot.update"):
 )
 async def update_bot(ctx: Ctx, cmd: ServerUpdateBot) -> Effects:
     """`not_found`: there is no such bot. `conflict`, `forbidden`: as for server.bot.add."""
-    given = Profile(cmd.handle, cmd.name, cmd.description, cmd.picture_url, cmd.reads, cmd.webhook)
-    return await management.update_bot(ctx, cmd.bot, given)
+    return await management.update_bot(ctx, cmd.bot, management.profile_of(cmd))
 
 
 class ServerRemoveBot(ServerCommand, tag="server.bot.remove"):

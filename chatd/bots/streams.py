@@ -7,6 +7,7 @@ database cannot be read, the bot gets `behind`.
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import trio
@@ -109,7 +110,9 @@ class BotStreams(EventFilter):
         """Send what waits for these sessions, as much as one statement looks up."""
         taken: list[tuple[BotStream, Item]] = []
         for stream in streams:
-            taken += ((stream, item) for item, _ in zip(stream.waiting, range(BATCH_SIZE), strict=False))
+            # It is the last of the next round, so that a busy one delays no other.
+            self._due[stream] = self._due.pop(stream, None)
+            taken += ((stream, item) for item in islice(stream.waiting, BATCH_SIZE))
             if len(taken) >= BATCH_SIZE:
                 break
         try:
@@ -158,7 +161,10 @@ class BotStreams(EventFilter):
             frame, delivery = None, None if delivery is None else gap_of(delivery)
         elif item.body is not None and item.judgement is not None:
             self.concealed += bool(concealed and concealed[0])
-            frame = stream.session.codec.frame_of(shown(item.body, item.judgement, concealed or []))
+            body = shown(item.body, item.judgement, concealed or [])
+            # What is shown whole is the frame that other sessions get.
+            if body is not item.body:
+                frame = stream.session.codec.frame_of(body)
         if frame is None and delivery is not None:
             frame = delivery.frames[stream.session.codec]
         return frame is not None and bool(stream.write(frame, delivery))

@@ -137,12 +137,13 @@ class Bot:
         if message.concealed or message.system or message.sender == client.user or not self._is_new(message.id):
             return
         call = message.command
-        is_own = call is not None and call.bot == client.user
-        known = self._commands.get(call.name) if call is not None and is_own else None
-        args = dict(call.args) if call is not None and is_own else {}
-        handlers = [known[1]] if known is not None else self._on_message
+        if call is not None and call.bot == client.user:
+            known = self._commands.get(call.name)
+            handlers, args = [] if known is None else [known[1]], dict(call.args)
+        else:
+            handlers, args = self._on_message, {}
         for handler in handlers:
-            await self._run(handler, Invocation(client, conversation, message, args if known is not None else {}))
+            await self._run(handler, Invocation(client, conversation, message, args))
 
     async def _run(self, handler: Handler, invocation: Invocation) -> None:
         with logged():

@@ -17,7 +17,7 @@ select f.tenant, f.user_id::text as user, f.id::text as token_id, f.expires_at f
 
 -- name: lock
 -- The token of a bot: tenant, bot.
-select t.id::text, t.hash, t.previous_id::text, t.previous_until, t.revoked_at, t.expires_at
+select t.id::text, t.hash, t.previous_id::text, t.revoked_at, t.expires_at
 from bot_tokens t where t.tenant = $1 and t.user_id = $2 for no key update
 
 -- name: write
@@ -36,6 +36,23 @@ returning id::text, previous_id::text
 -- name: end_sessions
 -- Let no session of a token continue: tenant, id, until when that is noted.
 insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $2, $3) on conflict do nothing
+
+-- name: end_overlaps
+-- Forget previous secrets that are not valid any more, and let no session of theirs continue: now, limit, until when that
+-- is noted.
+with over as (
+    select t.tenant, t.user_id, t.previous_id from bot_tokens t
+    where t.previous_until <= $1::bigint
+    order by t.previous_until limit $2 for no key update skip locked
+),
+forgotten as (
+    update bot_tokens t set previous_id = null, previous_hash = null, previous_until = null
+    from over o where t.user_id = o.user_id and t.tenant = o.tenant
+)
+insert into revoked_tokens (tenant, token_id, expires_at)
+select o.tenant, o.previous_id::text, $3::bigint from over o
+on conflict (tenant, token_id) do update set expires_at = excluded.expires_at
+returning token_id
 
 -- name: forget
 -- Tenant, user.

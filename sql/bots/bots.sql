@@ -18,7 +18,7 @@ insert into bots (tenant, user_id, description, added_by, created_at) values ($1
 
 -- name: lock
 -- A bot that is not removed: tenant, bot.
-select u.id::text, u.handle_key, u.bot_reads from users u
+select u.id::text, u.handle_key from users u
 join bots b on b.tenant = u.tenant and b.user_id = u.id
 where u.tenant = $1 and u.id = $2 and u.bot and u.erased_at is null for no key update of u
 
@@ -39,7 +39,7 @@ update bots set description = coalesce($3, description) where tenant = $1 and us
 select u.id::text, u.handle, u.name, u.picture_url, u.avatar::text, u.bot_reads as reads, b.description, b.added_by, b.created_at,
     u.deactivated_at,
     t.created_at as issued_at, t.expires_at, t.revoked_at, t.last_used_at, t.previous_until,
-    e.id::text as endpoint, e.url, e.types, e.disabled_at, e.disabled_reason, e.failing_since,
+    e.id::text as endpoint, e.url, e.disabled_at, e.disabled_reason, e.failing_since,
     (select count(*) from bot_commands c where c.tenant = b.tenant and c.bot = b.user_id) as commands
 from bots b
 join users u on u.tenant = b.tenant and u.id = b.user_id and u.erased_at is null

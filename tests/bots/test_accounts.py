@@ -8,6 +8,7 @@ import trio
 
 from chatd.bots.settings import BotSettings
 from chatd.client import Account
+from chatd.core.clock import now_ms
 from chatd.core.config import Config
 from chatd.db.postgres import Postgres
 from tests import admins
@@ -161,6 +162,24 @@ async def test_a_token_is_rotated_with_an_overlap_and_revoked_in_a_session(daemo
             assert (await new.ended()).code == 4404
     for one in (account.access_token, token, third):
         assert (await daemon.rest("GET", "/v1/me", token=one)).status == 401
+
+
+async def test_no_secret_outlives_its_overlap_or_its_expiry(daemon: Daemon, db: Postgres) -> None:
+    """Nor do sessions that began before the rotation: the reconciler ends those of revoked tokens, see below."""
+    bots = await bots_of(daemon)
+    account, expired, soon = [await bots.add() for _ in range(3)]
+    first = await db.value("select id::text from bot_tokens where user_id = $1", account.user)
+    await bots.backend.done("POST", f"/bots/{account.user}/token", {"overlap": 1})
+    ended = "select token_id from revoked_tokens where token_id = $1"
+    await poll_until(lambda: db.value(ended, first), lambda found: found == first, patience=60)
+    expire = "update bot_tokens set expires_at = $2 where user_id = $1"
+    await db.run(expire, expired.user, 1)
+    await db.run(expire, soon.user, until := now_ms() + 60_000)
+    for one in (expired, soon):
+        await bots.backend.done("POST", f"/bots/{one.user}/token", {"overlap": 600})
+    for one in (account, expired):
+        assert (await daemon.rest("GET", "/v1/me", token=one.access_token)).status == 401
+    assert await db.value("select previous_until from bot_tokens where user_id = $1", soon.user) == until
 
 
 async def test_a_revoked_token_ends_sessions_even_if_the_message_is_lost(daemon: Daemon, db: Postgres) -> None:

@@ -146,6 +146,7 @@ create table bot_tokens (
     primary key (user_id, tenant),
     foreign key (tenant, user_id) references users (tenant, id) on delete cascade
 );
+create index bot_tokens_previous on bot_tokens (previous_until) where previous_until is not null;
 
 -- Each opens one connection within seconds. Unlogged: they need not survive a crash.
 create unlogged table connection_tickets (
