@@ -71,10 +71,11 @@ schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py --web web/client/src/routes.ts
 	$(BIN)/python -c "from chatd.core.template import template; from chatd.subsystems import setting_names; print(template(setting_names(), {}), end='')" > chatd.toml
 
-# The JavaScript client: its packages, and what the daemon serves of it.
+# The JavaScript client and the demo page: their packages, and what the daemon serves of them.
 WEB := web/client
 web: $(WEB)/node_modules/.package-lock.json
 	node $(WEB)/build.mjs chatd/web/static
+	node web/demo/build.mjs chatd/web/static/demo --check
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci --silent

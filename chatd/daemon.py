@@ -4,7 +4,7 @@ stop has the reverse order.
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -104,6 +104,12 @@ def with_public_urls(config: Config, bound: Addresses) -> Config:
         http=replace(config.http, public_url=(config.http.public_url or http).rstrip("/")),
         gateway=replace(config.gateway, public_url=config.gateway.public_url or bound.socket),
     )
+
+
+def with_page_origins(config: Config, subsystems: Iterable[Subsystem]) -> Config:
+    """Add the origins of pages that the daemon serves itself to `gateway.origins`."""
+    origins = [origin for subsystem in subsystems for origin in subsystem.page_origins(config)]
+    return replace(config, gateway=replace(config.gateway, origins=[*config.gateway.origins, *origins]))
 
 
 @asynccontextmanager
@@ -229,7 +235,7 @@ async def run(
         # A signal that arrives during the start must not leave embedded servers behind.
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
-        config = with_public_urls(config, listeners.addresses)
+        config = with_page_origins(with_public_urls(config, listeners.addresses), subsystems)
         async with (
             stoppable_start(signals) as has_started,
             # Before the server: the tasks of its connections use the database drivers.

@@ -16,6 +16,7 @@ from chatd.conversations.subsystem import CONVERSATIONS
 from chatd.core.setting_names import SettingNames
 from chatd.db import queries
 from chatd.db.migrations import Schema
+from chatd.demo.subsystem import DEMO
 from chatd.event_streams.subsystem import EVENT_STREAMS
 from chatd.filters.subsystem import FILTERS
 from chatd.http import openapi
@@ -40,6 +41,7 @@ SUBSYSTEMS = (
     ACCOUNTS,
     OUTBOX,
     UPLOADS,
+    DEMO,
     FILTERS,
     CONVERSATIONS,
     THREADS,

@@ -17,7 +17,7 @@ from chatd.app.registry import Registry
 from chatd.app.subsystem import AddRoutes
 from chatd.core import log
 from chatd.core.errors import Refused
-from chatd.http import admin, cors, long_answers, rest, server_commands
+from chatd.http import admin, cors, long_answers, rest, server_commands, welcome
 from chatd.http.asgi_guard import AsgiGuard
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, json_response, refusal
@@ -70,24 +70,20 @@ def quart_app(node: Node, registry: Registry, routes: Iterable[AddRoutes]) -> Qu
     server_commands.add_routes(app, node, registry, read_turns)
     for add in routes:
         add(app, node)
-    add_pages(app, registry, node.config.gateway.public_url, node.config.http.public_url)
+    welcome.add_routes(app, node)
+    add_description(app, registry, node.config.http.public_url)
     add_errors(app)
     long_answers.bound(app, node)
     cors.add_headers(app, node.config.http.cors_origins)
     return app
 
 
-def add_pages(app: QuartTrio, registry: Registry, socket_url: str, http_url: str) -> None:
+def add_description(app: QuartTrio, registry: Registry, http_url: str) -> None:
     description = openapi(registry.description, __version__, http_url)
-    links = {"socket": socket_url, "openapi": "/openapi.json", "health": "/health"}
 
     @app.get("/openapi.json")
     async def openapi_json() -> Response:
         return json_response(description)
-
-    @app.get("/")
-    async def welcome() -> Response:
-        return json_response({"chatd": __version__, **links})
 
 
 def add_errors(app: QuartTrio) -> None:

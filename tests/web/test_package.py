@@ -44,6 +44,12 @@ def test_what_is_served_is_fresh(built: Path) -> None:
     assert served == files(built), "chatd/web/static is stale: run `make web`"
 
 
+def test_the_demo_page_is_fresh_and_its_types_agree_with_the_client(tmp_path: Path) -> None:
+    packages()
+    run(tool("node", "nodejs"), "build.mjs", str(tmp_path), "--check", folder=SOURCES.parent / "demo")
+    assert files(STATIC / "demo") == files(tmp_path), "chatd/web/static/demo is stale: run `make web`"
+
+
 def test_the_types_of_the_wire_are_fresh() -> None:
     """Without Node, too: a new command changes them."""
     documented = (STATIC.parents[2] / "docs/chatd.d.ts").read_text()
