@@ -24,6 +24,7 @@ COMMANDS = {
     "migrate": "migrate:migrate",
     "restored": "restored:restored",
     "schema": "schema:schema",
+    "web-client": "web_client:web_client",
     "chat": "chat:chat",
     "drain": "maintenance:drain",
     "nodes": "nodes:nodes",

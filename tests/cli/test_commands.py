@@ -390,3 +390,14 @@ async def test_service_tokens(chatd, store: Postgres) -> None:  # type: ignore[n
     assert acts == ["token.add", "token.rotate", "token.revoke"]
     stored = await store.one("select hash, previous_hash from service_tokens")
     assert added.stdout.strip() not in str(dict(stored or {}))
+
+
+async def test_web_client_writes_a_package(chatd, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Again over an older one; not the demo page, which is an app."""
+    for _ in range(2):
+        assert chatd("web-client", "site/chat").stdout == "wrote site/chat\n"
+    written = {path.name for path in (tmp_path / "site/chat").iterdir()}
+    assert {"chatd-client.js", "chatd-react.js", "chatd-client.d.ts", "package.json", "types"} <= written
+    assert "demo" not in written
+    (tmp_path / "file").write_text("")
+    assert chatd("web-client", "file").returncode == 1

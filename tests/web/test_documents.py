@@ -1,15 +1,15 @@
 """The examples of docs/web-client.md do what they say."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import trio
 
+from chatd.cli.web_client import web_client
 from tests.interop.tools import tool
 from tests.support import PATIENCE, Daemon
-from tests.web.programs import ROOT, SOURCES, STATIC, packages
+from tests.web.programs import ROOT, SOURCES, packages
 
 TEXT = (ROOT / "docs/web-client.md").read_text()
 BLOCKS = re.findall(r"```(js|jsx)\n(.*?)```", TEXT, re.DOTALL)
@@ -18,11 +18,7 @@ BLOCKS = re.findall(r"```(js|jsx)\n(.*?)```", TEXT, re.DOTALL)
 def project(folder: Path) -> Path:
     """A folder in which the packages of the examples are found."""
     modules = folder / "node_modules"
-    (modules / "@chatd/client").mkdir(parents=True)
-    for name in ("chatd-client.js", "chatd-react.js"):
-        shutil.copy(STATIC / name, modules / "@chatd/client")
-    exports = '{".": "./chatd-client.js", "./react": "./chatd-react.js"}'
-    (modules / "@chatd/client/package.json").write_text(f'{{"type": "module", "exports": {exports}}}')
+    web_client(modules / "@chatd/client")
     for name in ("ws", "react", "react-dom"):
         (modules / name).symlink_to(packages() / name)
     return folder

@@ -17,7 +17,7 @@ from tests.interop.tools import tool
 from tests.web.programs import BUNDLE, SOURCES, STATIC, packages
 
 MAX_GZIPPED = 25_000
-BUILT = ("chatd-client.js", "chatd-react.js", "chatd-client.d.ts", "chatd-react.d.ts")
+BUILT = ("chatd-client.js", "chatd-react.js", "chatd-client.d.ts", "chatd-react.d.ts", "package.json")
 
 
 def run(*command: str, folder: Path = SOURCES) -> str:

@@ -7,7 +7,10 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = resolve(process.argv[2] ?? join(here, "dist"));
-const { name, version, license } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+const { scripts, devDependencies, files, exports, ...manifest } = JSON.parse(
+  readFileSync(join(here, "package.json"), "utf8"),
+);
+const { name, version, license } = manifest;
 
 async function bundle(source, target) {
   await build({
@@ -41,5 +44,12 @@ function declarations() {
   writeFileSync(join(folder, "chatd-react.d.ts"), 'export * from "./types/react.js";\n');
 }
 
+/** The folder by itself is a package too. */
+function describe() {
+  const own = JSON.parse(JSON.stringify(exports).replaceAll("./dist/", "./"));
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ ...manifest, exports: own }, null, 2) + "\n");
+}
+
 await Promise.all([bundle("index.ts", "chatd-client.js"), bundle("react.ts", "chatd-react.js")]);
 declarations();
+describe();
