@@ -75,9 +75,10 @@ class Daemon:
             try:
                 yield person
             finally:
+                # Before the end of the connection: its reader could not answer a ping any more.
+                nursery.cancel_scope.cancel()
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(connection)
-                nursery.cancel_scope.cancel()
 
     @asynccontextmanager
     async def pair(self) -> AsyncIterator[tuple["Person", "Person", str]]:
