@@ -257,11 +257,16 @@ async def texts(client: Client, count: int) -> list[str]:
     raise AssertionError
 
 
-async def dropped(daemon: Daemon) -> int:
-    """Event frames that send queues discarded."""
+async def metric(daemon: Daemon, name: str) -> int:
+    """The value of a metric without labels."""
     answer = await daemon.rest("GET", "/metrics", Host="localhost")
     lines = answer.body.decode().splitlines()
-    return int(float(next(line.split()[1] for line in lines if line.startswith("chatd_deliveries_dropped_total "))))
+    return int(float(next(line.split()[1] for line in lines if line.startswith(f"{name} "))))
+
+
+async def dropped(daemon: Daemon) -> int:
+    """Event frames that send queues discarded."""
+    return await metric(daemon, "chatd_deliveries_dropped_total")
 
 
 async def eventually(holds: Callable[[], object], patience: float = PATIENCE) -> None:

@@ -10,9 +10,10 @@ import trio
 import trio_asyncio
 
 from chatd.client import Refused
-from tests.support import NOBODY, Daemon, Person, covers, shared
+from tests.support import NOBODY, Daemon, Person, covers, metric, poll_until, shared
 
 daemon = shared
+ENTRIES, WAITING = "chatd_message_log_entries_total", "chatd_message_log_waiting_entries"
 
 
 @covers("receipt.delivered")
@@ -108,14 +109,15 @@ async def test_simultaneous_receipts_of_one_member_are_one_change(daemon: Daemon
         for number in range(6):
             await alice.send(conversation, str(number))
         before = (await alice.call("conversation.get", conversation=conversation))["conversation"]["rev"]
+        entries = await metric(daemon, ENTRIES)
         async with trio.open_nursery() as nursery, held(daemon, conversation):
             nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
-            # Until the first receipt is in a batch of its own, which waits for the lock.
-            await trio.sleep(0.1)
+            # The first receipt is in a batch of its own, which waits for the lock.
+            await poll_until(lambda: metric(daemon, ENTRIES), lambda count: count > entries)
             for person, seq in ((bob, 3), (also_bob, 6), (phone, 5)):
                 nursery.start_soon(partial(person.call, "receipt.read", conversation=conversation, seq=seq))
-            # Until the others have gathered behind it.
-            await trio.sleep(0.2)
+            # The others have gathered behind it.
+            await poll_until(lambda: metric(daemon, WAITING), lambda count: count >= 4)
         event = await alice.event("message.read")
         assert (event["seq"], event["unread"], event["rev"]) == (6, 0, before + 2)
         await alice.is_served()
@@ -127,14 +129,15 @@ async def test_change_of_both_positions_reports_both(daemon: Daemon) -> None:
     async with daemon.pair() as (alice, bob, conversation), daemon.connected(bob.account) as also_bob:
         for number in range(6):
             await alice.send(conversation, str(number))
+        entries = await metric(daemon, ENTRIES)
         async with trio.open_nursery() as nursery, held(daemon, conversation):
             nursery.start_soon(partial(alice.call, "receipt.delivered", conversation=conversation, seq=1))
-            # Until the first receipt is in a batch of its own, which waits for the lock.
-            await trio.sleep(0.1)
+            # The first receipt is in a batch of its own, which waits for the lock.
+            await poll_until(lambda: metric(daemon, ENTRIES), lambda count: count > entries)
             nursery.start_soon(partial(bob.call, "receipt.read", conversation=conversation, seq=3))
             nursery.start_soon(partial(also_bob.call, "receipt.delivered", conversation=conversation, seq=6))
-            # Until the others have gathered behind it.
-            await trio.sleep(0.2)
+            # The others have gathered behind it.
+            await poll_until(lambda: metric(daemon, WAITING), lambda count: count >= 3)
         event = await alice.event("message.read")
         assert (event["seq"], event["delivered"]) == (3, 6)
         await bob.call("receipt.read", conversation=conversation, seq=6)
