@@ -5,6 +5,8 @@ and erasure.
 import pytest
 
 from chatd.core.clock import now_ms
+from chatd.core.config import PostgresSection
+from chatd.db.postgres import open_postgres
 from tests.consent.test_contacts import listed
 from tests.consent.test_groups import reserve
 from tests.consent.test_requests import request, requests
@@ -12,7 +14,7 @@ from tests.files import picture, stored
 from tests.matching.test_commands import matched
 from tests.privacy.test_export import exported, of
 from tests.server_api.backend import backend_of
-from tests.support import Daemon, poll_until, shared
+from tests.support import PATIENCE, Daemon, poll_until, shared
 
 daemon = shared
 
@@ -60,12 +62,14 @@ async def test_a_backend_asks_nobody(daemon: Daemon) -> None:
         assert (await ben.call("conversation.get", conversation=group)).conversation["member_count"] == 2
 
 
-async def test_a_scheduled_message_waits_for_acceptance_too(daemon: Daemon) -> None:
+async def test_a_scheduled_message_waits_for_acceptance_too(daemon: Daemon, loop: None) -> None:
     async with request(daemon) as (ann, _, id_):
         for _ in range(3):
             await ann.send(id_)
-        at = now_ms() + 300
+        at = now_ms() + 3_600_000
         await ann.call("message.schedule", conversation=id_, client_id="later", text="4", at=at)
+        async with open_postgres(daemon.config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as db:
+            await db.run("update scheduled_messages set due_at = 1 where conversation = $1", id_)
         assert (await ann.event("schedule.failed"))["code"] == "forbidden"
 
 

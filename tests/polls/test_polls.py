@@ -289,14 +289,14 @@ async def test_poll_is_closed_once_at_its_time(config: Config, store: Postgres) 
 
 async def test_deleted_and_expired_polls_leave_nothing(daemon: Daemon, store: Postgres) -> None:
     async with daemon.pair() as (alice, bob, conversation):
-        await alice.call("conversation.edit", conversation=conversation, disappear=1)
+        await alice.call("conversation.edit", conversation=conversation, disappear=60)
         expiring = await poll(alice, conversation, closes_at=now_ms() + 60_000)
         await alice.call("conversation.edit", conversation=conversation, disappear=0)
         fields = await poll(alice, conversation, "p2", closes_at=now_ms() + 60_000)
         await bob.call("poll.vote", options=[0], **expiring)
         await bob.call("poll.vote", options=[0], **fields)
         await alice.call("message.delete", **fields)
-        await trio.sleep(1.1)
+        await store.run("update messages set expires_at = 1 where id = $1", expiring["message"])
         assert await code(bob, "poll.vote", options=[1], **expiring) == "conflict"
         assert "poll" not in await seen(bob, expiring)
         assert await store.value("select count(*) from poll_votes") == 1
