@@ -155,10 +155,10 @@ async def test_long_transaction_is_found(config: Config, moderator: Postgres) ->
 
 
 async def idle(connection: Any) -> None:
-    """In asyncio: a transaction that is idle for a while."""
+    """In asyncio: a transaction that is idle until it is cancelled."""
     await connection.execute("begin; select 'a secret text'")
     await connection.fetchval("select 1")
-    await asyncio.sleep(4)
+    await asyncio.get_running_loop().create_future()
 
 
 async def test_table_without_vacuum_is_found(config: Config, moderator: Postgres) -> None:

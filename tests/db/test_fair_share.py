@@ -15,7 +15,7 @@ from chatd.core.rate_limit import TokenBucket
 from chatd.db.fair_share import MAX_WAITING, Account, FairShare, charge_to
 from chatd.db.postgres import Postgres, open_postgres
 from tests.faults.test_slow_postgres import locked
-from tests.support import Person, running
+from tests.support import Person, poll_until, running
 
 LOCK_SETTINGS = "select 1 from user_settings where user_id = $1 for update"
 
@@ -29,8 +29,8 @@ async def test_slow_statements_of_one_user_do_not_exhaust_the_pool(config: Confi
         async with trio.open_nursery() as nursery, locked(store, LOCK_SETTINGS, alice.user):
             for device in devices:
                 nursery.start_soon(set_settings, device, answers)
-            # Until her statements wait for the lock.
-            await trio.sleep(0.3)
+            # Her statements wait for the lock.
+            await poll_until(lambda: waiting(store))
             # All of it while her statements hold what they can get.
             assert await bob.call("conversation.list")
             await bob.send(conversation)
@@ -38,6 +38,12 @@ async def test_slow_statements_of_one_user_do_not_exhaust_the_pool(config: Confi
                 assert await stranger.is_served()
             assert not answers
         assert len(answers) == 12
+
+
+async def waiting(db: Postgres) -> int:
+    """Statements that wait for a lock."""
+    sql = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    return int(await db.value(sql))
 
 
 async def set_settings(device: Person, answers: list[bool]) -> None:
@@ -66,6 +72,11 @@ async def test_connections_are_limited_per_user_and_in_total() -> None:
     assert share._slots == {}
 
 
+async def unanswered(connection: Any) -> None:
+    """In asyncio: what waits for an answer that does not arrive, until it is cancelled."""
+    await asyncio.get_running_loop().create_future()
+
+
 async def test_waiting_for_the_own_limit_is_not_a_postgres_failure(dsn: str, loop: None) -> None:
     """The user may retry, and neither the log nor the probes report that Postgres is slow."""
     settings = PostgresSection(pool=2, user_connections=1, reserved=1, timeout=1.0)
@@ -73,7 +84,7 @@ async def test_waiting_for_the_own_limit_is_not_a_postgres_failure(dsn: str, loo
 
         async def hold(connection: Any) -> None:
             began.set()
-            await asyncio.sleep(60)
+            await unanswered(connection)
 
         async def hold_as_alice() -> None:
             charge_to("t", "alice")
@@ -97,7 +108,7 @@ async def test_unanswered_statement_is_a_postgres_failure(dsn: str, loop: None) 
     async with open_postgres(dsn, PostgresSection(timeout=0.5)) as db:
         charge_to("t", "alice")
         with pytest.raises(Refused, match="timeout"):
-            await db.run_on_connection(lambda _: asyncio.sleep(60))
+            await db.run_on_connection(unanswered)
         assert db.faults.open
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 
 import trio
 
@@ -11,6 +10,7 @@ from chatd.core.errors import Refused
 from chatd.db.embedded import postgres, redis
 from chatd.db.postgres import Connection, Postgres, open_postgres
 from tests.faults.test_databases import all_messages, own, sent_in_the_end
+from tests.faults.test_slow_postgres import locked
 from tests.support import PATIENCE, Daemon, Person, running
 
 __all__ = ["own"]
@@ -20,7 +20,6 @@ CUT = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where backend_type = 'client backend' and application_name <> 'chatd taker'
 """
-LOCK = "begin; lock table messages; select pg_sleep(5); commit"
 
 
 @asynccontextmanager
@@ -75,7 +74,7 @@ async def check_recovered(daemon: Daemon, alice: Person, bob: Person, conversati
 async def test_postgres_without_free_connections_is_handled(own: Own) -> None:
     config, _, _ = own
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
-        await alice.send(conversation, "before", client_id="before")
+        await sent_in_the_end(alice, conversation, "before")
         async with no_connection_is_free(config.postgres.dsn):
             await check_refused_for_now(alice, conversation)
         await check_recovered(daemon, alice, bob, conversation)
@@ -83,12 +82,12 @@ async def test_postgres_without_free_connections_is_handled(own: Own) -> None:
 
 async def test_temporarily_locked_message_table_is_handled(own: Own) -> None:
     config, _, _ = own
-    psql = [str(postgres.binaries() / "psql"), "-c", LOCK, config.postgres.dsn]
     async with running(config) as daemon, daemon.pair() as (alice, bob, conversation):
-        await alice.send(conversation, "before", client_id="before")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(trio.run_process, psql, capture_stdout=True, cwd="/"))
-            await trio.sleep(1)
+        await sent_in_the_end(alice, conversation, "before")
+        async with (
+            open_postgres(config.postgres.dsn, PostgresSection(timeout=PATIENCE)) as other,
+            locked(other, "lock table messages"),
+        ):
             refused = await alice.refused(
                 "message.send", conversation=conversation, client_id="refused", text="refused"
             )
