@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import trio
-
 from chatd.core.config import Config
 from tests.admins import done
+from tests.support import poll_until
 from tests.webhooks.receiver import deliveries, listed, receiving, sending
 
 
@@ -34,12 +33,9 @@ async def test_messages_are_sent_with_signatures(config: Config) -> None:
 
 
 async def eventually_delivered(daemon: Any, receiver: Any, count: int) -> None:
-    for _ in range(200):
-        found = await deliveries(daemon, receiver)
-        if [item["state"] for item in found] == ["delivered"] * count:
-            break
-        await trio.sleep(0.02)
-    assert [item["state"] for item in found] == ["delivered"] * count
+    await poll_until(
+        lambda: deliveries(daemon, receiver), lambda found: [item["state"] for item in found] == ["delivered"] * count
+    )
     assert (await listed(daemon, receiver))["pending"] == 0
 
 
