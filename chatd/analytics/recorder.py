@@ -38,14 +38,16 @@ BATCH_SIZE = 1000
 MAX_SAMPLES = 1000
 # Tenants and days with counters: those of today and yesterday.
 MAX_COUNTERS = 10_000
+HIGHEST_RANK = 2**48
 Key = tuple[str, int]
 
 
 class Counters(Struct):
     """What is added to the figures of a tenant and day. `samples`: the negated rank, conversation, seq and time of the
-    messages with the lowest ranks, as a heap.
+    messages with the lowest ranks, as a heap. `limit`: the rank above which none is kept, because there are enough.
     """
 
+    limit: int = HIGHEST_RANK
     messages: int = 0
     characters: int = 0
     matches: int = 0
@@ -60,11 +62,14 @@ class Counters(Struct):
 
     def sample(self, rank: int, conversation: str, seq: int, sent_at: int) -> None:
         """Keep a message if its rank is among the lowest."""
+        if rank > self.limit:
+            return
         one = (-rank, conversation, seq, sent_at)
         if len(self.samples) < MAX_SAMPLES:
             heapq.heappush(self.samples, one)
-        elif one > self.samples[0]:
-            heapq.heapreplace(self.samples, one)
+        else:
+            heapq.heappushpop(self.samples, one)
+            self.limit = -self.samples[0][0]
 
 
 class Recorder:
@@ -116,14 +121,13 @@ class Recorder:
 
     def _on_message(self, signal: MessageSent) -> None:
         message, done = signal.message, signal.done
-        if done.duplicate:
-            return
         key = (message.tenant, day_of(done.created_at))
-        counters = self._of(key)
+        counters = self._counters.get(key) or self._of(key)
         counters.messages += 1
-        counters.characters += len(message.text or "")
+        if message.text is not None:
+            counters.characters += len(message.text)
         rank = rank_of(done.id)
-        if rank <= self._limits.get(key, rank):
+        if rank <= counters.limit:
             counters.sample(rank, message.conversation, done.seq, done.created_at)
 
     def _on_match(self, signal: MatchMade) -> None:
@@ -143,7 +147,7 @@ class Recorder:
             if len(self._counters) >= MAX_COUNTERS:
                 LOG.warning("figures of a day are lost: Postgres was unavailable for too long")
                 self._counters.clear()
-            found = self._counters[key] = Counters()
+            found = self._counters[key] = Counters(limit=self._limits.get(key, HIGHEST_RANK))
         return found
 
     # --- writing ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from chatd.conversations.log.transaction import SYSTEM_USER
 from chatd.conversations.messages.attachments import resolve, shown
 from chatd.conversations.messages.buttons import check_may_have_buttons, checked, stored_buttons
 from chatd.conversations.messages.screening import screen
-from chatd.conversations.messages.text_commands import command_in, may_be_command
+from chatd.conversations.messages.text_commands import TextCommands, may_be_command
 from chatd.conversations.read_model import message_of
 from chatd.conversations.settings import ConversationLimits
 from chatd.core.config import Config
@@ -151,15 +151,18 @@ async def prepare(ctx: Ctx, out: MessageInput, kind: type[SentAck] | None = None
             meta=screened.meta,
             actions=screened.actions,
         )
-    content = await with_command(ctx, out, content)
+    if content.text is not None and may_be_command(ctx.node, content.text):
+        content = await with_command(ctx, out, content, content.text)
     ack = None if kind is None else partial(ack_of, kind, out.client_id, out.text, content.text)
     return append(ctx, out.conversation, out.client_id, content, ack)
 
 
-async def with_command(ctx: Ctx, out: MessageInput, content: Content) -> Content:
-    """The content with the command that its text is, as the filters have left it. Raises Refused."""
+async def with_command(ctx: Ctx, out: MessageInput, content: Content, text: str) -> Content:
+    """The content with the command that its text is, as the filters have left it. Raises Refused: `bad_request`,
+    `conflict`.
+    """
     try:
-        found = await command_in(ctx, out.conversation, content.text)
+        found = await ctx.node.get(TextCommands).resolve(ctx, out.conversation, text)
     except Refused:
         if not await is_known(ctx, out.client_id):
             raise

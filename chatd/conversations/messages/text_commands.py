@@ -17,13 +17,6 @@ class TextCommands(Struct, frozen=True):
     resolve: Resolve
 
 
-def may_be_command(node: Node, text: str | None) -> bool:
+def may_be_command(node: Node, text: str) -> bool:
     """Whether something has to be read to know if the text is a command."""
-    return text is not None and text.startswith("/") and node.services.find(TextCommands) is not None
-
-
-async def command_in(ctx: Ctx, conversation: str, text: str | None) -> Json | None:
-    """The command for a bot that the text is. Raises Refused: `bad_request`, `conflict`."""
-    if text is None or not may_be_command(ctx.node, text):
-        return None
-    return await ctx.node.get(TextCommands).resolve(ctx, conversation, text)
+    return text.startswith("/") and node.services.find(TextCommands) is not None
