@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import trio
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from chatd.app.context import Ctx, Node
 from chatd.app.dispatch import run_command
@@ -37,32 +36,13 @@ ANSWER_TTL_S = 10
 MAX_QUESTIONS = 2000
 
 
-class Asking(Struct, array_like=True):
-    """The user who asks, see `Principal`."""
-
-    tenant: str
-    user: str
-    token_id: str
-    login: str
-    scope: str
-    expires_at: int
-    external_id: str | None
-
-    @classmethod
-    def of(cls, one: Principal) -> "Asking":
-        return cls(one.tenant, one.user, one.token_id, one.login, one.scope, one.expires_at, one.external_id)
-
-    def principal(self) -> Principal:
-        return Principal(*astuple(self))
-
-
 class Question(ControlMessage):
     """What a user asks about a session. `number`: of the answer, at the node `asker`."""
 
     asker: str
     number: int
     session: str
-    who: Asking
+    who: Principal
 
     def concerns(self, receiver: Receiver) -> bool:
         """Whether this node has the session, or has had it."""
@@ -95,7 +75,7 @@ class AskFrames(Question, array_like=True, tag="ask-frames"):
         return self.node == receiver.name
 
     async def answer(self, node: Node) -> bytes | None:
-        session = node.get(EventSessions).find(self.session, self.who.principal(), self.after)
+        session = node.get(EventSessions).find(self.session, self.who, self.after)
         if session is None:
             return None
         with session.read(self.after) as reading:
@@ -118,7 +98,7 @@ class AskCommand(Question, array_like=True, tag="ask-command"):
         if session is None or row is None:
             return None
         answers: list[Answer] = []
-        ctx = Ctx(node, self.who.principal(), session.id, self.address, node.clock(), answers.append, is_request=True)
+        ctx = Ctx(node, self.who, session.id, self.address, node.clock(), answers.append, is_request=True)
         ctx.renew = session.renew
         await run_command(row, ctx, msgspec.json.decode(self.command, type=row.command))
         found = answers[0]
@@ -166,7 +146,7 @@ class SessionRelay(RemoteSessions):
         """The frames after this position; None if its node does not have them, or has ended."""
         node, session, after = position
         number = self._next_number()
-        question = AskFrames(self._node.cluster.name, number, session, Asking.of(who), node, after, wait_s)
+        question = AskFrames(self._node.cluster.name, number, session, who, node, after, wait_s)
         try:
             data = await self._ask(question, wait_s + ANSWER_TIMEOUT_S, node)
         except Refused:
@@ -176,8 +156,8 @@ class SessionRelay(RemoteSessions):
 
     async def run(self, session: str, principal: Principal, address: str, command: Command) -> Answer:
         number, row = self._next_number(), self._rows[tag_of(type(command))]
-        who, body = Asking.of(principal), msgspec.json.encode(command)
-        question = AskCommand(self._node.cluster.name, number, session, who, body, address)
+        body = msgspec.json.encode(command)
+        question = AskCommand(self._node.cluster.name, number, session, principal, body, address)
         data = await self._ask(question, ANSWER_TIMEOUT_S)
         if data is None:
             raise Refused("not_found", "no such session")

@@ -14,6 +14,7 @@ import trio
 from chatd.app.addresses import Addresses
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
+from tests.bots.world import bots_of
 from tests.cluster.conftest import QUICK
 from tests.cluster.test_match_kills import finish
 from tests.cluster.test_two_nodes import nodes
@@ -118,6 +119,23 @@ async def test_commands_of_a_session_work_on_any_node(config: Config) -> None:
             other = {"Chatd_Session": name}
             answer = await one.rest("PUT", "/v1/presence", {"status": "away"}, bob.access_token, **other)
             assert answer.body["code"] == "not_found"
+
+
+async def test_a_bot_is_judged_as_a_bot_on_any_node(config: Config) -> None:
+    """The commands of a session: those that a bot may not use, and the one that it may."""
+    async with nodes(config) as (one, two):
+        bots = await bots_of(one)
+        async with bots.connected() as bot:
+            mine = {"Chatd_Session": bot.hello["session"]}
+            token = bot.account.access_token
+            for path, body, code in (
+                ("/v1/presence", {"status": "away"}, "forbidden"),
+                ("/v1/presence/watch", {"users": []}, "forbidden"),
+                ("/v1/auth/session", {"token": token}, None),
+            ):
+                for daemon in (one, two):
+                    answer = await daemon.rest("PUT", path, body, token, **mine)
+                    assert answer.body.get("code") == code, (path, daemon is one, answer.body)
 
 
 @pytest.fixture
