@@ -22,7 +22,7 @@ from chatd.core.identity import Principal
 from chatd.event_streams.positions import Position
 from chatd.event_streams.service import EventSessions
 from chatd.http.session_header import RemoteSessions
-from chatd.wire.base import Command, Error
+from chatd.wire.base import Command, Error, Result, refused_by
 from chatd.wire.codec import tag_of
 
 LOG = log.get(__name__)
@@ -154,14 +154,17 @@ class SessionRelay(RemoteSessions):
             return None
         return None if data is None else msgspec.msgpack.decode(data, type=NextFrames)
 
-    async def run(self, session: str, principal: Principal, address: str, command: Command) -> Answer:
+    async def run(self, session: str, principal: Principal, address: str, command: Command) -> Result:
         number, row = self._next_number(), self._rows[tag_of(type(command))]
         body = msgspec.json.encode(command)
         question = AskCommand(self._node.cluster.name, number, session, principal, body, address)
         data = await self._ask(question, ANSWER_TIMEOUT_S)
         if data is None:
             raise Refused("not_found", "no such session")
-        return msgspec.json.decode(data, type=row.result | Error)
+        answer: Result = msgspec.json.decode(data, type=row.result | Error)
+        if isinstance(answer, Error):
+            raise refused_by(answer)
+        return answer
 
     def _next_number(self) -> int:
         self._number += 1

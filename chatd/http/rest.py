@@ -27,7 +27,7 @@ from chatd.http.asgi_guard import PEER
 from chatd.http.body_flow import BODY_FLOW
 from chatd.http.read_turns import ReadTurns
 from chatd.http.responses import answer_of, refused_answer
-from chatd.http.session_header import named_session, run_remotely
+from chatd.http.session_header import named_session, run_elsewhere
 from chatd.wire.base import Command
 from chatd.wire.codec import Malformed
 from chatd.wire.explanations import explain
@@ -48,7 +48,7 @@ def add_routes(app: QuartTrio, node: Node, registry: Registry, read_turns: ReadT
 
 def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaitable[Response]]:
     proxies = parse_networks(node.config.gateway.trusted_proxies)
-    reader = RequestDecoder(row.command, node.config.gateway.max_depth)
+    reader, elsewhere = RequestDecoder(row.command, node.config.gateway.max_depth), run_elsewhere(row)
 
     async def view(**path: str) -> Response:
         results: list[Answer] = []
@@ -64,10 +64,8 @@ def view_of(row: Row, node: Node, read_turns: ReadTurns) -> Callable[..., Awaita
                 limit_statements(answer_by(ctx))
                 if principal is not None:
                     await node.get(SignIn).check(principal, address, ctx.now)
-                if principal is not None and row.of_session and not ctx.session:
-                    results.append(await run_remotely(node, row, ctx.remote_session, principal, address, command))
-                else:
-                    await run_command(row, ctx, command)
+                is_elsewhere = row.of_session and not ctx.session
+                await run_command(elsewhere if is_elsewhere else row, ctx, command)
             except Refused as refused:
                 return refused_answer(node, refused)
             return answer_of(results[0])

@@ -4,16 +4,18 @@ The session gets no event of the command, because its client has the answer. Com
 `presence.watch`, need it. If another node has the session, they run there (`RemoteSessions`).
 """
 
+from dataclasses import replace
+
 from quart import request
 
-from chatd.app.context import Node
-from chatd.app.encoding import Answer
+from chatd.app.context import Ctx, Node
+from chatd.app.effects import Effects, Reply
 from chatd.app.registry import Row
 from chatd.core.errors import Refused
 from chatd.core.identity import Principal
 from chatd.core.ids import is_uuid
 from chatd.realtime.sessions import Session
-from chatd.wire.base import Command
+from chatd.wire.base import Command, Result
 
 HEADER = "Chatd-Session"
 NEEDED = f"this command needs a session: send the `session` of `connected` in the header {HEADER}"
@@ -22,8 +24,8 @@ NEEDED = f"this command needs a session: send the `session` of `connected` in th
 class RemoteSessions:
     """Runs commands on the nodes that have the sessions. Found in `Node.services`."""
 
-    async def run(self, session: str, principal: Principal, address: str, command: Command) -> Answer:
-        """The answer of the command, or its refusal. Raises Refused: `not_found` if no node has the session."""
+    async def run(self, session: str, principal: Principal, address: str, command: Command) -> Result:
+        """The result of the command. Raises Refused: as the command does; `not_found` if no node has the session."""
         raise NotImplementedError
 
 
@@ -45,11 +47,18 @@ def named_session(node: Node, principal: Principal | None) -> tuple[Session | No
     return session, ""
 
 
-async def run_remotely(node: Node, row: Row, session: str, principal: Principal, address: str, cmd: Command) -> Answer:
-    """Run a command that changes a session of another node. Raises Refused."""
-    remote = node.services.find(RemoteSessions)
-    if not session:
+def run_elsewhere(row: Row) -> Row:
+    """A command that changes a session, for requests to a node that does not have it. This node checks and charges it
+    as any other, before another one is asked.
+    """
+    return replace(row, handler=run_remotely)
+
+
+async def run_remotely(ctx: Ctx, cmd: Command) -> Effects:
+    """Run a command on the node that has its session."""
+    if not ctx.remote_session:
         raise Refused("bad_request", NEEDED)
+    remote = ctx.node.services.find(RemoteSessions)
     if remote is None:
-        raise Refused("not_found", f"{row.tag}: no such session")
-    return await remote.run(session, principal, address, cmd)
+        raise Refused("not_found", "no such session")
+    return [Reply(await remote.run(ctx.remote_session, ctx.me, ctx.address, cmd))]

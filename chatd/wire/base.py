@@ -83,3 +83,10 @@ def error_of(refused: Refused) -> Error:
         retry_after=UNSET if refused.retry_after is None else round(refused.retry_after, 3),
         details=UNSET if refused.details is None else refused.details,
     )
+
+
+def refused_by(error: Error) -> Refused:
+    """The refusal of a wire form."""
+    retry_after = None if error.retry_after is UNSET else error.retry_after
+    details = None if error.details is UNSET else error.details
+    return Refused(error.code, error.message, retry_after=retry_after, details=details)

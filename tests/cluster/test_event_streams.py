@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from chatd.app.addresses import Addresses
 from chatd.client import Account, sign_up
@@ -136,6 +137,27 @@ async def test_a_bot_is_judged_as_a_bot_on_any_node(config: Config) -> None:
                 for daemon in (one, two):
                     answer = await daemon.rest("PUT", path, body, token, **mine)
                     assert answer.body.get("code") == code, (path, daemon is one, answer.body)
+
+
+async def test_no_other_node_is_asked_for_a_user_who_sends_too_much(config: Config) -> None:
+    """The node that has the request charges it: there is no answer of a node that has the session."""
+    slow = replace(config, limits=replace(config.limits, user_commands_per_second=0.001, user_commands_burst=10))
+    async with nodes(slow) as (one, two):
+        bob = await sign_up(one.addresses.http, name="bob")
+        poller = Poller(bob.access_token)
+        await poller.poll(one)
+
+        async def answer(session: str) -> Any:
+            body = {"status": "away"}
+            return (await two.rest("PUT", "/v1/presence", body, bob.access_token, Chatd_Session=session)).body
+
+        assert await answer(poller.session) == {"t": "ok"}
+        while (await two.rest("GET", "/v1/me", token=bob.access_token)).status == 200:
+            pass
+        for session in (poller.session, str(uuid4())):
+            assert (await answer(session))["code"] == "rate_limited"
+        # The other node has been asked for the first one only.
+        assert await poller.poll(one) == []
 
 
 @pytest.fixture

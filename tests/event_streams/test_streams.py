@@ -1,6 +1,7 @@
 """GET /v1/events of one node, as Server-Sent Events and as a long poll."""
 
 from typing import Any
+from uuid import uuid4
 
 from chatd.client import Account, sign_up
 from tests.event_streams.streams import Poller, event_stream
@@ -152,7 +153,7 @@ async def test_the_named_session_must_be_one_of_the_user(daemon: Daemon) -> None
             for header in ({}, {"Chatd_Session": "x"}, {"Chatd_Session": alice.hello["session"]}):
                 codes.append((await daemon.rest("PUT", path, body, bob.access_token, **header)).body["code"])
             assert codes == ["bad_request"] * 3
-            gone = {"Chatd_Session": alice.hello["session"][:-1] + "0"}
+            gone = {"Chatd_Session": str(uuid4())}
             assert (await daemon.rest("PUT", path, body, bob.access_token, **gone)).body["code"] == "not_found"
 
 
