@@ -9,18 +9,18 @@ from chatd.app.context import Node
 from chatd.app.storage import RedisKey
 from chatd.app.subsystem import Subsystem
 from chatd.event_streams import openapi, routes
-from chatd.event_streams.relay import SessionRelay
+from chatd.event_streams.relay import MAX_QUESTIONS, SessionRelay
 from chatd.event_streams.service import EventSessions
 from chatd.event_streams.settings import SETTINGS
 from chatd.http.session_header import RemoteSessions
 
 
 @asynccontextmanager
-async def open_event_streams(node: Node) -> AsyncIterator[None]:
-    """The sessions of this node, and the way to those of others."""
+async def open_event_streams(node: Node, max_questions: int = MAX_QUESTIONS) -> AsyncIterator[None]:
+    """The sessions of this node, and the way to those of others. `max_questions`: see `SessionRelay`."""
     async with trio.open_nursery() as nursery:
         sessions = node.services.add(EventSessions(node, nursery))
-        relay = node.services.add(SessionRelay(node, nursery))
+        relay = node.services.add(SessionRelay(node, nursery, max_questions))
         node.services.add(relay, RemoteSessions)
         yield
         sessions.close()
@@ -34,7 +34,7 @@ EVENT_STREAMS = Subsystem(
     redis_keys=(
         RedisKey(
             "relay:*",
-            "events for clients of /v1/events whose requests reach several nodes",
+            "events for clients of /v1/events whose requests reach several nodes, and commands of their sessions",
             "until they are read, ten seconds at most",
         ),
     ),

@@ -1,9 +1,11 @@
 """Streams and polls whose requests reach any node, and nodes that are killed."""
 
+import dataclasses
 import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +17,10 @@ from msgspec.structs import replace
 from chatd.app.addresses import Addresses
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
+from chatd.db.redis import Redis, open_redis
+from chatd.event_streams.session import EventSession
+from chatd.event_streams.subsystem import EVENT_STREAMS, open_event_streams
+from chatd.subsystems import SUBSYSTEMS
 from tests.bots.world import bots_of
 from tests.cluster.conftest import QUICK
 from tests.cluster.test_match_kills import finish
@@ -22,7 +28,7 @@ from tests.cluster.test_two_nodes import nodes
 from tests.conftest import Servers
 from tests.event_streams.streams import Poller, event_stream
 from tests.faults.process import Process, linked
-from tests.support import PATIENCE, Daemon, Person
+from tests.support import PATIENCE, Daemon, Person, altered
 
 SEEDS = int(os.environ.get("CHATD_TEST_DEPTH", "1"))
 ROUNDS = 30
@@ -158,6 +164,66 @@ async def test_no_other_node_is_asked_for_a_user_who_sends_too_much(config: Conf
             assert (await answer(session))["code"] == "rate_limited"
         # The other node has been asked for the first one only.
         assert await poller.poll(one) == []
+
+
+async def contents(redis: Redis) -> bytes:
+    """All keys of these nodes, with what is in them."""
+    reads = {b"string": ("GET",), b"list": ("LRANGE", 0, -1), b"stream": ("XRANGE", "-", "+"), b"hash": ("HGETALL",)}
+    reads |= {b"set": ("SMEMBERS",), b"zset": ("ZRANGE", 0, -1)}
+    found = []
+    for key in await redis.call("KEYS", redis.key("*")):
+        kind = await redis.call("TYPE", key)
+        if kind != b"none":
+            name, *others = reads[kind]
+            found += [key, await redis.call(name, key, *others)]
+    return repr(found).encode()
+
+
+async def test_no_secret_of_a_command_remains_in_redis(config: Config, servers: Servers) -> None:
+    """Of a session on another node, of no session, and of another user."""
+    async with nodes(config) as (one, two), open_redis(config.redis, servers.redis) as redis, one.person() as eve:
+        bob = await sign_up(one.addresses.http, name="bob")
+        poller = Poller(bob.access_token)
+        await poller.poll(one)
+        before = await contents(redis)
+        assert b"bus" in before
+        for session, status in ((poller.session, 200), (str(uuid4()), 404), (eve.hello["session"], 404)):
+            token = two.token(bob.user)
+            answer = await two.rest(
+                "PUT", "/v1/auth/session", {"token": token}, bob.access_token, Chatd_Session=session
+            )
+            assert answer.status == status, answer.body
+            after = await contents(redis)
+            # The question has been there.
+            assert session.encode() in after
+            for part in token.split(".")[1:]:
+                assert part.encode() not in after
+            assert b"relay" not in after
+
+
+async def test_a_node_that_cannot_answer_says_so(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At once, in place of a timeout after which a client would begin another session; and the log is not flooded."""
+    caplog.set_level("INFO", "chatd")
+    full = dataclasses.replace(EVENT_STREAMS, open=partial(open_event_streams, max_questions=0))
+    for subsystems, logged in (
+        (altered(full), "too many requests of another node"),
+        (SUBSYSTEMS, "answers to other nodes failed"),
+    ):
+        async with nodes(config, 2, subsystems) as (one, two):
+            bob = await sign_up(one.addresses.http, name="bob")
+            poller = Poller(bob.access_token)
+            await poller.poll(one)
+            with monkeypatch.context() as broken:
+                # For the second kind of failure.
+                broken.setattr(EventSession, "can_continue", None)
+                for _ in range(3):
+                    answer = await poller.answer(two, 5)
+                    assert (answer.status, answer.body["code"]) == (503, "unavailable")
+            assert [record.getMessage().startswith(logged) for record in caplog.records].count(True) == 1
+            assert await poller.poll(one) == []
+            assert (await poller.answer(two)).status == (200 if subsystems is SUBSYSTEMS else 503)
 
 
 @pytest.fixture

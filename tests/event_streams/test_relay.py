@@ -6,7 +6,7 @@ from msgspec import msgpack
 
 from chatd.cluster import control_messages
 from chatd.core.identity import Principal, ProfileClaims
-from chatd.event_streams.relay import AskFrames
+from chatd.event_streams.relay import AskFrames, RemoteCommand
 
 CLAIMS = ProfileClaims("Bob", "https://a.test/b.png", "de", ("staff",), 7, b"\x00\xff")
 BOB = Principal("t", "bob", "token", "login", "scope", 9, "b@idp", CLAIMS, is_bot=True)
@@ -21,3 +21,5 @@ def test_a_question_carries_all_that_is_known_of_the_asker() -> None:
     assert isinstance(carried, AskFrames)
     assert carried.who == BOB
     assert carried == question
+    command = RemoteCommand(BOB, "192.0.2.1", b"{}")
+    assert msgpack.decode(msgpack.encode(command), type=RemoteCommand) == command
