@@ -76,16 +76,18 @@ class ClientFrames:
         return f"{self.prefix.decode()}{self.number}"
 
     async def begin(self, position: Position | None) -> None:
-        """Continue after this position, or begin a session. Raises Refused."""
+        """Continue after this position, or begin a session. Raises Refused.
+
+        The credential is checked first: one that has ended reads nothing, and keeps no session alive.
+        """
         if position is None:
             await self._open()
-        elif position.node != self._node.cluster.name:
-            await self._node.get(SignIn).check(self._who, self._address, self._node.clock())
+            return
+        await self._node.get(SignIn).check(self._who, self._address, self._node.clock())
+        if position.node != self._node.cluster.name:
             self._reading = RemoteReading(self._node.get(SessionRelay), position, self._who)
             self.prefix = prefix_of(position.node, position.session)
         elif (session := self._node.get(EventSessions).find(position.session, self._who, position.number)) is not None:
-            if session.principal.credential != self._who.credential:
-                await self._node.get(SignIn).check(self._who, self._address, self._node.clock())
             self._read(session, position.number)
         else:
             await self._open()

@@ -32,9 +32,10 @@ class EventSessions:
         self._open: dict[str, tuple[Slot, Timer]] = {}
 
     def find(self, session: str, who: Principal, after: int) -> EventSession | None:
-        """The session of this user, if the frames after this one are here. A newer token renews it.
+        """The session of this user, whose credential was checked, if the frames after this one are here. Otherwise the
+        client begins another one, and this one ends.
 
-        Otherwise the client begins another one, and this one ends.
+        A newer token renews the session, and so does one of another login: it ends with the login that reads it.
         """
         found = self._sessions.get(session)
         if found is None or (found.tenant, found.user) != (who.tenant, who.user):
@@ -42,7 +43,8 @@ class EventSessions:
         if not found.can_continue(after):
             found.abandon()
             return None
-        if who.expires_at > found.principal.expires_at:
+        known = found.principal
+        if who.expires_at > known.expires_at or who.credential != known.credential:
             found.renew(who)
         return found
 

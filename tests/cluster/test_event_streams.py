@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,11 +15,13 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
 from chatd.client import Account, sign_up
 from chatd.core.config import Config
 from chatd.db.redis import Redis, open_redis
 from chatd.event_streams.session import EventSession
+from chatd.event_streams.settings import EventSettings
 from chatd.event_streams.subsystem import EVENT_STREAMS, open_event_streams
 from chatd.subsystems import SUBSYSTEMS
 from tests.bots.world import bots_of
@@ -27,6 +30,7 @@ from tests.cluster.test_match_kills import finish
 from tests.cluster.test_two_nodes import nodes
 from tests.conftest import Servers
 from tests.event_streams.streams import Poller, event_stream
+from tests.event_streams.test_ends import sessions
 from tests.faults.process import Process, linked
 from tests.support import PATIENCE, Daemon, Person, altered
 
@@ -164,6 +168,51 @@ async def test_no_other_node_is_asked_for_a_user_who_sends_too_much(config: Conf
             assert (await answer(session))["code"] == "rate_limited"
         # The other node has been asked for the first one only.
         assert await poller.poll(one) == []
+
+
+async def test_only_a_valid_token_of_the_user_reads_a_session(config: Config) -> None:
+    """On the node of the session and on another: a token that is refused reads nothing, and changes nothing."""
+    auth = replace(config.get(AuthSettings), leeway=0.0)
+    brief = config.using(EventSettings(grace=2), auth)
+    async with nodes(brief) as (one, two):
+        bob, eve = await sign_up(one.addresses.http, name="bob"), await sign_up(one.addresses.http, name="eve")
+        # All of them expire later than the token of the session, but for the one that has expired.
+        revoked, other = one.token(bob.user), one.token(eve.user)
+        assert (await one.rest("POST", "/v1/auth/logout", {}, revoked)).status == 200
+        refused = [revoked, one.token(bob.user, exp=int(time.time()) - 1), "x.y.z"]
+        poller = Poller(bob.access_token)
+        await poller.poll(one)
+        position = poller.position
+        for daemon in (one, two):
+            for place in (position, f"{position}0"):
+                for token in refused:
+                    poller.token, poller.position = token, place
+                    assert (await poller.answer(daemon)).status == 401
+                stranger = Poller(other)
+                stranger.position = place
+                assert [event["t"] for event in await stranger.poll(daemon)] == ["connected"]
+                assert stranger.session != poller.session
+        poller.token, poller.position = bob.access_token, position
+        assert await poller.poll(one) == []
+        poller.token = revoked
+        with trio.fail_after(PATIENCE):
+            while await sessions(one, "poll"):
+                assert (await poller.answer(one)).status == 401
+
+
+async def test_a_session_ends_with_the_login_that_reads_it(config: Config) -> None:
+    """A stolen token that is revoked reads no more, although the session began under another one."""
+    async with nodes(config) as (one, two):
+        bob = await sign_up(one.addresses.http, name="bob")
+        for daemon in (one, two):
+            # It expires earlier.
+            stolen = one.token(bob.user, exp=int(time.time()) + 300)
+            poller = Poller(bob.access_token)
+            await poller.poll(one)
+            poller.token = stolen
+            async with event_stream(daemon, stolen, poller.position) as stream:
+                assert (await one.rest("POST", "/v1/auth/logout", {}, stolen)).status == 200
+                assert [event["t"] for event in await stream.rest()] == ["closed"]
 
 
 async def contents(redis: Redis) -> bytes:

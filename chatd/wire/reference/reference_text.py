@@ -180,7 +180,8 @@ Where a WebSocket is blocked, `GET /v1/events` on the HTTP endpoint has the same
   its last request.
 * **Credentials**: `Authorization: Bearer JWT`, for clients that set headers (`fetch`). `EventSource` cannot: it needs a
   new `?ticket=` for each connection, so close it on an error and make another one with `?ticket=` and `?after=`. With
-  `auth.query_token`, `?token=JWT` works as well. A newer token in a request renews the session.
+  `auth.query_token`, `?token=JWT` works as well. A newer token in a request renews the session. A token that is not
+  accepted any more reads nothing, not even `closed`.
 * **The end**: the event [`closed`](#closed) is the last one of a session, with the code and the reason of a
   [close frame](#close-codes). A request that is refused has the status of the [refusal](#refusals).
 * **Own session**: send the `session` of `connected` in the header `Chatd-Session` of REST commands. The session then
