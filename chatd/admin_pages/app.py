@@ -113,7 +113,7 @@ class AdminPages:
 
         @app.errorhandler(Refused)
         async def refused(error: Refused) -> Response:
-            return await self.error_page(error.row.status, error.message)
+            return await self.error_page(error.row.status, text_of(error))
 
         @app.errorhandler(Exception)
         async def unknown(error: Exception) -> Response:
@@ -141,8 +141,7 @@ class AdminPages:
         try:
             admin, secret = await self._sign_in.secret_for(form, request_address(self._proxies))
         except Refused as refused:
-            wait = f" Try again in {round(refused.retry_after)} seconds." if refused.retry_after else ""
-            return await self._sign_in.page(waiting, refused.row.status, refused.message + wait)
+            return await self._sign_in.page(waiting, refused.row.status, text_of(refused))
         action = self.actions.get(waiting.action)
         if action is None:
             response = see_other(waiting.back)
@@ -203,7 +202,7 @@ class AdminPages:
         try:
             return await page.view(current, **path)
         except Refused as refused:
-            return await self.error_page(refused.row.status, refused.message, current)
+            return await self.error_page(refused.row.status, text_of(refused), current)
 
     async def _lacks_codes(self, current: PageRequest) -> bool:
         """Whether the admin has to set up one-time codes first."""
@@ -263,7 +262,7 @@ class AdminPages:
         try:
             return await view(current, form)
         except Refused as refused:
-            return await self.error_page(refused.row.status, refused.message, current)
+            return await self.error_page(refused.row.status, text_of(refused), current)
 
 
 async def read_form() -> dict[str, str]:
@@ -274,6 +273,12 @@ async def read_form() -> dict[str, str]:
     if len(form) > MAX_FIELDS:
         raise Refused("bad_request", "too many fields")
     return {name: "\n".join(texts) for name, texts in form.lists()}
+
+
+def text_of(refused: Refused) -> str:
+    """What a page says about a refusal: why, and when to try again."""
+    wait = f". Try again in {round(refused.retry_after)} seconds." if refused.retry_after else ""
+    return f"{refused.message.rstrip('.')}{wait}" if wait else refused.message
 
 
 def readable(action: Action, message: str) -> str:

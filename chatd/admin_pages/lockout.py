@@ -1,4 +1,4 @@
-"""Lockout after failed sign-ins: of an address, and of an admin whose token was right and whose one-time code was not.
+"""Lockout after failed sign-ins of an address, and after wrong one-time codes of an admin whose token was right.
 
 The counters are in Postgres, so they hold on all nodes. Nobody without a token can lock out an admin.
 """
@@ -34,9 +34,12 @@ class Lockout:
         """Count a one-time code of an admin, whose token was right. Raises Refused: `rate_limited`."""
         await self._count(self._of_admin(admin), MAX_OF_ADMIN, "too many wrong codes")
 
-    async def forget(self, address: str, admin: str) -> None:
-        """Forget the attempts, after a sign-in."""
+    async def forget_address(self, address: str) -> None:
+        """Forget the attempts of an address, after a sign-in."""
         await self._db.run(SQL.forget, self._of_address(address))
+
+    async def forget_codes(self, admin: str) -> None:
+        """Forget the codes of an admin, after a right one."""
         await self._db.run(SQL.forget, self._of_admin(admin))
 
     async def _count(self, key: bytes, limit: int, message: str) -> None:

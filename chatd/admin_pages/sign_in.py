@@ -83,7 +83,7 @@ class SignIn:
         await self._lockout.attempt_from(address)
         admin = self._admin_of(form.get("token", ""), address)
         await self._check_code(admin, form.get("code", ""))
-        await self._lockout.forget(address, admin)
+        await self._lockout.forget_address(address)
         actor = AuditActor(self._admins.tenants_of(admin)[0], admin, self._node.clock())
         await audit_log.write(self._node.db, actor, "admin.sign_in", admin)
         LOG.info("an admin has signed in", extra={"admin": admin})
@@ -102,7 +102,6 @@ class SignIn:
             return
         if not code.strip():
             raise Refused("unauthenticated", "This admin needs a one-time code as well.")
-        await self._lockout.attempt_code(admin)
         now = self._node.clock()
         if not await self._codes.accept(admin, code, now):
             raise Refused(

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from chatd.admin_pages.lockout import Lockout
 from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.secrets import derived_key
@@ -32,6 +33,7 @@ class OneTimeCodes:
 
     def __init__(self, config: Config, db: Postgres) -> None:
         self._db = db
+        self._lockout = Lockout(config, db)
         self._cipher = AESGCM(derived_key(config.data.secret, "admin-totp"))
 
     async def is_set_up(self, admin: str) -> bool:
@@ -52,13 +54,20 @@ class OneTimeCodes:
         return None if row is None or row["is_confirmed"] else self._decrypted(admin, row["secret"])
 
     async def accept(self, admin: str, code: str, now_ms: int) -> bool:
-        """Whether the code is right and was not used before. The first one confirms the secret."""
+        """Whether the code is right and was not used before. The first one confirms the secret.
+
+        Raises Refused: `rate_limited` after too many wrong codes of this admin, wherever they were sent.
+        """
+        await self._lockout.attempt_code(admin)
         row = await self._db.one(SQL.find, admin)
         secret = None if row is None else self._decrypted(admin, row["secret"])
         if secret is None:
             return False
         step = step_of(secret, "".join(code.split()), now_ms // 1000)
-        return step is not None and await self._db.value(SQL.use_step, admin, step) is not None
+        if step is None or await self._db.value(SQL.use_step, admin, step) is None:
+            return False
+        await self._lockout.forget_codes(admin)
+        return True
 
     async def remove(self, admin: str) -> bool:
         """Remove the codes of an admin. Returns False if there are none."""

@@ -103,9 +103,13 @@ class Shown:
     def links(self) -> list[str]:
         return Forms(self.html).links
 
+    @property
+    def forms(self) -> list[Form]:
+        return Forms(self.html).forms
+
     def form(self, action: str) -> Form:
         """The form that is sent to this path."""
-        found = [form for form in Forms(self.html).forms if form.action == action]
+        found = [form for form in self.forms if form.action == action]
         assert found, f"{self.path} ({self.status}) has no form for {action}: {self.text[:300]}"
         return found[0]
 

@@ -7,8 +7,10 @@ import trio
 from msgspec.structs import replace
 
 from chatd.admin_pages import lockout
+from chatd.admin_pages.app import SECURITY
 from chatd.admin_pages.door import AdminAddress
 from chatd.admin_pages.settings import AdminPagesSettings
+from chatd.admin_pages.site import OWN_FORMS
 from chatd.admin_pages.totp import OneTimeCodes, code_at, step_of
 from chatd.cli.common import only_one
 from chatd.core.config import Config
@@ -236,13 +238,38 @@ async def test_wrong_codes_lock_out_the_admin_and_nobody_else(config: Config) ->
         await browser.send(await browser.get("/admin/security"), "/admin/security/begin")
         secret = await site_secret(site, "ann")
         await browser.send(await browser.get("/admin/security"), "/admin/security/finish", code=code_now(site, secret))
-        wrong = "000000" if step_of(secret, "000000", site.node.clock() // 1000) is None else "000001"
+        wrong = wrong_code(site, secret)
         for _ in range(lockout.MAX_OF_ADMIN):
             assert (await site.browser().sign_in(ANN, wrong)).status == 401
         following = code_at(secret, site.node.clock() // 1000 + 30)
         shown = await site.browser().sign_in(ANN, following)
         assert (shown.status, "too many wrong codes" in shown.text) == (429, True)
         assert (await site.browser().sign_in(MOD)).path == "/admin"
+
+
+async def test_wrong_codes_are_counted_wherever_a_code_is_taken(config: Config) -> None:
+    """With a stolen session, the codes of the admin are guessed neither by removing them nor in another way."""
+    async with serving(with_roles(config)) as site:
+        browser = await site.signed_in()
+        await browser.send(await browser.get(SECURITY), f"{SECURITY}/begin")
+        secret = await site_secret(site, "ann")
+        met = set[str]()
+        for prepare in ("", "update admin_totp set confirmed_at = now_ms(), last_step = 0"):
+            if prepare:
+                await site.node.db.run(prepare)
+            page = await browser.get(SECURITY)
+            for form in page.forms:
+                met.add(form.action)
+                if "code" not in form.fields:
+                    continue
+                wrong = wrong_code(site, secret)
+                for _ in range(lockout.MAX_OF_ADMIN):
+                    assert "not right" in (await browser.send(page, form.action, code=wrong)).text
+                shown = await browser.send(page, form.action, code=code_now(site, secret))
+                assert (shown.status, "too many wrong codes. Try again in" in shown.text) == (429, True), form.action
+                assert (await site.browser().sign_in(ANN, code_now(site, secret))).status == (429 if prepare else 200)
+                await site.node.db.run("delete from admin_sign_in_attempts")
+        assert met >= OWN_FORMS.keys() - {f"{SECURITY}/begin"}
 
 
 async def test_codes_can_be_required_of_all_admins(config: Config) -> None:
@@ -339,3 +366,9 @@ async def site_secret(site: Site, admin: str) -> bytes:
 
 def code_now(site: Site, secret: bytes) -> str:
     return code_at(secret, site.node.clock() // 1000)
+
+
+def wrong_code(site: Site, secret: bytes) -> str:
+    """A code that is wrong now, and remains so for a while."""
+    now = site.node.clock() // 1000
+    return next(f"{n:06}" for n in range(100) if all(step_of(secret, f"{n:06}", now + s) is None for s in (0, 60, 120)))
