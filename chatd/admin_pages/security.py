@@ -12,6 +12,13 @@ from chatd.app import audit_log
 from chatd.app.audit_log import AuditActor
 
 PATH = "/admin/security"
+# What the page says after a form, by the name in its address: a link shows no other text.
+NOTICES = {
+    "wrong-code": "This code is not right, or was used already. Nothing was changed.",
+    "codes-added": "One-time codes are set up. The next sign-in needs one.",
+    "codes-removed": "One-time codes are removed.",
+    "others-ended": "The other sessions have ended.",
+}
 Form = Mapping[str, str]
 
 
@@ -24,7 +31,7 @@ async def security(page: PageRequest) -> Response:
         is_set_up=is_set_up,
         secret=None if secret is None else text_of(secret),
         picture=None if secret is None else picture_of(uri_of(secret, admin)),
-        message=page.argument("message"),
+        notice=NOTICES.get(page.argument("notice")),
     )
 
 
@@ -37,29 +44,29 @@ def picture_of(text: str) -> str:
 
 async def begin(page: PageRequest, form: Form) -> Response:
     await page.codes.begin(page.scope.name)
-    return see(page, "")
+    return see(page)
 
 
 async def finish(page: PageRequest, form: Form) -> Response:
     """Confirm the secret with a code."""
     if not await page.codes.accept(page.scope.name, form.get("code", ""), page.now):
-        return see(page, "This code is not right. Nothing was changed.")
+        return see(page, "wrong-code")
     await note(page, "admin.totp.add")
-    return see(page, "One-time codes are set up. The next sign-in needs one.")
+    return see(page, "codes-added")
 
 
 async def remove(page: PageRequest, form: Form) -> Response:
     if not await page.codes.accept(page.scope.name, form.get("code", ""), page.now):
-        return see(page, "This code is not right, or was used already. Nothing was changed.")
+        return see(page, "wrong-code")
     await page.codes.remove(page.scope.name)
     await note(page, "admin.totp.remove")
-    return see(page, "One-time codes are removed.")
+    return see(page, "codes-removed")
 
 
 async def end_others(page: PageRequest, form: Form) -> Response:
     await page.sessions.end_others(page.scope.name, page.secret)
     await note(page, "admin.sessions.end")
-    return see(page, "The other sessions have ended.")
+    return see(page, "others-ended")
 
 
 async def note(page: PageRequest, act: str) -> None:
@@ -67,8 +74,9 @@ async def note(page: PageRequest, act: str) -> None:
     await audit_log.write(page.node.db, actor, act, page.scope.name)
 
 
-def see(page: PageRequest, message: str) -> Response:
-    return Response("", 303, {**http_rules.HEADERS, "Location": page.link(PATH, message=message)})
+def see(page: PageRequest, notice: str = "") -> Response:
+    """Show the page, with one of `NOTICES`."""
+    return Response("", 303, {**http_rules.HEADERS, "Location": page.link(PATH, notice=notice)})
 
 
 PAGES = (Page(PATH, security),)

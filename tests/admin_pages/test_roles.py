@@ -1,7 +1,9 @@
 """Every page and every form checks the role of the commands that it runs, as the registry has them."""
 
 import ast
+import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 from chatd.admin_pages import sign_in
 from chatd.admin_pages.app import AdminPages
@@ -81,6 +83,27 @@ async def test_pages_and_forms_need_their_roles(config: Config) -> None:
         assert refused > len(ACTIONS)
         acts = await site.node.db.all("select act from audit_log")
         assert {row["act"] for row in acts} == {"admin.sign_in"}
+
+
+async def test_a_link_shows_no_text_of_its_author(config: Config) -> None:
+    """Whatever a link has in its query, the page says nothing of it: somebody else may have made the link."""
+    sources = "\n".join(
+        path.read_text()
+        for path in (Path(__file__).parents[2] / SOURCES).rglob("*.*")
+        if path.suffix in (".py", ".html")
+    )
+    arguments = {*re.findall(r'(?:argument|args\.get)\("(\w+)"', sources), *re.findall(r'name="(\w+)"', sources)}
+    arguments |= {"message", "error", "notice", "heading", "title", "text"}
+    assert {"done", "back", "query", "user", "before"} <= arguments
+    text = "your account was stolen call mallory"
+    async with serving(with_roles(config)) as site:
+        browser = await site.signed_in()
+        for path in ("/admin/sign-in", "/admin/nothing", *(filled(page.path) for page in PAGES)):
+            shown = await browser.request("GET", f"{path}?{urlencode(dict.fromkeys(arguments, text))}")
+            assert "mallory" not in shown.text, path
+            for argument in arguments:
+                shown = await browser.request("GET", f"{path}?{urlencode({argument: text})}")
+                assert "mallory" not in shown.text, (path, argument)
 
 
 async def test_navigation_has_the_pages_that_the_role_may_open(config: Config) -> None:
