@@ -50,6 +50,7 @@ HEADINGS = {
 }
 ENDED = "Your session has ended. Sign in, and your form is shown again with what you have typed."
 NOT_SENT = "Your session had ended. Nothing was done yet: check the form, and send it again."
+LOST = "You are signed in, and your form was not sent."
 TOO_OLD = "The form was too old. Nothing was done: check it, and send it again."
 SECURITY = "/admin/security"
 Handler = Callable[..., Awaitable[Response]]
@@ -142,15 +143,24 @@ class AdminPages:
             admin, secret = await self._sign_in.secret_for(form, request_address(self._proxies))
         except Refused as refused:
             return await self._sign_in.page(waiting, refused.row.status, text_of(refused))
-        action = self.actions.get(waiting.action)
-        if action is None:
-            response = see_other(waiting.back)
-        else:
-            current = await self._request_of(admin, secret, waiting.fields.get(TENANT, ""))
-            response = await self._form_again(current, action, waiting.fields, NOT_SENT)
+        await self.sessions.end(http_rules.read_cookie(SESSION))
+        response = await self._after_sign_in(admin, secret, waiting)
         http_rules.set_cookie(response, SESSION, secret)
         http_rules.set_cookie(response, sign_in.PRE_SESSION, "")
         return response
+
+    async def _after_sign_in(self, admin: str, secret: str, waiting: Waiting) -> Response:
+        """The form that waits for the sign-in, or the page that was wanted."""
+        action = self.actions.get(waiting.action)
+        if action is None:
+            return see_other(waiting.back)
+        try:
+            fields = waiting.fields
+            current = await self._request_of(admin, secret, fields.get(TENANT, ""))
+            return await self._form_again(current, action, fields, NOT_SENT)
+        except Refused as refused:
+            own = await self._request_of(admin, secret, "")
+            return await self.error_page(refused.row.status, f"{LOST} {readable(action, refused.message)}", own)
 
     async def _do_sign_out(self) -> Response:
         http_rules.check_form_site()
@@ -216,7 +226,7 @@ class AdminPages:
         if current is None:
             back = http_rules.own_path(form.get("back", ""))
             fields = {name: text for name, text in form.items() if name != "csrf"}
-            waiting = Waiting(back, action, fields) if action else Waiting(back)
+            waiting = Waiting(back, action, urlencode(fields)) if action else Waiting(back)
             return await self._sign_in.page(waiting, 401, ENDED if action else "")
         return current, form
 

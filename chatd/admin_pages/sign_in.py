@@ -6,12 +6,13 @@ code. A form that was sent with an ended session is shown again after the sign-i
 
 import secrets
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 from quart import Response
 
 from chatd.admin_pages import http_rules
+from chatd.admin_pages.forms import MAX_FIELDS
 from chatd.admin_pages.lockout import Lockout
 from chatd.admin_pages.rendering import Templates
 from chatd.admin_pages.sessions import AdminSessions
@@ -28,26 +29,29 @@ LOG = log.get(__name__)
 ATTEMPTS_PER_MINUTE = 30
 SESSION, PRE_SESSION = "admin", "admin_sign_in"
 PATH = "/admin/sign-in"
-# The fields of a form that waits for the sign-in, as text.
-MAX_KEPT = 32_768
 
 
 class Waiting(Struct, frozen=True):
-    """Where to go after the sign-in. `action` and `fields`: a form that was not carried out."""
+    """Where to go after the sign-in. `action`: of a form that was not carried out; `kept`: its fields, as text."""
 
     back: str = "/admin"
     action: str = ""
-    fields: Mapping[str, str] = {}
-
-    @property
-    def kept(self) -> str:
-        return urlencode(self.fields)
+    kept: str = ""
 
     @classmethod
     def read(cls, form: Mapping[str, str]) -> "Waiting":
-        kept = form.get("kept", "")[:MAX_KEPT]
-        fields = dict(parse_qsl(kept, keep_blank_values=True, max_num_fields=64)) if kept else {}
-        return cls(http_rules.own_path(form.get("back", "")), form.get("action", "")[:64], fields)
+        """Of the form of the sign-in."""
+        return cls(http_rules.own_path(form.get("back", "")), form.get("action", "")[:64], form.get("kept", ""))
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Raises Refused: `bad_request`."""
+        if not self.kept:
+            return {}
+        try:
+            return dict(parse_qsl(self.kept, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        except ValueError:
+            raise Refused("bad_request", "too many fields") from None
 
 
 class SignIn:

@@ -166,7 +166,7 @@ class Browsing:
             shown = await self.request("GET", shown.answer.headers["location"])
         raise AssertionError("too many redirects")
 
-    async def send(self, page: Shown, action: str, **fields: str) -> Shown:
+    async def send(self, page: Shown, action: str, /, **fields: str) -> Shown:
         """Fill in a form of a page, and send it. An empty text leaves a field out."""
         filled = page.form(action).fields | fields
         return await self.followed(await self.request("POST", action, filled))

@@ -144,6 +144,42 @@ async def test_an_expired_session_loses_nothing_of_a_form(config: Config) -> Non
         assert await site.node.db.value("select count(*) from strikes") == 1
 
 
+async def test_a_sign_in_that_succeeds_always_opens_a_session(config: Config) -> None:
+    """With a kept form of a foreign tenant, or one that cannot be read, the admin is signed in, and the page says so."""
+    async with serving(with_roles(config)) as site:
+        for kept, status in (("tenant=default", 404), ("tenant=nothing", 404), ("&".join(["x=1"] * 100), 400)):
+            browser = site.browser()
+            page = await browser.get("/admin/sign-in")
+            shown = await browser.send(page, "/admin/sign-in", token=BEN, action="strike", kept=kept)
+            assert shown.status == status, kept
+            assert "You are signed in, and your form was not sent" in shown.text
+            assert (await browser.get("/admin/reports")).path == "/admin/reports"
+
+
+async def test_a_sign_in_form_of_an_earlier_sign_in_says_so_and_works_again(config: Config) -> None:
+    async with serving(with_roles(config)) as site:
+        browser = site.browser()
+        old = await browser.get("/admin/sign-in?back=/admin/bans")
+        await browser.sign_in(ANN)
+        browser.cookies.clear()
+        shown = await browser.sign_in(ANN, page=old)
+        assert (shown.status, "open for too long" in shown.text) == (403, True)
+        assert (await browser.sign_in(ANN, page=shown)).path == "/admin/bans"
+
+
+async def test_a_sign_in_ends_the_session_that_the_browser_had(config: Config) -> None:
+    """So a session that somebody else has put into the browser, or that was forgotten in it, is not left open."""
+    async with serving(with_roles(config)) as site:
+        browser, other = await site.signed_in(), site.browser()
+        planted = browser.cookies["chatd_admin"]
+        page = await other.get("/admin/sign-in")
+        other.cookies["chatd_admin"] = planted
+        await other.sign_in(ANN, page=page)
+        assert other.cookies["chatd_admin"] != planted
+        assert (await browser.get("/admin")).path.startswith("/admin/sign-in")
+        assert (await other.get("/admin")).path == "/admin"
+
+
 async def test_sessions_end_by_idleness_by_age_and_with_the_token(config: Config) -> None:
     async with serving(with_roles(config)) as site:
         for change in (
