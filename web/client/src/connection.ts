@@ -26,6 +26,8 @@ const ENDS: Record<number, string> = {
   4403: "banned",
   4404: "logged_out",
 };
+/** Ends of the login: its tokens are of no use any more. */
+const ENDS_LOGIN = new Set(["unauthenticated", "banned", "logged_out", "another_user"]);
 
 export interface ConnectionEvents extends LinkEvents {
   state(): void;
@@ -90,10 +92,11 @@ export class Connection {
     void this.run(this.generation);
   }
 
-  stop(error: Error = new Ended("stopped", "the client was stopped")): void {
+  stop(error = new Ended("stopped", "the client was stopped")): void {
     if (!this.running) return;
     this.running = false;
     this.error = error;
+    if (ENDS_LOGIN.has(error.code)) this.tokens.forget();
     this.forget();
     this.current?.close();
     this.linkDown();

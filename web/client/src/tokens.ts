@@ -10,11 +10,13 @@ export class Tokens {
   private asking: Promise<string> | undefined;
   /** The token that was fetched because the server had refused the one before. */
   private fresh: string | undefined;
+  /** A token of a login that has ended. */
+  private ended: string | undefined;
 
   constructor(private readonly provider: TokenProvider) {}
 
   get(): Promise<string> {
-    return this.current === undefined ? this.ask() : Promise.resolve(this.current);
+    return this.current === undefined ? this.ask(this.ended) : Promise.resolve(this.current);
   }
 
   /** A token other than `stale`. */
@@ -35,19 +37,33 @@ export class Tokens {
     this.fresh = undefined;
   }
 
+  /** The login has ended: the tokens given so far are stale, also one that is on its way. */
+  forget(): void {
+    this.ended = this.current ?? this.ended;
+    this.current = this.fresh = this.asking = undefined;
+  }
+
   private ask(stale?: string): Promise<string> {
-    this.asking ??= this.fetch(stale).finally(() => (this.asking = undefined));
-    return this.asking;
+    if (this.asking) return this.asking;
+    const asking = this.fetch(stale).then((token) => {
+      if (this.asking === asking) this.current = token;
+      return token;
+    });
+    this.asking = asking;
+    const done = (): void => {
+      if (this.asking === asking) this.asking = undefined;
+    };
+    asking.then(done, done);
+    return asking;
   }
 
   private async fetch(stale?: string): Promise<string> {
     try {
-      this.current = await this.provider(stale);
+      return await this.provider(stale);
     } catch (error) {
       if (error instanceof Refused && !error.retryable) throw new Ended("unauthenticated", error.message);
       throw error;
     }
-    return this.current;
   }
 }
 

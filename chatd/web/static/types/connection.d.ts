@@ -1,4 +1,5 @@
 import type { CatchUp } from "./catch-up.js";
+import { Ended } from "./errors.js";
 import { Link, type LinkEvents } from "./link.js";
 import type { Network } from "./network.js";
 import { type Rest } from "./rest.js";
@@ -51,7 +52,7 @@ export declare class Connection {
     /** The link, as soon as there is one that has its states. Throws Ended. */
     up(): Promise<Link>;
     start(): void;
-    stop(error?: Error): void;
+    stop(error?: Ended): void;
     private run;
     /** Returns why the connection has ended. */
     private oneConnection;

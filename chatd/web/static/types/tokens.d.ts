@@ -9,6 +9,8 @@ export declare class Tokens {
     private asking;
     /** The token that was fetched because the server had refused the one before. */
     private fresh;
+    /** A token of a login that has ended. */
+    private ended;
     constructor(provider: TokenProvider);
     get(): Promise<string>;
     /** A token other than `stale`. */
@@ -17,6 +19,8 @@ export declare class Tokens {
     replace(refused: string, reason: Refused): Promise<void>;
     /** The server has accepted the token. */
     accepted(): void;
+    /** The login has ended: the tokens given so far are stale, also one that is on its way. */
+    forget(): void;
     private ask;
     private fetch;
 }
