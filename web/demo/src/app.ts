@@ -1,11 +1,13 @@
 // What all parts of the page share: the client, the account, the open view, and how to say something to the user.
 import { Disconnected, Ended, Refused, type ChatClient, type ConversationView, type Guest } from "@chatd/client";
+import type { SignedFiles } from "./files.js";
 import { NAMELESS } from "./format.js";
 import { announce, toast } from "./notices.js";
 
 export interface App {
   readonly client: ChatClient;
   readonly account: Guest;
+  readonly files: SignedFiles;
   /** Ends the session, and shows the sign-in. */
   signOut(): Promise<void>;
 }
@@ -35,6 +37,9 @@ export async function attempt(act: () => Promise<unknown> | unknown, done?: stri
     return false;
   }
 }
+
+/** An id of a message, by which the server knows one that it gets twice. */
+export const newClientId = (): string => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export function titleOf(view: ConversationView | undefined): string {
   if (!view) return "…";

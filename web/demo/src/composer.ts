@@ -1,9 +1,18 @@
 // Where messages are written. Enter sends, Shift+Enter begins a new line.
-import type { ChatMessage, ConversationHandle } from "@chatd/client";
-import { attempt, toast, type App } from "./app.js";
+import type { ChatMessage, ConversationHandle, OutgoingMessage } from "@chatd/client";
+import { announce, attempt, toast, type App } from "./app.js";
 import { iconButton } from "./controls.js";
 import { el, fill, newId, set } from "./dom.js";
+import { openNewPoll } from "./poll.js";
 import { previewOf } from "./preview.js";
+import { canRecord, voiceButton } from "./recorder.js";
+import { Tray } from "./uploads.js";
+
+interface ComposerOptions {
+  lastOwn(): ChatMessage | undefined;
+  /** The thread in which the messages are replies. */
+  thread?: string;
+}
 
 interface Subject {
   kind: "reply" | "edit";
@@ -16,16 +25,19 @@ export class Composer {
   private readonly subjectBar = el("div", { class: "subject", hidden: true });
   private readonly tooLong = el("p", { class: "error", role: "alert" });
   private readonly tools = el("div", { class: "tools" });
+  private readonly tray: Tray;
   private subject: Subject | null = null;
+  private isSending = false;
 
   constructor(
     private readonly app: App,
     private readonly handle: ConversationHandle,
-    private readonly lastOwn: () => ChatMessage | undefined,
+    private readonly options: ComposerOptions,
   ) {
     const id = newId();
     this.input = el("textarea", { id, rows: 1, dir: "auto", placeholder: "Message", enterkeyhint: "send" });
-    this.input.value = handle.get().conversation?.settings?.draft ?? "";
+    this.tray = new Tray(app);
+    if (!options.thread) this.input.value = handle.get().conversation?.settings?.draft ?? "";
     this.input.addEventListener("input", () => this.onInput());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     const send = iconButton("send", "Send", () => this.submit(), { class: "icon-button primary" });
@@ -33,17 +45,47 @@ export class Composer {
       "div",
       { class: "composer", role: "group", "aria-label": "New message" },
       this.subjectBar,
+      this.tray.node,
       this.tooLong,
       el("div", { class: "composer-row" }, this.tools, el("label", { for: id, class: "hidden" }, "Message"), this.input, send),
     );
+    this.addTools();
+  }
+
+  /** Whether there is something that is not sent and would be lost. */
+  get hasFiles(): boolean {
+    return !this.tray.isEmpty;
   }
 
   focus(): void {
     this.input.focus();
   }
 
-  addTool(tool: HTMLElement): void {
-    this.tools.append(tool);
+  private addTools(): void {
+    const { app, handle, options } = this;
+    const files = el("input", { type: "file", multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    files.addEventListener("change", () => {
+      for (const file of files.files ?? []) this.tray.add(file);
+      files.value = "";
+      this.focus();
+    });
+    this.tools.append(iconButton("clip", "Attach files", () => files.click()), files);
+    if (canRecord()) this.tools.append(voiceButton((file, waveform) => this.addVoice(file, waveform)));
+    if (!options.thread) this.tools.append(iconButton("chart", "New poll", () => openNewPoll(app, handle.id)));
+    this.node.addEventListener("paste", (event) => this.onFiles(event, event.clipboardData));
+    this.node.addEventListener("dragover", (event) => event.preventDefault());
+    this.node.addEventListener("drop", (event) => this.onFiles(event, event.dataTransfer));
+  }
+
+  private onFiles(event: Event, data: DataTransfer | null): void {
+    if (!data?.files.length) return;
+    event.preventDefault();
+    for (const file of data.files) this.tray.add(file);
+  }
+
+  private addVoice(file: File, waveform: number[]): void {
+    this.tray.add(file, waveform);
+    this.focus();
   }
 
   get replyTo(): string | null {
@@ -91,7 +133,7 @@ export class Composer {
     if (this.subject?.kind === "edit") return;
     if (this.input.value) this.handle.typing();
     else this.handle.stopTyping();
-    if (!this.subject) this.handle.setDraft(this.input.value);
+    if (!this.subject && !this.options.thread) this.handle.setDraft(this.input.value);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -103,7 +145,7 @@ export class Composer {
       event.stopPropagation();
       this.endSubject();
     } else if (event.key === "ArrowUp" && !this.input.value && !this.subject) {
-      const message = this.lastOwn();
+      const message = this.options.lastOwn();
       if (!message) return;
       event.preventDefault();
       this.edit(message);
@@ -122,18 +164,34 @@ export class Composer {
 
   private submit(): void {
     const text = this.input.value.trim();
-    if (!this.check() || !text) return this.focus();
+    if (!this.check() || this.isSending || (!text && this.tray.isEmpty)) return this.focus();
     const { subject } = this;
-    this.input.value = "";
     if (subject?.kind === "edit") {
       this.endSubject();
       void this.saveEdit(subject.message, text);
-      return;
-    }
-    const reply = this.replyTo;
-    void attempt(() => this.handle.send({ text, ...(reply ? { reply_to: reply } : {}) }));
-    if (subject) this.endSubject();
+    } else if (this.tray.isEmpty) void this.send(text, {});
+    else void this.sendWithFiles();
     this.focus();
+  }
+
+  private async send(text: string, more: Pick<OutgoingMessage, "attachments" | "local">): Promise<void> {
+    const { thread } = this.options;
+    const reply = this.replyTo;
+    const fields = { ...(text ? { text } : {}), ...(reply ? { reply_to: reply } : {}), ...(thread ? { thread } : {}) };
+    const isDone = await attempt(() => this.handle.send({ ...fields, ...more }));
+    if (!isDone) return;
+    this.input.value = "";
+    if (this.subject) this.endSubject();
+  }
+
+  /** The text is sent when all files have arrived. */
+  private async sendWithFiles(): Promise<void> {
+    this.isSending = true;
+    announce("Uploading…");
+    const files = await this.tray.take();
+    this.isSending = false;
+    if (files) await this.send(this.input.value.trim(), files);
+    else toast("A file could not be uploaded. Try again, or remove it.", "error");
   }
 
   private async saveEdit({ id, text: before }: ChatMessage, text: string): Promise<void> {

@@ -12,6 +12,11 @@ export function button(text: string, act: () => void, attributes: Attributes = {
   return el("button", { type: "button", class: "button", ...attributes, on: { click: act } }, text);
 }
 
+/** The button that sends a form. */
+export function submitButton(text: string, attributes: Attributes = {}): HTMLButtonElement {
+  return el("button", { type: "submit", class: "button primary", ...attributes }, text);
+}
+
 /** A field with its label above it. */
 export function field(label: string, control: HTMLElement, help?: string): HTMLElement {
   control.id ||= newId();

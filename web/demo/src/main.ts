@@ -3,7 +3,8 @@ import { connect, guest } from "@chatd/client";
 import { attempt, type App } from "./app.js";
 import { applyAppearance } from "./appearance.js";
 import { el, fill } from "./dom.js";
-import { addNotices } from "./notices.js";
+import { SignedFiles } from "./files.js";
+import { placeNotices } from "./notices.js";
 import { accountKey } from "./routes.js";
 import { Shell } from "./shell.js";
 import { signIn } from "./sign-in.js";
@@ -11,7 +12,7 @@ import { signIn } from "./sign-in.js";
 applyAppearance();
 const root = el("div", { class: "root" });
 document.body.append(root);
-addNotices(document.body);
+placeNotices();
 
 async function start(notice?: string): Promise<void> {
   const account = guest({ key: accountKey() });
@@ -20,6 +21,7 @@ async function start(notice?: string): Promise<void> {
   const app: App = {
     client,
     account,
+    files: new SignedFiles(client),
     async signOut() {
       await attempt(() => client.logout());
       await finish("You have signed out.");

@@ -1,12 +1,17 @@
 // One message of a thread.
 import type { ChatMessage, ConversationHandle, ConversationView, MessageState } from "@chatd/client";
 import { memberName, type App } from "./app.js";
+import { attachmentsOf, card } from "./attachments.js";
 import { avatar } from "./avatar.js";
 import { iconButton } from "./controls.js";
 import { el, fill, set, type Child, type View } from "./dom.js";
 import { fullTime, hueOf, timeOf } from "./format.js";
 import { icon, type IconName } from "./icons.js";
+import { forwardedFrom } from "./message-actions.js";
+import { pollOf } from "./poll.js";
 import { previewOf, systemText } from "./preview.js";
+import { reactionsOf } from "./reactions.js";
+import { repliesButton } from "./replies.js";
 import { messageText } from "./text.js";
 
 /** What a message needs of the thread that it is in. */
@@ -17,6 +22,8 @@ export interface Thread {
   /** Shows a message that may not be loaded. */
   jump(seq: number): void;
   menu(message: ChatMessage, at: HTMLElement): void;
+  /** Undefined in a thread. */
+  openThread?(message: ChatMessage): void;
 }
 
 export interface MessageItem {
@@ -81,6 +88,8 @@ function show(thread: Thread, node: HTMLElement, { message, isFirst }: MessageIt
         : el("span", { class: "hidden" }, el("bdi", {}, name), ": "),
       content(thread, message),
       footer(message),
+      reactionsOf(thread, message),
+      thread.openThread && repliesButton(message, () => thread.openThread?.(message)),
     ),
     more,
     message.state === "failed" && failed(thread, message),
@@ -90,7 +99,15 @@ function show(thread: Thread, node: HTMLElement, { message, isFirst }: MessageIt
 function content(thread: Thread, message: ChatMessage): Child {
   if (message.deleted_at) return el("em", { class: "gone" }, "This message was deleted.");
   if (message.concealed) return el("em", { class: "gone" }, "You have blocked the sender.");
-  return [quote(thread, message), message.text ? messageText(message.text) : null];
+  const { preview } = message;
+  return [
+    forwardedFrom(thread, message),
+    quote(thread, message),
+    attachmentsOf(thread.app, message),
+    message.text ? messageText(message.text) : null,
+    pollOf(thread, message),
+    preview && card(preview.title, preview.description ?? preview.site_name, preview.url),
+  ];
 }
 
 function quote(thread: Thread, { quote: quoted, reply_to }: ChatMessage): Child {

@@ -6,8 +6,9 @@ const SHOWN_MS = 6000;
 const polite = el("div", { class: "hidden", role: "status" });
 const toasts = el("div", { class: "toasts", role: "status" });
 
-export function addNotices(root: HTMLElement): void {
-  root.append(toasts, polite);
+/** Where the notices are: in the open dialog, because everything outside of it is inert. */
+export function placeNotices(): void {
+  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(toasts, polite);
 }
 
 /** Says something to users of a screen reader, after what is being said. */

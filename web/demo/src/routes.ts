@@ -2,19 +2,20 @@
 
 export type Route =
   | { view: "start" }
-  | { view: "conversation"; id: string }
+  | { view: "conversation"; id: string; seq: number | null }
   | { view: "strangers" }
+  | { view: "settings" }
   /** A link to write to somebody. */
   | { view: "with"; user: string }
   /** An invite link of a group. */
   | { view: "join"; secret: string };
 
 export function routeOf(hash: string): Route {
-  const [view = "", argument = ""] = hash.replace(/^#\/?/, "").split("/");
-  if (view === "c" && argument) return { view: "conversation", id: argument };
+  const [view = "", argument = "", seq = ""] = hash.replace(/^#\/?/, "").split("/");
+  if (view === "c" && argument) return { view: "conversation", id: argument, seq: Number(seq) || null };
   if (view === "with" && argument) return { view: "with", user: argument };
   if (view === "join" && argument) return { view: "join", secret: argument };
-  return view === "strangers" ? { view } : { view: "start" };
+  return view === "strangers" || view === "settings" ? { view } : { view: "start" };
 }
 
 export const currentRoute = (): Route => routeOf(location.hash);

@@ -1,17 +1,22 @@
 // The frame of the app: the bar with the badge, the list, and the open view.
-import { attempt, type App } from "./app.js";
+import { attempt, toast, type App } from "./app.js";
 import { liveBadge, storageWarning } from "./badge.js";
-import { el, Ends, fill, set } from "./dom.js";
+import { iconButton } from "./controls.js";
 import { ConversationPage } from "./conversation.js";
+import { el, Ends, fill, set } from "./dom.js";
+import { openHelp } from "./help.js";
 import { ConversationList, unreadTitle } from "./list.js";
+import { openNewConversation } from "./new-conversation.js";
+import { requestsButton } from "./requests.js";
 import { currentRoute, go, pathOf, type Route } from "./routes.js";
+import { Search } from "./search.js";
+import { SettingsPage } from "./settings.js";
 import { StartPage } from "./start.js";
+import { StrangersPage } from "./strangers.js";
 
 /** The view beside the list. */
 export interface Page {
   readonly node: HTMLElement;
-  /** The conversation that is open. */
-  readonly id?: string;
   start(): void;
   stop(): void;
   focus(): void;
@@ -20,26 +25,41 @@ export interface Page {
 export class Shell {
   readonly node: HTMLElement;
   private readonly list: ConversationList;
+  private readonly search: Search;
   private readonly place = el("div", { class: "place" });
+  private readonly side: HTMLElement;
   private readonly badge;
   private readonly warning;
+  private readonly requests;
   private readonly ends = new Ends();
   private page: Page | null = null;
 
   constructor(private readonly app: App) {
     this.list = new ConversationList(app);
+    this.search = new Search(app, (isShown) => (this.list.node.hidden = isShown));
     this.badge = liveBadge(app);
     this.warning = storageWarning(app);
+    this.requests = requestsButton(app);
     const skip = el("button", { type: "button", class: "skip", on: { click: () => this.page?.focus() } }, "Skip to the conversation");
-    const bar = el("header", { class: "bar" }, el("h1", {}, "chatd demo"), this.badge.node);
-    this.node = el(
-      "div",
-      { class: "shell" },
-      skip,
-      bar,
-      this.warning.node,
-      el("div", { class: "columns" }, el("div", { class: "side" }, this.list.node), this.place),
+    const bar = el(
+      "header",
+      { class: "bar" },
+      el("h1", {}, "chatd demo"),
+      this.badge.node,
+      iconButton("shuffle", "Strangers", () => go("#/strangers")),
+      iconButton("help", "Keyboard help", openHelp),
+      iconButton("settings", "Settings", () => go("#/settings")),
     );
+    const begin = iconButton("plus", "New conversation", () => openNewConversation(app), { class: "icon-button primary" });
+    this.side = el(
+      "div",
+      { class: "side" },
+      el("div", { class: "side-top" }, this.search.node, begin),
+      this.requests.node,
+      this.search.results,
+      this.list.node,
+    );
+    this.node = el("div", { class: "shell" }, skip, bar, this.warning.node, el("div", { class: "columns" }, this.side, this.place));
   }
 
   start(): void {
@@ -55,39 +75,76 @@ export class Shell {
     this.ends.run();
     this.page?.stop();
     this.list.stop();
-    this.badge.stop?.();
-    this.warning.stop?.();
+    this.search.stop();
+    for (const view of [this.badge, this.warning, this.requests]) view.stop?.();
     document.title = "chatd demo";
   }
 
   private route(): void {
     const route = currentRoute();
-    if (route.view === "with") void this.openWith(route.user);
-    else this.show(route);
+    const { client } = this.app;
+    if (route.view === "with") {
+      this.show({ view: "start" });
+      void this.open(async () => (await client.open(route.user)).id);
+    } else if (route.view === "join") {
+      this.show({ view: "start" });
+      void this.open(async () => {
+        const { conversation } = await client.call("conversation.join", { secret: route.secret });
+        if (!conversation) toast("A member has to let you in.");
+        return conversation?.id ?? null;
+      });
+    } else this.show(route);
   }
 
-  private async openWith(user: string): Promise<void> {
-    this.show({ view: "start" });
-    const isDone = await attempt(async () => go(pathOf((await this.app.client.open(user)).id), true));
-    if (!isDone) go("#/", true);
+  private async open(find: () => Promise<string | null>): Promise<void> {
+    let id: string | null = null;
+    await attempt(async () => (id = await find()));
+    go(id ? pathOf(id) : "#/", true);
   }
 
-  private show(route: Route): void {
-    if (route.view === "conversation" && this.page?.id === route.id) return;
-    this.page?.stop();
-    this.page = route.view === "conversation" ? new ConversationPage(this.app, route.id) : new StartPage(this.app);
-    set(this.node, "data-view", route.view);
-    fill(this.place, this.page.node);
-    this.page.start();
-    this.list.select(route.view === "conversation" ? route.id : null);
-    if (route.view !== "start") this.page.focus();
+  private show(route: Exclude<Route, { view: "with" | "join" }>): void {
+    const page = this.pageOf(route);
+    if (page !== this.page) {
+      this.page?.stop();
+      this.page = page;
+      set(this.node, "data-view", route.view);
+      fill(this.place, page.node);
+      page.start();
+      this.list.select(route.view === "conversation" ? route.id : null);
+      if (route.view !== "start") page.focus();
+      else if (document.activeElement === document.body) this.list.focus();
+    }
+    if (route.view === "conversation" && route.seq && page instanceof ConversationPage) page.find(route.seq);
+  }
+
+  private pageOf(route: Exclude<Route, { view: "with" | "join" }>): Page {
+    const { app } = this;
+    if (route.view === "strangers") return new StrangersPage(app);
+    if (route.view === "settings") return new SettingsPage(app);
+    if (route.view !== "conversation") return new StartPage(app);
+    if (this.page instanceof ConversationPage && this.page.id === route.id) return this.page;
+    return new ConversationPage(app, route.id, (id) => this.search.begin(id));
   }
 
   private onKey(event: KeyboardEvent): void {
+    const isWriting = (event.target as Element).matches("input, textarea, select");
+    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
       const id = this.list.neighbour(event.key === "ArrowUp" ? -1 : 1);
       event.preventDefault();
-      if (id) go(pathOf(id));
+      return void (id && go(pathOf(id)));
     }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const keys: Record<string, () => void> = { F6: () => this.switchSides() };
+    if (!isWriting) Object.assign(keys, { "?": openHelp, "/": () => this.search.begin(), n: () => openNewConversation(this.app) });
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  private switchSides(): void {
+    if (this.side.contains(document.activeElement)) this.page?.focus();
+    else this.list.focus();
   }
 }

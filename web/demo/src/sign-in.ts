@@ -1,7 +1,7 @@
 // The sign-in of a guest: a name is enough. An account of this browser is used again without a question.
 import type { Guest } from "@chatd/client";
 import { reasonOf } from "./app.js";
-import { busy, field, form } from "./controls.js";
+import { busy, field, form, submitButton } from "./controls.js";
 import { el, fill, set } from "./dom.js";
 import { accountName } from "./routes.js";
 
@@ -13,7 +13,7 @@ export async function signIn(root: HTMLElement, account: Guest, notice?: string)
   await new Promise<void>((resolve) => {
     const name = el("input", { type: "text", dir: "auto", autocomplete: "nickname", maxlength: MAX_NAME, required: true });
     const error = el("p", { class: "error", role: "alert" }, notice ?? "");
-    const submit = el("button", { type: "submit", class: "button primary" }, "Start chatting");
+    const submit = submitButton("Start chatting");
     const enter = (): Promise<void> =>
       busy(submit, async () => {
         const chosen = name.value.trim();

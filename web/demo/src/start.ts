@@ -1,15 +1,15 @@
 // What is shown while no conversation is open: how to find somebody to write to.
-import { attempt, type App } from "./app.js";
-import { button, field } from "./controls.js";
-import { el, Ends } from "./dom.js";
-import { otherPerson } from "./routes.js";
+import type { App } from "./app.js";
+import { button } from "./controls.js";
+import { el, fill } from "./dom.js";
+import { openNewConversation, ownLink } from "./new-conversation.js";
+import { go } from "./routes.js";
 
 export class StartPage {
   readonly node: HTMLElement;
   private readonly title = el("h2", { tabindex: -1 }, "Welcome");
-  private readonly ends = new Ends();
-  private readonly link = el("input", { type: "text", readonly: true, dir: "ltr" });
-  private readonly other = el("a", { class: "button primary", target: "_blank" }, "Open a tab as another person");
+  private readonly link = el("div", {});
+  private isOver = false;
 
   constructor(private readonly app: App) {
     this.node = el(
@@ -19,35 +19,31 @@ export class StartPage {
         "div",
         { class: "stack narrow" },
         this.title,
-        el("p", {}, "Send this link to somebody, who can then write to you:"),
-        field("Your link", this.link),
-        el("div", { class: "buttons" }, button("Copy the link", () => void this.copy()), this.other),
+        el("p", {}, "This is chatd, a chat server. Open a second tab as another person and write to yourself, or meet a stranger."),
+        this.link,
+        el(
+          "div",
+          { class: "buttons" },
+          button("New conversation", () => openNewConversation(app), { class: "button primary" }),
+          button("Meet a stranger", () => go("#/strangers")),
+        ),
       ),
     );
   }
 
   start(): void {
-    this.ends.add(this.app.client.status.subscribe(() => this.update()));
-    this.update();
+    // The id of the user is known with the first connection.
+    void this.app.client.connected().then(
+      () => this.isOver || fill(this.link, ownLink(this.app)),
+      () => {},
+    );
   }
 
   stop(): void {
-    this.ends.run();
+    this.isOver = true;
   }
 
   focus(): void {
     this.title.focus();
-  }
-
-  private update(): void {
-    const { user } = this.app.client;
-    if (!user || this.link.value.endsWith(user)) return;
-    this.link.value = `${location.origin}/#/with/${user}`;
-    this.other.href = otherPerson(`#/with/${user}`);
-  }
-
-  private async copy(): Promise<void> {
-    this.link.select();
-    await attempt(() => navigator.clipboard.writeText(this.link.value), "The link is copied.");
   }
 }

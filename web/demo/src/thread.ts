@@ -4,6 +4,7 @@ import { announce, attempt, memberName, type App } from "./app.js";
 import { el, Ends, fill, set, Views, type View } from "./dom.js";
 import { dayName, dayOf } from "./format.js";
 import { messageView, type MessageItem, type Thread } from "./message.js";
+import { onMessageKey, openMessageMenu, type Around } from "./message-actions.js";
 import { previewOf } from "./preview.js";
 
 /** So near the end, in pixels, the thread follows new messages. */
@@ -19,11 +20,6 @@ interface Line {
   isNew: boolean;
 }
 type Item = MessageItem | Line;
-
-export interface ThreadActions {
-  menu(message: ChatMessage, at: HTMLElement): void;
-  key(event: KeyboardEvent, message: ChatMessage, node: HTMLElement): void;
-}
 
 export class MessageList implements Thread {
   readonly node: HTMLElement;
@@ -44,7 +40,7 @@ export class MessageList implements Thread {
   constructor(
     readonly app: App,
     readonly handle: ConversationHandle,
-    private readonly actions: ThreadActions,
+    private readonly around: Around,
   ) {
     this.views = new Views<Item>(this.list, (item) => item.key, (item) => this.make(item));
     this.down = el("button", { type: "button", class: "to-end", hidden: true, on: { click: () => this.toEnd(true) } });
@@ -78,7 +74,11 @@ export class MessageList implements Thread {
   }
 
   menu(message: ChatMessage, at: HTMLElement): void {
-    this.actions.menu(message, at);
+    openMessageMenu(this, this.around, message, at);
+  }
+
+  openThread(message: ChatMessage): void {
+    this.around.openThread?.(message);
   }
 
   // --- what is shown --------------------------------------------------------------------------------------------------
@@ -108,6 +108,8 @@ export class MessageList implements Thread {
     let before: ChatMessage | undefined;
     let hasLine = false;
     for (const message of messages) {
+      // Replies are in their thread.
+      if (message.thread) continue;
       const day = dayOf(message.created_at);
       const isNewDay = !before || dayOf(before.created_at) !== day;
       if (isNewDay) items.push({ key: `day ${day} ${message.key}`, line: dayName(message.created_at, now), isNew: false });
@@ -262,6 +264,6 @@ export class MessageList implements Thread {
       return;
     }
     const message = this.handle.get().messages.find(({ key }) => key === node.dataset.key);
-    if (message && !message.system) this.actions.key(event, message, node);
+    if (message && !message.system) onMessageKey(this, this.around, event, message, node);
   }
 }
