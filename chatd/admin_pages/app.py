@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from chatd.admin_pages import http_rules, sign_in
 from chatd.admin_pages.commands import AdminCommands
-from chatd.admin_pages.forms import MAX_FIELDS, Action
+from chatd.admin_pages.forms import MAX_FIELDS, Action, bound
 from chatd.admin_pages.page import TENANT, Page, PageRequest
 from chatd.admin_pages.rendering import Templates
 from chatd.admin_pages.sessions import AdminSessions
@@ -63,9 +63,11 @@ class AdminPages:
         self, node: Node, pages: Iterable[Page], actions: Iterable[Action], own_forms: Mapping[str, Handler]
     ) -> None:
         self.node = node
-        self.pages, self.actions = tuple(pages), {action.name: action for action in actions}
-        self._own_forms = own_forms
         self.templates, self.commands = Templates(), AdminCommands(node)
+        rows = self.commands.rows
+        self.pages = tuple(pages)
+        self.actions = {action.name: bound(action, rows[action.command].command) for action in actions}
+        self._own_forms = own_forms
         self.sessions = AdminSessions(node.config, node.db)
         self.codes = OneTimeCodes(node.config, node.db)
         self._admins = node.get(Admins)

@@ -22,7 +22,7 @@ ACTIONS = (
         "Ban the address",
         "The address is banned, and its connections are closed.",
         (
-            Field("address", "Address or range", max_length=64, hint="203.0.113.7, 203.0.113.0/24 or 2001:db8::/64"),
+            Field("address", "Address or range", hint="203.0.113.7, 203.0.113.0/24 or 2001:db8::/64"),
             REASON,
             LASTS,
         ),

@@ -33,18 +33,18 @@ async def bot(page: PageRequest, bot: str) -> Response:
 
 BOT = hidden("bot")
 PROFILE = (
-    Field("handle", "Handle", max_length=30),
-    Field("name", "Name", required=False, max_length=100),
-    Field("description", "Description", required=False),
+    Field("handle", "Handle"),
+    Field("name", "Name", required=False),
+    Field("description", "Description", "area", required=False),
     Field("reads", "Receives in groups", "select", choices=READS),
-    Field("webhook", "Webhook", required=False, max_length=2048, hint="A URL that gets its events; empty for none"),
+    Field("webhook", "Webhook", required=False, hint="A URL that gets its events; empty for none"),
 )
 ACTIONS = (
     Action(
         "bot-add", "bot.add", "Add the bot", "The bot is added. Its token is shown this once.",
         (*PROFILE, Field("lasts", "Its token", "select", required=False, choices=LASTS)), shows=True,
     ),
-    Action("bot-update", "bot.update", "Change", "The bot is changed.", (BOT, *PROFILE), shows=True),
+    Action("bot-update", "bot.update", "Change", "The bot is changed.", (BOT, *PROFILE), shows=True, edits=True),
     Action(
         "bot-token", "bot.token", "Make a new token", "The new token is shown this once.",
         (

@@ -35,7 +35,7 @@ ACTIONS = (
     Action(
         "maintenance-on", "maintenance", "Start maintenance mode", "Maintenance mode is on.",
         (
-            Field("message", "Message for users", required=False),
+            Field("message", "Message for users", "area", required=False),
             Field("lasts", "Expected duration", "select", required=False, choices=OPENING),
         ),
         is_dangerous=True, build=switch,

@@ -81,7 +81,7 @@ RESOLVE = Action(
         Field("sanction", "Decision", "select", choices=SANCTIONS),
         Field("lasts", "Duration of a ban", "select", required=False, choices=DURATIONS),
         Field("devices", "Ban the devices of the user as well", "check", required=False),
-        Field("note", "Note for admins", "area", required=False, max_length=2000),
+        Field("note", "Note for admins", "area", required=False),
     ),
     build=decision,
 )

@@ -35,11 +35,11 @@ def with_types(fields: tuple[Field, ...], values: FormValues) -> dict[str, Any]:
 
 
 ENDPOINT = hidden("endpoint")
-URL = Field("url", "URL", max_length=2048)
+URL = Field("url", "URL")
 TYPES = Field(
     "types", "Types of events", max_length=2000, hint="* for all, message.*, or names with spaces between them"
 )
-NOTE = Field("note", "Note", required=False, max_length=200)
+NOTE = Field("note", "Note", required=False)
 ACTIONS = (
     Action(
         "webhook-add", "webhook.add", "Add the endpoint", "The endpoint is added. Its secret is shown this once.",
@@ -47,8 +47,10 @@ ACTIONS = (
     ),
     Action(
         "webhook-edit", "webhook.edit", "Change", "The endpoint is changed.", (ENDPOINT, URL, TYPES, NOTE),
-        build=with_types,
+        edits=True, build=with_types,
     ),
+    # The endpoint of a bot gets what concerns the bot.
+    Action("bot-webhook-edit", "webhook.edit", "Change", "The endpoint is changed.", (ENDPOINT, URL, NOTE), edits=True),
     Action("webhook-test", "webhook.test", "Send a test", "The test is queued; see the list of events.", (ENDPOINT,)),
     Action("webhook-enable", "webhook.enable", "Enable", "The endpoint is enabled.", (ENDPOINT,)),
     Action("webhook-disable", "webhook.disable", "Disable", "The endpoint is disabled.", (ENDPOINT,)),

@@ -141,7 +141,7 @@ async def test_a_report_is_decided_by_keyboard_alone(config: Config, browser: Br
             page.keyboard.press("Enter")
             page.wait_for_selector("#decision")
             # A key that is typed into a field decides nothing.
-            page.focus("#note")
+            page.focus("#decide-note")
             page.keyboard.type("banned before")
             assert page.locator("#decision").count() == 1
             page.keyboard.press("Escape")
