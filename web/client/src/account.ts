@@ -1,7 +1,7 @@
 // Accounts of chatd itself: sign-up over HTTP, and tokens that are renewed and stored.
 import { Ended } from "./errors.js";
 import { uuid } from "./ids.js";
-import { bodyOf, fetched, type Fetch } from "./rest.js";
+import { bodyOf, exchange, type Fetch } from "./rest.js";
 import { defaultStorage, type KeyValueStorage } from "./storage.js";
 import type { TokenProvider } from "./tokens.js";
 import type { SignUp, Tokens as TokenPair } from "./wire.js";
@@ -49,7 +49,7 @@ export function guest(options: GuestOptions = {}): Guest {
 
   async function post(path: string, body: unknown): Promise<TokenPair> {
     const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    return (await bodyOf(await fetched(fetch, url + path, init))) as unknown as TokenPair;
+    return (await exchange(fetch, url + path, init, bodyOf)) as unknown as TokenPair;
   }
 
   async function signUp(name?: string): Promise<string> {

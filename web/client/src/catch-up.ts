@@ -1,8 +1,8 @@
 // Fetches what the client has missed: all states after a connection has opened and when the server requests it, then
 // each gap when it is found. One loop per connection does this, one conversation at a time.
-import { Refused } from "./errors.js";
+import { Disconnected, Refused } from "./errors.js";
+import type { Lifetime } from "./lifetime.js";
 import type { Link } from "./link.js";
-import { sleep } from "./time.js";
 import type { Timeline } from "./timeline.js";
 import type { Body } from "./wire.js";
 
@@ -18,6 +18,7 @@ export class CatchUp {
     private readonly emit: (events: Body[]) => void,
     /** All states of a session.sync, before its events. */
     private readonly takeStates: (state: Body) => void,
+    private readonly life: Lifetime,
   ) {}
 
   /** Call it after everything that may have shown a gap. */
@@ -49,11 +50,14 @@ export class CatchUp {
   /** Syncs all conversations that have a gap, now and whenever a new gap is found. Throws Disconnected. */
   async closeGaps(link: Link): Promise<never> {
     const { timeline } = this;
+    // One reaction for each connection: a race for each gap would keep them all until its end.
+    void link.closing.then(() => this.found());
     for (;;) {
       const next = new Promise<void>((resolve) => (this.found = resolve));
+      if (!link.isOpen) throw new Disconnected();
       if (timeline.ownBehind) await this.statesAgain(link);
       for (const id of [...timeline.behind]) await this.closeGap(link, id);
-      if (!timeline.behind.size && !timeline.ownBehind) await Promise.race([next, link.ended]);
+      if (!timeline.behind.size && !timeline.ownBehind) await next;
     }
   }
 
@@ -63,7 +67,7 @@ export class CatchUp {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.timeline.ownBehind = true;
-      await sleep((error.retryAfter ?? RETRY_AFTER_S) * 1000);
+      await this.life.sleep((error.retryAfter ?? RETRY_AFTER_S) * 1000);
     }
   }
 
@@ -86,7 +90,7 @@ export class CatchUp {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       if (error.code === "not_found" || error.code === "forbidden") this.emit(timeline.forget(id));
-      else await sleep((error.retryAfter ?? RETRY_AFTER_S) * 1000);
+      else await this.life.sleep((error.retryAfter ?? RETRY_AFTER_S) * 1000);
     }
   }
 

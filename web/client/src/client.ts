@@ -9,14 +9,14 @@ import { EventStream, LongPoll } from "./http-transports.js";
 import { defaultLocks } from "./locks.js";
 import { Match } from "./match.js";
 import { defaultNetwork, type Network } from "./network.js";
-import { Outbox, type OutboxEntry, type SendFields } from "./outbox.js";
+import { Outbox, type OutboxEntry, type OutboxEvents, type SendFields } from "./outbox.js";
 import { Presence, Users } from "./people.js";
 import { call, Cell, type Readable } from "./readable.js";
-import { fetched, Rest, type Fetch } from "./rest.js";
+import { Rest, type Fetch } from "./rest.js";
 import { ROUTES } from "./routes.js";
 import { defaultStorage, SafeStorage, type KeyValueStorage, type StorageState } from "./storage.js";
 import { Store } from "./store.js";
-import { ServerClock, sleep } from "./time.js";
+import { Backoff, monotonic, ServerClock } from "./time.js";
 import { Timeline } from "./timeline.js";
 import { claimsOf, Tokens, type TokenProvider } from "./tokens.js";
 import {
@@ -83,6 +83,7 @@ export interface Status {
 
 type Listener = (event: never) => void;
 const MAX_ATTEMPTS = 5;
+const FIRST_RETRY_MS = 100;
 const ACKS = new Set(["message.ack", "message.forwarded", "poll.ack"]);
 /** Commands that end the match of the user. The connection that sent one gets no `match.ended`. */
 const ENDS_MATCH = new Set(["match.leave", "match.skip"]);
@@ -116,7 +117,6 @@ export class ChatClient {
   private hello: Connected | undefined;
   private maintenance = false;
   private isActive = true;
-  private forgetNetwork = (): void => {};
 
   constructor(private readonly options: ChatOptions) {
     this.tokens = new Tokens(options.token);
@@ -128,25 +128,29 @@ export class ChatClient {
       this.timeline,
       (events) => this.emit(events),
       (states) => this.store.takeStates(states),
+      this.rest.life,
     );
     const events = {
       event: (body: Body) => this.onEvent(body),
       answer: (command: Body, reply: Body) => this.onAnswer(command, reply),
       state: () => this.onState(),
+      network: () => this.showPresence(),
       hello: (hello: Connected, tripMs: number) => this.onHello(hello, tripMs),
       prepare: (token: string) => this.openOutbox(token),
     };
     this.connection = new Connection(this.tokens, this.rest, this.network, this.dialing(), this.missed, events);
-    this.queue = new Outbox(this.storage, defaultLocks(), {
+    const sending: OutboxEvents = {
+      ready: () => this.connection.up(),
       deliver: (fields) => this.send("message.send", fields),
       changed: (conversation) => this.store.get(conversation).changed(),
       acked: (entry, ack) => this.store.acked(entry, ack),
-    });
+    };
+    this.queue = new Outbox(this.storage, defaultLocks(), sending, this.rest.life);
     const receipts = (conversation: string, seq: number): void =>
       this.notifyIfConnected("receipt.delivered", { conversation, seq });
     const ask = this.ask.bind(this);
     const reports = options.reportDelivered !== false;
-    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined);
+    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined, this.rest.life);
     this.presenceOf = new Presence(ask, () => this.connection.link !== undefined);
     this.users = new Users(ask);
     this.match = new Match((name, fields) => this.send(name, fields));
@@ -169,8 +173,6 @@ export class ChatClient {
 
   /** Connects, and stays connected until `stop`. */
   start(): this {
-    if (this.connection.state === "offline") this.forgetNetwork();
-    this.forgetNetwork = this.network.subscribe(() => this.showPresence());
     this.connection.start();
     this.queue.resume();
     return this;
@@ -178,7 +180,6 @@ export class ChatClient {
 
   /** Disconnects. Unsent messages stay in the storage. */
   async stop(): Promise<void> {
-    this.forgetNetwork();
     this.connection.stop();
     for (const handle of this.handles.values()) handle.stop();
     this.store.stop();
@@ -261,8 +262,9 @@ export class ChatClient {
   }
 
   private async findSocket(): Promise<string> {
-    const answer = await fetched(this.rest.fetch, `${this.rest.url}/v1/socket/ping`, {});
-    const { url } = (await answer.json().catch(() => ({}))) as { url?: string };
+    const { url } = await this.rest.open("/v1/socket/ping", {}, async (response) => {
+      return (await response.json().catch(() => ({}))) as { url?: string };
+    });
     if (url === undefined) throw new Disconnected("the server does not name its WebSocket");
     return url;
   }
@@ -312,14 +314,16 @@ export class ChatClient {
 
   /** Sends a command that may be repeated, until it is answered or refused for good. */
   async ask<Name extends CommandName>(name: Name, fields: FieldsOf<Name>): Promise<Result<Name>> {
+    const backoff = new Backoff(Math.random, FIRST_RETRY_MS);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.send(name, fields);
       } catch (error) {
         if (error instanceof Refused && error.retryable && attempt < MAX_ATTEMPTS)
-          await sleep((error.retryAfter ?? attempt) * 1000);
+          await this.rest.life.sleep((error.retryAfter ?? attempt) * 1000);
         else if (!(error instanceof Disconnected)) throw error;
-        else await sleep(20);
+        // Over HTTP the connection may be there, and each command fail at once.
+        else await this.rest.life.sleep(backoff.next(monotonic()));
       }
     }
   }

@@ -3,7 +3,7 @@ import type { CatchUp } from "./catch-up.js";
 import { Disconnected, Ended, Refused } from "./errors.js";
 import { Link, type LinkEvents } from "./link.js";
 import type { Network } from "./network.js";
-import { bodyOf, fetched, type Rest } from "./rest.js";
+import { bodyOf, type Rest } from "./rest.js";
 import { Backoff, monotonic, Sleep } from "./time.js";
 import type { Tokens } from "./tokens.js";
 import type { Close, Handlers, Transport, TransportKind } from "./transport.js";
@@ -31,6 +31,8 @@ const ENDS_LOGIN = new Set(["unauthenticated", "banned", "logged_out", "another_
 
 export interface ConnectionEvents extends LinkEvents {
   state(): void;
+  /** The state of the network, or of the page, may have changed. */
+  network(): void;
   /** Before the states are fetched. */
   hello(hello: Connected, tripMs: number): void;
   /** Before the first connection, with its token. */
@@ -55,7 +57,9 @@ export class Connection {
   private kind = 0;
   private failures = 0;
   private running = false;
-  private generation = 0;
+  /** A socket that is tried while a worse transport is in use. */
+  private probe: Link | undefined;
+  private isHurried = false;
   private readonly sleep = new Sleep();
   private mayWake = true;
   private retrySocketAt: number | undefined;
@@ -88,8 +92,7 @@ export class Connection {
     this.running = true;
     this.error = undefined;
     this.forget = this.network.subscribe(() => this.networkChanged());
-    this.generation += 1;
-    void this.run(this.generation);
+    void this.run(this.rest.life.signal);
   }
 
   stop(error = new Ended("stopped", "the client was stopped")): void {
@@ -98,56 +101,64 @@ export class Connection {
     this.error = error;
     if (ENDS_LOGIN.has(error.code)) this.tokens.forget();
     this.forget();
+    this.rest.life.end(error);
     this.current?.close();
+    this.probe?.close();
     this.linkDown();
     this.sleep.wake();
     for (const waiter of this.waiters.splice(0)) waiter.reject(error);
     this.become("offline");
   }
 
-  private async run(generation: number): Promise<void> {
-    const isCurrent = (): boolean => this.running && this.generation === generation;
-    while (isCurrent()) {
+  /** `life` ends with the run; another one may have begun then. */
+  private async run(life: AbortSignal): Promise<void> {
+    while (!life.aborted) {
       let requestedMs: number | undefined;
       this.become(this.network.isOnline() ? "reconnecting" : "offline");
       try {
-        requestedMs = await this.afterClose(await this.oneConnection());
+        requestedMs = await this.afterClose(await this.oneConnection(life), life);
       } catch (error) {
-        if (!isCurrent()) return;
+        if (life.aborted) return;
         if (error instanceof Ended) return this.stop(error);
         if (error instanceof Refused && error.retryAfter !== undefined) requestedMs = error.retryAfter * 1000;
       }
-      if (!isCurrent()) return;
+      if (life.aborted) return;
       this.become(this.network.isOnline() ? "reconnecting" : "offline");
-      const delay = this.backoff.next(monotonic(), requestedMs);
+      const delay = this.isHurried ? 0 : this.backoff.next(monotonic(), requestedMs);
+      this.isHurried = false;
       this.mayWake = requestedMs === undefined;
       await this.sleep.for(this.network.isOnline() ? delay : OFFLINE_RETRY_MS);
     }
   }
 
   /** Returns why the connection has ended. */
-  private async oneConnection(): Promise<Close & { token: string }> {
+  private async oneConnection(life: AbortSignal): Promise<Close & { token: string }> {
     const token = await this.tokens.get();
-    await this.events.prepare(token);
+    if (!life.aborted) await this.events.prepare(token);
     const kind = this.dialing.kinds[this.kind] ?? "socket";
-    await this.dialing.prepare(kind);
+    if (!life.aborted) await this.dialing.prepare(kind);
+    if (life.aborted) throw new Disconnected();
     const began = monotonic();
     const link = new Link(this.events, (handlers) => this.dialing.open(kind, token, handlers));
     this.current = link;
-    if (!this.running) link.close();
     try {
       const hello = await link.hello;
+      if (life.aborted) throw new Disconnected();
       this.tokens.accepted();
       this.failures = 0;
       this.backoff.connected(monotonic());
       this.events.hello(hello, monotonic() - began);
       void this.use(link);
     } catch (error) {
-      if (!(error instanceof Disconnected)) throw error;
+      if (!(error instanceof Disconnected)) {
+        link.close();
+        throw error;
+      }
     }
     const close = await link.closing;
+    if (life.aborted) throw new Disconnected();
     this.linkDown();
-    if (this.running) this.become("reconnecting");
+    this.become("reconnecting");
     return { ...close, token };
   }
 
@@ -155,12 +166,13 @@ export class Connection {
   private async use(link: Link): Promise<void> {
     try {
       await this.catchUp.states(link);
+      if (!link.isOpen) return;
       this.linkUp(link);
       await this.catchUp.closeGaps(link);
     } catch (error) {
-      if (error instanceof Disconnected) return;
+      // Over HTTP a command may be lost while the events go on.
       link.close();
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused || error instanceof Disconnected)) throw error;
     }
   }
 
@@ -184,26 +196,26 @@ export class Connection {
   // --- after a failure ------------------------------------------------------------------------------------------------
 
   /** The delay that the server has requested, in milliseconds. Throws Ended if it does not want the client back. */
-  private async afterClose(close: Close & { token: string }): Promise<number | undefined> {
-    const { code, reason, opened, token, refused } = close;
+  private async afterClose(close: Close & { token: string }, life: AbortSignal): Promise<number | undefined> {
+    const { code, reason, opened, token, refused, doubted } = close;
     if (code in ENDS || code >= 4400) throw new Ended(ENDS[code] ?? String(code), reason || "the server has ended this login");
     if (code === 4001) await this.tokens.renew(token);
-    else if (!opened) await (refused ? this.afterRefusal(token, refused) : this.afterHandshake(token));
+    else if (!opened && !doubted) await (refused ? this.afterRefusal(token, refused) : this.afterHandshake(token, life));
     const requested = /^retry_in_ms=(\d+)$/.exec(reason);
     return requested ? Number(requested[1]) : undefined;
   }
 
   /** A browser does not tell why a handshake has failed: the same token over HTTP shows it. Throws what it shows. */
-  private async afterHandshake(token: string): Promise<void> {
+  private async afterHandshake(token: string, life: AbortSignal): Promise<void> {
     this.dialing.reset();
     const headers = { Authorization: `Bearer ${token}` };
     try {
-      await bodyOf(await fetched(this.rest.fetch, `${this.rest.url}/v1/me`, { headers }));
+      await this.rest.open("/v1/me", headers, bodyOf);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       return this.afterRefusal(token, error);
     }
-    this.failed();
+    if (!life.aborted) this.failed();
   }
 
   private async afterRefusal(token: string, refused: Refused): Promise<void> {
@@ -230,31 +242,36 @@ export class Connection {
 
   private async trySocket(present: Link): Promise<void> {
     this.retrySocketAt = undefined;
-    const opens = await this.opensSocket();
+    const opens = await this.opensSocket(present);
     if (!present.isOpen) return;
     if (!opens) return this.returnToSocket(present);
     this.kind = this.dialing.kinds.indexOf("socket");
+    this.isHurried = true;
     present.close();
-    setTimeout(() => this.sleep.wake());
   }
 
-  private async opensSocket(): Promise<boolean> {
+  private async opensSocket(present: Link): Promise<boolean> {
     const idle: LinkEvents = { event: () => {}, answer: () => {} };
     try {
       const token = await this.tokens.get();
       await this.dialing.prepare("socket");
+      if (!present.isOpen) return false;
       const link = new Link(idle, (handlers) => this.dialing.open("socket", token, handlers));
+      this.probe = link;
       await link.hello;
-      link.close();
       return true;
     } catch {
       return false;
+    } finally {
+      this.probe?.close();
+      this.probe = undefined;
     }
   }
 
   // --- the network ----------------------------------------------------------------------------------------------------
 
   private networkChanged(): void {
+    this.events.network();
     this.current?.doubt();
     if (!this.network.isOnline()) {
       if (!this.link) this.become("offline");

@@ -1,9 +1,10 @@
 // Where WebSockets are blocked: events from GET /v1/events, as a stream or by long polling, and commands over REST.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html
 import { Disconnected, Refused } from "./errors.js";
-import { refusedBy, type Rest } from "./rest.js";
+import { aborting, sleep } from "./lifetime.js";
+import { refusedBy, type Read, type Rest } from "./rest.js";
 import { ROUTES } from "./routes.js";
-import { monotonic, sleep } from "./time.js";
+import { monotonic } from "./time.js";
 import type { Handlers, Transport } from "./transport.js";
 import type { Body } from "./wire.js";
 
@@ -12,6 +13,8 @@ const WAIT_S = 25;
 const ANSWER_MS = 15_000;
 /** Before the session is given up, a request that broke off is repeated, with its position. */
 const REPEAT_MS = 1_000;
+/** What has arrived, or was asked for, so recently is not doubted. */
+const DOUBT_AFTER_MS = 1_000;
 /** A response that has lasted so long was none that fails. */
 const STEADY_MS = 10_000;
 
@@ -19,11 +22,14 @@ abstract class HttpTransport implements Transport {
   abstract readonly kind: "sse" | "poll";
   protected after: string | undefined;
   protected heartbeatMs = 25_000;
+  private arrivedAt = monotonic();
   private session = "";
   private isOver = false;
   private opened = false;
   private abort = new AbortController();
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Ends with the session. */
+  private readonly over = new AbortController();
+  private isDoubted = false;
   /** Commands that change something are sent one after the other, as on a WebSocket. */
   private lastCommand: Promise<void> = Promise.resolve();
 
@@ -40,27 +46,26 @@ abstract class HttpTransport implements Transport {
   private async run(): Promise<void> {
     for (let failures = 0; !this.isOver && failures < 2; ) {
       const before = this.after;
-      const began = monotonic();
+      const began = (this.arrivedAt = monotonic());
       this.abort = new AbortController();
+      this.isDoubted = false;
       try {
         await this.receive(this.abort.signal);
         failures = 0;
       } catch (error) {
         if (error instanceof Refused) return this.end(1006, reasonOf(error), error);
+        if (this.isDoubted) continue;
         failures = this.after === before && monotonic() - began < STEADY_MS ? failures + 1 : 1;
         if (this.after === undefined) break;
-        await sleep(REPEAT_MS * Math.random());
-      } finally {
-        clearTimeout(this.timer);
+        await this.pause();
       }
     }
     this.end(1006, "");
   }
 
-  /** Ends the request if nothing arrives for so long. */
-  protected expect(ms: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.abort.abort(), ms);
+  /** Between two requests that follow each other too fast. */
+  protected pause(): Promise<void> {
+    return sleep(REPEAT_MS * (0.5 + Math.random() / 2), this.over.signal);
   }
 
   protected take(frame: [number, Body]): void {
@@ -71,18 +76,21 @@ abstract class HttpTransport implements Transport {
       this.heartbeatMs = body.heartbeat * 1000;
       this.opened = true;
     }
+    this.arrivedAt = monotonic();
     this.handlers.alive();
     if (body.t === "closed") this.end(body.code, body.reason);
     else this.handlers.frame(0, body);
   }
 
-  /** Takes the response to a request for events. Throws Refused, Disconnected. */
-  protected async ask(query: string, signal: AbortSignal, timeoutMs?: number): Promise<Response> {
+  /** Reads the response to a request for events. Throws Refused, Disconnected. */
+  protected ask(query: string, signal: AbortSignal, timeoutMs: number, read: Read<void>): Promise<void> {
     const after = this.after === undefined ? "" : `${query ? "&" : ""}after=${encodeURIComponent(this.after)}`;
     const path = `/v1/events${query || after ? `?${query}${after}` : ""}`;
-    const response = await this.rest.request(path, { signal }, timeoutMs);
-    if (response.ok) return response;
-    throw refusedBy(response, await response.json().catch(() => undefined));
+    const taken: Read<void> = async (response, expect) => {
+      if (response.ok) return read(response, expect);
+      throw refusedBy(response, await response.json().catch(() => undefined));
+    };
+    return this.rest.request(path, { signal }, taken, timeoutMs);
   }
 
   send(id: number, body: Body): void {
@@ -110,6 +118,7 @@ abstract class HttpTransport implements Transport {
     if (this.isOver) return;
     this.isOver = true;
     this.abort.abort();
+    this.over.abort();
     const close = { code, reason, opened: this.opened };
     this.handlers.closed(refused ? { ...close, refused } : close);
   }
@@ -120,7 +129,9 @@ abstract class HttpTransport implements Transport {
 
   /** The network may have changed: what is open is asked for again, with the position. */
   doubt(): void {
-    if (this.opened) this.abort.abort();
+    if (!this.opened || this.isDoubted || monotonic() - this.arrivedAt < DOUBT_AFTER_MS) return;
+    this.isDoubted = true;
+    this.abort.abort();
   }
 }
 
@@ -132,23 +143,23 @@ function reasonOf(error: Refused): string {
 export class EventStream extends HttpTransport {
   readonly kind = "sse";
 
-  protected override async receive(signal: AbortSignal): Promise<void> {
-    this.expect(ANSWER_MS);
-    const response = await this.ask("", signal);
-    const reader = response.body?.getReader?.();
-    // React Native has no streams in fetch.
-    if (!reader) throw new Disconnected("this platform has no streams");
-    const decoder = new TextDecoder();
-    let text = "";
-    for (;;) {
-      this.expect(2 * this.heartbeatMs);
-      const { done, value } = await aborting(reader.read(), signal);
-      if (done) throw new Disconnected("the stream has ended");
-      text += decoder.decode(value, { stream: true });
-      const blocks = text.split("\n\n");
-      text = blocks.pop() ?? "";
-      for (const block of blocks) this.block(block);
-    }
+  protected override receive(signal: AbortSignal): Promise<void> {
+    return this.ask("", signal, ANSWER_MS, async (response, expect) => {
+      const reader = response.body?.getReader?.();
+      // React Native has no streams in fetch.
+      if (!reader) throw new Disconnected("this platform has no streams");
+      const decoder = new TextDecoder();
+      let text = "";
+      for (;;) {
+        expect(2 * this.heartbeatMs);
+        const { done, value } = await aborting(reader.read(), signal);
+        if (done) throw new Disconnected("the stream has ended");
+        text += decoder.decode(value, { stream: true });
+        const blocks = text.split("\n\n");
+        text = blocks.pop() ?? "";
+        for (const block of blocks) this.block(block);
+      }
+    });
   }
 
   private block(block: string): void {
@@ -166,20 +177,17 @@ export class LongPoll extends HttpTransport {
 
   protected override async receive(signal: AbortSignal): Promise<void> {
     const wait = this.after === undefined ? 0 : WAIT_S;
-    const response = await this.ask(`wait=${wait}`, signal, wait * 1000 + ANSWER_MS);
-    const frames = (await response.json()) as [number, Body][];
-    const position = response.headers.get("Chatd-Position");
-    if (position === null) throw new Refused("unknown_command", "there is no Chatd-Position; a proxy may hide it");
-    this.after = position;
-    for (const frame of frames) this.take(frame);
+    const began = monotonic();
+    let isEmpty = true;
+    await this.ask(`wait=${wait}`, signal, wait * 1000 + ANSWER_MS, async (response) => {
+      const frames = (await response.json()) as [number, Body][];
+      const position = response.headers.get("Chatd-Position");
+      if (position === null) throw new Refused("unknown_command", "there is no Chatd-Position; a proxy may hide it");
+      this.after = position;
+      isEmpty = !frames.length;
+      for (const frame of frames) this.take(frame);
+    });
+    // Something in between answers at once, and would be asked again at once.
+    if (isEmpty && monotonic() - began < REPEAT_MS) await this.pause();
   }
-}
-
-/** Not every platform ends a read when its request is aborted. */
-function aborting<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new Disconnected("the request was aborted"));
-    signal.addEventListener("abort", abort);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -27,14 +27,15 @@ interface Waiting {
 export class Link implements Handlers {
   /** The first frame. */
   readonly hello: Promise<Connected>;
-  /** Rejected with Disconnected when the connection has ended. */
-  readonly ended: Promise<never>;
   /** The reason, once it has ended. */
   readonly closing: Promise<Close>;
   reason: Close | undefined;
   private transport: Transport | undefined;
   private readonly waiting = new Map<number, Waiting>();
   private isGreeted = false;
+  private isDoubted = false;
+  /** When the connection ends unless a ping is answered. */
+  private pingEndsAt = Infinity;
   private lastId = 0;
   private receivedAt = monotonic();
   private heartbeatMs = HEARTBEAT_S * 1000;
@@ -49,15 +50,18 @@ export class Link implements Handlers {
     open: (handlers: Handlers) => Transport,
   ) {
     this.closing = new Promise((resolve) => (this.finish = resolve));
-    this.ended = this.closing.then(() => Promise.reject(new Disconnected()));
-    this.ended.catch(() => {});
     this.hello = new Promise((resolve, reject) => {
       this.greet = resolve;
       this.fail = reject;
     });
     this.hello.catch(() => {});
     this.timer = setTimeout(() => this.close(), CONNECT_TIMEOUT_MS);
-    this.transport = open(this);
+    try {
+      this.transport = open(this);
+    } catch (error) {
+      clearTimeout(this.timer);
+      throw error;
+    }
     if (this.reason) this.transport.close();
   }
 
@@ -113,6 +117,7 @@ export class Link implements Handlers {
 
   closed(close: Close): void {
     if (this.reason) return;
+    if (this.isDoubted && !this.isGreeted) close = { ...close, doubted: true };
     this.reason = close;
     clearTimeout(this.timer);
     const waiting = [...this.waiting.values()];
@@ -163,14 +168,24 @@ export class Link implements Handlers {
 
   /** Finds out soon whether the connection is alive. */
   doubt(): void {
+    if (this.reason) return;
     this.transport?.doubt?.();
-    if (!this.reason && this.kind === "socket" && monotonic() - this.receivedAt > 1000) {
+    if (this.kind !== "socket" || monotonic() - this.receivedAt < 1000) return;
+    if (!this.isGreeted) {
+      // Nothing can be sent yet: the handshake gets less time, once.
+      if (this.isDoubted) return;
+      this.isDoubted = true;
+      const left = this.receivedAt + CONNECT_TIMEOUT_MS - monotonic();
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.close(), Math.min(left, DOUBT_MS));
+    } else if (this.pingEndsAt > monotonic() + DOUBT_MS) {
       clearTimeout(this.timer);
       this.ping(DOUBT_MS);
     }
   }
 
   private ping(patienceMs: number): void {
+    this.pingEndsAt = monotonic() + patienceMs;
     this.timer = setTimeout(() => this.close(), patienceMs);
     this.call({ t: "ping", ts: 0 }).then(
       () => this.again(),
@@ -179,6 +194,7 @@ export class Link implements Handlers {
   }
 
   private again(): void {
+    this.pingEndsAt = Infinity;
     clearTimeout(this.timer);
     this.watch();
   }

@@ -4,8 +4,13 @@
 export interface Locks {
   /** Holds the lock from the moment in which `held` is called until `release`. Returns `release`. */
   hold(name: string, held: () => void): () => void;
-  /** Whether somebody holds it. */
-  isHeld(name: string): Promise<boolean>;
+  /** The locks with this prefix that are held now. */
+  held(prefix: string): Promise<string[]>;
+  /** Tells other tabs of a lock that is held here, and calls `found` for those that others hold later. Returns a
+   * function that ends it. */
+  announce(prefix: string, name: string, found: (name: string) => void): () => void;
+  /** The platform knows which owners live. */
+  readonly areReal: boolean;
 }
 
 /** Web Locks: the browser releases the lock of a tab that has closed or crashed. A page without an origin of its own
@@ -23,10 +28,19 @@ function webLocks(manager: LockManager): Locks {
       request.catch(() => abort.signal.aborted || held());
       return () => release();
     },
-    async isHeld(name) {
+    async held(prefix) {
       const { held } = await manager.query().catch(() => ({ held: [] }) as LockManagerSnapshot);
-      return held?.some((lock) => lock.name === name) ?? false;
+      return (held ?? []).map(({ name = "" }) => name).filter((name) => name.startsWith(prefix));
     },
+    announce(prefix, name, found) {
+      // Without a channel, each connection looks for them.
+      if (typeof globalThis.BroadcastChannel !== "function") return () => {};
+      const channel = new BroadcastChannel(prefix);
+      channel.onmessage = ({ data }) => found(String(data));
+      channel.postMessage(name);
+      return () => channel.close();
+    },
+    areReal: true,
   };
 }
 
@@ -40,7 +54,9 @@ const noLocks: Locks = {
       released = true;
     };
   },
-  isHeld: async () => false,
+  held: async () => [],
+  announce: () => () => {},
+  areReal: false,
 };
 
 export function defaultLocks(): Locks {

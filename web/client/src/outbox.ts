@@ -5,16 +5,17 @@ import type { Locks } from "./locks.js";
 import type { SafeStorage } from "./storage.js";
 import { uuid } from "./ids.js";
 import { call, Cell, type Readable } from "./readable.js";
-import { sleep } from "./time.js";
+import type { Lifetime } from "./lifetime.js";
+import { Backoff, monotonic } from "./time.js";
 import type { FieldsOf, MessageAck, RefusalCode } from "./wire.js";
 
-const SOON_MS = 20;
+const FIRST_RETRY_MS = 100;
 const RETRY_AFTER_S = 1;
 const MAX_ENTRIES = 10_000;
 /** Acknowledged ids that are remembered, so that an event about such a message is known as one of this client. */
 const MAX_SENT = 20_000;
-/** The order of the first message that was written here. */
-const OWN = 1e9;
+/** Digits of the order in a key. */
+const DIGITS = 16;
 
 export type SendFields = FieldsOf<"message.send">;
 
@@ -29,6 +30,8 @@ export interface OutboxEntry {
 }
 
 export interface OutboxEvents {
+  /** Resolves when messages can be sent. Throws Ended. */
+  ready(): Promise<unknown>;
   deliver(fields: SendFields): Promise<MessageAck>;
   changed(conversation: string): void;
   /** Called before the entry is removed. */
@@ -38,6 +41,7 @@ export interface OutboxEvents {
 interface Sending {
   entry: OutboxEntry;
   key: string | undefined;
+  /** When it was written, in microseconds; later messages of one client have higher ones. */
   order: number;
   resolve(ack: MessageAck): void;
   reject(error: Error): void;
@@ -50,19 +54,23 @@ export class Outbox {
   private readonly sendings = new Map<string, Sending>();
   private readonly sent = new Set<string>();
   private readonly pumping = new Set<string>();
-  private readonly releases: (() => void)[] = [];
-  private readonly owner = uuid();
+  /** Ends the locks of now. */
+  private releases: (() => void)[] = [];
+  private owner = uuid();
+  private readonly known = new Set<string>();
   private prefix: string | undefined;
-  // What was taken over comes before what was written here.
-  private lastOrder = OWN;
-  private lastTakenOver = 0;
+  private lastOrder = 0;
   private writes: Promise<void> = Promise.resolve();
+  private opening: Promise<void> | undefined;
+  /** Counts the starts. */
+  private run = 0;
   private stopped = false;
 
   constructor(
     private readonly storage: SafeStorage,
     private readonly locks: Locks,
     private readonly events: OutboxEvents,
+    private readonly life: Lifetime,
   ) {
     this.cell = new Cell<readonly OutboxEntry[]>(() => this.inOrder().map((sending) => sending.entry));
     this.entries = this.cell;
@@ -88,7 +96,7 @@ export class Outbox {
   put(fields: SendFields, createdAt: number, local?: unknown): Promise<MessageAck> {
     if (this.sendings.size >= MAX_ENTRIES) throw new Refused("too_large", "too many messages wait to be sent");
     const entry: OutboxEntry = { fields, created_at: createdAt, state: "queued", ...(local === undefined ? {} : { local }) };
-    const ack = this.add(entry, ++this.lastOrder);
+    const ack = this.add(entry, Math.max(this.lastOrder + 1, createdAt * 1000));
     this.save(fields.client_id);
     return ack;
   }
@@ -98,6 +106,7 @@ export class Outbox {
       this.sendings.set(entry.fields.client_id, { entry, key: undefined, order, resolve, reject });
     });
     ack.catch(() => {});
+    this.lastOrder = Math.max(this.lastOrder, order);
     this.note(entry.fields.client_id);
     this.touch(entry);
     void this.pump(entry.fields.conversation);
@@ -148,35 +157,43 @@ export class Outbox {
   private async pump(conversation: string): Promise<void> {
     if (this.pumping.has(conversation)) return;
     this.pumping.add(conversation);
+    const head = (): Sending | undefined =>
+      this.inOrder().find(({ entry }) => entry.fields.conversation === conversation && entry.state === "queued");
+    let backoff = new Backoff(Math.random, FIRST_RETRY_MS);
     try {
-      for (;;) {
-        const next = this.inOrder().find(
-          ({ entry }) => entry.fields.conversation === conversation && entry.state === "queued",
-        );
-        if (!next || this.stopped) return;
-        await this.settle(next);
+      while (!this.stopped && head()) {
+        const { run } = this;
+        try {
+          // Before the connection it is not known what closed tabs have left, which may come first.
+          await this.events.ready();
+          const next = head();
+          if (!next || this.stopped) continue;
+          await this.deliver(next);
+          backoff = new Backoff(Math.random, FIRST_RETRY_MS);
+        } catch (error) {
+          if (error instanceof Ended) {
+            if (run === this.run) this.pause();
+          } else await this.life.sleep(backoff.next(monotonic(), waitOf(error)));
+        }
       }
     } finally {
       this.pumping.delete(conversation);
     }
   }
 
-  /** Waits until the server has acknowledged the message, or has refused it permanently. */
-  private async settle(sending: Sending): Promise<void> {
-    const id = sending.entry.fields.client_id;
-    while (this.sendings.get(id) === sending && !this.stopped) {
-      try {
-        const ack = await this.events.deliver(sending.entry.fields);
-        if (this.sendings.get(id) !== sending) return;
-        this.events.acked(sending.entry, ack);
-        this.remove(sending);
-        return call(sending.resolve, ack);
-      } catch (error) {
-        if (error instanceof Ended) return this.pause();
-        if (error instanceof Disconnected) await sleep(SOON_MS);
-        else if (error instanceof Refused && error.retryable) await sleep((error.retryAfter ?? RETRY_AFTER_S) * 1000);
-        else return this.fail(sending, error as Error);
-      }
+  /** Sends the message once. Throws Ended, Disconnected, and Refused if it may be repeated. */
+  private async deliver(sending: Sending): Promise<void> {
+    const isThere = (): boolean => this.sendings.get(sending.entry.fields.client_id) === sending;
+    try {
+      const ack = await this.events.deliver(sending.entry.fields);
+      if (!isThere()) return;
+      this.events.acked(sending.entry, ack);
+      this.remove(sending);
+      call(sending.resolve, ack);
+    } catch (error) {
+      const isFinal = error instanceof Refused ? !error.retryable : !(error instanceof Ended || error instanceof Disconnected);
+      if (!isFinal) throw error;
+      if (isThere()) this.fail(sending, error as Error);
     }
   }
 
@@ -193,35 +210,57 @@ export class Outbox {
 
   resume(): void {
     this.stopped = false;
+    this.run += 1;
     for (const { entry } of this.inOrder()) void this.pump(entry.fields.conversation);
   }
 
   // --- keeping ------------------------------------------------------------------------------------------------------
 
-  /** Keeps messages under this name from now on, and takes over those that closed tabs have left. */
+  /** Keeps messages under this name from now on, and takes over those that closed tabs have left. Call it before each
+   * connection. */
   async open(account: string): Promise<void> {
-    if (this.releases.length) return;
+    const isFirst = !this.opening;
+    await (this.opening ??= this.openAs(account, this.releases));
+    if (!isFirst && this.locks.areReal) await this.inheritAll(this.releases);
+  }
+
+  private async openAs(account: string, releases: (() => void)[]): Promise<void> {
     this.prefix ??= `chatd/outbox/${account}/`;
-    const prefix = this.prefix;
-    await new Promise<void>((resolve) => this.releases.push(this.locks.hold(this.lock(this.owner), resolve)));
-    for (const id of this.sendings.keys()) this.save(id);
-    const keys = await this.storage.keys(prefix);
-    const owners = new Set(keys.map((key) => key.slice(prefix.length).split("/")[0] ?? ""));
-    owners.delete(this.owner);
-    await Promise.all([...owners].map((owner) => this.inherit(owner)));
+    this.known.add(this.owner);
+    const lock = this.lock(this.owner);
+    await new Promise<void>((resolve) => releases.push(this.locks.hold(lock, resolve)));
+    for (const [id, sending] of this.sendings) {
+      sending.key = undefined;
+      this.save(id);
+    }
+    await this.writes;
+    const found = (name: string): void => void this.inherit(name.slice(this.prefix!.length), releases);
+    if (releases === this.releases) releases.push(this.locks.announce(this.prefix, lock, found));
+    await this.inheritAll(releases);
+  }
+
+  /** Takes over from all owners: those that have left something, and those that live. */
+  private async inheritAll(releases: (() => void)[]): Promise<void> {
+    const prefix = this.prefix ?? "";
+    const names = [...(await this.storage.keys(prefix)), ...(await this.locks.held(prefix))];
+    const owners = new Set(names.map((name) => name.slice(prefix.length).split("/")[0] ?? ""));
+    await Promise.all([...owners].map((owner) => this.inherit(owner, releases)));
   }
 
   /** Takes over the messages of an owner that has ended, now or when it ends. */
-  private async inherit(owner: string): Promise<void> {
-    const isAlive = await this.locks.isHeld(this.lock(owner));
+  private async inherit(owner: string, releases: (() => void)[]): Promise<void> {
+    if (releases !== this.releases || this.known.has(owner)) return;
+    this.known.add(owner);
+    const isAlive = (await this.locks.held(this.lock(owner))).length > 0;
+    if (releases !== this.releases) return;
     const done = new Promise<void>((resolve) => {
       const release = this.locks.hold(this.lock(owner), () => {
-        void this.takeOver(owner).finally(() => {
+        void this.takeOver(owner, releases).finally(() => {
           release();
           resolve();
         });
       });
-      this.releases.push(release);
+      releases.push(release);
     });
     if (!isAlive) await done;
   }
@@ -230,12 +269,14 @@ export class Outbox {
     return `${this.prefix}${owner}`;
   }
 
-  private async takeOver(owner: string): Promise<void> {
-    for (const key of await this.storage.keys(`${this.lock(owner)}/`)) {
-      const text = await this.storage.get(key);
-      const entry = text === null ? undefined : (JSON.parse(text) as OutboxEntry);
+  private async takeOver(owner: string, releases: (() => void)[]): Promise<void> {
+    const start = `${this.lock(owner)}/`;
+    for (const key of await this.storage.keys(start)) {
+      const entry = parsed(await this.storage.get(key));
+      // Stopped meanwhile: it stays for a later client.
+      if (releases !== this.releases) return;
       if (entry && !this.sendings.has(entry.fields.client_id)) {
-        void this.add(entry, ++this.lastTakenOver);
+        void this.add(entry, parseInt(key.slice(start.length), 10) || 0);
         this.save(entry.fields.client_id);
         await this.writes;
       }
@@ -248,7 +289,7 @@ export class Outbox {
     this.write(async () => {
       const sending = this.sendings.get(clientId);
       if (!sending) return;
-      sending.key ??= `${this.lock(this.owner)}/${String(sending.order).padStart(12, "0")}`;
+      sending.key ??= `${this.lock(this.owner)}/${String(sending.order).padStart(DIGITS, "0")}-${clientId}`;
       await this.storage.set(sending.key, JSON.stringify(sending.entry));
     });
   }
@@ -261,7 +302,26 @@ export class Outbox {
   /** Ends sending, and leaves what is kept to a later client. */
   async stop(): Promise<void> {
     this.stopped = true;
+    this.opening = undefined;
+    const releases = this.releases;
+    this.releases = [];
+    // Another tab may take over what is kept: a later start is that of another owner.
+    this.owner = uuid();
+    this.known.clear();
     await this.writes;
-    for (const release of this.releases.splice(0)) release();
+    for (const release of releases) release();
+  }
+}
+
+/** How long the server wants this client to wait, in milliseconds. */
+function waitOf(error: unknown): number | undefined {
+  return error instanceof Refused ? (error.retryAfter ?? RETRY_AFTER_S) * 1000 : undefined;
+}
+
+function parsed(text: string | null): OutboxEntry | undefined {
+  try {
+    return text === null ? undefined : (JSON.parse(text) as OutboxEntry);
+  } catch {
+    return undefined;
   }
 }

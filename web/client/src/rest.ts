@@ -1,5 +1,6 @@
 // Commands over HTTP.
 import { Disconnected, Refused, refusal } from "./errors.js";
+import { aborting, joined, Lifetime } from "./lifetime.js";
 import { ROUTES } from "./routes.js";
 import type { Tokens } from "./tokens.js";
 import type { Body } from "./wire.js";
@@ -12,6 +13,7 @@ export class Rest {
     readonly url: string,
     readonly fetch: Fetch,
     private readonly tokens: Tokens,
+    readonly life = new Lifetime(),
   ) {}
 
   /** A command by its route. `session`: the session that gets no event of it. Throws Refused, Disconnected. */
@@ -41,35 +43,69 @@ export class Rest {
       init.headers = { ...headers, "Content-Type": "application/json" };
       init.body = JSON.stringify(body);
     }
-    return bodyOf(await this.request(path, init));
+    return this.request(path, init, bodyOf);
   }
 
-  /** The response, whatever its status is. Throws Disconnected. */
-  async request(path: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
-    const token = await this.tokens.get();
-    const first = await this.once(path, init, token, timeoutMs);
-    if (first.status !== 401) return first;
-    const another = await this.tokens.renew(token);
-    return another === token ? first : this.once(path, init, another, timeoutMs);
+  /** What `read` makes of the response, whatever its status is. Throws Disconnected. */
+  async request<T>(path: string, init: RequestInit, read: Read<T>, timeoutMs = TIMEOUT_MS): Promise<T> {
+    const signals = joined(this.life.signal, init.signal);
+    const { signal } = signals;
+    try {
+      const once = <U>(token: string, part: Read<U>): Promise<U> => {
+        const headers = { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` };
+        return exchange(this.fetch, this.url + path, { ...init, headers, signal }, part, timeoutMs);
+      };
+      const token = await aborting(this.tokens.get(), signal);
+      const first = await once(token, async (response, expect) =>
+        response.status === 401 ? undefined : { value: await read(response, expect) },
+      );
+      return first ? first.value : await once(await aborting(this.tokens.renew(token), signal), read);
+    } finally {
+      signals.release();
+    }
   }
 
-  private async once(path: string, init: RequestInit, token: string, timeoutMs: number): Promise<Response> {
-    const headers = { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` };
-    return fetched(this.fetch, this.url + path, { ...init, headers }, timeoutMs);
+  /** A request without a token. Throws Disconnected, and what `read` throws. */
+  async open<T>(path: string, headers: Record<string, string>, read: Read<T>): Promise<T> {
+    return exchange(this.fetch, this.url + path, { headers, signal: this.life.signal }, read);
   }
 }
 
-/** One request. Throws Disconnected if there is no response. */
-export async function fetched(fetch: Fetch, url: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeoutMs);
-  init.signal?.addEventListener("abort", () => abort.abort());
+/** Reads a response. `expect`: the request ends after so many milliseconds from now, unless it is called again. */
+export type Read<T> = (response: Response, expect: (ms: number) => void) => Promise<T>;
+
+/** One request, until its response is read. Throws Disconnected if that takes too long or breaks off, the reason of an
+ * aborted signal, and what `read` throws. */
+export async function exchange<T>(
+  fetch: Fetch,
+  url: string,
+  init: RequestInit,
+  read: Read<T>,
+  timeoutMs = TIMEOUT_MS,
+): Promise<T> {
+  const abort = joined(init.signal);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expect = (ms: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => abort.abort(new Disconnected(`${url} does not answer`)), ms);
+  };
+  const run = async (): Promise<T> => {
+    let response: Response;
+    try {
+      response = await fetch(url, { credentials: "omit", cache: "no-store", ...init, signal: abort.signal });
+    } catch (error) {
+      throw new Disconnected(`${url} does not answer: ${(error as Error).message}`);
+    }
+    return read(response, expect);
+  };
   try {
-    return await fetch(url, { credentials: "omit", cache: "no-store", ...init, signal: abort.signal });
-  } catch (error) {
-    throw new Disconnected(`${url} does not answer: ${(error as Error).message}`);
+    expect(timeoutMs);
+    return await aborting(abort.signal.aborted ? Promise.race([]) : run(), abort.signal);
   } finally {
     clearTimeout(timer);
+    abort.release();
+    // What was not read of the response is not wanted.
+    abort.abort();
   }
 }
 

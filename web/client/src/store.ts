@@ -1,9 +1,10 @@
 // All conversations, as far as they are known, and the list of them.
 import { ConversationState, type Surroundings } from "./conversation-state.js";
 import { Refused } from "./errors.js";
+import type { Lifetime } from "./lifetime.js";
 import type { Outbox, OutboxEntry } from "./outbox.js";
 import { Cell, type Readable } from "./readable.js";
-import { sleep, type ServerClock } from "./time.js";
+import type { ServerClock } from "./time.js";
 import type { Timeline } from "./timeline.js";
 import type { ConversationList } from "./views.js";
 import type { Body, CommandName, Conversation, FieldsOf, MessageAck, Result } from "./wire.js";
@@ -33,6 +34,7 @@ export class Store implements Surroundings {
     private readonly ask: Ask,
     /** Reports what has been received; undefined if the app does that itself. */
     private readonly deliver: ((conversation: string, seq: number) => void) | undefined,
+    private readonly life: Lifetime,
   ) {
     this.listCell = new Cell<ConversationList>(() => this.makeList());
     this.list = this.listCell;
@@ -222,7 +224,7 @@ export class Store implements Surroundings {
       this.take((await this.ask("conversation.get", { conversation: id })).conversation);
     } catch (error) {
       if (error instanceof Refused) this.get(id).fail(error);
-      else await sleep(RETRY_MS);
+      else await this.life.sleep(RETRY_MS);
     }
   }
 

@@ -46,8 +46,6 @@ export class Sleep {
   }
 }
 
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** The delay before the next attempt: exponential with full jitter. The count of failures is reset only after a
  * connection has lasted for a while. Times in milliseconds; `random` returns numbers from 0 to 1. */
 export class Backoff {

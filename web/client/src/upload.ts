@@ -1,7 +1,8 @@
 // Uploads, with progress. Small files are one form; large ones are sent in parts (tus 1.0.0), and go on after a break.
 import { Disconnected, Refused, refusal } from "./errors.js";
-import { bodyOf, refusedBy, type Rest } from "./rest.js";
-import { Backoff, monotonic, sleep } from "./time.js";
+import { aborting, joined, reasonOf, sleep } from "./lifetime.js";
+import { bodyOf, refusedBy, type Read, type Rest } from "./rest.js";
+import { Backoff, monotonic } from "./time.js";
 import type { Tokens } from "./tokens.js";
 import type { Upload } from "./wire.js";
 
@@ -21,22 +22,31 @@ const MAX_FAILURES = 8;
 const TEMPORARY = new Set(["conflict", "internal", "rate_limited", "timeout", "unavailable", "maintenance"]);
 
 export async function upload(rest: Rest, tokens: Tokens, file: Blob, options: UploadOptions): Promise<Upload> {
-  refuseAborted(options.signal);
   const name = options.name ?? (file as Partial<File>).name ?? "file";
-  return file.size > PARTS_FROM_BYTES
-    ? new PartsUpload(rest, file, name, options).run()
-    : uploadForm(rest, tokens, file, name, options);
+  // It ends with the client, too.
+  const { signal, release } = joined(options.signal, rest.life.signal);
+  const given = { ...options, signal };
+  try {
+    refuseAborted(signal);
+    return await (file.size > PARTS_FROM_BYTES
+      ? new PartsUpload(rest, file, name, given).run()
+      : uploadForm(rest, tokens, file, name, given));
+  } finally {
+    release();
+  }
 }
 
-async function uploadForm(rest: Rest, tokens: Tokens, file: Blob, name: string, options: UploadOptions): Promise<Upload> {
+type Given = UploadOptions & { signal: AbortSignal };
+
+async function uploadForm(rest: Rest, tokens: Tokens, file: Blob, name: string, options: Given): Promise<Upload> {
   const form = new FormData();
   form.append("file", file, name);
   options.progress?.(0, file.size);
   // Only XMLHttpRequest reports the progress of a body.
   if (options.progress && typeof globalThis.XMLHttpRequest === "function")
     return uploadByXhr(rest, tokens, form, file.size, options);
-  const init: RequestInit = { method: "POST", body: form, ...(options.signal ? { signal: options.signal } : {}) };
-  const done = await bodyOf(await rest.request("/v1/uploads", init, TIMEOUT_MS));
+  const init: RequestInit = { method: "POST", body: form, signal: options.signal };
+  const done = await rest.request("/v1/uploads", init, bodyOf, TIMEOUT_MS);
   options.progress?.(file.size, file.size);
   return done as unknown as Upload;
 }
@@ -46,27 +56,30 @@ async function uploadByXhr(
   tokens: Tokens,
   form: FormData,
   size: number,
-  options: UploadOptions,
+  options: Given,
 ): Promise<Upload> {
-  const token = await tokens.get();
+  const token = await aborting(tokens.get(), options.signal);
   try {
     return await xhr(rest.url, token, form, size, options);
   } catch (error) {
     if (!(error instanceof Refused && error.code === "unauthenticated")) throw error;
   }
-  return xhr(rest.url, await tokens.renew(token), form, size, options);
+  return xhr(rest.url, await aborting(tokens.renew(token), options.signal), form, size, options);
 }
 
-function xhr(url: string, token: string, form: FormData, size: number, options: UploadOptions): Promise<Upload> {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
+function xhr(url: string, token: string, form: FormData, size: number, options: Given): Promise<Upload> {
+  const { signal } = options;
+  const request = new XMLHttpRequest();
+  const abort = (): void => request.abort();
+  return new Promise<Upload>((resolve, reject) => {
+    if (signal.aborted) return reject(reasonOf(signal));
     request.open("POST", `${url}/v1/uploads`);
     request.timeout = TIMEOUT_MS;
     request.setRequestHeader("Authorization", `Bearer ${token}`);
     // The form around the file has some bytes, too.
     request.upload.onprogress = ({ loaded }) => options.progress?.(Math.min(loaded, size), size);
     request.onerror = request.ontimeout = () => reject(new Disconnected("the upload was interrupted"));
-    request.onabort = () => reject(options.signal?.reason ?? new Disconnected("the upload was stopped"));
+    request.onabort = () => reject(reasonOf(signal));
     request.onload = () => {
       let body: unknown;
       try {
@@ -78,9 +91,9 @@ function xhr(url: string, token: string, form: FormData, size: number, options: 
       options.progress?.(size, size);
       resolve(body as Upload);
     };
-    options.signal?.addEventListener("abort", () => request.abort());
+    signal.addEventListener("abort", abort);
     request.send(form);
-  });
+  }).finally(() => signal.removeEventListener("abort", abort));
 }
 
 class PartsUpload {
@@ -91,7 +104,7 @@ class PartsUpload {
     private readonly rest: Rest,
     private readonly file: Blob,
     private readonly name: string,
-    private readonly options: UploadOptions,
+    private readonly options: Given,
   ) {}
 
   /** Throws Refused, Disconnected if the server does not answer for long. */
@@ -110,11 +123,12 @@ class PartsUpload {
         const isFinal = error instanceof Refused ? !TEMPORARY.has(error.code) : !(error instanceof Disconnected);
         if (isFinal || failures > MAX_FAILURES) throw error;
         const requested = error instanceof Refused ? error.retryAfter : undefined;
-        await sleep(backoff.next(monotonic(), requested === undefined ? undefined : requested * 1000));
+        await sleep(backoff.next(monotonic(), requested === undefined ? undefined : requested * 1000), this.options.signal);
       }
     }
     const id = this.place.slice(this.place.lastIndexOf("/") + 1);
-    return (await this.rest.json("GET", `/v1/uploads/${id}/info`)) as unknown as Upload;
+    const info = await this.rest.request(`/v1/uploads/${id}/info`, { signal: this.options.signal }, bodyOf);
+    return info as unknown as Upload;
   }
 
   private async step(afterFailure: boolean): Promise<void> {
@@ -130,28 +144,31 @@ class PartsUpload {
     const bytes = encodeURIComponent(this.name).replace(/%(..)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
     const name = btoa(bytes);
     const headers = { "Upload-Length": String(this.file.size), "Upload-Metadata": `filename ${name}` };
-    const location = (await this.ask("POST", "/v1/uploads/tus", headers)).headers.get("Location") ?? "";
+    const location = (await this.ask("POST", "/v1/uploads/tus", headers)).get("Location") ?? "";
     this.place = `/v1/uploads/tus/${location.slice(location.lastIndexOf("/") + 1)}`;
   }
 
-  private async ask(method: string, path: string, headers: Record<string, string> = {}, body?: Blob): Promise<Response> {
-    const init: RequestInit = { method, headers: { ...headers, "Tus-Resumable": "1.0.0" } };
+  /** Returns the headers of the response. */
+  private ask(method: string, path: string, headers: Record<string, string> = {}, body?: Blob): Promise<Headers> {
+    const { signal } = this.options;
+    const init: RequestInit = { method, headers: { ...headers, "Tus-Resumable": "1.0.0" }, signal };
     if (body) init.body = body;
-    if (this.options.signal) init.signal = this.options.signal;
-    const response = await this.rest.request(path, init, TIMEOUT_MS);
-    if (response.ok) return response;
-    // An answer to HEAD has no body.
-    if (method === "HEAD" && response.status === 404) throw new Refused("not_found", "the upload has ended");
-    throw refusedBy(response, await response.json().catch(() => undefined));
+    const read: Read<Headers> = async (response) => {
+      if (response.ok) return response.headers;
+      // An answer to HEAD has no body.
+      if (method === "HEAD" && response.status === 404) throw new Refused("not_found", "the upload has ended");
+      throw refusedBy(response, await response.json().catch(() => undefined));
+    };
+    return this.rest.request(path, init, read, TIMEOUT_MS);
   }
 }
 
-function offsetOf(response: Response): number {
-  const text = response.headers.get("Upload-Offset");
+function offsetOf(headers: Headers): number {
+  const text = headers.get("Upload-Offset");
   if (text === null) throw new Disconnected("the server names no Upload-Offset; a proxy may hide it");
   return Number(text);
 }
 
-function refuseAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw signal.reason ?? new Disconnected("the upload was stopped");
+function refuseAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw reasonOf(signal);
 }

@@ -303,6 +303,7 @@ test("a client is for one user", async (t) => {
     server.hello = { user: "another" };
     client.outbox.put({ conversation: "c", client_id: "1", text: "of me" });
     server.handlers["message.send"] = () => "nothing";
+    await time.settle();
     server.last.end(1006);
     await time.pass(1000);
     assert.equal(client.status.get().error?.code, "another_user");

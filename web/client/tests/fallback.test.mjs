@@ -112,7 +112,7 @@ test("behind a proxy that holds back streams, events come by long polling", asyn
     await time.settle();
     assert.equal(stream(server).after, "position-2");
     stream(server).answer();
-    await time.settle();
+    await time.pass(1000);
     assert.equal(stream(server).after, "position-3");
     assert.equal(client.conversation("c").get().messages.length, 2);
     await client.conversation("c").send({ text: "hello", client_id: "1" }).ack;

@@ -3,11 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load, until } from "./load.mjs";
 
-const { Outbox, SafeStorage, memoryStorage, Refused, Disconnected, Ended } = await load("outbox", "storage", "errors");
+const { Outbox, SafeStorage, memoryStorage, Refused, Disconnected, Ended, Lifetime } = await load("outbox", "storage", "errors", "lifetime");
 
 /** Web Locks of several tabs: `close` is the end of one. */
 function tabs() {
   const queues = new Map();
+  const channels = new Set();
   const next = (name) => queues.get(name)?.[0]?.start();
   return {
     tab() {
@@ -26,14 +27,22 @@ function tabs() {
           next(name);
           return release;
         },
-        isHeld: async (name) => (queues.get(name)?.length ?? 0) > 0,
+        held: async (prefix) => [...queues].filter(([name, queue]) => name.startsWith(prefix) && queue.length).map(([name]) => name),
+        announce(prefix, name, found) {
+          for (const told of channels) told(name);
+          channels.add(found);
+          const end = () => channels.delete(found);
+          mine.push(end);
+          return end;
+        },
+        areReal: true,
       };
       return { locks, close: () => mine.forEach((release) => release()) };
     },
   };
 }
 
-function world(storage = memoryStorage(), deliver = async ({ client_id }) => ({ client_id })) {
+function world(storage = memoryStorage(), deliver = async ({ client_id }) => ({ client_id }), ready = async () => {}) {
   const sent = [];
   const states = [];
   const safe = new SafeStorage(storage, () => states.push(safe.state));
@@ -44,9 +53,10 @@ function world(storage = memoryStorage(), deliver = async ({ client_id }) => ({ 
         sent.push(fields.text);
         return ack;
       },
+      ready,
       changed: () => {},
       acked: () => {},
-    });
+    }, new Lifetime());
   return { sent, states, safe, storage, make };
 }
 

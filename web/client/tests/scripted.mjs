@@ -93,6 +93,7 @@ export class Server {
         queueMicrotask(() => this.onmessage?.({ data: JSON.stringify([id, body]) }));
       }
       end(code, reason = "") {
+        this.hasEnded = true;
         queueMicrotask(() => this.onclose?.({ code, reason }));
       }
       send(data) {
@@ -150,9 +151,10 @@ export class Server {
       this.streams.push(stream);
       const id = () => `position-${++server.position}`;
       const fail = () => reject(new DOMException("aborted", "AbortError"));
-      init.signal.addEventListener("abort", () => ((stream.wasAborted = true), fail()));
+      init.signal.onabort = () => ((stream.wasAborted = true), fail());
       if (stream.wait !== null) {
         stream.answer = (...bodies) => {
+          stream.hasEnded = true;
           const headers = { "Chatd-Position": id() };
           resolve(Response.json(bodies.map((body) => [0, body]), { headers }));
         };

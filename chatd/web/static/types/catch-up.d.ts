@@ -1,3 +1,4 @@
+import type { Lifetime } from "./lifetime.js";
 import type { Link } from "./link.js";
 import type { Timeline } from "./timeline.js";
 import type { Body } from "./wire.js";
@@ -6,10 +7,11 @@ export declare class CatchUp {
     private readonly emit;
     /** All states of a session.sync, before its events. */
     private readonly takeStates;
+    private readonly life;
     private found;
     constructor(timeline: Timeline, emit: (events: Body[]) => void, 
     /** All states of a session.sync, before its events. */
-    takeStates: (state: Body) => void);
+    takeStates: (state: Body) => void, life: Lifetime);
     /** Call it after everything that may have shown a gap. */
     check(): void;
     /** Fetches the states that have changed since the last sync. Throws Disconnected, Refused. */

@@ -76,7 +76,6 @@ export declare class ChatClient {
     private hello;
     private maintenance;
     private isActive;
-    private forgetNetwork;
     constructor(options: ChatOptions);
     /** Connects, and stays connected until `stop`. */
     start(): this;

@@ -12,6 +12,8 @@ import type { Connected } from "./wire.js";
 export type ConnectionState = "live" | "polling" | "reconnecting" | "offline";
 export interface ConnectionEvents extends LinkEvents {
     state(): void;
+    /** The state of the network, or of the page, may have changed. */
+    network(): void;
     /** Before the states are fetched. */
     hello(hello: Connected, tripMs: number): void;
     /** Before the first connection, with its token. */
@@ -40,7 +42,9 @@ export declare class Connection {
     private kind;
     private failures;
     private running;
-    private generation;
+    /** A socket that is tried while a worse transport is in use. */
+    private probe;
+    private isHurried;
     private readonly sleep;
     private mayWake;
     private retrySocketAt;
@@ -53,6 +57,7 @@ export declare class Connection {
     up(): Promise<Link>;
     start(): void;
     stop(error?: Ended): void;
+    /** `life` ends with the run; another one may have begun then. */
     private run;
     /** Returns why the connection has ended. */
     private oneConnection;

@@ -1,4 +1,4 @@
-import { type Rest } from "./rest.js";
+import { type Read, type Rest } from "./rest.js";
 import type { Handlers, Transport } from "./transport.js";
 import type { Body } from "./wire.js";
 declare abstract class HttpTransport implements Transport {
@@ -7,22 +7,25 @@ declare abstract class HttpTransport implements Transport {
     abstract readonly kind: "sse" | "poll";
     protected after: string | undefined;
     protected heartbeatMs: number;
+    private arrivedAt;
     private session;
     private isOver;
     private opened;
     private abort;
-    private timer;
+    /** Ends with the session. */
+    private readonly over;
+    private isDoubted;
     /** Commands that change something are sent one after the other, as on a WebSocket. */
     private lastCommand;
     constructor(rest: Rest, handlers: Handlers);
     /** One request for events, until it ends. Throws Refused; any other error is one of the connection. */
     protected abstract receive(signal: AbortSignal): Promise<void>;
     private run;
-    /** Ends the request if nothing arrives for so long. */
-    protected expect(ms: number): void;
+    /** Between two requests that follow each other too fast. */
+    protected pause(): Promise<void>;
     protected take(frame: [number, Body]): void;
-    /** Takes the response to a request for events. Throws Refused, Disconnected. */
-    protected ask(query: string, signal: AbortSignal, timeoutMs?: number): Promise<Response>;
+    /** Reads the response to a request for events. Throws Refused, Disconnected. */
+    protected ask(query: string, signal: AbortSignal, timeoutMs: number, read: Read<void>): Promise<void>;
     send(id: number, body: Body): void;
     private command;
     private end;

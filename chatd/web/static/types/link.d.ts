@@ -9,14 +9,15 @@ export declare class Link implements Handlers {
     private readonly events;
     /** The first frame. */
     readonly hello: Promise<Connected>;
-    /** Rejected with Disconnected when the connection has ended. */
-    readonly ended: Promise<never>;
     /** The reason, once it has ended. */
     readonly closing: Promise<Close>;
     reason: Close | undefined;
     private transport;
     private readonly waiting;
     private isGreeted;
+    private isDoubted;
+    /** When the connection ends unless a ping is answered. */
+    private pingEndsAt;
     private lastId;
     private receivedAt;
     private heartbeatMs;

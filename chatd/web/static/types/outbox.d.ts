@@ -1,6 +1,7 @@
 import type { Locks } from "./locks.js";
 import type { SafeStorage } from "./storage.js";
 import { type Readable } from "./readable.js";
+import type { Lifetime } from "./lifetime.js";
 import type { FieldsOf, MessageAck, RefusalCode } from "./wire.js";
 export type SendFields = FieldsOf<"message.send">;
 export interface OutboxEntry {
@@ -16,6 +17,8 @@ export interface OutboxEntry {
     readonly local?: unknown;
 }
 export interface OutboxEvents {
+    /** Resolves when messages can be sent. Throws Ended. */
+    ready(): Promise<unknown>;
     deliver(fields: SendFields): Promise<MessageAck>;
     changed(conversation: string): void;
     /** Called before the entry is removed. */
@@ -25,20 +28,25 @@ export declare class Outbox {
     private readonly storage;
     private readonly locks;
     private readonly events;
+    private readonly life;
     /** All messages that wait or have failed, in their order. */
     readonly entries: Readable<readonly OutboxEntry[]>;
     private readonly cell;
     private readonly sendings;
     private readonly sent;
     private readonly pumping;
-    private readonly releases;
-    private readonly owner;
+    /** Ends the locks of now. */
+    private releases;
+    private owner;
+    private readonly known;
     private prefix;
     private lastOrder;
-    private lastTakenOver;
     private writes;
+    private opening;
+    /** Counts the starts. */
+    private run;
     private stopped;
-    constructor(storage: SafeStorage, locks: Locks, events: OutboxEvents);
+    constructor(storage: SafeStorage, locks: Locks, events: OutboxEvents, life: Lifetime);
     of(conversation: string): OutboxEntry[];
     /** Whether this client has sent the message: its ack contains everything that the event contains. */
     hasSent(clientId: string): boolean;
@@ -55,14 +63,18 @@ export declare class Outbox {
     private update;
     private remove;
     private pump;
-    /** Waits until the server has acknowledged the message, or has refused it permanently. */
-    private settle;
+    /** Sends the message once. Throws Ended, Disconnected, and Refused if it may be repeated. */
+    private deliver;
     private fail;
     /** Sends nothing until `resume`: the server has rejected the account. */
     private pause;
     resume(): void;
-    /** Keeps messages under this name from now on, and takes over those that closed tabs have left. */
+    /** Keeps messages under this name from now on, and takes over those that closed tabs have left. Call it before each
+     * connection. */
     open(account: string): Promise<void>;
+    private openAs;
+    /** Takes over from all owners: those that have left something, and those that live. */
+    private inheritAll;
     /** Takes over the messages of an owner that has ended, now or when it ends. */
     private inherit;
     private lock;

@@ -1,7 +1,8 @@
 import { ConversationState, type Surroundings } from "./conversation-state.js";
+import type { Lifetime } from "./lifetime.js";
 import type { Outbox, OutboxEntry } from "./outbox.js";
 import { type Readable } from "./readable.js";
-import { type ServerClock } from "./time.js";
+import type { ServerClock } from "./time.js";
 import type { Timeline } from "./timeline.js";
 import type { ConversationList } from "./views.js";
 import type { Body, CommandName, Conversation, FieldsOf, MessageAck, Result } from "./wire.js";
@@ -14,6 +15,7 @@ export declare class Store implements Surroundings {
     private readonly ask;
     /** Reports what has been received; undefined if the app does that itself. */
     private readonly deliver;
+    private readonly life;
     readonly list: Readable<ConversationList>;
     private readonly listCell;
     private readonly states;
@@ -25,7 +27,7 @@ export declare class Store implements Surroundings {
     private timer;
     constructor(timeline: Timeline, outbox: () => Outbox, clock: ServerClock, ask: Ask, 
     /** Reports what has been received; undefined if the app does that itself. */
-    deliver: ((conversation: string, seq: number) => void) | undefined);
+    deliver: ((conversation: string, seq: number) => void) | undefined, life: Lifetime);
     isOwn(conversation: string, user: string): boolean;
     me(conversation: string): string;
     waiting(conversation: string): OutboxEntry[];

@@ -17,7 +17,6 @@ export declare class Sleep {
     for(ms: number): Promise<void>;
     wake(): void;
 }
-export declare const sleep: (ms: number) => Promise<void>;
 /** The delay before the next attempt: exponential with full jitter. The count of failures is reset only after a
  * connection has lasted for a while. Times in milliseconds; `random` returns numbers from 0 to 1. */
 export declare class Backoff {

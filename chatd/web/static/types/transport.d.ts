@@ -8,6 +8,8 @@ export interface Close {
     opened: boolean;
     /** What the server has answered in the place of the first frame, if it is known. */
     refused?: Refused;
+    /** The network has changed during the handshake: that says nothing of the transport. */
+    doubted?: boolean;
 }
 export interface Handlers {
     /** Anything has arrived: the connection is alive. */
