@@ -3,11 +3,15 @@
 from typing import Any
 from uuid import uuid4
 
+import trio
+
 from chatd.client import Account, sign_up
 from tests.event_streams.streams import Poller, event_stream
 from tests.support import Daemon, Person, covers, poll_until, shared
 
 daemon = shared
+# Less than `events.max_wait`.
+LONG_WAIT_S = 25.0
 
 
 async def alice_and(daemon: Daemon, alice: Person) -> tuple[Account, str]:
@@ -69,12 +73,15 @@ async def test_a_stream_continues_after_its_last_event(daemon: Daemon) -> None:
 
 
 async def test_a_second_request_ends_the_first(daemon: Daemon) -> None:
-    bob = await sign_up(daemon.addresses.http, name="bob")
-    async with event_stream(daemon, bob.access_token) as first:
-        await first.event("connected")
-        async with event_stream(daemon, bob.access_token, first.position) as second:
-            assert [event["t"] for event in await first.rest()] == ["connected"]
-            assert not second.is_over
+    async with daemon.person("alice") as alice:
+        bob, conversation = await alice_and(daemon, alice)
+        async with event_stream(daemon, bob.access_token) as first:
+            await first.event("connected")
+            async with event_stream(daemon, bob.access_token, first.position) as second:
+                assert [event["t"] for event in await first.rest()] == ["connected"]
+                await alice.send(conversation, "hi")
+                await second.event("message.new")
+                assert [event["t"] for event in second.events] == ["message.new"]
 
 
 async def test_a_position_that_cannot_be_ends_the_session(daemon: Daemon) -> None:
@@ -99,6 +106,19 @@ async def test_a_poll_waits_for_events_and_repeats_what_was_lost(daemon: Daemon)
         assert texts(lost) == ["one"]
         await alice.send(conversation, "two")
         assert texts(await poller.poll(daemon, 5)) == ["one", "two"]
+
+
+async def test_a_poll_returns_as_soon_as_there_is_something(daemon: Daemon) -> None:
+    """Well before its `wait`: the first one with `connected`, a later one with the first event."""
+    async with daemon.person("alice") as alice:
+        bob, conversation = await alice_and(daemon, alice)
+        poller = Poller(bob.access_token)
+        with trio.fail_after(LONG_WAIT_S / 2):
+            assert [event["t"] for event in await poller.poll(daemon, LONG_WAIT_S)] == ["connected"]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(poller.poll, daemon, LONG_WAIT_S)
+                await alice.send(conversation, "hi")
+        assert "message.new" in [event["t"] for event in poller.events] or texts(await poller.poll(daemon)) == ["hi"]
 
 
 async def test_other_requests_are_refused(daemon: Daemon) -> None:
@@ -191,5 +211,8 @@ async def test_typing_receipts_and_matches_work_for_pollers(daemon: Daemon) -> N
         assert (await alice.event("typing.start"))["user"] == bob.user
         await alice.call("typing.start", conversation=conversation)
         assert (await poller.event(daemon, "typing.start"))["user"] == alice.user
-        queue = {"queue": poller.session[:8]}
-        assert (await daemon.rest("POST", "/v1/match/find", queue, bob.access_token, **mine)).status in (200, 404)
+        tags = {"tags": [poller.session[-8:]]}
+        found = await daemon.rest("POST", "/v1/match", tags, bob.access_token, **mine)
+        assert (found.status, found.body["t"]) == (200, "match.queued")
+        await alice.call("match.find", **tags)
+        assert (await poller.event(daemon, "match.found"))["match"]
