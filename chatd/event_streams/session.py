@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import trio
 
 from chatd.app.context import Node
+from chatd.core import log
 from chatd.core.errors import CLOSES, Close
 from chatd.core.identity import Principal
 from chatd.core.ids import made_at, uuid7
@@ -23,6 +24,8 @@ from chatd.realtime.sessions import Delivery, SessionInfo
 from chatd.wire.base import Event
 from chatd.wire.codec import EVENTS, Codec
 from chatd.wire.connection_events import Closed, SessionBehind, TokenExpiring
+
+LOG = log.get(__name__)
 
 
 class Reading:
@@ -41,8 +44,7 @@ class Reading:
     def is_over(self) -> bool:
         """Whether no more frames will come."""
         session = self._session
-        is_read = session.ending is not None and self.number == self._log.last
-        return self.was_replaced or session.is_abandoned or is_read
+        return self.was_replaced or session.is_abandoned or not session.has_more(self.number)
 
     async def next(self, timeout_s: float) -> list[bytes]:
         """The next frames, none after the timeout or at the end. The client has those of the calls before."""
@@ -115,6 +117,7 @@ class EventSession:
         self._queue.behind = self._behind
         self._queue.on_drop = node.hub.broadcaster.note_dropped
         self._queue.on_stall = self._on_stall
+        self._queue.on_error = self._on_error
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -125,7 +128,11 @@ class EventSession:
 
     def can_continue(self, after: int) -> bool:
         """Whether the frames after this one are here; none may be left at the end."""
-        return not self.is_abandoned and self._log.has(after) and (self.ending is None or after < self._log.last)
+        return not self.is_abandoned and self._log.has(after) and self.has_more(after)
+
+    def has_more(self, after: int) -> bool:
+        """Whether frames will come after this one, also such as wait for room in the log: `closed` at least."""
+        return self.ending is None or after < self._log.last or self._queue.queued_frames > 0
 
     @contextmanager
     def read(self, after: int) -> Iterator[Reading]:
@@ -228,6 +235,11 @@ class EventSession:
         """The client takes nothing. Between two requests that is no wonder: see `EventSettings.grace`."""
         if self.is_read:
             self.request_close("slow")
+
+    def _on_error(self, error: Exception) -> None:
+        """The writer has failed: end this session only."""
+        LOG.error("the writer of an event session failed", exc_info=error, extra={"session": self.id})
+        self.abandon()
 
     def on_timer(self) -> float | None:
         """Check that the client still comes, and its token. Called by the timer wheel; returns seconds until the next

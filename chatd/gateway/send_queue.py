@@ -87,6 +87,7 @@ class SendQueue:
         "_write",
         "behind",
         "on_drop",
+        "on_error",
         "on_stall",
         "queued_bytes",
         "state",
@@ -124,6 +125,8 @@ class SendQueue:
         self.on_drop: Callable[[int], None] = ignore
         # Called when the reader has taken nothing for `stall_s`. Without it, the queue is abandoned.
         self.on_stall: Callable[[], None] | None = None
+        # Called if writing fails in another way than by the end of the peer. Without it, the nursery fails.
+        self.on_error: Callable[[Exception], None] | None = None
 
     def send_nowait(self, frame: Data, event: EventPosition | None = None, /) -> bool:
         """Write or queue a frame. Returns False if it is dropped. Answers, which have no `event`, are never dropped."""
@@ -301,6 +304,11 @@ class SendQueue:
                     (self.on_stall or self.abandon)()
         except PEER_GONE:
             self.abandon()
+        except Exception as error:
+            self.abandon()
+            if self.on_error is None:
+                raise
+            self.on_error(error)
         self._entries = None
         self._wake()
 

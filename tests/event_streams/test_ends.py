@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import pytest
 import trio
 from msgspec.structs import replace
 
@@ -10,12 +11,14 @@ from chatd.accounts.settings import AuthSettings
 from chatd.app.addresses import Addresses
 from chatd.client import sign_up
 from chatd.core.config import Config
+from chatd.event_streams.frame_log import FrameLog
 from chatd.event_streams.settings import EventSettings
+from chatd.gateway.transport import Frames
 from chatd.presence.settings import PresenceSettings
 from tests.admins import administered, done
 from tests.event_streams.streams import Poller, event_stream
 from tests.faults.process import process
-from tests.support import Daemon, poll_until, running
+from tests.support import PATIENCE, Daemon, poll_until, running
 
 HEARTBEAT_S = 0.3
 
@@ -144,6 +147,58 @@ async def test_a_client_that_reads_nothing_gets_behind_and_is_cut_off(config: Co
         assert rest < 200_000
 
 
+@pytest.mark.parametrize("transport", ["sse", "poll"])
+async def test_a_session_whose_log_is_full_still_gets_its_end(config: Config, transport: str) -> None:
+    """What waits for room in the log follows, and `closed` is the last event."""
+    full = with_events(config, replay_frames=4, grace=60)
+    full = replace(full, gateway=replace(full.gateway, stall_timeout=60))
+    async with running(full) as daemon, daemon.person("alice") as alice:
+        bob = await sign_up(daemon.addresses.http, name="bob")
+        conversation = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
+        poller = Poller(bob.access_token)
+        await poller.poll(daemon)
+        for number in range(8):
+            await alice.send(conversation, str(number))
+        # The log is full after the position of the client.
+        await poller.poll(daemon, is_lost=True)
+        await done(daemon, "kick", user=bob.user)
+        await poll_until(lambda: sessions(daemon, "poll"), lambda count: count == 0)
+        if transport == "sse":
+            async with event_stream(daemon, bob.access_token, poller.position) as stream:
+                events = await stream.rest()
+        else:
+            with trio.fail_after(PATIENCE):
+                while poller.events[-1]["t"] != "closed":
+                    await poller.poll(daemon, 1)
+            events = poller.events[1:]
+        sent = [event["message"]["text"] for event in events if event["t"] == "message.new"]
+        assert sent == [str(number) for number in range(8)]
+        assert (poller.events[0]["t"], events[-1]["t"]) == ("connected", "closed")
+        assert not [event for event in events[:-1] if event["t"] in ("connected", "closed")]
+
+
+async def test_a_writer_that_fails_ends_its_session_only(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = with_events(config, replay_frames=2, grace=60)
+    async with running(broken) as daemon, daemon.person("alice") as alice:
+        bob = await sign_up(daemon.addresses.http, name="bob")
+        conversation = (await alice.call("conversation.open", user=bob.user))["conversation"]["id"]
+        poller, other = Poller(bob.access_token), Poller((await sign_up(daemon.addresses.http)).access_token)
+        await poller.poll(daemon)
+        await other.poll(daemon)
+        with monkeypatch.context() as patch:
+
+            async def write(self: FrameLog, frames: Frames) -> int:
+                raise RuntimeError("a bug")
+
+            patch.setattr(FrameLog, "write", write)
+            for number in range(8):
+                await alice.send(conversation, str(number))
+            await poll_until(lambda: sessions(daemon, "poll"), lambda count: count == 1)
+        # The other session goes on, and the client begins a new one.
+        assert await other.poll(daemon) == []
+        assert [event["t"] for event in await poller.poll(daemon)] == ["connected"]
+
+
 async def test_requests_and_sessions_are_limited(config: Config) -> None:
     limited = with_events(config, grace=60, max_requests=3)
     limited = replace(limited, limits=replace(config.limits, sessions_per_user=2, connections_per_address=100))
@@ -156,10 +211,13 @@ async def test_requests_and_sessions_are_limited(config: Config) -> None:
                 answer = await daemon.rest("GET", "/v1/events?wait=0", token=eve.access_token)
                 assert (answer.status, answer.body["code"]) == (503, "unavailable")
                 assert answer.headers["retry-after"]
-        # Sessions that nobody reads make room.
-        for _ in range(5):
-            await Poller(bob.access_token).poll(daemon)
-        assert await sessions(daemon, "sse") + await sessions(daemon, "poll") <= 4
+        # Sessions that nobody reads make room: two of Bob are left, and that of Eve.
+        pollers = [Poller(bob.access_token) for _ in range(5)]
+        for poller in pollers:
+            await poller.poll(daemon)
+        assert (await sessions(daemon, "sse"), await sessions(daemon, "poll")) == (1, 2)
+        found = [[event["t"] for event in await poller.poll(daemon)] for poller in reversed(pollers)]
+        assert found == [[], [], ["connected"], ["connected"], ["connected"]]
 
 
 async def test_listed_origins_may_read_and_others_may_not(config: Config) -> None:
