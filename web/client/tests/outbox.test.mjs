@@ -224,3 +224,79 @@ test("an account that the server rejects pauses the outbox until the next start"
   await until(() => sent.length === 2);
   assert.deepEqual(sent, ["1", "2"]);
 });
+
+for (const when of ["before the old ones are found", "after that"])
+  test(`what was queued first is sent first: a message that is written ${when}`, async () => {
+    const { tab } = tabs();
+    const storage = memoryStorage();
+    // Two tabs wrote in turn, and are closed.
+    const closed = [tab(), tab()];
+    const writers = closed.map(({ locks }) => world(storage, never).make(locks));
+    for (const writer of writers) await writer.open("me");
+    for (const number of [1, 2, 3, 4]) writers[number % 2].put(message(String(number)), number);
+    for (const writer of writers) await writer.stop();
+    for (const one of closed) one.close();
+    let connect;
+    const after = world(storage, undefined, () => new Promise((resolve) => (connect = resolve)));
+    const outbox = after.make(tab().locks);
+    const early = when.startsWith("before") && outbox.put(message("5"), 5);
+    await new Promise((resolve) => setTimeout(resolve));
+    await outbox.open("me");
+    if (!early) outbox.put(message("5"), 5);
+    for (let sent = 0; sent < 5; sent++) {
+      await until(() => connect);
+      connect();
+      connect = undefined;
+      await until(() => after.sent.length === sent + 1);
+    }
+    assert.deepEqual(after.sent, ["1", "2", "3", "4", "5"]);
+    await outbox.stop();
+    assert.deepEqual(await after.safe.keys("chatd/outbox"), []);
+  });
+
+test("each tab takes over from each other one, whatever the order of their starts, also after a new start", async () => {
+  const { tab } = tabs();
+  const storage = memoryStorage();
+  const [tabA, tabB] = [tab(), tab()];
+  const a = world(storage);
+  const first = a.make(tabA.locks);
+  await first.open("me");
+  const second = world(storage, never).make(tabB.locks);
+  await second.open("me");
+  // It has written nothing when the others look.
+  second.put(message("of the second"), 0);
+  await second.writes;
+  tabB.close();
+  await until(() => a.sent.length === 1);
+  const tabC = tab();
+  const third = world(storage, never).make(tabC.locks);
+  await third.open("me");
+  await third.stop();
+  await third.open("me");
+  third.put(message("of the third"), 0);
+  await third.writes;
+  await third.stop();
+  await until(() => a.sent.length === 2);
+  assert.deepEqual(a.sent, ["of the second", "of the third"]);
+  await first.stop();
+  assert.deepEqual(await a.safe.keys("chatd/outbox"), []);
+});
+
+test("a start during a stop leaves the locks to the new one, and sends", async () => {
+  const { tab } = tabs();
+  const one = tab();
+  const { make, sent, storage } = world();
+  const outbox = make(one.locks);
+  for (let turn = 0; turn < 3; turn++) {
+    const opening = outbox.open("me");
+    void outbox.stop();
+    outbox.resume();
+    await outbox.open("me");
+    void opening;
+  }
+  await outbox.put(message("1"), 0);
+  const other = world(storage);
+  await other.make(tab().locks).open("me");
+  assert.deepEqual([sent, other.sent], [["1"], []]);
+  await outbox.stop();
+});
