@@ -151,8 +151,9 @@ export class ChatClient {
     const ask = this.ask.bind(this);
     const reports = options.reportDelivered !== false;
     this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined, this.rest.life);
-    this.presenceOf = new Presence(ask, () => this.connection.link !== undefined);
-    this.users = new Users(ask);
+    const isConnected = (): boolean => this.connection.link !== undefined;
+    this.presenceOf = new Presence(ask, isConnected);
+    this.users = new Users(ask, isConnected);
     this.match = new Match((name, fields) => this.send(name, fields));
     this.status = this.statusCell;
     this.conversations = {
@@ -290,6 +291,7 @@ export class ChatClient {
     if (this.connection.link) {
       this.store.connected();
       this.presenceOf.connected();
+      this.users.connected();
       this.showPresence();
       this.match.connected().catch(() => {});
     }

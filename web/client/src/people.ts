@@ -1,4 +1,5 @@
 // Presence and profiles of users, for those that the app looks at.
+import { Refused } from "./errors.js";
 import type { Ask } from "./store.js";
 import { Cell, type Readable } from "./readable.js";
 import type { PresenceState, User } from "./wire.js";
@@ -7,6 +8,8 @@ import type { PresenceState, User } from "./wire.js";
 const MAX_WATCHED = 100;
 const SOON_MS = 20;
 const MAX_QUERY = 100;
+/** Profiles that are kept, besides those that the app looks at. */
+const MAX_KNOWN = 1000;
 
 export class Presence {
   private readonly cells = new Map<string, Cell<PresenceState>>();
@@ -64,11 +67,10 @@ export class Presence {
 
   private soon(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.subscribe(), SOON_MS);
+    if (this.isConnected()) this.timer = setTimeout(() => void this.subscribe(), SOON_MS);
   }
 
   private async subscribe(): Promise<void> {
-    if (!this.isConnected()) return;
     const users = [...this.watched].slice(-MAX_WATCHED);
     try {
       for (const state of (await this.ask("presence.watch", { users })).items) this.take(state);
@@ -87,27 +89,47 @@ export class Users {
   private readonly known = new Map<string, User>();
   private readonly wanted = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private isLoading = false;
 
-  constructor(private readonly ask: Ask) {}
+  constructor(
+    private readonly ask: Ask,
+    private readonly isConnected: () => boolean,
+  ) {}
 
   /** The profile of a user; null until it is loaded, or if there is no such user. */
   of(user: string): Readable<User | null> {
     let cell = this.cells.get(user);
-    if (!cell) {
-      cell = new Cell<User | null>(
-        () => this.known.get(user) ?? null,
-        (on) => on && !this.known.has(user) && this.want(user),
-      );
-      this.cells.set(user, cell);
-    }
+    if (cell) return cell;
+    cell = new Cell<User | null>(
+      () => this.known.get(user) ?? null,
+      (on) => {
+        // The app may look again at a value that was given up here.
+        if (on) this.cells.set(user, cell!);
+        if (on && !this.known.has(user)) this.want(user);
+      },
+    );
+    this.cells.set(user, cell);
+    if (this.cells.size > MAX_KNOWN) this.drop();
     return cell;
   }
 
+  /** Gives up the oldest profile at which the app does not look. */
+  private drop(): void {
+    for (const [id, cell] of this.cells) {
+      if (cell.isWatched) continue;
+      this.cells.delete(id);
+      this.known.delete(id);
+      return;
+    }
+  }
+
+  /** Keeps the profile if the app has asked for it: the server reports those of all contacts and members. */
   take(user: User): void {
+    const cell = this.cells.get(user.id);
     const old = this.known.get(user.id);
-    if (old && old.profile_version > user.profile_version) return;
+    if (!cell || (old && old.profile_version > user.profile_version)) return;
     this.known.set(user.id, { ...old, ...user });
-    this.cells.get(user.id)?.invalidate();
+    cell.invalidate();
   }
 
   /** Events may be missing: loads the profiles that the app looks at once more. */
@@ -118,24 +140,41 @@ export class Users {
     }
   }
 
-  private want(id: string): void {
-    this.wanted.add(id);
-    this.timer ??= setTimeout(() => void this.load(), SOON_MS);
+  /** A connection has opened. */
+  connected(): void {
+    this.soon();
   }
 
+  private want(id: string): void {
+    this.wanted.add(id);
+    this.soon();
+  }
+
+  private soon(): void {
+    if (this.wanted.size && !this.isLoading && this.isConnected())
+      this.timer ??= setTimeout(() => void this.load(), SOON_MS);
+  }
+
+  /** One query after the other, of as many users as the server allows. */
   private async load(): Promise<void> {
     this.timer = undefined;
-    const users = [...this.wanted].slice(0, MAX_QUERY);
-    for (const id of users) this.wanted.delete(id);
-    if (this.wanted.size) this.timer = setTimeout(() => void this.load(), SOON_MS);
+    this.isLoading = true;
+    const users = [...this.wanted].filter((id) => this.cells.get(id)?.isWatched).slice(0, MAX_QUERY);
     try {
-      for (const user of (await this.ask("user.query", { users })).items) this.take(user);
-    } catch {
-      // A later look asks again.
+      if (!users.length) this.wanted.clear();
+      else for (const user of (await this.ask("user.query", { users })).items) this.take(user);
+      for (const id of users) this.wanted.delete(id);
+    } catch (error) {
+      // Without a connection, the next one asks again; after a refusal, a later look.
+      if (error instanceof Refused) for (const id of users) this.wanted.delete(id);
+    } finally {
+      this.isLoading = false;
+      this.soon();
     }
   }
 
   stop(): void {
     clearTimeout(this.timer);
+    this.timer = undefined;
   }
 }

@@ -10,6 +10,10 @@ import type { ConversationList } from "./views.js";
 import type { Body, CommandName, Conversation, FieldsOf, MessageAck, Result } from "./wire.js";
 
 const PAGE = 50;
+/** The longest page of the server. */
+const MAX_PAGE = 200;
+/** Conversations that are fetched one by one; more are taken from the list. */
+const MAX_WANTED = 20;
 const DELIVERED_AFTER_MS = 300;
 const RETRY_MS = 1000;
 
@@ -98,6 +102,7 @@ export class Store implements Surroundings {
   connected(): void {
     for (const state of this.states.values()) state.clearTyping();
     if (this.cursor === undefined) this.more().catch(() => {});
+    if (this.wanted.size && !this.fetching) void this.fetchWanted();
     for (const state of this.states.values())
       if (state.snapshot.isWatched && state.from === undefined) void this.loadLatest(state);
   }
@@ -208,24 +213,51 @@ export class Store implements Surroundings {
   }
 
   private async fetchWanted(): Promise<void> {
+    const { signal } = this.life;
     this.fetching = true;
     try {
-      for (let [id] = this.wanted; id !== undefined; [id] = this.wanted) {
-        await this.fetchOne(id);
-        this.wanted.delete(id);
+      for (let [id] = this.wanted; id !== undefined && !signal.aborted; [id] = this.wanted) {
+        if (this.wanted.size > MAX_WANTED) await this.fetchMany();
+        else if (await this.fetchOne(id)) this.wanted.delete(id);
       }
     } finally {
       this.fetching = false;
     }
   }
 
-  private async fetchOne(id: string): Promise<void> {
+  /** The list has what is wanted: conversations with events are the most recent ones. Those behind its first page come
+   * with later pages, or when the app looks at them. */
+  private async fetchMany(): Promise<void> {
+    const wanted = [...this.wanted];
+    try {
+      const page = await this.ask("conversation.list", { limit: MAX_PAGE, order: "active" });
+      for (const conversation of page.items) this.take(conversation);
+      this.wanted.clear();
+      for (const id of wanted) {
+        const state = this.states.get(id);
+        if (!state?.isLoaded && state?.snapshot.isWatched && this.wanted.size < MAX_WANTED) this.wanted.add(id);
+        // The list is paged once more for them.
+        else if (!state?.isLoaded && this.cursor === null) this.cursor = undefined;
+      }
+      this.listCell.invalidate();
+    } catch (error) {
+      if (error instanceof Refused) this.wanted.clear();
+      else await this.life.sleep(RETRY_MS);
+    }
+  }
+
+  /** Returns whether the server has answered. */
+  private async fetchOne(id: string): Promise<boolean> {
     try {
       this.take((await this.ask("conversation.get", { conversation: id })).conversation);
     } catch (error) {
       if (error instanceof Refused) this.get(id).fail(error);
-      else await this.life.sleep(RETRY_MS);
+      else {
+        await this.life.sleep(RETRY_MS);
+        return false;
+      }
     }
+    return true;
   }
 
   async refetch(state: ConversationState, seq: number): Promise<void> {

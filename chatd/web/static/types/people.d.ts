@@ -23,17 +23,26 @@ export declare class Presence {
 }
 export declare class Users {
     private readonly ask;
+    private readonly isConnected;
     private readonly cells;
     private readonly known;
     private readonly wanted;
     private timer;
-    constructor(ask: Ask);
+    private isLoading;
+    constructor(ask: Ask, isConnected: () => boolean);
     /** The profile of a user; null until it is loaded, or if there is no such user. */
     of(user: string): Readable<User | null>;
+    /** Gives up the oldest profile at which the app does not look. */
+    private drop;
+    /** Keeps the profile if the app has asked for it: the server reports those of all contacts and members. */
     take(user: User): void;
     /** Events may be missing: loads the profiles that the app looks at once more. */
     behind(): void;
+    /** A connection has opened. */
+    connected(): void;
     private want;
+    private soon;
+    /** One query after the other, of as many users as the server allows. */
     private load;
     stop(): void;
 }

@@ -57,6 +57,10 @@ export declare class Store implements Surroundings {
     /** Fetches a conversation that the list does not have yet; one at a time, because there may be thousands. */
     fetch(id: string): void;
     private fetchWanted;
+    /** The list has what is wanted: conversations with events are the most recent ones. Those behind its first page come
+     * with later pages, or when the app looks at them. */
+    private fetchMany;
+    /** Returns whether the server has answered. */
     private fetchOne;
     refetch(state: ConversationState, seq: number): Promise<void>;
     /** The latest messages, if they are not there; and the conversation itself. */
