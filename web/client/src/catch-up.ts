@@ -19,6 +19,8 @@ export class CatchUp {
     /** All states of a session.sync, before its events. */
     private readonly takeStates: (state: Body) => void,
     private readonly life: Lifetime,
+    /** Compares what was stored with the states. Returns events. */
+    private readonly compare: (states: Body[]) => Body[],
   ) {}
 
   /** Call it after everything that may have shown a gap. */
@@ -41,6 +43,7 @@ export class CatchUp {
       cursor = page.cursor as string;
       more = page.more;
     }
+    this.emit(this.compare(all.conversations));
     timeline.removeGone(all.gone);
     timeline.takeStates(all.conversations, all.reset);
     this.takeStates(all);

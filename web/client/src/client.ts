@@ -1,5 +1,6 @@
 // The client: one object that stays connected, misses no event, and sends each message once.
 import { defaultFetch, pageOrigin } from "./account.js";
+import { Cache } from "./cache.js";
 import { CatchUp } from "./catch-up.js";
 import { Connection, type ConnectionState, type Dialing } from "./connection.js";
 import { ConversationHandle } from "./conversation.js";
@@ -56,6 +57,8 @@ export interface ChatOptions {
   storage?: KeyValueStorage;
   /** The name under which they are kept, one for each account. By default the user of the first token. */
   account?: string;
+  /** False: conversations and messages are not stored. By default the latest ones are, for a start without a network. */
+  cache?: boolean;
   network?: Network;
   /** For platforms without a global one, such as Node 20: that of the package `ws`. */
   WebSocket?: WebSocketConstructor;
@@ -82,6 +85,8 @@ export interface Status {
 }
 
 type Listener = (event: never) => void;
+/** Ends after which nothing of the user stays on the device, but unsent messages. */
+const ERASES = new Set(["logged_out", "banned", "another_user"]);
 const MAX_ATTEMPTS = 5;
 const FIRST_RETRY_MS = 100;
 const ACKS = new Set(["message.ack", "message.forwarded", "poll.ack"]);
@@ -103,6 +108,7 @@ export class ChatClient {
   private readonly rest: Rest;
   private readonly storage: SafeStorage;
   private readonly queue: Outbox;
+  private readonly cache: Cache | undefined;
   private readonly store: Store;
   private readonly presenceOf: Presence;
   private readonly users: Users;
@@ -123,12 +129,14 @@ export class ChatClient {
     this.rest = new Rest((options.url ?? pageOrigin()).replace(/\/+$/, ""), options.fetch ?? defaultFetch(), this.tokens);
     this.network = options.network ?? defaultNetwork();
     this.sockets = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    this.storage = new SafeStorage(options.storage ?? defaultStorage(), () => this.statusCell.invalidate());
+    const platform = options.storage ?? defaultStorage();
+    this.storage = new SafeStorage(platform, () => this.statusCell.invalidate());
     this.missed = new CatchUp(
       this.timeline,
       (events) => this.emit(events),
       (states) => this.store.takeStates(states),
       this.rest.life,
+      (states) => this.cache?.compare(states) ?? [],
     );
     const events = {
       event: (body: Body) => this.onEvent(body),
@@ -150,7 +158,8 @@ export class ChatClient {
       this.notifyIfConnected("receipt.delivered", { conversation, seq });
     const ask = this.ask.bind(this);
     const reports = options.reportDelivered !== false;
-    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined, this.rest.life);
+    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined, this.rest.life, (id) => this.cache?.touch(id));
+    if (options.cache !== false) this.cache = new Cache(platform, this.timeline, (id) => this.store.get(id));
     const isConnected = (): boolean => this.connection.link !== undefined;
     this.presenceOf = new Presence(ask, isConnected);
     this.users = new Users(ask, isConnected);
@@ -174,6 +183,8 @@ export class ChatClient {
 
   /** Connects, and stays connected until `stop`. */
   start(): this {
+    // Without a network there may be no token, which names the account.
+    if (this.options.account !== undefined) void this.cache?.open(this.options.account);
     this.connection.start();
     this.queue.resume();
     return this;
@@ -186,10 +197,10 @@ export class ChatClient {
     this.store.stop();
     this.presenceOf.stop();
     this.users.stop();
-    await this.queue.stop();
+    await Promise.all([this.queue.stop(), this.cache?.stop()]);
   }
 
-  /** Ends this login, or all logins of the user, and stops. */
+  /** Ends this login, or all logins of the user, removes the stored conversations, and stops. */
   async logout(everywhere = false): Promise<void> {
     try {
       await this.ask("auth.logout", { everywhere });
@@ -197,6 +208,7 @@ export class ChatClient {
       // The end of the login may arrive before the answer.
       if (!(error instanceof Ended)) throw error;
     }
+    await this.cache?.erase();
     await this.stop();
   }
 
@@ -272,11 +284,12 @@ export class ChatClient {
 
   private async openOutbox(token: string): Promise<void> {
     const { tid = "default", sub = "" } = claimsOf(token);
-    await this.queue.open(this.options.account ?? `${tid}/${sub}`);
+    const account = this.options.account ?? `${tid}/${sub}`;
+    await Promise.all([this.queue.open(account), this.cache?.open(account)]);
   }
 
   private onHello(hello: Connected, tripMs: number): void {
-    if (this.hello && this.hello.user !== hello.user)
+    if ((this.timeline.user || hello.user) !== hello.user)
       throw new Ended("another_user", "a client is for one user: make another one for another user");
     this.hello = hello;
     this.maintenance = hello.maintenance;
@@ -288,6 +301,8 @@ export class ChatClient {
 
   private onState(): void {
     this.statusCell.invalidate();
+    const { state, error } = this.connection;
+    if (state === "offline" && error instanceof Ended && ERASES.has(error.code)) void this.cache?.erase();
     if (this.connection.link) {
       this.store.connected();
       this.presenceOf.connected();

@@ -14,7 +14,7 @@ export interface Surroundings {
   waiting(conversation: string): OutboxEntry[];
   now(): number;
   /** The list shows something of this conversation. */
-  listed(): void;
+  listed(state: ConversationState): void;
   watched(state: ConversationState, on: boolean): void;
 }
 
@@ -55,7 +55,7 @@ export class ConversationState {
   changed(): void {
     this.view.invalidate();
     this.snapshot.invalidate();
-    this.around.listed();
+    this.around.listed(this);
   }
 
   isOwn(user: string): boolean {
@@ -88,6 +88,14 @@ export class ConversationState {
     }
     if (last && this.from === undefined) this.put(last, "state");
     this.changed();
+  }
+
+  /** Takes what was stored of the conversation. */
+  restore(info: Partial<Conversation>, members: Member[], messages: Message[], isComplete: boolean): void {
+    this.isComplete = isComplete;
+    for (const message of messages) this.put(message, "state");
+    this.counted = Math.max(0, ...messages.map(({ seq }) => seq));
+    this.merge({ ...info, members });
   }
 
   /** `unread` is that of a state with this `seq`: adds the messages after it that had been counted before. */

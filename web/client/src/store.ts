@@ -39,6 +39,8 @@ export class Store implements Surroundings {
     /** Reports what has been received; undefined if the app does that itself. */
     private readonly deliver: ((conversation: string, seq: number) => void) | undefined,
     private readonly life: Lifetime,
+    /** Called for each conversation that has changed. */
+    private readonly changed: (conversation: string) => void,
   ) {
     this.listCell = new Cell<ConversationList>(() => this.makeList());
     this.list = this.listCell;
@@ -62,8 +64,9 @@ export class Store implements Surroundings {
     return this.clock.now();
   }
 
-  listed(): void {
+  listed(state: ConversationState): void {
     this.listCell.invalidate();
+    this.changed(state.id);
   }
 
   watched(state: ConversationState, on: boolean): void {

@@ -93,6 +93,14 @@ export class Timeline {
 
   // --- a connection begins -------------------------------------------------------------------------------------------
 
+  /** Begins at a stored place in a conversation. Returns false if a place is known. */
+  restore(id: string, [seq, rev]: [seq: number, rev: number], alias?: string): boolean {
+    if (this.places.has(id) || !this.fresh) return false;
+    this.places.set(id, placeAt(seq, rev));
+    this.noteAlias(id, alias);
+    return true;
+  }
+
   /** Holds all events until it is known which conversations have changed. */
   connected(): void {
     this.waiting = [];

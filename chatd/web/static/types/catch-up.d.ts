@@ -8,10 +8,14 @@ export declare class CatchUp {
     /** All states of a session.sync, before its events. */
     private readonly takeStates;
     private readonly life;
+    /** Compares what was stored with the states. Returns events. */
+    private readonly compare;
     private found;
     constructor(timeline: Timeline, emit: (events: Body[]) => void, 
     /** All states of a session.sync, before its events. */
-    takeStates: (state: Body) => void, life: Lifetime);
+    takeStates: (state: Body) => void, life: Lifetime, 
+    /** Compares what was stored with the states. Returns events. */
+    compare: (states: Body[]) => Body[]);
     /** Call it after everything that may have shown a gap. */
     check(): void;
     /** Fetches the states that have changed since the last sync. Throws Disconnected, Refused. */

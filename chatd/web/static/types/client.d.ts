@@ -21,6 +21,8 @@ export interface ChatOptions {
     storage?: KeyValueStorage;
     /** The name under which they are kept, one for each account. By default the user of the first token. */
     account?: string;
+    /** False: conversations and messages are not stored. By default the latest ones are, for a start without a network. */
+    cache?: boolean;
     network?: Network;
     /** For platforms without a global one, such as Node 20: that of the package `ws`. */
     WebSocket?: WebSocketConstructor;
@@ -62,6 +64,7 @@ export declare class ChatClient {
     private readonly rest;
     private readonly storage;
     private readonly queue;
+    private readonly cache;
     private readonly store;
     private readonly presenceOf;
     private readonly users;
@@ -81,7 +84,7 @@ export declare class ChatClient {
     start(): this;
     /** Disconnects. Unsent messages stay in the storage. */
     stop(): Promise<void>;
-    /** Ends this login, or all logins of the user, and stops. */
+    /** Ends this login, or all logins of the user, removes the stored conversations, and stops. */
     logout(everywhere?: boolean): Promise<void>;
     /** Waits until commands can be sent. Throws Ended. */
     connected(): Promise<void>;

@@ -9,7 +9,7 @@ export interface Surroundings {
     waiting(conversation: string): OutboxEntry[];
     now(): number;
     /** The list shows something of this conversation. */
-    listed(): void;
+    listed(state: ConversationState): void;
     watched(state: ConversationState, on: boolean): void;
 }
 export declare class ConversationState {
@@ -43,6 +43,8 @@ export declare class ConversationState {
     get topSeq(): number;
     /** A conversation of the server, or a part of it. */
     merge(given: Partial<Conversation>): void;
+    /** Takes what was stored of the conversation. */
+    restore(info: Partial<Conversation>, members: Member[], messages: Message[], isComplete: boolean): void;
     /** `unread` is that of a state with this `seq`: adds the messages after it that had been counted before. */
     private countFrom;
     private countsAsUnread;

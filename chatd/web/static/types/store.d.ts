@@ -16,6 +16,8 @@ export declare class Store implements Surroundings {
     /** Reports what has been received; undefined if the app does that itself. */
     private readonly deliver;
     private readonly life;
+    /** Called for each conversation that has changed. */
+    private readonly changed;
     readonly list: Readable<ConversationList>;
     private readonly listCell;
     private readonly states;
@@ -27,12 +29,14 @@ export declare class Store implements Surroundings {
     private timer;
     constructor(timeline: Timeline, outbox: () => Outbox, clock: ServerClock, ask: Ask, 
     /** Reports what has been received; undefined if the app does that itself. */
-    deliver: ((conversation: string, seq: number) => void) | undefined, life: Lifetime);
+    deliver: ((conversation: string, seq: number) => void) | undefined, life: Lifetime, 
+    /** Called for each conversation that has changed. */
+    changed: (conversation: string) => void);
     isOwn(conversation: string, user: string): boolean;
     me(conversation: string): string;
     waiting(conversation: string): OutboxEntry[];
     now(): number;
-    listed(): void;
+    listed(state: ConversationState): void;
     watched(state: ConversationState, on: boolean): void;
     get(id: string): ConversationState;
     all(): Iterable<ConversationState>;

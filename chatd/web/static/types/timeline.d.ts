@@ -39,6 +39,8 @@ export declare class Timeline {
     private noteAlias;
     /** Notes that a match was kept. Returns whether that is new. */
     private endAlias;
+    /** Begins at a stored place in a conversation. Returns false if a place is known. */
+    restore(id: string, [seq, rev]: [seq: number, rev: number], alias?: string): boolean;
     /** Holds all events until it is known which conversations have changed. */
     connected(): void;
     /** Takes positions from session.sync. On the first sync they are adopted; later a higher rev means a gap.
