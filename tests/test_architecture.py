@@ -121,37 +121,47 @@ def parsed(text: str) -> ast.Module:
         gc.enable()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_and_functions_are_short(path: Path) -> None:
-    text = path.read_text()
-    tree = parsed(text)
-    if path.name == "__init__.py" and path.parent.name not in ("chatd", "client"):
-        assert text == ""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 40, f"{node.name} is too long"
-            assert not [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom | ast.Import)], f"{node.name} imports"
+def test_packages_are_empty() -> None:
+    packages = [path for path in SOURCES if path.name == "__init__.py" and path.parent.name not in ("chatd", "client")]
+    assert [path for path in packages if path.read_text()] == []
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_transaction_is_a_function_of_its_own(path: Path) -> None:
-    """Its first parameter is `tx`, and what else it needs are arguments: it is not a closure of a handler."""
-    functions = [node for node in ast.walk(parsed(path.read_text())) if isinstance(node, Function)]
-    inner = [one for function in functions for one in ast.walk(function) if one is not function]
-    assert [one.name for one in inner if isinstance(one, Function) and "tx" in parameters(one)] == []
+def long_or_importing(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Functions are short, and import nothing."""
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            if (node.end_lineno or 0) - node.lineno >= 40:
+                yield f"{node.name} is too long"
+            if [n for n in ast.walk(node) if isinstance(n, ast.ImportFrom | ast.Import)]:
+                yield f"{node.name} imports"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.name == "subsystem.py"], ids=lambda path: path.parent.name
-)
-def test_a_subsystem_sets_no_attribute_of_another_object(path: Path) -> None:
-    """It calls the kernel's methods for that: `register`, `use_commits`, `Signals.on`."""
-    nodes = [node for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.Attribute)]
-    stores = [node for node in nodes if isinstance(node.ctx, ast.Store)]
-    assert [ast.unparse(node) for node in stores if ast.unparse(node.value) != "self"] == []
+def transactions_within(path: Path, tree: ast.Module) -> Iterator[str]:
+    """A transaction is a function of its own: its first parameter is `tx`, and what else it needs are arguments. It is
+    not a closure of a handler.
+    """
+    functions = [node for node in ast.walk(tree) if isinstance(node, Function)]
+    inner = {one for function in functions for one in ast.walk(function) if one is not function}
+    for one in inner:
+        if isinstance(one, Function) and "tx" in parameters(one):
+            yield f"{one.name} is a closure with a transaction"
+
+
+def foreign_attributes(path: Path, tree: ast.Module) -> Iterator[str]:
+    """A subsystem sets no attribute of another object: it calls the kernel's methods for that, `register`,
+    `use_commits`, `Signals.on`.
+    """
+    if path.name == "subsystem.py":
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and ast.unparse(node.value) != "self"
+            ):
+                yield f"{ast.unparse(node)} is set"
 
 
 def test_only_the_database_layer_uses_connections_of_asyncpg() -> None:
@@ -168,7 +178,6 @@ def parameters(function: Function) -> set[str]:
 DELIVERING = re.compile("(answer|broadcast|publish|renew|send|send_sync|close_sessions|(deliver|tell)(_.*)?)")
 # They send `behind` for a change that may have been committed and cannot be sent.
 UNCERTAIN = {"change_conversation", "snapshot_for_event"}
-HANDLING = [path for path in SOURCES if path.relative_to(ROOT / "chatd").parts[0] not in ("app", "gateway", "http")]
 
 
 def called(function: Function) -> set[str]:
@@ -181,20 +190,24 @@ def is_handler(function: Function) -> bool:
     return any(isinstance(one, ast.Name) and one.id in ("command", "admin_command") for one in decorators)
 
 
-@pytest.mark.parametrize("path", HANDLING, ids=lambda path: str(path.relative_to(ROOT)))
-def test_handlers_return_effects_and_deliver_nothing(path: Path) -> None:
-    """Whatever is given the context of a command, except effects themselves."""
-    tree = parsed(path.read_text())
+def delivering_handlers(path: Path, tree: ast.Module) -> Iterator[str]:
+    """Handlers return effects and deliver nothing; so does whatever is given the context of a command, except effects
+    themselves.
+    """
+    if path.relative_to(ROOT / "chatd").parts[0] in ("app", "gateway", "http"):
+        return
     effects = {
         node for kind in ast.walk(tree) if isinstance(kind, ast.ClassDef) and is_effect(kind) for node in ast.walk(kind)
     }
     for function in (node for node in ast.walk(tree) if isinstance(node, Function) and node not in effects):
         takes = [ast.unparse(arg.annotation) for arg in function.args.args if arg.annotation is not None]
-        if "Ctx" in takes and function.name not in UNCERTAIN:
-            assert not [name for name in called(function) if DELIVERING.fullmatch(name)], function.name
+        delivers = any(DELIVERING.fullmatch(name) for name in called(function))
+        if "Ctx" in takes and function.name not in UNCERTAIN and delivers:
+            yield f"{function.name} delivers"
         if is_handler(function):
             returned = [node.value for node in own_nodes(function) if isinstance(node, ast.Return)]
-            assert all(value is not None and ast.unparse(value) != "[]" for value in returned), function.name
+            if not all(value is not None and ast.unparse(value) != "[]" for value in returned):
+                yield f"{function.name} returns nothing"
 
 
 def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
@@ -207,6 +220,36 @@ def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 def is_effect(kind: ast.ClassDef) -> bool:
     return any(isinstance(base, ast.Name) and base.id in ("Effect", "SettledEffect") for base in kind.bases)
+
+
+RULES = (long_or_importing, transactions_within, foreign_attributes, delivering_handlers)
+
+
+def problems_of(path: Path, text: str) -> list[str]:
+    tree = parsed(text)
+    return [f"{path.relative_to(ROOT)}: {problem}" for rule in RULES for problem in rule(path, tree)]
+
+
+def test_files_follow_the_rules() -> None:
+    assert [problem for path in SOURCES for problem in problems_of(path, path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def f():\n" + 40 * "    pass\n", "f is too long"),
+        ("def f():\n    if True:\n        import os\n", "f imports"),
+        ("def f():\n    async def g(tx): ...\n", "g is a closure with a transaction"),
+        ("def f(node):\n    node.hub.limit = 1\n", "node.hub.limit is set"),
+        ("def f(ctx: Ctx):\n    ctx.session.send_sync(1)\n", "f delivers"),
+        ("@command()\ndef f(ctx):\n    return []\n", "f returns nothing"),
+        ("class E(Effect):\n    def f(self, ctx: Ctx):\n        ctx.answer(1)\n", ""),
+        ("def f():\n" + 39 * "    pass\n", ""),
+    ],
+)
+def test_breaches_of_the_rules_are_found(text: str, problem: str) -> None:
+    path = Path("chatd", "notes", "subsystem.py")
+    assert problems_of(ROOT / path, text) == ([f"{path}: {problem}"] if problem else [])
 
 
 def test_every_command_and_every_refusal_it_declares_has_a_test() -> None:
@@ -234,21 +277,22 @@ def test_the_commented_configuration_is_fresh() -> None:
     assert (ROOT / "chatd.toml").read_text() == template(setting_names(), {}), "stale: run `make schema`"
 
 
-@pytest.mark.parametrize("name", queries.names())
-async def test_every_statement_can_be_prepared(name: str, db: Postgres) -> None:
-    for statement in queries.load(name).statements.values():
-        await db.run_on_connection(lambda connection, sql=statement: connection.prepare(sql))
+async def test_every_statement_can_be_prepared(db: Postgres) -> None:
+    for name in queries.names():
+        for statement, sql in queries.load(name).statements.items():
+            try:
+                await db.run_on_connection(lambda connection, sql=sql: connection.prepare(sql))
+            except Exception as error:
+                error.add_note(f"{name}.{statement}")
+                raise
 
 
-@pytest.mark.parametrize("name", queries.names())
-def test_every_statement_is_used(name: str) -> None:
-    users = "".join(
-        path.read_text()
-        for path in SOURCES
-        if f'queries.load("{name}")' in path.read_text() or name == "conversations/log"
-    )
-    for statement in queries.load(name).statements:
-        assert re.search(rf"SQL\.{statement}\b", users), f"{name}.{statement} is not used"
+def test_every_statement_is_used() -> None:
+    texts = [path.read_text() for path in SOURCES]
+    for name in queries.names():
+        users = "".join(text for text in texts if f'queries.load("{name}")' in text or name == "conversations/log")
+        used = set(re.findall(r"SQL\.(\w+)", users))
+        assert queries.load(name).statements.keys() <= used, name
 
 
 def definitions(path: Path) -> set[str]:
