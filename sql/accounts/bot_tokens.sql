@@ -40,14 +40,14 @@ insert into revoked_tokens (tenant, token_id, expires_at) values ($1, $2, $3) on
 -- name: end_overlaps
 -- Forget previous secrets that are not valid any more, and let no session of theirs continue: now, limit, until when that
 -- is noted.
-with over as (
-    select t.tenant, t.user_id, t.previous_id from bot_tokens t
+with over as materialized (
+    select t.ctid, t.tenant, t.previous_id from bot_tokens t
     where t.previous_until <= $1::bigint
     order by t.previous_until limit $2 for no key update skip locked
 ),
 forgotten as (
     update bot_tokens t set previous_id = null, previous_hash = null, previous_until = null
-    from over o where t.user_id = o.user_id and t.tenant = o.tenant
+    where t.ctid = any(array(select o.ctid from over o))
 )
 insert into revoked_tokens (tenant, token_id, expires_at)
 select o.tenant, o.previous_id::text, $3::bigint from over o

@@ -14,7 +14,7 @@ from tests.web.browser import Browser
 from tests.web.demo import Tab, at_peace
 from tests.web.test_admin_pages import RIGHT_TO_LEFT, SERIOUS, SIZES, THEMES
 
-MARKUP = '<img src=x onerror=alert(1)>"\'&amp;</title><script>alert(2)</script>'
+MARKUP = "<img src=x onerror=alert(1)>\"'&amp;</title><script>alert(2)</script>"
 HUGE = "x" * 16_384
 
 
