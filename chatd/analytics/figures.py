@@ -6,16 +6,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from chatd.analytics.days import text_of
+from chatd.analytics.days import WEEK, monday_of, text_of
 from chatd.db import queries
 from chatd.db.postgres import Postgres
 
 SQL = queries.load("analytics/reading")
-WEEK = 7
 # After how many days the users of a cohort are looked for.
 AGES = (0, 1, 7, 14, 30, 60, 90)
-# The first day of days since 1970 is a Thursday; weeks begin on Monday.
-MONDAY = 4
 
 
 class DayFigures(Struct, kw_only=True, frozen=True):
@@ -82,8 +79,7 @@ def share(part: float | None, whole: int | None, digits: int = 4) -> float | Non
 
 async def read_cohorts(db: Postgres, tenant: str, weeks: int, today: int) -> list[Cohort]:
     """The cohorts of the last weeks, the latest first."""
-    monday = today - (today + MONDAY - 1) % WEEK
-    first = monday - (weeks - 1) * WEEK
+    first = monday_of(today) - (weeks - 1) * WEEK
     counts: dict[tuple[int, int], int] = {}
     for row in await db.all(SQL.cohorts, tenant, first, today, list(AGES)):
         key = ((row["first_day"] - first) // WEEK, row["age_days"])

@@ -1,6 +1,5 @@
 """chatd analytics"""
 
-import csv
 import sys
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import msgspec
 import typer
 
 from chatd.analytics.commands import MAX_DAYS
+from chatd.analytics.csv_files import csv_of_days
 from chatd.analytics.days import day_of
 from chatd.analytics.figures import Cohort, DayFigures, read_cohorts, read_days
 from chatd.cli.common import AsJson, ConfigFile, TenantOption, load_or_exit, print_json, run_async
@@ -39,10 +39,7 @@ def analytics(
     if as_json:
         print_json({"days": msgspec.to_builtins(found), "cohorts": msgspec.to_builtins(cohorts)})
     elif as_csv:
-        rows = [msgspec.to_builtins(one) for one in found]
-        writer = csv.DictWriter(sys.stdout, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        sys.stdout.write(csv_of_days(found))
     else:
         print_tables(found, cohorts)
 

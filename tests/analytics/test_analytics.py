@@ -4,13 +4,14 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace as altered_struct
+from datetime import date
 from typing import Any
 
 import trio
 from msgspec.structs import replace
 
 from chatd.analytics import recorder, rollup
-from chatd.analytics.days import DAY_MS, day_of, text_of
+from chatd.analytics.days import DAY_MS, day_of, monday_of, text_of
 from chatd.analytics.figures import read_cohorts, read_days
 from chatd.analytics.recorder import Counters, Recorder, write_counters
 from chatd.analytics.settings import AnalyticsSettings
@@ -60,6 +61,13 @@ async def figures(node: Node, day: int | None = None) -> Any:
     await rollup.roll_up(node, every_ms=0)
     today = day_of(node.clock()) if day is None else day
     return (await read_days(node.db, "default", today, today))[0]
+
+
+def test_weeks_begin_on_monday() -> None:
+    for day in (0, 3, 4, 10, 11, 19_000, *range(20_000, 20_400)):
+        first = monday_of(day)
+        assert 0 <= day - first < 7
+        assert date.fromisoformat(text_of(first)).weekday() == 0 if first >= 0 else first == -3
 
 
 @covers("admin.analytics")
