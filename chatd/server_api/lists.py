@@ -13,7 +13,7 @@ from chatd.app.context import Ctx
 from chatd.app.effects import Effects, Reply
 from chatd.app.registry import server_command
 from chatd.core.errors import Refused
-from chatd.core.ids import NIL
+from chatd.core.ids import NIL, UUID
 from chatd.db import queries
 from chatd.db.batches import page_of
 from chatd.server_api.users import ServerUser, read
@@ -25,7 +25,7 @@ from chatd.wire.times import Moment
 SQL = queries.load("server_api/lists")
 MAX_EXAMINED = 2000
 LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-USER_CURSOR = re.compile(r"([0-9]{1,18})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+USER_CURSOR = re.compile(rf"([0-9]{{1,18}})\.({UUID})")
 HasExternalId = Annotated[bool, Meta(description="Only those with an external id, or only those without one")]
 
 
