@@ -60,9 +60,10 @@ def set_cookie(response: Response, name: str, value: str) -> None:
 
 
 def check_form_site() -> None:
-    """Refuse forms of other sites. Raises Refused: `forbidden`.
+    """Refuse forms of other sites, and forms of which the browser says no origin. Raises Refused: `forbidden`.
 
-    A browser that knows Fetch Metadata sends it with every form; one that does not sends Origin or Referer.
+    Browsers send Origin with every form, and those that know Fetch Metadata send that too. Referer does not count: a
+    browser may leave it out, and a page may forbid it.
     """
     check_site()
     if not {"Sec-Fetch-Site", "Origin"} & {name for name, _ in request.headers}:
