@@ -16,7 +16,7 @@ OVER = (("5", "5 seconds"), ("30", "30 seconds"), ("60", "1 minute"), ("300", "5
 
 async def cluster(page: PageRequest) -> Response:
     maintenance = page.node.get(Maintenance)
-    nodes = last_of(await page.node.get(LiveSamples).read(0))
+    nodes = last_of((await page.node.get(LiveSamples).last()).items)
     return await page.render("cluster.html", maintenance=maintenance, nodes=nodes)
 
 

@@ -8,6 +8,7 @@ Samples have the time of Redis: the clock of a node does not matter. Without Red
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 import trio
@@ -48,6 +49,17 @@ class Sample(Struct):
 DECODE = msgspec.json.Decoder(Sample).decode
 
 
+class Samples(Struct, frozen=True):
+    """Samples, the oldest first. `is_alone`: only those of this node, because Redis is unavailable."""
+
+    items: list[Sample]
+    is_alone: bool = False
+
+    @classmethod
+    def ordered(cls, items: list[Sample], *, is_alone: bool = False) -> "Samples":
+        return cls(sorted(items, key=lambda sample: sample.at), is_alone)
+
+
 class LiveSamples:
     """Takes and reads the samples."""
 
@@ -56,7 +68,6 @@ class LiveSamples:
         self._redis = node.redis
         self._source = node.get(SnapshotSource)
         self.own: deque[Sample] = deque(maxlen=MAX_SAMPLES)
-        self.is_alone = False
 
     async def run(self) -> None:
         before = self._source.snapshot()
@@ -82,26 +93,30 @@ class LiveSamples:
             )
         self.own.append(sample)
 
-    async def read(self, since: int) -> list[Sample]:
-        """The samples of all nodes after this time, the oldest first. Without Redis, those of this node."""
+    async def read(self, since: int) -> Samples:
+        """The samples of all nodes after this time."""
         try:
-            samples = await self._read_all(since)
-            self.is_alone = False
+            now = await self._redis.now_ms()
+            oldest = max(since, now - KEPT_MS)
+            found = await self._each("ZRANGEBYSCORE", f"({oldest}", "+inf")
         except Refused:
-            samples = list(self.own)
-            self.is_alone = True
-        return sorted((sample for sample in samples if sample.at > since), key=lambda sample: sample.at)
+            return Samples.ordered([sample for sample in self.own if sample.at > since], is_alone=True)
+        return Samples.ordered([sample for sample in found if sample.at > since])
 
-    async def _read_all(self, since: int) -> list[Sample]:
-        now = await self._redis.now_ms()
-        oldest = max(since, now - KEPT_MS)
+    async def last(self) -> Samples:
+        """The last sample of each node that still writes some."""
+        try:
+            found = await self._each("ZRANGE", -1, -1)
+        except Refused:
+            return Samples.ordered(list(self.own)[-1:], is_alone=True)
+        return Samples.ordered(found)
+
+    async def _each(self, command: str, *args: Any) -> list[Sample]:
+        """The samples that a command finds in the sorted set of each node. Raises Refused: `unavailable`."""
         names = await self._redis.call("ZRANGE", self._redis.key("live"), -MAX_NODES, -1)
         samples: list[Sample] = []
         for name in names:
-            texts = await self._redis.call(
-                "ZRANGEBYSCORE", self._redis.key("live", name.decode()), f"({oldest}", "+inf"
-            )
-            for text in texts:
+            for text in await self._redis.call(command, self._redis.key("live", name.decode()), *args):
                 with suppress(msgspec.DecodeError):
                     samples.append(DECODE(text))
                 await trio.lowlevel.checkpoint()

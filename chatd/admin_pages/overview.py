@@ -14,7 +14,7 @@ from chatd.http.responses import json_response
 
 async def overview(page: PageRequest) -> Response:
     samples = await page.node.get(LiveSamples).read(0)
-    series, last = series_of(samples), last_of(samples)
+    series, last = series_of(samples.items), last_of(samples.items)
     waiting = await page.run("reports", limit=50) if page.may("reports") else None
     return await page.render(
         "overview.html",
@@ -22,21 +22,21 @@ async def overview(page: PageRequest) -> Response:
         queues=queues_of(last, page.scope),
         now={name: (values or [None])[-1] for name, values in to_builtins(series).items()},
         reports=waiting,
-        is_alone=page.node.get(LiveSamples).is_alone,
+        is_alone=samples.is_alone,
     )
 
 
 async def live(page: PageRequest) -> Response:
     """The figures since a time, which the overview requests every two seconds."""
     text = page.argument("since", "0")
-    live_samples = page.node.get(LiveSamples)
-    samples = await live_samples.read(int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0)
-    last = last_of(samples)
+    since = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
+    samples = await page.node.get(LiveSamples).read(since)
+    last = last_of(samples.items)
     return json_response(
         {
-            "at": max((sample.at for sample in samples), default=0),
-            "alone": live_samples.is_alone,
-            "series": series_of(samples),
+            "at": max((sample.at for sample in samples.items), default=0),
+            "alone": samples.is_alone,
+            "series": series_of(samples.items),
             "nodes": [row_of(sample) for sample in last],
             "queues": queues_of(last, page.scope),
         },

@@ -314,8 +314,33 @@ async def test_samples_of_a_node_with_a_wrong_clock_have_the_time_of_redis(confi
         wrong = sample_of(snapshot, replace(snapshot, at=now + 86_400_000))
         await samples.add(wrong)
         found = await samples.read(now - 60_000)
-        assert wrong in found
-        assert all(abs(sample.at - now) < 60_000 for sample in found)
+        assert not found.is_alone
+        assert wrong in found.items
+        assert all(abs(sample.at - now) < 60_000 for sample in found.items)
+
+
+async def test_the_last_samples_are_one_of_each_node(config: Config) -> None:
+    """Of a node with many samples, the list of nodes reads the last one; without Redis there is this node."""
+    async with serving(with_roles(config)) as site, open_redis(config.redis, config.redis.url) as redis:
+        snapshot = site.node.get(SnapshotSource).snapshot()
+        added = []
+        for name in ("one", "other"):
+            node = SimpleNamespace(redis=redis, get=site.node.get, cluster=SimpleNamespace(name=name))
+            samples = LiveSamples(node)  # type: ignore[arg-type]
+            for _ in range(3):
+                added.append(sample_of(snapshot, snapshot))
+                added[-1].line.node = name
+                await samples.add(added[-1])
+        found = await samples.last()
+        assert [sample for sample in found.items if sample.line.node in ("one", "other")] == [added[2], added[5]]
+    async with serving(with_roles(config)) as site, open_redis(config.redis, "redis://127.0.0.1:1") as redis:
+        node = SimpleNamespace(redis=redis, get=site.node.get, cluster=SimpleNamespace(name="alone"))
+        samples = LiveSamples(node)  # type: ignore[arg-type]
+        for _ in range(2):
+            await samples.add(sample_of(snapshot, snapshot))
+        alone, every = await samples.last(), await samples.read(0)
+        assert (alone.items, alone.is_alone, every.is_alone) == (list(samples.own)[-1:], True, True)
+        assert len(every.items) == 2
 
 
 async def test_analytics_are_shown_and_downloaded(config: Config) -> None:
