@@ -10,6 +10,7 @@ from chatd.admin_pages import (
     overview,
     reports,
     security,
+    tokens,
     users,
     webhooks,
 )
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     *bans.PAGES,
     *bots.PAGES,
     *webhooks.PAGES,
+    *tokens.PAGES,
     *analytics.PAGES,
     *audit.PAGES,
     *cluster.PAGES,
@@ -36,6 +38,7 @@ ACTIONS: tuple[Action, ...] = (
     *bans.ACTIONS,
     *bots.ACTIONS,
     *webhooks.ACTIONS,
+    *tokens.ACTIONS,
     *cluster.ACTIONS,
 )
 OWN_FORMS = security.OWN_FORMS

@@ -16,7 +16,7 @@ from chatd.core.ids import uuid7
 from chatd.db.redis import open_redis
 from chatd.operations.snapshot import SnapshotSource
 from chatd.people.settings import PeopleSettings
-from tests.admin_pages.browsing import MOD, VIEW, Browsing, Site, serving, with_roles
+from tests.admin_pages.browsing import MOD, VIEW, Browsing, Shown, Site, serving, with_roles
 from tests.admins import BEN, status_of
 from tests.files import picture, stored
 from tests.moderation.test_reports import report
@@ -253,6 +253,40 @@ async def test_bots_are_managed(config: Config) -> None:
         assert "is shown this once" in (await act(browser, path, "bot-token", overlap="0")).text
         assert "revoked" in (await act(browser, path, "bot-revoke")).text
         assert "There are none." in (await act(browser, path, "bot-remove", confirm="on")).text
+
+
+async def test_service_tokens_are_managed(config: Config) -> None:
+    async with serving(with_roles(config)) as site:
+        browser = await site.signed_in()
+        page = await act(browser, "/admin/tokens", "token-add", name="shop", scopes="read, nothing", lasts="")
+        assert (page.status, "Scopes" in page.text) == (400, True)
+        page = await browser.send(page, "/admin/do/token-add", scopes="read, users:write")
+        first = secret_in(page)
+
+        async def status(secret: str) -> int:
+            return (await site.daemon.rest("GET", "/v1/server/users", token=secret)).status
+
+        assert await status(first) == 200
+        shown = await browser.get("/admin/tokens")
+        assert first not in shown.html
+        assert "read, users:write" in shown.text
+        again = await act(browser, "/admin/tokens", "token-add", name="shop", scopes="read", lasts="")
+        assert (again.status, "Name:" in again.text) == (409, True)
+        second = secret_in(await act(browser, "/admin/tokens", "token-rotate", overlap="0"))
+        assert (await status(first), await status(second)) == (401, 200)
+        assert "Tick the box" in (await act(browser, "/admin/tokens", "token-revoke")).text
+        page = await act(browser, "/admin/tokens", "token-revoke", confirm="on")
+        assert "The token is revoked." in page.text
+        assert await status(second) == 401
+        assert "/admin/do/token-revoke" not in page.html
+        for token in (MOD, VIEW):
+            assert (await (await site.signed_in(token)).get("/admin/tokens")).status == 403
+
+
+def secret_in(page: Shown) -> str:
+    found = re.search(r"<dt>secret</dt><dd><code class=\"long\">(\S+)</code>", page.html)
+    assert found is not None, page.text
+    return found[1]
 
 
 async def test_maintenance_is_switched_and_settings_are_masked(config: Config) -> None:
