@@ -16,6 +16,7 @@ from chatd.core.config import Config
 from chatd.core.errors import Refused
 from chatd.core.ids import NIL, uuid7
 from chatd.db import queries
+from chatd.db.batches import BATCH_SIZE
 from chatd.db.postgres import Postgres, Row, Tx
 from chatd.people import handles
 from chatd.people.handles import ReservedHandles
@@ -30,7 +31,6 @@ from chatd.webhooks.settings import WebhookSettings
 SQL = queries.load("bots/bots")
 WEBHOOKS_SQL = queries.load("webhooks/endpoints")
 Reads = Literal["commands", "all"]
-MAX_LISTED = 1000
 
 
 class Tools(Struct, frozen=True):
@@ -163,9 +163,15 @@ async def revoke(tx: Tx, actor: AuditActor, bot: str) -> list[str]:
     return await bot_tokens.revoke(tx, actor, bot)
 
 
-async def page(db: Postgres, tenant: str) -> list[dict[str, Any]]:
-    """All bots of a tenant."""
-    return [dict(row) for row in await db.all(SQL.page, tenant, None, NIL, MAX_LISTED)]
+async def every(db: Postgres, tenant: str, *, batch_size: int = BATCH_SIZE) -> list[dict[str, Any]]:
+    """All bots of a tenant, of which `bots.max_bots` can be added, by their ids."""
+    found, after = list[dict[str, Any]](), NIL
+    while True:
+        rows = await db.all(SQL.page, tenant, None, after, batch_size)
+        found += map(dict, rows)
+        if len(rows) < batch_size:
+            return found
+        after = rows[-1]["id"]
 
 
 async def get(db: Postgres, tenant: str, bot: str) -> dict[str, Any]:

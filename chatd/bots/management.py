@@ -148,7 +148,7 @@ async def add_bot(ctx: Ctx, given: Profile, lasts_s: int | None) -> list[Effect]
 
 
 async def list_bots(ctx: Ctx) -> list[Effect]:
-    return [Reply(BotList(items=[account_of(row) for row in await accounts.page(ctx.node.db, ctx.tenant)]))]
+    return [Reply(BotList(items=[account_of(row) for row in await accounts.every(ctx.node.db, ctx.tenant)]))]
 
 
 async def update_bot(ctx: Ctx, bot: str, given: Profile) -> list[Effect]:

@@ -126,7 +126,7 @@ def list_bots(tenant: TenantOption = "default", config: ConfigFile = None, json:
 
 async def find_bots(config: Config, tenant: str) -> list[dict[str, Any]]:
     async with database(config) as db:
-        return await accounts.page(db, tenant)
+        return await accounts.every(db, tenant)
 
 
 def lines_of(row: dict[str, Any]) -> Sequence[str]:

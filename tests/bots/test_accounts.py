@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 import trio
 
+from chatd.bots import accounts
 from chatd.bots.settings import BotSettings
 from chatd.client import Account
 from chatd.core.clock import now_ms
@@ -252,3 +253,13 @@ async def test_a_tenant_sees_its_own_bots(daemon: Daemon) -> None:
     assert [one["id"] for one in (await acme.done("GET", "/bots"))["items"]] == [theirs.user]
     assert await acme.refused("DELETE", f"/bots/{mine.user}") == "not_found"
     assert str(uuid4()) != mine.user
+
+
+async def test_all_bots_are_listed_however_many_are_read_at_once(daemon: Daemon, db: Postgres) -> None:
+    bots = await bots_of(daemon)
+    for number in range(3):
+        await bots.backend.done("POST", "/bots", {"handle": f"bot-number-{number}"})
+    for batch_size in (1, 2, 3, 4):
+        found = await accounts.every(db, "default", batch_size=batch_size)
+        assert sorted(one["handle"] for one in found) == [f"bot-number-{number}" for number in range(3)]
+        assert found == sorted(found, key=lambda one: one["id"])
