@@ -95,9 +95,16 @@ def run_with(config_file: Path | None, work: Callable[..., Awaitable[T]], *args:
 
 
 def only_one(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+    """The exception of a group of one; of expected failures that happened at the same time, the first."""
+    while isinstance(group, BaseExceptionGroup) and (len(group.exceptions) == 1 or is_expected(group)):
         group = group.exceptions[0]
     return group
+
+
+def is_expected(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_expected, error.exceptions))
+    return isinstance(error, EXPECTED)
 
 
 def print_json(value: Any) -> None:

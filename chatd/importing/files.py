@@ -4,10 +4,12 @@ An upload of an import has an id that follows from its message and its place. It
 other; what a break has left of it is deleted and stored anew, because its message does not exist yet.
 """
 
+import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from stat import S_ISREG
+from typing import Any, BinaryIO
 from uuid import UUID, uuid5
 
 import trio
@@ -24,15 +26,15 @@ from chatd.db import queries
 from chatd.db.postgres import Postgres
 from chatd.importing.lines import AttachmentLine, BadLine
 from chatd.uploads import file_types
-from chatd.uploads.blobs import BlobMissing, Blobs, thumbnail_key
+from chatd.uploads.blobs import Blobs
 from chatd.uploads.chunks import CHUNK_BYTES, Chunks
-from chatd.uploads.content import Content
+from chatd.uploads.content import Content, content_of, examined
 from chatd.uploads.file_names import label
-from chatd.uploads.media.protocol import INSPECTED, Facts
+from chatd.uploads.media.protocol import Facts
 from chatd.uploads.media.workers import Examined, MediaWorkers
 from chatd.uploads.open import open_blobs
 from chatd.uploads.scanning import Scanner
-from chatd.uploads.service import NewUpload, new_upload
+from chatd.uploads.service import NewUpload, delete_bytes, new_upload, write
 from chatd.uploads.settings import UploadSettings
 from chatd.uploads.subsystem import limits_of
 
@@ -40,6 +42,10 @@ SQL = queries.load("importing/files")
 UPLOADS = queries.load("uploads/uploads")
 # Files that are read and stored at the same time.
 MAX_AT_ONCE = 4
+
+
+class BadFile(Exception):
+    """There is no such file below the folder of an import, or it cannot be imported."""
 
 
 class Source(Struct, frozen=True):
@@ -50,20 +56,46 @@ class Source(Struct, frozen=True):
 
     def check(self, name: str, field: str) -> None:
         """Check that there is such a file. Raises BadLine."""
+        try:
+            self.open(name).close()
+        except BadFile as error:
+            raise BadLine(f"{field}: {error}") from None
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file, and check where it is after that: a link may be replaced at any time. Raises BadFile."""
         if self.folder is None:
-            raise BadLine(f"{field}: files need the option --uploads")
+            raise BadFile("files need the option --uploads")
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts or "\0" in name:
-            raise BadLine(f"{field}: expected a path below the folder of --uploads")
+            raise BadFile("expected a path below the folder of --uploads")
         try:
-            path = (self.folder / place).resolve(strict=True)
-            is_inside, is_file, size = path.is_relative_to(self.folder.resolve()), path.is_file(), path.stat().st_size
+            # A pipe without a writer would wait for one.
+            opened = os.open(self.folder / place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise BadLine(f"{field}: {error.strerror or 'not readable'}") from None
-        if not is_inside or not is_file:
-            raise BadLine(f"{field}: expected a file below the folder of --uploads")
-        if size > self.max_bytes:
-            raise BadLine(f"{field}: expected at most {self.max_bytes} bytes, see uploads.max_bytes")
+            raise BadFile(error.strerror or "not readable") from None
+        try:
+            self._check_open(self.folder, opened)
+        except BaseException:
+            os.close(opened)
+            raise
+        return open(opened, "rb")
+
+    def _check_open(self, folder: Path, opened: int) -> None:
+        state, path = os.fstat(opened), Path(os.readlink(f"/proc/self/fd/{opened}"))
+        if not path.is_relative_to(folder.resolve()) or not S_ISREG(state.st_mode):
+            raise BadFile("expected a file below the folder of --uploads")
+        if state.st_size > self.max_bytes:
+            raise BadFile(f"expected at most {self.max_bytes} bytes, see uploads.max_bytes")
+
+    def read(self, name: str) -> Chunks:
+        """The content of a file. Raises BadFile, also if it has become too large; OSError."""
+        found = Chunks()
+        with self.open(name) as file:
+            while data := file.read(CHUNK_BYTES):
+                found.append(data)
+                if len(found) > self.max_bytes:
+                    raise BadFile("the file has become too large")
+        return found
 
 
 NO_FILES = Source(None, 0)
@@ -114,51 +146,42 @@ class FileStore:
     async def _delete_interrupted(self, uploads: list[str]) -> None:
         """Delete what an import that broke off has left of these uploads."""
         for row in await self._db.all(SQL.unused, self._actor.tenant, uploads):
-            with suppress(BlobMissing):
-                await self._blobs.delete(thumbnail_key(row["key"]))
-                await self._blobs.delete(row["key"])
+            await delete_bytes(self._blobs, row["key"])
         await self._db.run(SQL.delete_unused, self._actor.tenant, uploads)
 
     async def _store(self, file: NamedFile) -> Json:
-        assert self._source.folder is not None
-        path = self._source.folder / file.attachment.file
+        named = file.attachment.file
         try:
-            data = await trio.to_thread.run_sync(read, path, self._source.max_bytes)
+            data = await trio.to_thread.run_sync(self._source.read, named)
         except OSError as error:
-            raise OperatorError(f"{path}: {error.strerror or type(error).__name__}") from error
+            raise OperatorError(f"{named}: {error.strerror or type(error).__name__}") from error
+        except BadFile as error:
+            raise OperatorError(f"{named}: {error}") from None
         owner = Principal(self._actor.tenant, file.owner, "", "", "", 0)
         try:
             await self._scanner.check(data, owner)
         except Refused as refused:
-            raise OperatorError(f"{path}: {refused.message}") from refused
-        examined = await self._examined(data)
-        made = data if examined.content is None else examined.content
-        digest = await trio.to_thread.run_sync(made.sha256)
-        content = Content(made, examined.facts, digest, examined.thumbnail)
-        name = label(file.attachment.name or PurePosixPath(file.attachment.file).name)
+            raise OperatorError(f"{named}: {refused.message}") from refused
+        content = await self._content(data)
+        name = label(file.attachment.name or PurePosixPath(named).name)
         new = new_upload(owner, content, name, self._actor.now, file.upload)
         await self._db.run(UPLOADS.add, *new.values())
-        if content.thumbnail is not None:
-            await self._blobs.put(thumbnail_key(new.key), content.thumbnail)
-        await self._blobs.put(new.key, content.data)
+        await write(self._blobs, new)
         self.stored += 1
         facts: dict[str, Any] = {new.id: facts_of(new)}
         return stored_form(AttachmentInput(upload=new.id), facts, "$")
 
-    async def _examined(self, data: Chunks) -> Examined:
-        """What a process finds in the file. An image that cannot be decoded stays a file of no known type.
+    async def _content(self, data: Chunks) -> Content:
+        """What is stored of a file. An image that cannot be decoded stays a file of no known type.
 
         Raises Refused: `unavailable`.
         """
-        mime = file_types.sniff(data.first)
-        if mime not in INSPECTED:
-            return Examined(Facts(mime=mime))
         try:
-            return await self._workers.inspect(data, mime)
+            return await examined(self._workers, data, self._source.max_bytes)
         except Refused as refused:
             if refused.code == "unavailable":
                 raise
-            return Examined(Facts(mime=file_types.UNKNOWN))
+            return await content_of(data, Examined(Facts(mime=file_types.UNKNOWN)))
 
 
 @asynccontextmanager
@@ -171,17 +194,6 @@ async def open_file_store(db: Postgres, config: Config, actor: AuditActor, sourc
             yield FileStore(db, actor, source, blobs, workers, Scanner(settings))
         finally:
             await workers.aclose()
-
-
-def read(path: Path, max_bytes: int) -> Chunks:
-    """The content of a file. Raises OSError, also if the file has become too large."""
-    found = Chunks()
-    with path.open("rb") as file:
-        while data := file.read(CHUNK_BYTES):
-            found.append(data)
-            if len(found) > max_bytes:
-                raise OSError(None, "the file has become too large")
-    return found
 
 
 def facts_of(new: NewUpload) -> dict[str, Any]:

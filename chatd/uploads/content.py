@@ -34,12 +34,19 @@ async def prepared(node: Node, who: Principal, data: Chunks) -> Content:
     Raises Refused: `bad_request`, `too_large`, `unavailable`.
     """
     await node.get(Scanner).check(data, who)
+    return await examined(node.get(MediaWorkers), data, node.config.get(UploadSettings).max_bytes)
+
+
+async def examined(workers: MediaWorkers, data: Chunks, max_bytes: int) -> Content:
+    """The content of a file that was scanned; `max_bytes` of the largest one. Raises Refused as `prepared` does."""
     mime = file_types.sniff(data.first)
-    if mime not in INSPECTED:
-        done = Examined(Facts(mime=mime))
-    else:
-        done = await node.get(MediaWorkers).inspect(data, mime)
+    done = await workers.inspect(data, mime) if mime in INSPECTED else Examined(Facts(mime=mime))
     made = data if done.content is None else done.content
-    if len(made) > MAX_GROWTH * node.config.get(UploadSettings).max_bytes:
+    if len(made) > MAX_GROWTH * max_bytes:
         raise Refused("too_large", "the image becomes too large when it is re-encoded")
-    return Content(made, done.facts, await trio.to_thread.run_sync(made.sha256), done.thumbnail)
+    return await content_of(made, done)
+
+
+async def content_of(data: Chunks, done: Examined) -> Content:
+    """What is stored of a file: these bytes, and what a process has found in them."""
+    return Content(data, done.facts, await trio.to_thread.run_sync(data.sha256), done.thumbnail)

@@ -8,7 +8,6 @@ sweep cannot delete the bytes at the same time.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from chatd.app.context import Node
@@ -18,7 +17,7 @@ from chatd.core.identity import Principal
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
-from chatd.uploads.blobs import BlobMissing, Blobs, Presigned, new_key, thumbnail_key
+from chatd.uploads.blobs import Blobs, Presigned, new_key, thumbnail_key
 from chatd.uploads.content import Content
 from chatd.uploads.events import SignedUrl, SignedUrls, Upload, upload_of
 from chatd.uploads.file_names import disposition
@@ -75,7 +74,7 @@ async def keep(node: Node, payer: Payer, new: NewUpload) -> Upload:
     now, size = new.created_at, len(new.content.data)
     await node.db.in_transaction(add, payer, new)
     try:
-        await write(node, new)
+        await write(node.get(Blobs), new)
     except Refused:
         await node.db.run(SQL.mark_unwritten, new.tenant, new.id)
         await payer.charge(node.db.run, -size, now)
@@ -92,9 +91,9 @@ async def add(tx: Tx, payer: Payer, new: NewUpload) -> None:
     await payer.check(tx.one, 0, new.created_at)
 
 
-async def write(node: Node, new: NewUpload) -> None:
+async def write(blobs: Blobs, new: NewUpload) -> None:
     """Store the bytes. Raises Refused: `unavailable`."""
-    blobs, content = node.get(Blobs), new.content
+    content = new.content
     if content.thumbnail is not None:
         await blobs.put(thumbnail_key(new.key), content.thumbnail)
     await blobs.put(new.key, content.data)
@@ -216,7 +215,11 @@ async def remove(node: Node, who: Principal, upload: str, now: int) -> bool:
 
 async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
     """Delete the bytes of an upload that is marked as removed. It may be repeated."""
-    with suppress(BlobMissing):
-        await node.get(Blobs).delete(thumbnail_key(key))
-        await node.get(Blobs).delete(key)
+    await delete_bytes(node.get(Blobs), key)
     await node.db.run(SQL.set_bytes_deleted, tenant, upload)
+
+
+async def delete_bytes(blobs: Blobs, key: str) -> None:
+    """Delete a file and its thumbnail, of which any may be missing. Raises Refused: `unavailable`."""
+    await blobs.delete(thumbnail_key(key))
+    await blobs.delete(key)

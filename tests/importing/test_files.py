@@ -1,13 +1,18 @@
 """Files of an import: what members see, what is refused, and what a break has left."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import typer
 
+from chatd.cli.common import run_async
 from chatd.core.config import Config
+from chatd.core.errors import OperatorError
 from chatd.db.postgres import Postgres
-from chatd.importing.files import upload_id_of
+from chatd.importing.files import BadFile, Source, upload_id_of
 from chatd.importing.known import message_id_of
 from chatd.uploads.blobs import new_key, path_of, thumbnail_key
 from chatd.uploads.settings import UploadSettings
@@ -125,3 +130,49 @@ async def test_files_of_an_import_that_broke_off_are_stored_anew(
     assert (blobs(config), left.exists()) == (await keys(store), False)
     mimes = await store.all("select mime from uploads order by mime")
     assert [one["mime"] for one in mimes] == ["application/octet-stream", "application/pdf"]
+
+
+def test_a_link_that_is_replaced_after_the_check_opens_no_other_file(tmp_path: Path) -> None:
+    """What is read is checked after it is opened, so no time is left to put something else in its place."""
+    folder, outside = tmp_path / "files", tmp_path / "secret"
+    folder.mkdir()
+    (folder / "inside").write_bytes(b"inside")
+    outside.write_bytes(b"secret")
+    link, source = folder / "link", Source(folder, 100)
+    link.symlink_to("inside")
+    source.check("link", "$.file")
+    assert b"".join(source.read("link")) == b"inside"
+    for target in (outside, "../secret", "/proc/self/mem", "/dev/zero"):
+        link.unlink()
+        link.symlink_to(target)
+        with pytest.raises(BadFile):
+            source.read("link")
+    link.unlink()
+    os.mkfifo(link)
+    with pytest.raises(BadFile, match="expected a file"):
+        source.read("link")
+    (folder / "inside").write_bytes(bytes(101))
+    with pytest.raises(BadFile, match="100 bytes"):
+        source.read("inside")
+
+
+def test_failures_at_the_same_time_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    async def fail(path: str) -> None:
+        raise OperatorError(f"{path}: not readable")
+
+    async def work() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail, "a.png")
+            nursery.start_soon(fail, "b.png")
+
+    with pytest.raises(typer.Exit):
+        run_async(work)
+    assert capsys.readouterr().err.count("not readable") == 1
+
+    async def work_with_a_bug() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail, "a.png")
+            nursery.start_soon(trio.sleep, "a bug")
+
+    with pytest.raises(BaseExceptionGroup):
+        run_async(work_with_a_bug)

@@ -100,7 +100,7 @@ async def complete(
     if not await node.db.all(SQL.reserve_parts, upload.tenant, upload.id, keys, [0, 0], most):
         raise Refused("conflict", "the upload has ended")
     try:
-        await service.write(node, new)
+        await service.write(node.get(Blobs), new)
         await node.db.in_transaction(finish, payer, new, upload, receiver.received)
     except Refused:
         with suppress(Refused):
