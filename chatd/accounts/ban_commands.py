@@ -62,7 +62,7 @@ def hash_of(ctx: Ctx, address: str) -> bytes:
 
 
 class LiftBan(AdminCommand, tag="admin.ban.lift"):
-    """Revoke a ban."""
+    """Revoke a ban. That of a user takes with it the bans of devices that were added by the same command."""
 
     ban: Id
 

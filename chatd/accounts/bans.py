@@ -130,7 +130,7 @@ async def ban_range(db: Postgres, actor: AuditActor, hash_: bytes, reason: str, 
 
 
 async def revoke_ban(db: Postgres, actor: AuditActor, ban: str) -> bool:
-    """End a ban. False if it does not exist or has been revoked."""
+    """End a ban, and those of devices that were added with it. False if it does not exist or has been revoked."""
     return await db.value(SQL.revoke, actor.tenant, ban, actor.now, actor.name, uuid7(actor.now)) is not None
 
 

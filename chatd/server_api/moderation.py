@@ -53,7 +53,7 @@ async def ban_user(ctx: Ctx, cmd: ServerBanUser) -> Effects:
 
 
 class ServerLiftBan(ServerCommand, tag="server.ban.lift"):
-    """Revoke a ban."""
+    """Revoke a ban, as admin.ban.lift does."""
 
     ban: Id
 

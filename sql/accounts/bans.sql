@@ -28,10 +28,17 @@ where b.tenant = any($1::text[]) and b.address_hash is not null and b.created_at
     and b.lifted_at is null and (b.expires_at is null or b.expires_at > $2)
 
 -- name: revoke
--- End a ban: tenant, id, now, actor, id of the entry in the audit log.
+-- End a ban, and the bans of the devices of the user that were added with it: tenant, id, now, actor, id of the entry in
+-- the audit log.
 with revoked as (
     update bans set lifted_at = $3 where tenant = $1 and id = $2 and lifted_at is null
-    returning tenant, id
+    returning tenant, id, user_id, created_at, actor, reason
+),
+of_devices as (
+    update bans b set lifted_at = $3
+    from revoked r join devices d on d.tenant = r.tenant and d.user_id = r.user_id
+    where b.tenant = r.tenant and b.device_hash = d.key_hash and b.lifted_at is null
+        and b.created_at = r.created_at and b.actor = r.actor and b.reason = r.reason
 ),
 audit_entry as (
     insert into audit_log (tenant, id, at, actor, act, subject)

@@ -60,6 +60,23 @@ async def test_a_new_account_on_the_same_device_is_banned_too(daemon: Daemon) ->
     assert sorted(kinds, key=str) == [("device", None), ("user", account.user)]
 
 
+@covers("admin.ban.lift")
+async def test_lifting_a_ban_lifts_what_the_same_command_has_banned(daemon: Daemon) -> None:
+    """The answer names the ban of the user only, so with it the devices are free, and other bans of them stay."""
+    account = await sign_up(daemon.addresses.http, device=DEVICE)
+    first = await done(daemon, "ban", user=account.user, reason="again", devices=True)
+    await done(daemon, "ban.lift", ban=first["ban"])
+    assert (await done(daemon, "bans"))["items"] == []
+    assert (await sign_up(daemon.addresses.http, device=DEVICE)).user
+    bans = [await done(daemon, "ban", user=account.user, reason=reason, devices=True) for reason in ("one", "other")]
+    await done(daemon, "ban.lift", ban=bans[0]["ban"])
+    left = [(ban["kind"], ban["reason"]) for ban in (await done(daemon, "bans"))["items"]]
+    assert sorted(left) == [("device", "other"), ("user", "other")]
+    with pytest.raises(Refused) as caught:
+        await sign_up(daemon.addresses.http, device=DEVICE)
+    assert caught.value.code == "banned"
+
+
 @covers("admin.ban")
 async def test_range_ban_applies_to_all_its_addresses(config: Config) -> None:
     """Rotating addresses of one /64. The address is never the only key: an existing account is refused only by a ban of
