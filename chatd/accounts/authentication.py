@@ -124,6 +124,8 @@ class SignIn:
 
     async def _check(self, row: Row | None, principal: Principal, address: str, now: int) -> None:
         bans.raise_if_banned(self._config.get(BanNotice), row)
+        if row is not None and row["is_deactivated"]:
+            raise Refused("unauthenticated", "this user is deactivated")
         is_unknown = bool(principal.login) and row is not None and row["last_seen"] is None
         if row is None or row["revoked"] or (is_unknown and not principal.has_external_login):
             raise Refused("unauthenticated", "this login has ended")

@@ -28,7 +28,8 @@ returning tenant, user_id::text as user, token_id, login, scope, token_expires_a
 -- `last_seen` is null if there is no such login.
 select
     u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
-    u.erased_at is not null or u.deactivated_at is not null
+    coalesce(u.deactivated_at is not null and u.erased_at is null, false) as is_deactivated,
+    u.erased_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or l.ended_at is not null as revoked,
     l.last_seen,
@@ -63,7 +64,8 @@ left join lateral (
 select
     s.number,
     u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
-    u.erased_at is not null or u.deactivated_at is not null
+    coalesce(u.deactivated_at is not null and u.erased_at is null, false) as is_deactivated,
+    u.erased_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = s.tenant and r.token_id = s.token_id)
     or l.ended_at is not null as revoked,
     l.last_seen,
@@ -102,7 +104,8 @@ left join lateral (
 -- `last_seen` is null if there is no such login.
 select
     u.id is not null as user_exists, coalesce(u.bot, false) as is_bot, u.claims, u.claims_at,
-    u.erased_at is not null or u.deactivated_at is not null
+    coalesce(u.deactivated_at is not null and u.erased_at is null, false) as is_deactivated,
+    u.erased_at is not null
     or exists (select 1 from revoked_tokens r where r.tenant = $1 and r.token_id = $3)
     or l.ended_at is not null as revoked,
     l.last_seen,

@@ -209,7 +209,8 @@ async def test_a_deactivated_user_cannot_sign_in(daemon: Daemon, backend: Backen
             assert done["user"]["deactivated_at"] is not None
             assert (await ann.ended()).code == 4404
             for token in (ann.account.access_token, daemon.token(ann.user)):
-                assert (await daemon.rest("GET", "/v1/conversations", token=token)).status == 401
+                answer = await daemon.rest("GET", "/v1/conversations", token=token)
+                assert (answer.status, answer.body["message"]) == (401, "this user is deactivated")
             seen = await bob.call("message.history", conversation=conversation)
             assert [one["text"] for one in seen["items"]] == ["hello"]
         again = await backend.done("POST", f"/users/{ann.user}/deactivate")
