@@ -21,7 +21,7 @@ TABLES = (
             ),
             kept="forever; an unused anonymous account for `retention.anonymous_days`",
             exported=("profile",),
-            erased="everything but the id becomes null",
+            erased="removed, except the times of the account, and whether it was anonymous, a bot or shadow-banned",
             id_stays=("id",),
         ),
         impersonal=("bot_reads",),
