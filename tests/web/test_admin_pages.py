@@ -5,6 +5,7 @@ With CHATD_TEST_SCREENSHOTS, a folder, each page is stored there as a picture.
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,40 @@ async def test_a_picture_that_does_not_load_is_replaced(config: Config, browser:
         assert await browser.run(texts) == (40, "The picture could not be loaded.")
 
 
+async def test_a_picture_that_fails_before_the_scripts_run_is_replaced(config: Config, browser: Browser) -> None:
+    """The order of events of a busy machine: the script is answered after the picture has failed."""
+    async with serving(with_roles(config)) as site, site.daemon.pair() as (alice, bob, _):
+        upload = await stored(site.daemon, alice.account.access_token, picture())
+        made = await report(alice, user=bob.user, reason="spam", picture=upload["id"])
+
+        def texts() -> tuple[str, bool]:
+            page, waiting, failed = signed_in(browser, site), list[Any](), list[Any]()
+
+            def go_on(known: list[Any], one: Any) -> None:
+                known.append(one)
+                if waiting and failed:
+                    waiting.pop().continue_()
+
+            page.on("requestfailed", partial(go_on, failed))
+            page.route("**/files/**", lambda route: route.abort())
+            page.route("**/admin.js", lambda route: go_on(waiting, route))
+            page.goto(f"{site.url}/reports/{made}")
+            shown = page.inner_text(".picture .missing")
+            # A lazy picture far below, which is not requested, is no failure.
+            lazy = """() => {
+                const space = document.createElement("div"), image = document.createElement("img");
+                space.append("x\\n".repeat(20000));
+                space.style.whiteSpace = "pre";
+                image.loading = "lazy";
+                image.src = "/admin/static/icon.svg?later";
+                document.body.append(space, image);
+                return image.complete;
+            }"""
+            return shown, page.evaluate(lazy)
+
+        assert await browser.run(texts) == ("The picture could not be loaded.", False)
+
+
 async def test_the_clock_of_the_browser_does_not_matter(config: Config, browser: Browser) -> None:
     async with serving(with_roles(config)) as site:
 
@@ -216,3 +251,23 @@ async def test_the_cookie_is_hidden_from_scripts_and_forms_of_other_pages(config
 
         assert await browser.run(attack) == ("", "Not allowed")
         assert await site.node.db.value("select count(*) from strikes") == 0
+
+
+async def test_after_the_sign_out_nothing_comes_back(config: Config, browser: Browser) -> None:
+    """Neither the back button nor a second tab shows a page of the session that has ended."""
+    async with serving(with_roles(config)) as site, site.daemon.pair() as (alice, bob, _):
+        made = await report(alice, user=bob.user, reason="spam", text="what nobody may see")
+
+        def opened() -> list[str]:
+            page = signed_in(browser, site)
+            other = page.context.new_page()
+            for one in (page, other):
+                one.goto(f"{site.url}/reports/{made}")
+                assert "what nobody may see" in one.content()
+            page.click("text=Sign out")
+            page.wait_for_selector("#token")
+            page.go_back()
+            other.reload()
+            return [one.content() for one in (page, other) if "what nobody may see" in one.content()]
+
+        assert await browser.run(opened) == []

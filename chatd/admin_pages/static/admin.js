@@ -33,6 +33,7 @@ for (const image of document.querySelectorAll("img[data-fallback]")) {
     text.textContent = image.dataset.fallback;
     image.replaceWith(text);
   };
-  if (image.complete && image.naturalWidth === 0 && image.loading !== "lazy") replace();
+  // It may have failed before this script ran. A lazy one that is not requested yet is not complete.
+  if (image.complete && image.naturalWidth === 0) replace();
   else image.addEventListener("error", replace, { once: true });
 }
