@@ -66,9 +66,10 @@ layers: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Regenerate docs/protocol.md, docs/openapi.json, docs/chatd.d.ts, the tables in other documents
-# (chatd/app/documents.py), the types of the Python client, and chatd.toml.
+# (chatd/app/documents.py), the types of both clients, and chatd.toml.
 schema: $(VENV)/.dev
 	$(BIN)/chatd schema --write docs --client chatd/client/types.py --web web/client/src/routes.ts
+	cp docs/chatd.d.ts chatd/web/static/types/protocol.d.ts
 	$(BIN)/python -c "from chatd.core.template import template; from chatd.subsystems import setting_names; print(template(setting_names(), {}), end='')" > chatd.toml
 
 # The JavaScript client and the demo page: their packages, and what the daemon serves of them.

@@ -53,7 +53,7 @@ def test_the_demo_page_is_fresh_and_its_types_agree_with_the_client(tmp_path: Pa
 def test_the_types_of_the_wire_are_fresh() -> None:
     """Without Node, too: a new command changes them."""
     documented = (STATIC.parents[2] / "docs/chatd.d.ts").read_text()
-    assert (STATIC / "types/protocol.d.ts").read_text() == documented, "run `make web`"
+    assert (STATIC / "types/protocol.d.ts").read_text() == documented, "run `make schema`"
 
 
 def test_the_client_is_small_and_needs_nothing_else() -> None:
