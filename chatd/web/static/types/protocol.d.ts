@@ -1191,7 +1191,7 @@ export interface LeaveMatch {
   ticket?: string | null;
 }
 
-/** Revoke a ban. */
+/** Revoke a ban. That of a user takes with it the bans of devices that were added by the same command. */
 export interface LiftBan {
   t: "admin.ban.lift";
   ban: string;
@@ -2492,7 +2492,7 @@ export interface ServerIssueToken {
   user: string;
 }
 
-/** Revoke a ban. */
+/** Revoke a ban, as admin.ban.lift does. */
 export interface ServerLiftBan {
   t: "server.ban.lift";
   ban: string;
