@@ -174,8 +174,12 @@ class Server:
             full = Refused("unavailable", "too many connections", retry_after=RETRY_S)
         else:
             with counted(self._per_address, key), trio.CancelScope() as scope:
-                timeouts = (self._answer_timeout, self._tunables.write_timeout_s)
-                await self._serve(BoundedStream(stream, scope, *timeouts, received=received))
+                write_timeout_s = self._tunables.write_timeout_s
+                await self._serve(
+                    BoundedStream(
+                        stream, scope, self._answer_timeout, write_timeout_s=write_timeout_s, received=received
+                    )
+                )
             return
         self._turned_away.log(f"{full.message}; one was rejected", key)
         limits = self._tunables

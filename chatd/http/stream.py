@@ -41,8 +41,8 @@ class BoundedStream:
         stream: trio.SocketStream,
         connection: trio.CancelScope,
         answer_timeout: float = math.inf,
-        write_timeout_s: float = WRITE_TIMEOUT_S,
         *,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
         received: bytes = b"",
     ) -> None:
         """`received`: what was read before."""
@@ -79,13 +79,14 @@ class BoundedStream:
 
     async def receive_some(self, most: int) -> bytes:
         """Like `receive_some` of Trio; bytes that arrive after `aclose` are discarded."""
+        most = min(most, MAX_READ_BYTES)
         if self._received:
-            data, self._received = self._received[:MAX_READ_BYTES], self._received[MAX_READ_BYTES:]
+            data, self._received = self._received[:most], self._received[most:]
             await trio.lowlevel.checkpoint()
             return data
         self._reading = True
         try:
-            data = bytes(await self._stream.receive_some(min(most, MAX_READ_BYTES)))
+            data = bytes(await self._stream.receive_some(most))
             while data and self._lingering:
                 data = bytes(await self._stream.receive_some(most))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
