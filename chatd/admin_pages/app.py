@@ -22,7 +22,6 @@ from chatd.admin_pages.settings import AdminPagesSettings
 from chatd.admin_pages.sign_in import SESSION, SignIn, Waiting
 from chatd.admin_pages.static_files import StaticFiles
 from chatd.admin_pages.totp import OneTimeCodes
-from chatd.app.addresses import Addresses
 from chatd.app.context import Node
 from chatd.core import log
 from chatd.core.addresses import parse_networks
@@ -31,6 +30,7 @@ from chatd.http.admin import is_own_host, own_names
 from chatd.http.admin_tokens import Admins
 from chatd.http.app import Route
 from chatd.http.asgi_guard import AsgiGuard
+from chatd.http.body_flow import BODY_FLOW
 from chatd.http.responses import answer_of
 from chatd.http.rest import request_address
 from chatd.wire.base import error_of
@@ -91,7 +91,8 @@ class AdminPages:
                 return None
             return Response("This host name is not in http.admin_hosts.", 403, http_rules.HEADERS)
 
-        return AsgiGuard(app, self.node.get(Addresses).socket)
+        config = self.node.config
+        return AsgiGuard(app, config.gateway.public_url, config.http.max_body_bytes)
 
     def _add_rules(self, app: QuartTrio) -> None:
         def add(path: str, view: Handler, *methods: str) -> None:
@@ -281,6 +282,7 @@ async def read_form() -> dict[str, str]:
     """The fields of the form in the request; of those that occur twice, all values in lines. Raises Refused."""
     if request.mimetype != "application/x-www-form-urlencoded":
         raise Refused("bad_request", "expected a form")
+    request.scope["state"][BODY_FLOW].take_all()
     form = await request.form
     if len(form) > MAX_FIELDS:
         raise Refused("bad_request", "too many fields")

@@ -37,7 +37,6 @@ from chatd.wire.base import error_of
 LAST_STEP_TIMEOUT_S = 5.0
 # Headers that must not occur twice. h11 checks Content-Length.
 SINGLE = frozenset({b"authorization", b"content-type", b"host", b"origin", b"sec-fetch-site"})
-MOST_UNREAD_BYTES = 65_536
 # The keys in the state of a request: its connection, and the resources that it holds.
 PEER, HELD = "peer", "held"
 
@@ -47,7 +46,7 @@ class AsgiGuard:
     WebSocket request at this port. `most_unread`: see `BodyFlow`.
     """
 
-    def __init__(self, app: ASGIFramework, socket_url: str, most_unread: int = MOST_UNREAD_BYTES) -> None:
+    def __init__(self, app: ASGIFramework, socket_url: str, most_unread: int) -> None:
         self._app = app
         self._most_unread = most_unread
         self._elsewhere = Refused("not_found", f"the WebSocket is at {socket_url}")

@@ -85,6 +85,20 @@ async def test_unknown_host_names_are_refused(config: Config) -> None:
             assert (await site.browser().request("GET", "/admin/sign-in", Host=host)).status == 403
 
 
+async def test_a_long_form_is_read_and_the_socket_is_elsewhere(config: Config) -> None:
+    """A form may be longer than other bodies of the HTTP port; and a WebSocket is told its address."""
+    brief = with_roles(config)
+    async with serving(replace(brief, http=replace(brief.http, max_body_bytes=1000, body_timeout=600))) as site:
+        browser = site.browser()
+        shown = await browser.sign_in("x" * 200_000)
+        assert shown.status == 401
+        headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+        key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        answer = (await browser.request("GET", "/admin", **headers, **key)).answer
+        assert (answer.status, answer.body["code"]) == (404, "not_found")
+        assert answer.body["message"] == f"the WebSocket is at {site.node.config.gateway.public_url}"
+
+
 async def test_forms_of_other_sites_and_without_their_token_are_refused(config: Config) -> None:
     async with serving(with_roles(config)) as site, site.daemon.pair() as (alice, bob, _):
         browser = await site.signed_in()

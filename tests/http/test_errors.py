@@ -212,7 +212,9 @@ def app_with(handler: Any) -> AsgiGuard:
     ):
         services.add(service)
     node: Any = SimpleNamespace(config=Config(), clock=lambda: 0, services=services, get=services.get)
-    return AsgiGuard(quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x")
+    return AsgiGuard(
+        quart_app(node, Registry({Try: row}, Description(rows=(row,))), []), "ws://x", Config().http.max_body_bytes
+    )
 
 
 @pytest.mark.parametrize("handler", [breaks, says_nothing])

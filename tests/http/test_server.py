@@ -19,6 +19,7 @@ from quart_trio import QuartTrio
 from chatd.core.config import Config, Gateway, Http, Limits
 from chatd.http.asgi_guard import AsgiGuard
 from chatd.http.server import ServerTunables
+from chatd.http.stream import MAX_READ_BYTES, BoundedStream
 from tests.http.raw import HttpPort, served
 from tests.support import PATIENCE, Answer, Daemon, eventually, poll_until
 
@@ -86,7 +87,25 @@ class Hall:
 
     @property
     def front(self) -> ASGIFramework:
-        return AsgiGuard(self.app, "ws://elsewhere")
+        return AsgiGuard(self.app, "ws://elsewhere", Config().http.max_body_bytes)
+
+
+async def test_no_more_is_received_than_was_asked_for() -> None:
+    """Before the end of the connection, and while it lingers."""
+    ours, theirs = trio.socket.socketpair()
+    with trio.CancelScope() as scope:
+        stream = BoundedStream(trio.SocketStream(ours), scope, received=b"0123456789")
+        assert [await stream.receive_some(4) for _ in range(3)] == [b"0123", b"4567", b"89"]
+        await theirs.send(b"x" * 10)
+        assert await stream.receive_some(4) == b"x" * 4
+        await theirs.send(b"y" * 3 * MAX_READ_BYTES)
+        received = 6 + 3 * MAX_READ_BYTES
+        while received:
+            part = await stream.receive_some(10 * MAX_READ_BYTES)
+            assert 0 < len(part) <= MAX_READ_BYTES
+            received -= len(part)
+    theirs.close()
+    ours.close()
 
 
 @pytest.fixture
