@@ -46,7 +46,8 @@ async def test_two_tabs_and_reloads_send_each_message_once(daemon: Daemon, brows
         await reloaded(first)
         line.cut()
         await first.run(SHARED, url=daemon.addresses.http, socket=line.url)
-        await until(first, OUTBOX, lambda found: found == ["first 1", "first 2"])
+        # The tab that stays open takes over at once, also from a page that is reloaded.
+        await until(second, OUTBOX, lambda found: len(found) == 4)
         await second.do(lambda tab: tab.close())
         await until(first, OUTBOX, lambda found: len(found) == 4)
         line.flow()
@@ -62,6 +63,58 @@ async def test_two_tabs_and_reloads_send_each_message_once(daemon: Daemon, brows
         await first.run(SHARED, url=daemon.addresses.http, socket=line.url)
         await first.run("await kept.client.connected()")
         assert await first.run(OUTBOX) == []
+
+
+async def test_an_older_tab_sends_what_a_later_one_leaves_behind(daemon: Daemon, browser: Browser) -> None:
+    first = await page(browser)
+    async with line_to(daemon) as line, daemon.person("bob") as bob:
+        user = await first.run(SHARED, url=daemon.addresses.http, socket=line.url)
+        await first.run("await kept.client.connected()")
+        second = await page(browser, beside=first)
+        await second.run(SHARED, url=daemon.addresses.http, socket=line.url)
+        await second.run("await kept.client.connected()")
+        conversation = await opened(bob, user)
+        line.stall()
+        await second.run("kept.client.conversation(id).send('left behind')", id=conversation)
+        await second.run("await kept.client.queue.writes")
+        await second.do(lambda tab: tab.close())
+        await until(first, OUTBOX, lambda found: found == ["left behind"])
+        line.flow()
+        line.cut()
+        assert (await bob.event("message.new"))["message"]["text"] == "left behind"
+        await until(first, OUTBOX, lambda found: found == [])
+
+
+async def test_a_page_that_starts_offline_shows_the_conversations(daemon: Daemon, browser: Browser) -> None:
+    """And after it the messages that were missed, once; nothing after the user has signed out."""
+    online = {"url": daemon.addresses.http, "socket": daemon.addresses.socket}
+    offline = {"url": "http://127.0.0.1:1", "socket": "ws://127.0.0.1:1"}
+    events = "kept.seen = []; kept.client.on('message.new', ({ message }) => kept.seen.push(message.text))"
+    names = "return kept.client.conversations.get().items.map(({ name }) => name)"
+    keys = "return (await chat.indexedDBStorage().getAllKeys()).filter((key) => key.startsWith('chatd/cache/')).length"
+    tab = await page(browser)
+    async with daemon.person("bob") as bob:
+        conversation = await opened(bob, await tab.run(SHARED, **online))
+        for number in range(3):
+            await bob.send(conversation, str(number))
+        await tab.run("await kept.client.conversation(id).load()", id=conversation)
+        assert await texts(tab, conversation, 3) == ["0", "1", "2"]
+        await tab.run("await kept.client.stop()")
+        await reloaded(tab)
+        await tab.run(SHARED, **offline)
+        assert await texts(tab, conversation, 3) == ["0", "1", "2"]
+        assert await tab.run(names) == ["bob"]
+        await bob.send(conversation, "3")
+        await reloaded(tab)
+        await tab.run(SHARED.replace("return", f"{events}; return"), **online)
+        assert await texts(tab, conversation, 4) == ["0", "1", "2", "3"]
+        assert await until(tab, "return kept.seen", lambda found: len(found) > 0) == ["3"]
+        await tab.run("await kept.client.logout()")
+        assert await tab.run(keys) == 0
+        await reloaded(tab)
+        await tab.run(SHARED, **offline)
+        await until(tab, "return kept.client.status.get().state", lambda state: state == "reconnecting")
+        assert await tab.run(names) == []
 
 
 async def test_full_storage_is_shown_and_nothing_is_lost(daemon: Daemon, browser: Browser) -> None:

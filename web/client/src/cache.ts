@@ -43,7 +43,9 @@ export class Cache {
   async open(account: string): Promise<void> {
     if (this.isOff || this.prefix !== undefined) return;
     const prefix = (this.prefix = `chatd/cache/${account}/`);
-    const keys = await this.storage.getAllKeys().catch(() => []);
+    const keys = await this.storage.getAllKeys().catch(() => undefined);
+    // Denied: it would only cost time.
+    if (!keys) return void (this.isOff = true);
     const load = async (key: string): Promise<void> => {
       const item = parsed(await this.storage.getItem(key).catch(() => null));
       if (!item) return this.drop(key.slice(prefix.length));
