@@ -128,7 +128,6 @@ RULES: dict[Place, Rule] = declared("CONTAINERS") | {
     "http.admin_tokens.Admins._digests": Fixed(),
     "http.admin_tokens.Admins._tenants": Fixed(),
     "http.requests_under_way.RequestsUnderWay._scopes": Passing("HTTP connection"),
-    "http.rest.RequestDecoder._types": Fixed(),
     "http.server.Server._per_address": Passing("HTTP connection"),
     "http.server.Server._refusals": Passing("refused HTTP connection"),
     "http.server.Server._streams": Passing("HTTP connection"),

@@ -31,7 +31,7 @@ GENERATED = {
     "docs/chatd.d.ts",
     "web/client/src/routes.ts",
 }
-GENERATED |= {"docs/openapi.json", "docs/privacy.md", "docs/protocol.md"}
+GENERATED |= {"chatd/web/static/types/protocol.d.ts", "docs/openapi.json", "docs/privacy.md", "docs/protocol.md"}
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 # The whole test of foreign ids takes a minute.
 IDS = """
