@@ -58,7 +58,8 @@ export class Cache {
     const state = this.stateOf(id);
     this.stored.set(id, state.view.get().active_at);
     // Another user, or what a connection has brought meanwhile.
-    if (this.isOff || state.isLoaded || state.messages.size || (this.timeline.user && this.timeline.user !== item.user)) return;
+    const isOther = this.timeline.user !== "" && this.timeline.user !== item.user;
+    if (this.isOff || isOther || state.isLoaded || state.messages.size) return;
     if (!this.timeline.restore(id, item.place, item.info.alias ?? undefined)) return;
     this.timeline.user = item.user;
     state.restore(item.info, item.members, item.messages, item.isComplete);
@@ -119,7 +120,9 @@ export class Cache {
     this.stored.set(id, activeAt);
     const messages = [...state.messages.values()].sort((a, b) => a.seq - b.seq).slice(-MAX_MESSAGES);
     const isComplete = state.isComplete && messages.length === state.messages.size;
-    const item: Item = { v: VERSION, user: this.timeline.user, info: state.info, members: [...state.members.values()], messages, isComplete, place };
+    const members = [...state.members.values()];
+    const { user } = this.timeline;
+    const item: Item = { v: VERSION, user, info: state.info, members, messages, isComplete, place };
     try {
       await this.storage.setItem(this.prefix + id, JSON.stringify(item));
     } catch {
