@@ -71,7 +71,8 @@ class Ctx(Struct):
     format: Format = JSON
     # Over REST the answer does not wait for its place among the events of a session.
     is_request: bool = False
-    # A session that the request names and this node does not have. Nothing but `origin` may use it.
+    # A session that the request names and this node does not have. Nothing but `origin` may use it: it is not checked,
+    # and only its user knows its id.
     remote_session: str = ""
     # False for a command under id 0: a result is not encoded, and `answer` sends refusals only.
     wants_answer: bool = True
