@@ -8,6 +8,7 @@ tests/cli/test_output.py.
 import gc
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -124,6 +125,9 @@ def redirect(number: int, path: Path) -> None:
 
 def enter(arguments: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
     gc.freeze()
+    # The tests may run below `nohup`, or in the background of a script, which ignores these signals for its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Those of the first process remember what kind of file they had.
     sys.stdout, sys.stderr = (open(number, "w", 1, encoding="utf8", closefd=False) for number in (1, 2))  # noqa: SIM115
     os.environ.clear()

@@ -5,7 +5,6 @@ Tests of what an interpreter does at its start (encodings, closed streams, argum
 
 import fcntl
 import os
-import signal
 import subprocess
 import sys
 import termios
@@ -89,7 +88,8 @@ class Interpreter(subprocess.Popen[bytes]):
     ) -> None:
         command = [sys.executable, "-m", "chatd", *arguments]
         control = (
-            f"import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv({command[0]!r}, {command!r})"
+            "import fcntl, os, signal, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+            f"signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv({command[0]!r}, {command!r})"
         )
         stdin, stdout, stderr = descriptors
         super().__init__(
@@ -113,7 +113,6 @@ def run(
         stream.close()
     if os.isatty(0):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, encoding="utf8", closefd=False)  # noqa: SIM115
     if crash:
         os.environ.clear()
