@@ -7,7 +7,7 @@ from chatd.core.config import ClusterTimes, Config
 
 QUICK = ClusterTimes(heartbeat=0.4)
 # These count every event: on a busy machine a node with short times sends `behind` in place of some.
-PATIENT = ("test_two_nodes",)
+PATIENT = ("test_retries", "test_two_nodes", "test_typing")
 
 
 @pytest.fixture
