@@ -41,7 +41,7 @@ def value_of(form: inspect.Type) -> Any:
             return b"x"
         case inspect.RawType():
             return Raw(msgpack.encode({}))
-        case inspect.StructType():
+        case inspect.StructType() | inspect.DataclassType():
             return message_of(form.cls)
         case _:
             return "x"
@@ -50,7 +50,7 @@ def value_of(form: inspect.Type) -> Any:
 def message_of(kind: type[Any]) -> Any:
     """A message with a value in each required field."""
     form = inspect.type_info(kind)
-    assert isinstance(form, inspect.StructType)
+    assert isinstance(form, inspect.StructType | inspect.DataclassType)
     return kind(**{field.name: value_of(field.type) for field in form.fields if field.required})
 
 
