@@ -16,8 +16,8 @@ from tests.support import PATIENCE
 from tests.web.browser import Browser
 
 SHOTS = os.environ.get("CHATD_TEST_SCREENSHOTS")
-# A stopped daemon refuses connections, which every browser reports.
-EXPECTED = ("net::ERR_", "WebSocket connection to")
+# Every browser reports a daemon that refuses connections, or is not ready yet.
+EXPECTED = ("net::ERR_", "WebSocket connection to", "status of 503")
 
 
 expect.set_options(timeout=1000 * PATIENCE)

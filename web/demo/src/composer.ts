@@ -10,6 +10,8 @@ import { Tray } from "./uploads.js";
 
 interface ComposerOptions {
   lastOwn(): ChatMessage | undefined;
+  /** What Escape does if there is nothing to cancel. */
+  leave?(): void;
   /** The thread in which the messages are replies. */
   thread?: string;
 }
@@ -142,8 +144,11 @@ export class Composer {
       event.preventDefault();
       this.submit();
     } else if (event.key === "Escape" && this.subject) {
-      event.stopPropagation();
+      event.preventDefault();
       this.endSubject();
+    } else if (event.key === "Escape" && this.options.leave) {
+      event.preventDefault();
+      this.options.leave();
     } else if (event.key === "ArrowUp" && !this.input.value && !this.subject) {
       const message = this.options.lastOwn();
       if (!message) return;

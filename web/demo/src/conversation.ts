@@ -56,9 +56,10 @@ export class ConversationPage {
       reply: (message) => this.composer.reply(message),
       edit: (message) => this.composer.edit(message),
       openThread: (message) => this.openThread(message),
+      leave: () => this.focus(),
     };
     this.list = new MessageList(app, this.handle, around);
-    this.composer = new Composer(app, this.handle, { lastOwn: () => this.lastOwn() });
+    this.composer = new Composer(app, this.handle, { lastOwn: () => this.lastOwn(), leave: () => this.list.focusLast() });
     this.membersButton = iconButton("people", "Members", () => this.openPanel((close) => new GroupPanel(app, this.handle, close)));
     const more = iconButton("more", "Conversation", () => openMenu(more, "Conversation", this.items()), { "aria-haspopup": "menu" });
     const header = el(
@@ -165,9 +166,10 @@ export class ConversationPage {
   // --- what is shown --------------------------------------------------------------------------------------------------
 
   private lastOwn(): ChatMessage | undefined {
-    return this.handle.get().messages.findLast(
-      ({ own, id, text, deleted_at, poll, thread }) => own && id && text && !deleted_at && !poll && !thread,
-    );
+    const { messages } = this.handle.get();
+    const last = messages.findLast(({ own, text, deleted_at, poll, thread }) => own && text && !deleted_at && !poll && !thread);
+    // One that is not sent yet cannot be edited, and an earlier one is not meant.
+    return last?.id ? last : undefined;
   }
 
   private update(): void {

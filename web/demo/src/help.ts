@@ -20,7 +20,7 @@ const KEYS: [string, [keys: string, does: string][]][] = [
       ["Enter", "send"],
       ["Shift+Enter", "new line"],
       ["↑", "edit your last message, if nothing is written yet"],
-      ["Shift+Tab", "to the messages"],
+      ["Esc", "to the messages"],
     ],
   ],
   [
@@ -33,6 +33,7 @@ const KEYS: [string, [keys: string, does: string][]][] = [
       ["+", "react with 👍"],
       ["e", "edit"],
       ["Delete", "delete"],
+      ["Esc", "back to where you write"],
     ],
   ],
 ];

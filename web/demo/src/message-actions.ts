@@ -14,6 +14,8 @@ import { openReport } from "./report.js";
 export interface Around {
   reply(message: ChatMessage): void;
   edit(message: ChatMessage): void;
+  /** From a message to where messages are written. */
+  leave(): void;
   /** Undefined where there are no threads, such as in a thread. */
   openThread?(message: ChatMessage): void;
 }
@@ -78,6 +80,7 @@ export function onMessageKey(thread: Thread, around: Around, event: KeyboardEven
   const actions: Record<string, () => void> = {
     Enter: () => openMessageMenu(thread, around, message, node),
     " ": () => openMessageMenu(thread, around, message, node),
+    Escape: () => around.leave(),
     "+": () => react(thread, message, "👍"),
   };
   if (message.id && !message.deleted_at) {

@@ -30,7 +30,7 @@ export class Replies implements Thread {
   ) {
     this.views = new Views<MessageItem>(this.list, ({ key }) => key, (item) => messageView(this, item));
     this.composer = new Composer(app, handle, { thread: id, lastOwn: () => this.messages().findLast(({ own, text, id }) => own && text && id) });
-    this.around = { reply: (message) => this.composer.reply(message), edit: (message) => this.composer.edit(message) };
+    this.around = { reply: (message) => this.composer.reply(message), edit: (message) => this.composer.edit(message), leave: close };
     const title = el("h2", { class: "pane-title", tabindex: -1 }, "Thread");
     const header = el("header", { class: "pane-header" }, title, iconButton("close", "Close the thread", close));
     this.node = el("aside", { class: "panel", "aria-label": "Thread" }, header, this.scroller, this.composer.node);
