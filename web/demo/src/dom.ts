@@ -63,12 +63,15 @@ export class Views<T> {
   show(items: readonly T[]): void {
     const keys = new Set(items.map(this.key));
     for (const [key, { view }] of this.views) if (!keys.has(key)) this.drop(key, view);
+    const focused = document.activeElement as HTMLElement | null;
     let place = this.parent.firstElementChild;
     for (const item of items) {
       const { node } = this.viewOf(item);
       if (node === place) place = place.nextElementSibling;
       else this.parent.insertBefore(node, place);
     }
+    // A node that is moved loses the focus.
+    if (focused !== document.activeElement && this.parent.contains(focused)) focused?.focus({ preventScroll: true });
   }
 
   get(key: string): View<T> | undefined {

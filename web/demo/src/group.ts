@@ -128,7 +128,10 @@ export class GroupPanel {
 
   private async invite(): Promise<void> {
     await attempt(async () => {
-      const { secret } = await this.app.client.call("invite.create", { conversation: this.handle.id, expires_in: 7 * 86_400 });
+      const { client } = this.app;
+      const conversation = this.handle.id;
+      if (this.view?.joining === "closed") await client.call("conversation.edit", { conversation, joining: "invite" });
+      const { secret } = await client.call("invite.create", { conversation, expires_in: 7 * 86_400 });
       await navigator.clipboard.writeText(`${location.origin}/#/join/${secret}`);
     }, "An invite link for a week is copied.");
   }

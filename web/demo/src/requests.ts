@@ -51,4 +51,6 @@ function openRequests({ client }: App, items: () => readonly ContactRequest[], l
   };
   openDialog("Requests", () => list);
   show();
+  // What was written since the request.
+  void attempt(() => load().then(show));
 }

@@ -26,6 +26,10 @@ export class Search {
   ) {
     this.node = el("div", { class: "search", role: "search" }, this.scopeBar, this.input);
     this.input.addEventListener("input", () => this.soon());
+    // A conversation that is chosen ends the search; of messages, the user may look at several.
+    this.results.addEventListener("click", ({ target }) => {
+      if ((target as Element).closest("a.hit:not(.in-message)")) this.end();
+    });
     for (const node of [this.node, this.results]) node.addEventListener("keydown", (event) => this.onKey(event));
   }
 
@@ -110,7 +114,8 @@ export class Search {
       const view = client.conversation(conversation).get().conversation;
       const who = message.sender === client.knownAs(conversation) ? "You" : memberName(client, view, message.sender);
       const path = `${pathOf(conversation)}/${message.seq}`;
-      return hit(path, view ? titleOf(view) : who, [`${who}: `, marked(message.text ?? "", highlights)], shortTime(message.created_at, client.now()));
+      const text = [`${who}: `, marked(message.text ?? "", highlights)];
+      return hit(path, view ? titleOf(view) : who, text, shortTime(message.created_at, client.now()));
     });
     return section("Messages", hits);
   }
@@ -120,13 +125,14 @@ function section(title: string, hits: HTMLElement[]): Child {
   return hits.length ? el("section", {}, el("h3", {}, title), el("ul", {}, hits)) : null;
 }
 
+/** A hit. Those in messages have a time. */
 const hit = (path: string, title: string, text: Child, time = ""): HTMLElement =>
   el(
     "li",
     {},
     el(
       "a",
-      { class: "hit", href: path },
+      { class: time ? "hit in-message" : "hit", href: path },
       el("span", { class: "row-top" }, el("bdi", { class: "row-name" }, title), el("time", { class: "row-time" }, time)),
       el("span", { class: "hit-text", dir: "auto" }, text),
     ),

@@ -145,6 +145,9 @@ export class Shell {
 
   private switchSides(): void {
     if (this.side.contains(document.activeElement)) this.page?.focus();
-    else this.list.focus();
+    else {
+      if (this.list.node.hidden) this.search.end();
+      this.list.focus();
+    }
   }
 }

@@ -74,7 +74,7 @@ export class StrangersPage {
       find,
       { class: "stack" },
       reason && reason !== "kept" && el("p", { role: "status" }, REASONS[reason] ?? `The match has ended (${reason}).`),
-      el("p", {}, "Both of you stay anonymous: the other one sees an alias, until both of you want to keep in touch."),
+      el("p", {}, "The other one sees your name, but knows you by an alias only: nobody can find you again, unless both of you keep in touch."),
       field("Interests (optional)", this.tags, "Separated by commas. You meet somebody who shares one, if there is somebody."),
       el("div", { class: "buttons" }, submitButton("Find a stranger")),
     );
