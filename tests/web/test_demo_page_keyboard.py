@@ -26,7 +26,9 @@ def tab_to(page: Page, name: str, key: str = "Tab") -> None:
     wanted = page.locator(":focus")
     for _ in range(40):
         page.keyboard.press(key)
-        if wanted.count() and re.search(name, wanted.evaluate("e => e.ariaLabel || e.labels?.[0]?.innerText || e.innerText")):
+        if wanted.count() and re.search(
+            name, wanted.evaluate("e => e.ariaLabel || e.labels?.[0]?.innerText || e.innerText")
+        ):
             return
     raise AssertionError(f"{name} cannot be reached with {key}")
 

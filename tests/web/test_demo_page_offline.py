@@ -20,9 +20,7 @@ DAY_MS = 86_400_000
 def on_ports(config: Config, daemon: Daemon) -> Config:
     """The configuration of a daemon that has the addresses of another one."""
     ports = [int(re.findall(r":(\d+)", url)[0]) for url in (daemon.addresses.socket, daemon.addresses.http)]
-    return replace(
-        config, gateway=replace(config.gateway, port=ports[0]), http=replace(config.http, port=ports[1])
-    )
+    return replace(config, gateway=replace(config.gateway, port=ports[0]), http=replace(config.http, port=ports[1]))
 
 
 async def test_messages_written_while_the_daemon_is_stopped_are_sent(config: Config, browser: Browser) -> None:
