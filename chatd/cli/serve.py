@@ -20,6 +20,7 @@ from chatd.cli.printing import err, out, say, styled
 from chatd.cli.workers import Supervisor, end_with_supervisor
 from chatd.core import log
 from chatd.core.config import Config
+from chatd.demo.settings import is_served
 
 LOG = log.get(__name__)
 NEXT = """\
@@ -27,7 +28,7 @@ websocket {socket}
 http      {http}
 data      {data}
 
-Try it, in two more terminals:
+Try it{browser} in two more terminals:
   {chatd} chat --as alice{http_option}
   {chatd} chat --as bob --to alice{http_option}
 The protocol:  {chatd} schema      Pre-flight check:  {chatd} check
@@ -101,6 +102,7 @@ def announce(config: Config, addresses: Addresses) -> None:
         http=addresses.http,
         data=os.path.abspath(config.data.dir),
         chatd=called_as(),
+        browser=f" in a browser at {addresses.http}/, or" if is_served(daemon.with_public_urls(config, addresses)) else ",",
         http_option="" if usual else f" --http {addresses.http}",
     )
     out.print(Panel(styled(text), title="chatd is ready", expand=False))

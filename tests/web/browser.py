@@ -19,7 +19,13 @@ from tests.support import PATIENCE
 
 Result = TypeVar("Result")
 # A page that a test makes up has no address, and would need a permission for requests to a daemon on this machine.
-ARGUMENTS = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
+# The microphone of a context that may use one is a tone.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-features=LocalNetworkAccessChecks",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
 
 
 class Browser:

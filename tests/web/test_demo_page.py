@@ -84,6 +84,14 @@ async def test_all_that_is_done_with_messages(daemon: Daemon, browser: Browser, 
             expect(shown).to_have_js_property("naturalWidth", 40)
             alice.shot("features")
 
+            bob.page.get_by_role("button", name="Record a voice message").click()
+            expect(bob.page.get_by_role("timer")).to_have_text("0:01")
+            bob.page.get_by_role("button", name="Stop and attach").click()
+            bob.page.get_by_role("button", name="Send", exact=True).click()
+            expect(alice.page.locator("audio")).to_have_accessible_name("Voice message, 0:01")
+            expect(alice.page.locator(".waveform")).to_be_visible()
+            alice.page.locator("audio").evaluate("player => player.play()")
+
             bob.page.get_by_role("searchbox", name="Search").fill("robert")
             bob.page.get_by_role("link", name=re.compile("Hello Robert")).click()
             expect(bob.message("Hello Robert")).to_be_focused()

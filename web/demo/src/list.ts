@@ -74,7 +74,7 @@ export class ConversationList implements View<void> {
   update(): void {
     const { items, hasMore, loading } = this.app.client.conversations.get();
     this.items = items.filter((one) => this.isShown(one));
-    const nothing = { all: "No conversations yet.", unread: "Nothing is unread.", archived: "Nothing is archived." };
+    const nothing = { all: "No conversations yet. Press + to begin one.", unread: "Nothing is unread.", archived: "Nothing is archived." };
     const isEmpty = this.items.length === 0;
     fill(this.empty, isEmpty && (loading || hasMore ? "Loading…" : nothing[this.filter]));
     this.schedule();
