@@ -97,12 +97,13 @@ def announce(config: Config, addresses: Addresses) -> None:
         say(f"chatd is ready: {addresses.socket} {addresses.http}")
         return
     usual = addresses.http == "http://127.0.0.1:8081"
+    has_page = is_served(daemon.with_public_urls(config, addresses))
     text = NEXT.format(
         socket=addresses.socket,
         http=addresses.http,
         data=os.path.abspath(config.data.dir),
         chatd=called_as(),
-        browser=f" in a browser at {addresses.http}/, or" if is_served(daemon.with_public_urls(config, addresses)) else ",",
+        browser=f" in a browser at {addresses.http}/, or" if has_page else ",",
         http_option="" if usual else f" --http {addresses.http}",
     )
     out.print(Panel(styled(text), title="chatd is ready", expand=False))

@@ -188,4 +188,6 @@ async def test_ten_thousand_conversations(config: Config, store: Postgres, brows
             alice = await browser.run(sign_in)
             user = await store.value("select id from users where name = 'Alice'")
             await store.run(MADE, str(user), MANY)
+            for table in ("conversations", "members"):
+                await store.run(f"analyze {table}")
             await browser.run(steps)

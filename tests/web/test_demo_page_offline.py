@@ -91,6 +91,10 @@ async def test_bad_surroundings_are_survived_and_said(daemon: Daemon, browser: B
                 expect(tab.page.locator(".line", has_text="Today")).to_have_count(1)
             bob.page.route("**/signed?**", lambda route: route.abort())
             attach(alice.page)
+            # A file that waits stays when another view is opened.
+            alice.page.get_by_role("button", name="Settings").click()
+            alice.page.get_by_role("link", name="Bob").click()
+            expect(alice.page.locator(".tray")).to_contain_text("cat.png")
             alice.write("A picture")
             missing = bob.sees("A picture").get_by_text("The picture could not be loaded.")
             expect(missing).to_be_visible()

@@ -3,11 +3,14 @@ import { Disconnected, Ended, Refused, type ChatClient, type ConversationView, t
 import type { SignedFiles } from "./files.js";
 import { NAMELESS } from "./format.js";
 import { announce, toast } from "./notices.js";
+import type { Tray } from "./uploads.js";
 
 export interface App {
   readonly client: ChatClient;
   readonly account: Guest;
   readonly files: SignedFiles;
+  /** Files that are not sent yet, by conversation and thread: they stay when another view is opened. */
+  readonly trays: Map<string, Tray>;
   /** Ends the session, and shows the sign-in. */
   signOut(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { el, fill, newId, set } from "./dom.js";
 import { openNewPoll } from "./poll.js";
 import { previewOf } from "./preview.js";
 import { canRecord, voiceButton } from "./recorder.js";
-import { Tray } from "./uploads.js";
+import { trayOf, type Tray } from "./uploads.js";
 
 interface ComposerOptions {
   lastOwn(): ChatMessage | undefined;
@@ -38,8 +38,8 @@ export class Composer {
   ) {
     const id = newId();
     this.input = el("textarea", { id, rows: 1, dir: "auto", placeholder: "Message", enterkeyhint: "send" });
-    this.tray = new Tray(app);
-    if (!options.thread) this.input.value = handle.get().conversation?.settings?.draft ?? "";
+    this.tray = trayOf(app, options.thread ?? handle.id);
+    this.input.value = options.thread ? this.tray.text : (handle.get().conversation?.settings?.draft ?? "");
     this.input.addEventListener("input", () => this.onInput());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     const send = iconButton("send", "Send", () => this.submit(), { class: "icon-button primary" });
@@ -52,11 +52,6 @@ export class Composer {
       el("div", { class: "composer-row" }, this.tools, el("label", { for: id, class: "hidden" }, "Message"), this.input, send),
     );
     this.addTools();
-  }
-
-  /** Whether there is something that is not sent and would be lost. */
-  get hasFiles(): boolean {
-    return !this.tray.isEmpty;
   }
 
   focus(): void {
@@ -135,7 +130,8 @@ export class Composer {
     if (this.subject?.kind === "edit") return;
     if (this.input.value) this.handle.typing();
     else this.handle.stopTyping();
-    if (!this.subject && !this.options.thread) this.handle.setDraft(this.input.value);
+    if (this.options.thread) this.tray.text = this.input.value;
+    else if (!this.subject) this.handle.setDraft(this.input.value);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -185,7 +181,7 @@ export class Composer {
     const fields = { ...(text ? { text } : {}), ...(reply ? { reply_to: reply } : {}), ...(thread ? { thread } : {}) };
     const isDone = await attempt(() => this.handle.send({ ...fields, ...more }));
     if (!isDone) return;
-    this.input.value = "";
+    this.input.value = this.tray.text = "";
     if (this.subject) this.endSubject();
   }
 

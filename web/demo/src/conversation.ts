@@ -77,7 +77,6 @@ export class ConversationPage {
 
   start(): void {
     this.ends.add(this.handle.subscribe(() => this.update()));
-    this.ends.listen(window, "beforeunload", (event) => this.composer.hasFiles && event.preventDefault());
     this.list.start();
     this.update();
   }

@@ -26,6 +26,7 @@ async function start(notice?: string): Promise<void> {
     client,
     account,
     files: new SignedFiles(client),
+    trays: new Map(),
     async signOut() {
       farewell = "You have signed out.";
       if (await attempt(() => client.logout())) await finish(farewell, true);

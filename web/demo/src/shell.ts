@@ -63,8 +63,12 @@ export class Shell {
   }
 
   start(): void {
+    const { app } = this;
     this.list.start();
     this.ends.listen(window, "hashchange", () => this.route());
+    this.ends.listen(window, "beforeunload", (event) => {
+      if ([...app.trays.values()].some((tray) => !tray.isEmpty)) event.preventDefault();
+    });
     this.ends.listen(document, "keydown", (event) => this.onKey(event as KeyboardEvent));
     const { conversations } = this.app.client;
     this.ends.add(conversations.subscribe(({ unread }) => (document.title = unreadTitle(unread))));

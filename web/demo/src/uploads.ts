@@ -23,8 +23,17 @@ interface Pending {
   stop: AbortController;
 }
 
+/** The files for a place where messages are written. */
+export function trayOf(app: App, place: string): Tray {
+  const tray = app.trays.get(place) ?? new Tray(app);
+  app.trays.set(place, tray);
+  return tray;
+}
+
 export class Tray {
   readonly node = el("ul", { class: "tray", "aria-label": "Files to send", hidden: true });
+  /** What is written in a thread, whose drafts the server does not keep. */
+  text = "";
   private readonly files: Pending[] = [];
 
   constructor(private readonly app: App) {}
