@@ -82,13 +82,13 @@ class People:
         self.url = url
         self.complaints: list[str] = []
 
-    def tab(self, **options: Any) -> Tab:
-        return Tab(self._browser.context(**options), self.url, self.complaints)
+    def tab(self, host: str = "127.0.0.1", **options: Any) -> Tab:
+        return Tab(self._browser.context(**options), self.url.replace("127.0.0.1", host), self.complaints)
 
     def pair(self, **options: Any) -> tuple[Tab, Tab]:
-        """Alice and Bob, in their conversation."""
+        """Alice and Bob, in their conversation. They have reached the daemon under different names."""
         alice = self.tab(**options).sign_in("Alice")
-        bob = self.tab(**options).sign_in("Bob", alice.link())
+        bob = self.tab("localhost", **options).sign_in("Bob", alice.link())
         bob.page.wait_for_url("**/#/c/*")
         alice.page.get_by_role("link", name="Bob").click()
         return alice, bob

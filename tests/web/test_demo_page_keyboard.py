@@ -52,6 +52,7 @@ async def test_twenty_steps_by_keyboard_alone(daemon: Daemon, browser: Browser) 
                     keys.press(press)
 
             # 1 to 4: sign in, find Bob by his link, and write.
+            focus_in(alice, "textbox", "Your name")
             typed("Alice", "Enter")
             alice.live()
             expect(page.locator(".list-empty")).to_contain_text("No conversations yet.")
