@@ -42,7 +42,8 @@ export async function attempt(act: () => Promise<unknown> | unknown, done?: stri
 }
 
 /** An id of a message, by which the server knows one that it gets twice. */
-export const newClientId = (): string => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export const newClientId = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export function titleOf(view: ConversationView | undefined): string {
   if (!view) return "…";

@@ -33,7 +33,11 @@ function attachmentView(app: App, one: Attachment): HTMLElement {
     case "link":
       return card(one.title ?? one.url, one.description, one.url);
     case "location":
-      return card(one.name ?? "A place", one.address, `https://www.openstreetmap.org/?mlat=${one.latitude}&mlon=${one.longitude}`);
+      return card(
+        one.name ?? "A place",
+        one.address,
+        `https://www.openstreetmap.org/?mlat=${one.latitude}&mlon=${one.longitude}`,
+      );
     case "contact":
       return card(one.name, [...(one.phones ?? []), ...(one.emails ?? [])].join(", "));
   }
@@ -46,7 +50,12 @@ function localView({ url, kind, name }: LocalFile): HTMLElement {
 }
 
 /** Shows addresses; what does not load can be tried again. */
-function loaded(app: App, one: Stored, what: string, make: (url: SignedUrl, failed: () => void) => HTMLElement): HTMLElement {
+function loaded(
+  app: App,
+  one: Stored,
+  what: string,
+  make: (url: SignedUrl, failed: () => void) => HTMLElement,
+): HTMLElement {
   const place = el("div", { class: "attachment" });
   const failed = (): void =>
     fill(
@@ -67,8 +76,23 @@ function imageView(app: App, one: Extract<Stored, { type: "image" }>): HTMLEleme
   const size = { width: Math.max(24, Math.round(width * scale)), height: Math.max(24, Math.round(height * scale)) };
   const name = one.name ?? "";
   const place = loaded(app, one, "picture", (url, failed) => {
-    const image = el("img", { class: "picture-image", src: url.thumbnail ?? url.url, alt: name ? `Picture: ${name}` : "Picture", ...size, on: { error: failed } });
-    return el("button", { type: "button", class: "picture", "data-control": one.upload, on: { click: () => openPicture(app, one) } }, image);
+    const image = el("img", {
+      class: "picture-image",
+      src: url.thumbnail ?? url.url,
+      alt: name ? `Picture: ${name}` : "Picture",
+      ...size,
+      on: { error: failed },
+    });
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "picture",
+        "data-control": one.upload,
+        on: { click: () => openPicture(app, one) },
+      },
+      image,
+    );
   });
   place.style.minBlockSize = `${size.height}px`;
   return place;
@@ -93,9 +117,21 @@ function soundView(app: App, one: Extract<Stored, { type: "video" | "audio" | "v
   const length = one.duration === undefined ? "" : `, ${lengthOf(one.duration)}`;
   const label = `${what.slice(0, 1).toUpperCase()}${what.slice(1)}${length}`;
   return loaded(app, one, what, ({ url }, failed) => {
-    const fields = { src: url, controls: true, preload: isVideo ? "metadata" : "none", "aria-label": label, on: { error: failed } };
+    const fields = {
+      src: url,
+      controls: true,
+      preload: isVideo ? "metadata" : "none",
+      "aria-label": label,
+      on: { error: failed },
+    };
     const player = isVideo ? el("video", { ...fields, class: "video" }) : el("audio", fields);
-    return el("figure", { class: "sound" }, el("figcaption", {}, label), one.type === "voice" && waveform(one.waveform), player);
+    return el(
+      "figure",
+      { class: "sound" },
+      el("figcaption", {}, label),
+      one.type === "voice" && waveform(one.waveform),
+      player,
+    );
   });
 }
 
@@ -119,11 +155,17 @@ function waveform(values: number[] | undefined): Child {
 
 function fileView(app: App, one: Extract<Stored, { type: "file" }>): HTMLElement {
   return loaded(app, one, "file", ({ url }) =>
-    el("a", { class: "file", href: url, download: one.name ?? "file" }, icon("clip"), el("bdi", {}, one.name ?? "File"), el("small", {}, sizeOf(one.size))),
+    el(
+      "a",
+      { class: "file", href: url, download: one.name ?? "file" },
+      icon("clip"),
+      el("bdi", {}, one.name ?? "File"),
+      el("small", {}, sizeOf(one.size)),
+    ),
   );
 }
 
-/** A link to a page, or what a page says about itself. Its picture would show the reader's address to another server. */
+/** A link, or what a page says about itself: without its picture, which would show the reader's address to others. */
 export function card(title: string, text: string | null | undefined, url?: string): HTMLElement {
   const content = [el("b", { dir: "auto" }, title), text && el("span", { class: "card-text", dir: "auto" }, text)];
   const isLink = url !== undefined && /^https?:\/\//i.test(url);

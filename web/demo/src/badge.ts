@@ -49,7 +49,7 @@ export function storageWarning({ client }: App): View<void> {
     const { storage, storageError } = client.status.get();
     node.hidden = storage === "persistent";
     const why = storageError ? ` (${storageError})` : "";
-    const text = `This browser keeps nothing for this page${why}. Messages that are not sent yet are lost when you close it.`;
+    const text = `This browser keeps nothing for this page${why}. Unsent messages are lost when you close it.`;
     if (!node.hidden && node.textContent !== text) fill(node, text);
   };
   ends.listen(window, "beforeunload", (event) => {

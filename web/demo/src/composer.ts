@@ -49,7 +49,14 @@ export class Composer {
       this.subjectBar,
       this.tray.node,
       this.tooLong,
-      el("div", { class: "composer-row" }, this.tools, el("label", { for: id, class: "hidden" }, "Message"), this.input, send),
+      el(
+        "div",
+        { class: "composer-row" },
+        this.tools,
+        el("label", { for: id, class: "hidden" }, "Message"),
+        this.input,
+        send,
+      ),
     );
     this.addTools();
   }
@@ -60,13 +67,22 @@ export class Composer {
 
   private addTools(): void {
     const { app, handle, options } = this;
-    const files = el("input", { type: "file", multiple: true, class: "hidden", tabindex: -1, "aria-hidden": "true" });
+    const files = el("input", {
+      type: "file",
+      multiple: true,
+      class: "hidden",
+      tabindex: -1,
+      "aria-hidden": "true",
+    });
     files.addEventListener("change", () => {
       for (const file of files.files ?? []) this.tray.add(file);
       files.value = "";
       this.focus();
     });
-    this.tools.append(iconButton("clip", "Attach files", () => files.click()), files);
+    this.tools.append(
+      iconButton("clip", "Attach files", () => files.click()),
+      files,
+    );
     if (canRecord()) this.tools.append(voiceButton((file, waveform) => this.addVoice(file, waveform)));
     if (!options.thread) this.tools.append(iconButton("chart", "New poll", () => openNewPoll(app, handle.id)));
     this.node.addEventListener("paste", (event) => this.onFiles(event, event.clipboardData));
@@ -178,7 +194,11 @@ export class Composer {
   private async send(text: string, more: Pick<OutgoingMessage, "attachments" | "local">): Promise<void> {
     const { thread } = this.options;
     const reply = this.replyTo;
-    const fields = { ...(text ? { text } : {}), ...(reply ? { reply_to: reply } : {}), ...(thread ? { thread } : {}) };
+    const fields = {
+      ...(text ? { text } : {}),
+      ...(reply ? { reply_to: reply } : {}),
+      ...(thread ? { thread } : {}),
+    };
     const isDone = await attempt(() => this.handle.send({ ...fields, ...more }));
     if (!isDone) return;
     this.input.value = this.tray.text = "";

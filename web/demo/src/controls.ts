@@ -3,7 +3,12 @@ import { el, newId, type Attributes, type Child } from "./dom.js";
 import { icon, type IconName } from "./icons.js";
 
 /** A button with a picture. `label`: what it does, for screen readers and as a tooltip. */
-export function iconButton(name: IconName, label: string, act: () => void, attributes: Attributes = {}): HTMLButtonElement {
+export function iconButton(
+  name: IconName,
+  label: string,
+  act: () => void,
+  attributes: Attributes = {},
+): HTMLButtonElement {
   const fields = { type: "button", class: "icon-button", "aria-label": label, title: label, ...attributes };
   return el("button", { ...fields, on: { click: act } }, icon(name));
 }
@@ -25,7 +30,11 @@ export function field(label: string, control: HTMLElement, help?: string): HTMLE
   return el("div", { class: "field" }, el("label", { for: control.id }, label), control, note);
 }
 
-export function select<T extends string>(value: T, options: Record<T, string>, changed: (value: T) => void): HTMLSelectElement {
+export function select<T extends string>(
+  value: T,
+  options: Record<T, string>,
+  changed: (value: T) => void,
+): HTMLSelectElement {
   const control = el("select", {});
   for (const [name, text] of Object.entries<string>(options)) control.append(el("option", { value: name }, text));
   control.value = value;

@@ -59,9 +59,16 @@ export class ConversationPage {
       leave: () => this.focus(),
     };
     this.list = new MessageList(app, this.handle, around);
-    this.composer = new Composer(app, this.handle, { lastOwn: () => this.lastOwn(), leave: () => this.list.focusLast() });
-    this.membersButton = iconButton("people", "Members", () => this.openPanel((close) => new GroupPanel(app, this.handle, close)));
-    const more = iconButton("more", "Conversation", () => openMenu(more, "Conversation", this.items()), { "aria-haspopup": "menu" });
+    this.composer = new Composer(app, this.handle, {
+      lastOwn: () => this.lastOwn(),
+      leave: () => this.list.focusLast(),
+    });
+    this.membersButton = iconButton("people", "Members", () =>
+      this.openPanel((close) => new GroupPanel(app, this.handle, close)),
+    );
+    const more = iconButton("more", "Conversation", () => openMenu(more, "Conversation", this.items()), {
+      "aria-haspopup": "menu",
+    });
     const header = el(
       "header",
       { class: "pane-header" },
@@ -99,7 +106,7 @@ export class ConversationPage {
     void this.list.find(seq);
   }
 
-  // --- the panel ------------------------------------------------------------------------------------------------------
+  // --- the panel ----------------------------------------------------------------------------------------------------
 
   private openPanel(make: (close: () => void) => Panel): void {
     const before = document.activeElement as HTMLElement | null;
@@ -123,7 +130,7 @@ export class ConversationPage {
     if (id) this.openPanel((close) => new Replies(this.app, this.handle, id, close));
   }
 
-  // --- the menu -------------------------------------------------------------------------------------------------------
+  // --- the menu -----------------------------------------------------------------------------------------------------
 
   private items(): MenuItem[] {
     const { client } = this.app;
@@ -137,14 +144,26 @@ export class ConversationPage {
       { text: "Search here", act: () => this.search(this.id) },
       isMuted
         ? { text: "Unmute", act: set({ muted_until: 0 }, "Not muted any more.") }
-        : { text: "Mute for 8 hours", act: set({ muted_until: client.now() + 8 * HOUR_MS }, "Muted for 8 hours.") },
-      { text: settings?.pinned_at ? "Unpin" : "Pin to the top", act: set({ pinned: !settings?.pinned_at }, "Done.") },
-      { text: settings?.archived ? "Back from the archive" : "Archive", act: set({ archived: !settings?.archived }, "Done.") },
+        : {
+            text: "Mute for 8 hours",
+            act: set({ muted_until: client.now() + 8 * HOUR_MS }, "Muted for 8 hours."),
+          },
+      {
+        text: settings?.pinned_at ? "Unpin" : "Pin to the top",
+        act: set({ pinned: !settings?.pinned_at }, "Done."),
+      },
+      {
+        text: settings?.archived ? "Back from the archive" : "Archive",
+        act: set({ archived: !settings?.archived }, "Done."),
+      },
     ];
     if (partner) {
       const name = titleOf(view);
       items.push(
-        { text: "Add to contacts", act: () => void attempt(() => client.call("contact.add", { user: partner.user }), "Added.") },
+        {
+          text: "Add to contacts",
+          act: () => void attempt(() => client.call("contact.add", { user: partner.user }), "Added."),
+        },
         { text: "Report", act: () => openReport(this.app, { user: partner.user }) },
         { text: "Block", act: () => void this.block(partner.user, name), isDangerous: true },
       );
@@ -162,11 +181,13 @@ export class ConversationPage {
     if (await attempt(() => this.handle.settings({ hidden: true }))) go("#/");
   }
 
-  // --- what is shown --------------------------------------------------------------------------------------------------
+  // --- what is shown ------------------------------------------------------------------------------------------------
 
   private lastOwn(): ChatMessage | undefined {
     const { messages } = this.handle.get();
-    const last = messages.findLast(({ own, text, deleted_at, poll, thread }) => own && text && !deleted_at && !poll && !thread);
+    const last = messages.findLast(
+      ({ own, text, deleted_at, poll, thread }) => own && text && !deleted_at && !poll && !thread,
+    );
     // One that is not sent yet cannot be edited, and an earlier one is not meant.
     return last?.id ? last : undefined;
   }
@@ -187,7 +208,8 @@ export class ConversationPage {
     this.showSubtitle();
     this.membersButton.hidden = conversation?.kind !== "group";
     const isMatch = conversation?.kind === "match" && !gone;
-    if (isMatch !== this.stranger.childElementCount > 0) fill(this.stranger, isMatch && strangerBar(this.app, this.handle));
+    if (isMatch !== this.stranger.childElementCount > 0)
+      fill(this.stranger, isMatch && strangerBar(this.app, this.handle));
     this.showEnd(gone, conversation?.kind === "match");
     this.composer.takeDraft(conversation?.settings?.draft);
   }

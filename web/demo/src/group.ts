@@ -31,7 +31,15 @@ export class GroupPanel {
     const title = el("h2", { class: "pane-title", tabindex: -1 }, "Group");
     const header = el("header", { class: "pane-header" }, title, iconButton("close", "Close", close));
     const leave = button("Leave the group", () => void this.leave(), { class: "button danger" });
-    const body = el("div", { class: "panel-body stack" }, this.manage, el("h3", {}, "Members"), this.members, this.more, leave);
+    const body = el(
+      "div",
+      { class: "panel-body stack" },
+      this.manage,
+      el("h3", {}, "Members"),
+      this.members,
+      this.more,
+      leave,
+    );
     this.node = el("aside", { class: "panel", "aria-label": "Group" }, header, body);
     this.node.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.defaultPrevented) close();
@@ -59,11 +67,23 @@ export class GroupPanel {
 
   private build(): void {
     const rename = (): void =>
-      void attempt(() => this.app.client.call("conversation.edit", { conversation: this.handle.id, title: this.name.value.trim() }), "Saved.");
+      void attempt(
+        () =>
+          this.app.client.call("conversation.edit", {
+            conversation: this.handle.id,
+            title: this.name.value.trim(),
+          }),
+        "Saved.",
+      );
     this.name.value = this.view?.title ?? "";
     fill(
       this.manage,
-      form(rename, { class: "stack" }, field("Name of the group", this.name), el("div", { class: "buttons" }, submitButton("Rename", { class: "button" }))),
+      form(
+        rename,
+        { class: "stack" },
+        field("Name of the group", this.name),
+        el("div", { class: "buttons" }, submitButton("Rename", { class: "button" })),
+      ),
       userPicker(this.app, "Add somebody", ({ id }) => {
         const add = this.app.client.call("member.add", { conversation: this.handle.id, users: [id] });
         void attempt(() => add, "Added.");
@@ -81,7 +101,10 @@ export class GroupPanel {
     const key = JSON.stringify([...all.values()].map(({ user, name, role }) => [user, name, role]));
     if (key === this.shown) return;
     this.shown = key;
-    fill(this.members, [...all.values()].map((member) => this.member(member)));
+    fill(
+      this.members,
+      [...all.values()].map((member) => this.member(member)),
+    );
   }
 
   private member(member: Member): HTMLElement {
@@ -92,15 +115,25 @@ export class GroupPanel {
     if (!isMe && RANKS[role] < this.rank) {
       if (this.rank > RANKS.moderator)
         for (const other of ["admin", "moderator", "member"] as const)
-          if (other !== role && RANKS[other] < this.rank) items.push({ text: `Make ${other}`, act: () => this.setRole(user, other) });
+          if (other !== role && RANKS[other] < this.rank)
+            items.push({ text: `Make ${other}`, act: () => this.setRole(user, other) });
       items.push({ text: "Remove from the group", act: () => void this.remove(user, name), isDangerous: true });
     }
-    const actions = iconButton("more", `Actions for ${name}`, () => openMenu(actions, name, items), { "aria-haspopup": "menu" });
+    const actions = iconButton("more", `Actions for ${name}`, () => openMenu(actions, name, items), {
+      "aria-haspopup": "menu",
+    });
     return el(
       "li",
       {},
       avatar(user, name),
-      el("span", { class: "grow" }, el("bdi", {}, name), isMe && " (you)", " ", role !== "member" && el("small", {}, role)),
+      el(
+        "span",
+        { class: "grow" },
+        el("bdi", {}, name),
+        isMe && " (you)",
+        " ",
+        role !== "member" && el("small", {}, role),
+      ),
       items.length > 0 && actions,
     );
   }

@@ -45,7 +45,22 @@ export function openHelp(): void {
         "section",
         { class: "keys" },
         el("h3", {}, title),
-        el("dl", {}, keys.map(([names, does]) => el("div", {}, el("dt", {}, names.split(", ").map((name, at) => [at > 0 && " ", el("kbd", {}, name)])), el("dd", {}, does)))),
+        el(
+          "dl",
+          {},
+          keys.map(([names, does]) =>
+            el(
+              "div",
+              {},
+              el(
+                "dt",
+                {},
+                names.split(", ").map((name, at) => [at > 0 && " ", el("kbd", {}, name)]),
+              ),
+              el("dd", {}, does),
+            ),
+          ),
+        ),
       ),
     ),
   );

@@ -36,7 +36,11 @@ export class ConversationList implements View<void> {
   private isScheduled = false;
 
   constructor(private readonly app: App) {
-    this.views = new Views<Row>(this.rows, (row) => row.view.id, (row) => this.row(row));
+    this.views = new Views<Row>(
+      this.rows,
+      (row) => row.view.id,
+      (row) => this.row(row),
+    );
     this.scroller.append(this.rows, this.empty);
     this.node = el("nav", { class: "list", "aria-label": "Conversations" }, this.filters(), this.scroller);
     this.scroller.addEventListener("scroll", () => this.schedule(), { passive: true });
@@ -74,7 +78,11 @@ export class ConversationList implements View<void> {
   update(): void {
     const { items, hasMore, loading } = this.app.client.conversations.get();
     this.items = items.filter((one) => this.isShown(one));
-    const nothing = { all: "No conversations yet. Press + to begin one.", unread: "Nothing is unread.", archived: "Nothing is archived." };
+    const nothing = {
+      all: "No conversations yet. Press + to begin one.",
+      unread: "Nothing is unread.",
+      archived: "Nothing is archived.",
+    };
     const isEmpty = this.items.length === 0;
     fill(this.empty, isEmpty && (loading || hasMore ? "Loading…" : nothing[this.filter]));
     this.schedule();
@@ -97,7 +105,8 @@ export class ConversationList implements View<void> {
           on: {
             click: ({ currentTarget }) => {
               this.filter = filter;
-              for (const other of group.children) set(other, "aria-pressed", other === currentTarget ? "true" : "false");
+              for (const other of group.children)
+                set(other, "aria-pressed", other === currentTarget ? "true" : "false");
               this.scroller.scrollTop = 0;
               this.update();
             },
@@ -184,7 +193,7 @@ export class ConversationList implements View<void> {
     this.views.get(item.id)?.node.querySelector<HTMLElement>("a")?.focus({ preventScroll: true });
   }
 
-  // --- a row ----------------------------------------------------------------------------------------------------------
+  // --- a row --------------------------------------------------------------------------------------------------------
 
   private row(first: Row): View<Row> {
     const { client } = this.app;
@@ -225,8 +234,13 @@ export class ConversationList implements View<void> {
     set(link, "aria-current", isOpen && "page");
     const isMuted = (settings?.muted_until ?? 0) > client.now();
     const draft = !isOpen && settings?.draft;
-    const who = last && !last.system && !last.own && view.kind === "group" ? `${memberName(client, view, last.sender)}: ` : "";
-    const preview = draft ? `Draft: ${draft}` : last ? `${last.own && !last.system ? "You: " : who}${previewOf(this.app, view, last)}` : "";
+    const who =
+      last && !last.system && !last.own && view.kind === "group" ? `${memberName(client, view, last.sender)}: ` : "";
+    const preview = draft
+      ? `Draft: ${draft}`
+      : last
+        ? `${last.own && !last.system ? "You: " : who}${previewOf(this.app, view, last)}`
+        : "";
     fill(
       link,
       sign,
@@ -247,9 +261,15 @@ export class ConversationList implements View<void> {
           { class: "row-bottom" },
           el("span", { class: draft ? "row-preview draft" : "row-preview", dir: "auto" }, preview.slice(0, 200)),
           last?.state === "failed" && mark("warning", "not sent"),
-          mentions > 0 && el("span", { class: "count mention" }, "@", el("span", { class: "hidden" }, " you are mentioned")),
+          mentions > 0 &&
+            el("span", { class: "count mention" }, "@", el("span", { class: "hidden" }, " you are mentioned")),
           unread > 0 &&
-            el("span", { class: isMuted ? "count muted" : "count" }, unread > 999 ? "999+" : unread, hiddenText(unread)),
+            el(
+              "span",
+              { class: isMuted ? "count muted" : "count" },
+              unread > 999 ? "999+" : unread,
+              hiddenText(unread),
+            ),
         ),
       ),
     );

@@ -57,7 +57,16 @@ async function start(notice?: string): Promise<void> {
 
 function showEnd(reason: string): void {
   const again = button("Try again", () => void start(), { class: "button primary" });
-  fill(root, el("main", { class: "sign-in" }, el("h1", {}, "chatd demo"), el("p", { role: "alert", dir: "auto" }, reason), again));
+  fill(
+    root,
+    el(
+      "main",
+      { class: "sign-in" },
+      el("h1", {}, "chatd demo"),
+      el("p", { role: "alert", dir: "auto" }, reason),
+      again,
+    ),
+  );
   again.focus();
 }
 

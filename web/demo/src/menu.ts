@@ -12,7 +12,12 @@ export interface MenuItem {
 let closeOpen = (): void => {};
 
 /** `signs`: items that are shown in a row above the others. */
-export function openMenu(anchor: HTMLElement, label: string, items: readonly MenuItem[], signs: readonly MenuItem[] = []): void {
+export function openMenu(
+  anchor: HTMLElement,
+  label: string,
+  items: readonly MenuItem[],
+  signs: readonly MenuItem[] = [],
+): void {
   closeOpen();
   const before = document.activeElement as HTMLElement | null;
   const item = ({ text, act, sign, isDangerous }: MenuItem): HTMLElement =>
@@ -52,7 +57,12 @@ export function openMenu(anchor: HTMLElement, label: string, items: readonly Men
   menu.addEventListener("keydown", (event) => {
     const at = all.indexOf(document.activeElement as HTMLElement);
     const inline = getComputedStyle(menu).direction === "rtl" ? -1 : 1;
-    const steps: Record<string, number> = { ArrowRight: inline, ArrowLeft: -inline, Home: -at, End: all.length - 1 - at };
+    const steps: Record<string, number> = {
+      ArrowRight: inline,
+      ArrowLeft: -inline,
+      Home: -at,
+      End: all.length - 1 - at,
+    };
     // Down from the row of signs leads to the first item below it.
     if (event.key === "ArrowDown") steps.ArrowDown = at < signs.length ? signs.length - at : 1;
     if (event.key === "ArrowUp") steps.ArrowUp = at > 0 && at < signs.length ? -at - 1 : -1;

@@ -24,7 +24,11 @@ export function openMessageMenu(thread: Thread, around: Around, message: ChatMes
   const { id } = message;
   if (!id) return openMenu(anchor, "Message", waitingItems(thread, message));
   if (message.deleted_at) return openMenu(anchor, "Message", [forMe(thread, id)]);
-  const signs = Object.entries(QUICK).map(([sign, name]): MenuItem => ({ sign, text: `React: ${name}`, act: () => react(thread, message, sign) }));
+  const signs = Object.entries(QUICK).map(([sign, name]): MenuItem => ({
+    sign,
+    text: `React: ${name}`,
+    act: () => react(thread, message, sign),
+  }));
   openMenu(anchor, "Message", itemsOf(thread, around, message, id), signs);
 }
 
@@ -37,20 +41,36 @@ function itemsOf(thread: Thread, around: Around, message: ChatMessage, id: strin
     { text: "Reply", act: () => around.reply(message) },
     around.openThread && !message.thread && { text: "Reply in a thread", act: () => around.openThread?.(message) },
     canEdit(message) && { text: "Edit", act: () => around.edit(message) },
-    message.text && { text: "Copy text", act: () => void attempt(() => navigator.clipboard.writeText(message.text ?? ""), "Copied.") },
-    { text: message.starred_at ? "Remove star" : "Star", act: () => void attempt(() => handle.star(id, !message.starred_at)) },
+    message.text && {
+      text: "Copy text",
+      act: () => void attempt(() => navigator.clipboard.writeText(message.text ?? ""), "Copied."),
+    },
+    {
+      text: message.starred_at ? "Remove star" : "Star",
+      act: () => void attempt(() => handle.star(id, !message.starred_at)),
+    },
     (isModerator || view?.kind === "direct") && {
       text: message.pinned_at ? "Unpin" : "Pin",
       act: () =>
-        void attempt(() => client.call(message.pinned_at ? "message.unpin" : "message.pin", { conversation: handle.id, message: id })),
+        void attempt(() =>
+          client.call(message.pinned_at ? "message.unpin" : "message.pin", {
+            conversation: handle.id,
+            message: id,
+          }),
+        ),
     },
     { text: "Forward", act: () => forward(thread, id) },
     message.own && { text: "Read by", act: () => showReceipts(thread, id) },
-    message.reactions && Object.keys(message.reactions).length > 0 && { text: "Reactions", act: () => showReactors(thread, id) },
+    message.reactions &&
+      Object.keys(message.reactions).length > 0 && { text: "Reactions", act: () => showReactors(thread, id) },
     message.edited_at && { text: "Earlier versions", act: () => showVersions(thread, id) },
     !message.own && { text: "Report", act: () => openReport(app, { conversation: handle.id, message: id }) },
     forMe(thread, id),
-    (message.own || isModerator) && { text: "Delete for everybody", act: () => void deleteForAll(thread, id), isDangerous: true },
+    (message.own || isModerator) && {
+      text: "Delete for everybody",
+      act: () => void deleteForAll(thread, id),
+      isDangerous: true,
+    },
   ];
   return items.filter((item): item is MenuItem => Boolean(item));
 }
@@ -72,11 +92,18 @@ function react({ handle }: Thread, { id, mine }: ChatMessage, emoji: string): vo
 }
 
 async function deleteForAll({ handle }: Thread, id: string): Promise<void> {
-  if (await confirmed("Nobody will be able to read this message any more.", "Delete")) await attempt(() => handle.delete(id));
+  if (await confirmed("Nobody will be able to read this message any more.", "Delete"))
+    await attempt(() => handle.delete(id));
 }
 
 /** The keys of a message that has the focus. */
-export function onMessageKey(thread: Thread, around: Around, event: KeyboardEvent, message: ChatMessage, node: HTMLElement): void {
+export function onMessageKey(
+  thread: Thread,
+  around: Around,
+  event: KeyboardEvent,
+  message: ChatMessage,
+  node: HTMLElement,
+): void {
   const actions: Record<string, () => void> = {
     Enter: () => openMessageMenu(thread, around, message, node),
     " ": () => openMessageMenu(thread, around, message, node),
@@ -99,9 +126,22 @@ function showReceipts(thread: Thread, message: string): void {
   const place = el("div", { class: "stack" }, "Loading…");
   openDialog("Read by", () => place);
   void attempt(async () => {
-    const receipts = await thread.app.client.call("message.receipts", { conversation: thread.handle.id, message, limit: 100 });
+    const receipts = await thread.app.client.call("message.receipts", {
+      conversation: thread.handle.id,
+      message,
+      limit: 100,
+    });
     const list = (title: string, people: typeof receipts.read): HTMLElement[] =>
-      people.length ? [el("h3", {}, title), el("ul", { class: "people" }, people.map(({ name }) => el("li", {}, el("bdi", {}, name ?? NAMELESS))))] : [];
+      people.length
+        ? [
+            el("h3", {}, title),
+            el(
+              "ul",
+              { class: "people" },
+              people.map(({ name }) => el("li", {}, el("bdi", {}, name ?? NAMELESS))),
+            ),
+          ]
+        : [];
     const { members, read, delivered } = receipts.counts;
     const rest = members - read - delivered;
     place.replaceChildren(
@@ -118,22 +158,33 @@ function showVersions(thread: Thread, message: string): void {
   void attempt(async () => {
     const { items } = await thread.app.client.call("message.edits", { conversation: thread.handle.id, message });
     for (const { text, until } of items)
-      list.append(el("li", {}, el("p", { class: "text", dir: "auto" }, text ?? ""), el("small", {}, `until ${fullTime(until)}`)));
+      list.append(
+        el("li", {}, el("p", { class: "text", dir: "auto" }, text ?? ""), el("small", {}, `until ${fullTime(until)}`)),
+      );
   });
 }
 
 function forward(thread: Thread, message: string): void {
   const { client } = thread.app;
-  const targets = client.conversations.get().items.filter(({ id, kind }) => id !== thread.handle.id && kind !== "match");
+  const targets = client.conversations
+    .get()
+    .items.filter(({ id, kind }) => id !== thread.handle.id && kind !== "match");
   if (!targets.length) return toast("There is no other conversation yet.");
   const options = Object.fromEntries(targets.slice(0, 200).map((one) => [one.id, one.name || NAMELESS]));
   const choice = select(targets[0]?.id ?? "", options, () => {});
   openDialog("Forward", (dialog) => {
     const send = (): void => {
       const fields = { conversation: choice.value, client_id: newClientId(), source: thread.handle.id, message };
-      void attempt(() => client.call("message.forward", fields), "Forwarded.").then((isDone) => isDone && dialog.close());
+      void attempt(() => client.call("message.forward", fields), "Forwarded.").then(
+        (isDone) => isDone && dialog.close(),
+      );
     };
-    return form(send, { class: "stack" }, field("To", choice), el("div", { class: "buttons end" }, button("Cancel", dialog.close), submitButton("Forward")));
+    return form(
+      send,
+      { class: "stack" },
+      field("To", choice),
+      el("div", { class: "buttons end" }, button("Cancel", dialog.close), submitButton("Forward")),
+    );
   });
 }
 

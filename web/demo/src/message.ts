@@ -51,7 +51,9 @@ export function messageView(thread: Thread, first: MessageItem): View<MessageIte
     show(thread, node, item);
     // What had the focus may have been replaced.
     if (hadFocus && !node.contains(document.activeElement))
-      (node.querySelector<HTMLElement>(`[data-control="${name ?? "none"}"]`) ?? node).focus({ preventScroll: true });
+      (node.querySelector<HTMLElement>(`[data-control="${name ?? "none"}"]`) ?? node).focus({
+        preventScroll: true,
+      });
   };
   node.addEventListener("contextmenu", (event) => {
     if (item.message.system || getSelection()?.type === "Range" || event.target instanceof HTMLAnchorElement) return;
@@ -118,7 +120,11 @@ function quote(thread: Thread, { quote: quoted, reply_to }: ChatMessage): Child 
   const sender = quoted?.sender ?? known?.sender;
   const own = sender === thread.app.client.knownAs(thread.handle.id) || known?.own;
   const name = !sender ? "" : own ? "You" : memberName(thread.app.client, view, sender);
-  const text = quoted ? (quoted.deleted ? "Deleted message" : quoted.text || "Attachment") : known && previewOf(thread.app, view, known);
+  const text = quoted
+    ? quoted.deleted
+      ? "Deleted message"
+      : quoted.text || "Attachment"
+    : known && previewOf(thread.app, view, known);
   const jump = (): void => void (seq && thread.jump(seq));
   return el(
     "button",
@@ -137,7 +143,11 @@ function footer(message: ChatMessage): HTMLElement {
     message.starred_at && part("star", "starred"),
     message.pinned_at && part("pin", "pinned"),
     message.edited_at && !message.deleted_at && el("span", { title: fullTime(message.edited_at) }, "edited"),
-    el("time", { datetime: new Date(message.created_at).toISOString(), title: fullTime(message.created_at) }, timeOf(message.created_at)),
+    el(
+      "time",
+      { datetime: new Date(message.created_at).toISOString(), title: fullTime(message.created_at) },
+      timeOf(message.created_at),
+    ),
     name && text && part(name, text),
   );
 }

@@ -39,7 +39,13 @@ export function userPicker(app: App, label: string, chosen: (user: User) => void
           el(
             "li",
             {},
-            el("span", {}, el("bdi", {}, user.name ?? NAMELESS), " ", user.handle && el("small", {}, `@${user.handle}`)),
+            el(
+              "span",
+              {},
+              el("bdi", {}, user.name ?? NAMELESS),
+              " ",
+              user.handle && el("small", {}, `@${user.handle}`),
+            ),
             button("Choose", () => pick(user), { "aria-label": `Choose ${user.name ?? NAMELESS}` }),
           ),
         ),
@@ -63,7 +69,11 @@ export function openNewConversation(app: App): void {
       dialog.close();
       go(`#/with/${user.id}`);
     }),
-    el("div", { class: "buttons" }, button("New group", () => replace(dialog, () => openNewGroup(app)))),
+    el(
+      "div",
+      { class: "buttons" },
+      button("New group", () => replace(dialog, () => openNewGroup(app))),
+    ),
     el("hr", {}),
     ownLink(app),
   ]);
@@ -112,7 +122,9 @@ export function openNewGroup(app: App): void {
     );
   openDialog("New group", (dialog) => {
     const create = async (): Promise<void> => {
-      const isDone = await attempt(async () => go(pathOf((await app.client.create(title.value.trim(), [...members.keys()])).id)));
+      const isDone = await attempt(async () =>
+        go(pathOf((await app.client.create(title.value.trim(), [...members.keys()])).id)),
+      );
       if (isDone) dialog.close();
     };
     return [
@@ -122,7 +134,12 @@ export function openNewGroup(app: App): void {
         show();
       }),
       list,
-      el("div", { class: "buttons end" }, button("Cancel", dialog.close), button("Create the group", () => void create(), { class: "button primary" })),
+      el(
+        "div",
+        { class: "buttons end" },
+        button("Cancel", dialog.close),
+        button("Create the group", () => void create(), { class: "button primary" }),
+      ),
     ];
   });
 }

@@ -18,7 +18,12 @@ export function announce(text: string): void {
 
 export function toast(text: string, kind: "done" | "error" = "done"): void {
   const close = (): void => box.remove();
-  const box = el("div", { class: `toast ${kind}` }, el("span", { dir: "auto" }, text), iconButton("close", "Dismiss", close));
+  const box = el(
+    "div",
+    { class: `toast ${kind}` },
+    el("span", { dir: "auto" }, text),
+    iconButton("close", "Dismiss", close),
+  );
   toasts.append(box);
   while (toasts.childElementCount > 3) toasts.firstElementChild?.remove();
   const wait = (): void => {

@@ -32,7 +32,13 @@ export function openNewPoll({ client }: App, conversation: string): void {
       if (!question.value.trim() || texts.length < 2) return fill(error, "A poll needs a question and two options.");
       if (new Set(texts).size < texts.length) return fill(error, "Two options are the same.");
       const flags = { multiple: multiple.checked, anonymous: anonymous.checked };
-      const fields = { conversation, client_id: newClientId(), question: question.value.trim(), options: texts, ...flags };
+      const fields = {
+        conversation,
+        client_id: newClientId(),
+        question: question.value.trim(),
+        options: texts,
+        ...flags,
+      };
       if (await attempt(() => client.call("poll.create", fields))) dialog.close();
     };
     return form(
@@ -64,8 +70,20 @@ export function pollOf(thread: Thread, message: ChatMessage): Child {
       "data-control": `option ${at}`,
       on: { change: () => vote(poll.multiple ? [...chosen()] : [at]) },
     });
-    const share = el("meter", { min: 0, max: Math.max(1, poll.voters), value: votes, "aria-label": count(votes, "vote") });
-    return el("label", { class: "option" }, control, el("span", { dir: "auto" }, text), el("span", { class: "votes" }, votes), share);
+    const share = el("meter", {
+      min: 0,
+      max: Math.max(1, poll.voters),
+      value: votes,
+      "aria-label": count(votes, "vote"),
+    });
+    return el(
+      "label",
+      { class: "option" },
+      control,
+      el("span", { dir: "auto" }, text),
+      el("span", { class: "votes" }, votes),
+      share,
+    );
   });
   const chosen = function* (): Generator<number> {
     for (const [at, option] of options.entries()) if (option.querySelector("input")?.checked) yield at;
@@ -103,9 +121,16 @@ async function showVoters({ app, handle }: Thread, { id, poll }: ChatMessage): P
   await attempt(async () => {
     const parts: HTMLElement[] = [];
     for (const [option, { text }] of (poll?.options ?? []).entries()) {
-      const { items } = await app.client.call("poll.voters", { conversation: handle.id, message: id ?? "", option });
+      const { items } = await app.client.call("poll.voters", {
+        conversation: handle.id,
+        message: id ?? "",
+        option,
+      });
       const names = items.map(({ name }) => el("li", {}, el("bdi", {}, name ?? NAMELESS)));
-      parts.push(el("h3", { dir: "auto" }, text), names.length ? el("ul", { class: "people" }, names) : el("p", { class: "hint" }, "Nobody"));
+      parts.push(
+        el("h3", { dir: "auto" }, text),
+        names.length ? el("ul", { class: "people" }, names) : el("p", { class: "hint" }, "Nobody"),
+      );
     }
     fill(place, parts);
   });

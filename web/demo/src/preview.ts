@@ -28,7 +28,9 @@ export function previewOf(app: App, view: ConversationView | undefined, message:
 /** What the members of a group have done to it. */
 export function systemText(app: App, view: ConversationView | undefined, sender: string, done: SystemAct): string {
   const name = (user: string): string =>
-    app.client.knownAs(view?.id ?? "") === user || app.client.user === user ? "you" : memberName(app.client, view, user);
+    app.client.knownAs(view?.id ?? "") === user || app.client.user === user
+      ? "you"
+      : memberName(app.client, view, user);
   const who = capital(name(sender));
   const others = done.users ?? [];
   const named = others.slice(0, 3).map(name).join(", ");

@@ -7,7 +7,14 @@ import { count, NAMELESS } from "./format.js";
 import type { Thread } from "./message.js";
 
 /** What the menu offers, with the names that screen readers say. */
-export const QUICK = { "👍": "thumbs up", "❤️": "heart", "😂": "laughing", "😮": "surprised", "😢": "sad", "🙏": "thank you" };
+export const QUICK = {
+  "👍": "thumbs up",
+  "❤️": "heart",
+  "😂": "laughing",
+  "😮": "surprised",
+  "😢": "sad",
+  "🙏": "thank you",
+};
 
 export function reactionsOf(thread: Thread, { id, reactions, mine, deleted_at }: ChatMessage): Child {
   const all = Object.entries((reactions ?? {}) as Record<string, number>);
@@ -19,8 +26,18 @@ export function reactionsOf(thread: Thread, { id, reactions, mine, deleted_at }:
       const isMine = mine?.includes(emoji) ?? false;
       const label = `${emoji}, ${count(number, "reaction")}${isMine ? ", also yours" : ""}`;
       const toggle = (): void => void attempt(() => thread.handle.react(id, emoji, !isMine));
-      const attributes = { "aria-pressed": String(isMine), "aria-label": label, "data-control": `react ${emoji}` };
-      return el("button", { type: "button", class: "reaction", ...attributes, on: { click: toggle } }, emoji, " ", el("span", {}, number));
+      const attributes = {
+        "aria-pressed": String(isMine),
+        "aria-label": label,
+        "data-control": `react ${emoji}`,
+      };
+      return el(
+        "button",
+        { type: "button", class: "reaction", ...attributes, on: { click: toggle } },
+        emoji,
+        " ",
+        el("span", {}, number),
+      );
     }),
   );
 }
@@ -30,6 +47,7 @@ export function showReactors({ app, handle }: Thread, message: string): void {
   openDialog("Reactions", () => list);
   void attempt(async () => {
     const { items } = await app.client.call("reaction.list", { conversation: handle.id, message, limit: 100 });
-    for (const { name, emoji } of items) list.append(el("li", {}, el("bdi", {}, name ?? NAMELESS), el("span", {}, emoji.join(" "))));
+    for (const { name, emoji } of items)
+      list.append(el("li", {}, el("bdi", {}, name ?? NAMELESS), el("span", {}, emoji.join(" "))));
   });
 }

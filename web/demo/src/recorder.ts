@@ -18,7 +18,11 @@ export function voiceButton(finished: (file: File, waveform: number[]) => void):
   return node;
 }
 
-async function record(node: HTMLElement, begin: HTMLElement, finished: (file: File, waveform: number[]) => void): Promise<void> {
+async function record(
+  node: HTMLElement,
+  begin: HTMLElement,
+  finished: (file: File, waveform: number[]) => void,
+): Promise<void> {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true }).catch(() => {
     throw new Error("The browser does not allow this page to use the microphone");
   });
@@ -76,5 +80,7 @@ function levelOf(stream: MediaStream): { read(): number; stop(): void } {
 function shortened(levels: number[]): number[] {
   if (levels.length <= SAMPLES) return levels.length ? levels : [0];
   const part = levels.length / SAMPLES;
-  return Array.from({ length: SAMPLES }, (_, at) => Math.max(...levels.slice(Math.floor(at * part), Math.floor((at + 1) * part))));
+  return Array.from({ length: SAMPLES }, (_, at) =>
+    Math.max(...levels.slice(Math.floor(at * part), Math.floor((at + 1) * part))),
+  );
 }

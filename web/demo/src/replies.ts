@@ -28,9 +28,20 @@ export class Replies implements Thread {
     readonly id: string,
     close: () => void,
   ) {
-    this.views = new Views<MessageItem>(this.list, ({ key }) => key, (item) => messageView(this, item));
-    this.composer = new Composer(app, handle, { thread: id, lastOwn: () => this.messages().findLast(({ own, text, id }) => own && text && id) });
-    this.around = { reply: (message) => this.composer.reply(message), edit: (message) => this.composer.edit(message), leave: close };
+    this.views = new Views<MessageItem>(
+      this.list,
+      ({ key }) => key,
+      (item) => messageView(this, item),
+    );
+    this.composer = new Composer(app, handle, {
+      thread: id,
+      lastOwn: () => this.messages().findLast(({ own, text, id }) => own && text && id),
+    });
+    this.around = {
+      reply: (message) => this.composer.reply(message),
+      edit: (message) => this.composer.edit(message),
+      leave: close,
+    };
     const title = el("h2", { class: "pane-title", tabindex: -1 }, "Thread");
     const header = el("header", { class: "pane-header" }, title, iconButton("close", "Close the thread", close));
     this.node = el("aside", { class: "panel", "aria-label": "Thread" }, header, this.scroller, this.composer.node);
@@ -44,9 +55,17 @@ export class Replies implements Thread {
     this.ends.add(this.handle.subscribe(() => this.update()));
     void attempt(async () => {
       const { client } = this.app;
-      const { items } = await client.call("thread.history", { conversation: this.handle.id, thread: this.id, limit: 100 });
+      const { items } = await client.call("thread.history", {
+        conversation: this.handle.id,
+        thread: this.id,
+        limit: 100,
+      });
       for (const message of items)
-        this.older.set(message.id, { ...message, key: message.id, own: message.sender === client.knownAs(this.handle.id) });
+        this.older.set(message.id, {
+          ...message,
+          key: message.id,
+          own: message.sender === client.knownAs(this.handle.id),
+        });
       this.update();
     });
     this.update();

@@ -27,14 +27,20 @@ export function openReport({ client }: App, subject: Subject): void {
     const send = async (): Promise<void> => {
       const more = text.value.trim();
       const fields = { reason: reason.value, ...subject, ...(more ? { text: more } : {}) };
-      if (await attempt(() => client.call("report.create", fields), "Thank you. The moderators will look at it.")) dialog.close();
+      if (await attempt(() => client.call("report.create", fields), "Thank you. The moderators will look at it."))
+        dialog.close();
     };
     return form(
       () => void send(),
       { class: "stack" },
       field("Reason", reason),
       field("What happened (optional)", text),
-      el("div", { class: "buttons end" }, button("Cancel", dialog.close), submitButton("Report", { class: "button danger" })),
+      el(
+        "div",
+        { class: "buttons end" },
+        button("Cancel", dialog.close),
+        submitButton("Report", { class: "button danger" }),
+      ),
     );
   });
 }

@@ -42,9 +42,21 @@ function openRequests({ client }: App, items: () => readonly ContactRequest[], l
         return el(
           "li",
           { class: "request" },
-          el("p", {}, el("bdi", {}, who), kind === "group" ? " adds you to the group " : " writes to you", kind === "group" && el("bdi", {}, title ?? "without a name")),
+          el(
+            "p",
+            {},
+            el("bdi", {}, who),
+            kind === "group" ? " adds you to the group " : " writes to you",
+            kind === "group" && el("bdi", {}, title ?? "without a name"),
+          ),
           messages.map(({ text }) => el("p", { class: "request-text", dir: "auto" }, (text ?? "").slice(0, 300))),
-          el("div", { class: "buttons" }, act("Accept", "request.accept"), act("Decline", "request.decline"), act("Block", "request.block")),
+          el(
+            "div",
+            { class: "buttons" },
+            act("Accept", "request.accept"),
+            act("Decline", "request.decline"),
+            act("Block", "request.block"),
+          ),
         );
       }),
     );

@@ -11,7 +11,13 @@ const MAX_SHOWN = 5;
 export class Search {
   readonly node: HTMLElement;
   readonly results = el("div", { class: "results", hidden: true });
-  private readonly input = el("input", { type: "search", placeholder: "Search", "aria-label": "Search", dir: "auto", maxlength: 200 });
+  private readonly input = el("input", {
+    type: "search",
+    placeholder: "Search",
+    "aria-label": "Search",
+    dir: "auto",
+    maxlength: 200,
+  });
   private readonly scopeBar = el("div", { class: "scope", hidden: true });
   private readonly ends = new Ends();
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -89,7 +95,10 @@ export class Search {
     const [people, messages] = await Promise.all([this.people(query), this.messages(query)]);
     if (asked !== this.asked) return;
     const found = [this.conversations(query), people, messages].filter((part) => part !== null);
-    this.show([el("p", { class: "hidden", role: "status" }, `${found.length ? "" : "No "}results`), found.length ? found : el("p", { class: "list-empty" }, "Nothing was found.")]);
+    this.show([
+      el("p", { class: "hidden", role: "status" }, `${found.length ? "" : "No "}results`),
+      found.length ? found : el("p", { class: "list-empty" }, "Nothing was found."),
+    ]);
   }
 
   private conversations(query: string): Child {
@@ -97,14 +106,22 @@ export class Search {
     const wanted = query.toLocaleLowerCase();
     const { items } = this.app.client.conversations.get();
     const found = items.filter((one) => titleOf(one).toLocaleLowerCase().includes(wanted)).slice(0, MAX_SHOWN);
-    return section("Conversations", found.map((one) => hit(pathOf(one.id), titleOf(one), "")));
+    return section(
+      "Conversations",
+      found.map((one) => hit(pathOf(one.id), titleOf(one), "")),
+    );
   }
 
   private async people(query: string): Promise<Child> {
     if (this.scope) return null;
     // The server may not allow it.
     const found = await this.app.client.call("user.search", { query, limit: MAX_SHOWN }).catch(() => null);
-    return section("People", (found?.items ?? []).map(({ id, name, handle }) => hit(`#/with/${id}`, name ?? NAMELESS, handle ? `@${handle}` : "")));
+    return section(
+      "People",
+      (found?.items ?? []).map(({ id, name, handle }) =>
+        hit(`#/with/${id}`, name ?? NAMELESS, handle ? `@${handle}` : ""),
+      ),
+    );
   }
 
   private async messages(query: string): Promise<Child> {
@@ -133,7 +150,12 @@ const hit = (path: string, title: string, text: Child, time = ""): HTMLElement =
     el(
       "a",
       { class: time ? "hit in-message" : "hit", href: path },
-      el("span", { class: "row-top" }, el("bdi", { class: "row-name" }, title), el("time", { class: "row-time" }, time)),
+      el(
+        "span",
+        { class: "row-top" },
+        el("bdi", { class: "row-name" }, title),
+        el("time", { class: "row-time" }, time),
+      ),
       el("span", { class: "hit-text", dir: "auto" }, text),
     ),
   );

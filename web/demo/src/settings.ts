@@ -30,7 +30,11 @@ export class SettingsPage {
       el(
         "div",
         { class: "stack settings-body" },
-        el("div", { class: "buttons" }, button("Back to the list", () => go("#/"), { class: "button back" })),
+        el(
+          "div",
+          { class: "buttons" },
+          button("Back to the list", () => go("#/"), { class: "button back" }),
+        ),
         this.title,
         section("Profile", places.profile),
         section("Appearance", appearanceFields()),
@@ -83,21 +87,34 @@ export class SettingsPage {
     };
     fill(
       this.places.profile,
-      form(save, { class: "stack" }, field("Name", name), field("Handle", handle, "Others find you by it."), field("Status", status), el("div", { class: "buttons" }, submitButton("Save the profile"))),
+      form(
+        save,
+        { class: "stack" },
+        field("Name", name),
+        field("Handle", handle, "Others find you by it."),
+        field("Status", status),
+        el("div", { class: "buttons" }, submitButton("Save the profile")),
+      ),
     );
   }
 
   private async loadSettings(): Promise<void> {
     const { client } = this.app;
     const settings = await client.call("user.settings.get");
-    const change = (fields: FieldsOf<"user.settings">): void => void attempt(() => client.call("user.settings", fields), "Saved.");
+    const change = (fields: FieldsOf<"user.settings">): void =>
+      void attempt(() => client.call("user.settings", fields), "Saved.");
     const who = (label: string, key: "show_presence" | "allow_messages" | "allow_groups"): HTMLElement =>
-      field(label, select(settings[key], WHO, (value) => change({ [key]: value })));
+      field(
+        label,
+        select(settings[key], WHO, (value) => change({ [key]: value })),
+      );
     fill(
       this.places.notifications,
       field(
         "Notify me of",
-        select(settings.notify, { all: "All messages", mentions: "Mentions", none: "Nothing" }, (notify) => change({ notify })),
+        select(settings.notify, { all: "All messages", mentions: "Mentions", none: "Nothing" }, (notify) =>
+          change({ notify }),
+        ),
         "For notifications that the backend of an app sends. Each conversation can have a setting of its own.",
       ),
       quietHours(client, settings),
@@ -120,30 +137,55 @@ export class SettingsPage {
       }, "Unblocked.");
     const rows = items.map(({ user, name }) => {
       const shown = name ?? "A stranger";
-      return el("li", {}, el("bdi", {}, shown), button("Unblock", () => unblock(user), { "aria-label": `Unblock ${shown}` }));
+      return el(
+        "li",
+        {},
+        el("bdi", {}, shown),
+        button("Unblock", () => unblock(user), { "aria-label": `Unblock ${shown}` }),
+      );
     });
-    fill(this.places.blocked, el("h4", {}, "Blocked users"), rows.length ? el("ul", { class: "people" }, rows) : el("p", { class: "hint" }, "Nobody"));
+    fill(
+      this.places.blocked,
+      el("h4", {}, "Blocked users"),
+      rows.length ? el("ul", { class: "people" }, rows) : el("p", { class: "hint" }, "Nobody"),
+    );
   }
 
   private async loadDevices(): Promise<void> {
     const { client } = this.app;
     const { items, current } = await client.call("login.list");
-    const end = (login: string): void => void attempt(() => client.call("login.end", { login }).then(() => this.loadDevices()), "Signed out.");
-    const rename = (login: string, name: string): void => void attempt(() => client.call("login.rename", { login, name }), "Saved.");
+    const end = (login: string): void =>
+      void attempt(() => client.call("login.end", { login }).then(() => this.loadDevices()), "Signed out.");
+    const rename = (login: string, name: string): void =>
+      void attempt(() => client.call("login.rename", { login, name }), "Saved.");
     const rows = items.map(({ id, name, platform, last_seen }) => {
       const input = el("input", { type: "text", dir: "auto", maxlength: 60, "aria-label": "Name of the device" });
       input.value = name ?? platform ?? "";
       input.addEventListener("change", () => rename(id, input.value.trim()));
       const isCurrent = id === current;
       const when = isCurrent ? "this device" : `last used ${fullTime(last_seen)}`;
-      return el("li", {}, el("span", { class: "grow" }, input, el("small", {}, when)), !isCurrent && button("Sign out", () => end(id), { "aria-label": `Sign out ${input.value || NAMELESS}` }));
+      return el(
+        "li",
+        {},
+        el("span", { class: "grow" }, input, el("small", {}, when)),
+        !isCurrent && button("Sign out", () => end(id), { "aria-label": `Sign out ${input.value || NAMELESS}` }),
+      );
     });
-    const endOthers = (): void => void attempt(() => client.call("login.end_others").then(() => this.loadDevices()), "All other devices are signed out.");
-    fill(this.places.devices, el("ul", { class: "people" }, rows), items.length > 1 && button("Sign out all other devices", endOthers));
+    const endOthers = (): void =>
+      void attempt(
+        () => client.call("login.end_others").then(() => this.loadDevices()),
+        "All other devices are signed out.",
+      );
+    fill(
+      this.places.devices,
+      el("ul", { class: "people" }, rows),
+      items.length > 1 && button("Sign out all other devices", endOthers),
+    );
   }
 }
 
-const section = (title: string, ...content: Child[]): HTMLElement => el("section", { class: "stack card-section" }, el("h3", {}, title), content);
+const section = (title: string, ...content: Child[]): HTMLElement =>
+  el("section", { class: "stack card-section" }, el("h3", {}, title), content);
 
 function quietHours(client: ChatClient, { quiet }: UserSettings): HTMLElement {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -151,7 +193,9 @@ function quietHours(client: ChatClient, { quiet }: UserSettings): HTMLElement {
   const to = el("input", { type: "time", value: quiet?.to ?? "07:00" });
   const isOn = el("input", { type: "checkbox", checked: quiet !== null });
   const save = (): void => {
-    const fields: FieldsOf<"user.settings"> = isOn.checked ? { quiet: { from: from.value, to: to.value, zone } } : { loud: true };
+    const fields: FieldsOf<"user.settings"> = isOn.checked
+      ? { quiet: { from: from.value, to: to.value, zone } }
+      : { loud: true };
     void attempt(() => client.call("user.settings", fields), "Saved.");
   };
   for (const input of [from, to]) input.addEventListener("change", () => isOn.checked && save());
@@ -170,8 +214,14 @@ function appearanceFields(): HTMLElement {
   return el(
     "div",
     { class: "pair" },
-    field("Theme", select(appearance.theme, themes, (theme) => setAppearance({ theme }))),
-    field("Direction", select(appearance.direction, directions, (direction) => setAppearance({ direction }))),
+    field(
+      "Theme",
+      select(appearance.theme, themes, (theme) => setAppearance({ theme })),
+    ),
+    field(
+      "Direction",
+      select(appearance.direction, directions, (direction) => setAppearance({ direction })),
+    ),
   );
 }
 
@@ -186,5 +236,10 @@ function accountButtons(app: App): HTMLElement {
       await attempt(() => client.call("me.erase", { confirm: true }));
   };
   const danger = { class: "button danger" };
-  return el("div", { class: "buttons" }, button("Sign out", () => void signOut()), button("Erase my account", () => void erase(), danger));
+  return el(
+    "div",
+    { class: "buttons" },
+    button("Sign out", () => void signOut()),
+    button("Erase my account", () => void erase(), danger),
+  );
 }

@@ -40,7 +40,11 @@ export class Shell {
     this.badge = liveBadge(app);
     this.warning = storageWarning(app);
     this.requests = requestsButton(app);
-    const skip = el("button", { type: "button", class: "skip", on: { click: () => this.page?.focus() } }, "Skip to the conversation");
+    const skip = el(
+      "button",
+      { type: "button", class: "skip", on: { click: () => this.page?.focus() } },
+      "Skip to the conversation",
+    );
     const bar = el(
       "header",
       { class: "bar" },
@@ -50,7 +54,9 @@ export class Shell {
       iconButton("help", "Keyboard help", openHelp),
       iconButton("settings", "Settings", () => go("#/settings")),
     );
-    const begin = iconButton("plus", "New conversation", () => openNewConversation(app), { class: "icon-button primary" });
+    const begin = iconButton("plus", "New conversation", () => openNewConversation(app), {
+      class: "icon-button primary",
+    });
     this.side = el(
       "div",
       { class: "side" },
@@ -59,7 +65,14 @@ export class Shell {
       this.search.results,
       this.list.node,
     );
-    this.node = el("div", { class: "shell" }, skip, bar, this.warning.node, el("div", { class: "columns" }, this.side, this.place));
+    this.node = el(
+      "div",
+      { class: "shell" },
+      skip,
+      bar,
+      this.warning.node,
+      el("div", { class: "columns" }, this.side, this.place),
+    );
   }
 
   start(): void {
@@ -140,7 +153,12 @@ export class Shell {
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const keys: Record<string, () => void> = { F6: () => this.switchSides() };
-    if (!isWriting) Object.assign(keys, { "?": openHelp, "/": () => this.search.begin(), n: () => openNewConversation(this.app) });
+    if (!isWriting)
+      Object.assign(keys, {
+        "?": openHelp,
+        "/": () => this.search.begin(),
+        n: () => openNewConversation(this.app),
+      });
     const act = keys[event.key];
     if (!act) return;
     event.preventDefault();

@@ -11,7 +11,13 @@ const MAX_NAME = 100;
 export async function signIn(root: HTMLElement, account: Guest, notice?: string): Promise<void> {
   if (await account.isSignedUp()) return;
   await new Promise<void>((resolve) => {
-    const name = el("input", { type: "text", dir: "auto", autocomplete: "nickname", maxlength: MAX_NAME, required: true });
+    const name = el("input", {
+      type: "text",
+      dir: "auto",
+      autocomplete: "nickname",
+      maxlength: MAX_NAME,
+      required: true,
+    });
     const error = el("p", { class: "error", role: "alert" }, notice ?? "");
     const submit = submitButton("Start chatting");
     const enter = (): Promise<void> =>
@@ -31,7 +37,9 @@ export async function signIn(root: HTMLElement, account: Guest, notice?: string)
         }
       });
     const other = accountName();
-    const who = other ? `This tab is a person of its own in this browser: ${other}.` : "No password, no e-mail address.";
+    const who = other
+      ? `This tab is a person of its own in this browser: ${other}.`
+      : "No password, no e-mail address.";
     fill(
       root,
       el(

@@ -19,7 +19,11 @@ export class StartPage {
         "div",
         { class: "stack narrow" },
         this.title,
-        el("p", {}, "This is chatd, a chat server. Open a second tab as another person and write to yourself, or meet a stranger."),
+        el(
+          "p",
+          {},
+          "This is chatd, a chat server. Open a tab as another person and write to yourself, or meet a stranger.",
+        ),
         this.link,
         el(
           "div",

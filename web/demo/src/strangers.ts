@@ -55,27 +55,49 @@ export class StrangersPage {
     const { client } = this.app;
     const cancel = button("Cancel the search", () => void attempt(() => client.match.cancel()));
     if (phase === "proposed") {
-      const confirm = button("Accept", () => void attempt(() => client.match.confirm()), { class: "button primary" });
-      fill(this.place, el("p", { role: "status" }, "Somebody was found. Do you want to meet them?"), el("div", { class: "buttons" }, confirm, cancel));
+      const confirm = button("Accept", () => void attempt(() => client.match.confirm()), {
+        class: "button primary",
+      });
+      fill(
+        this.place,
+        el("p", { role: "status" }, "Somebody was found. Do you want to meet them?"),
+        el("div", { class: "buttons" }, confirm, cancel),
+      );
       confirm.focus();
     } else if (phase === "searching") {
       const others = waiting === null ? "" : ` ${count(waiting, "user waits", "users wait")} in the queue.`;
-      fill(this.place, el("progress", { "aria-label": "Searching" }), el("p", { role: "status" }, `Searching for a stranger…${others}`), cancel);
+      fill(
+        this.place,
+        el("progress", { "aria-label": "Searching" }),
+        el("p", { role: "status" }, `Searching for a stranger…${others}`),
+        cancel,
+      );
       cancel.focus();
     } else fill(this.place, this.searchForm(reason));
   }
 
   private searchForm(reason: string | null): HTMLElement {
     const find = (): void => {
-      const tags = this.tags.value.split(/[,\s]+/).filter(Boolean).slice(0, 10);
+      const tags = this.tags.value
+        .split(/[,\s]+/)
+        .filter(Boolean)
+        .slice(0, 10);
       void attempt(() => this.app.client.match.find(tags.length ? { tags } : {}));
     };
     return form(
       find,
       { class: "stack" },
       reason && reason !== "kept" && el("p", { role: "status" }, REASONS[reason] ?? `The match has ended (${reason}).`),
-      el("p", {}, "The other one sees your name, but knows you by an alias only: nobody can find you again, unless both of you keep in touch."),
-      field("Interests (optional)", this.tags, "Separated by commas. You meet somebody who shares one, if there is somebody."),
+      el(
+        "p",
+        {},
+        "The other one sees your name and an alias. Nobody can find you again, unless both of you keep in touch.",
+      ),
+      field(
+        "Interests (optional)",
+        this.tags,
+        "Separated by commas. You meet somebody who shares one, if there is somebody.",
+      ),
       el("div", { class: "buttons" }, submitButton("Find a stranger")),
     );
   }
@@ -86,7 +108,8 @@ export function strangerBar(app: App, handle: ConversationHandle): HTMLElement {
   const { client } = app;
   const kept = el("span", { role: "status" });
   const keep = async (): Promise<void> => {
-    if (await attempt(() => client.match.keep())) fill(kept, "You want to keep in touch. The conversation stays if the stranger wants that, too.");
+    if (await attempt(() => client.match.keep()))
+      fill(kept, "You want to keep in touch. The conversation stays if the stranger wants that, too.");
   };
   const skip = async (): Promise<void> => {
     if (await attempt(() => client.match.skip())) go("#/strangers");

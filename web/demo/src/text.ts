@@ -12,7 +12,10 @@ function pieces(text: string): (string | HTMLElement)[] {
     const address = match.replace(/[.,:;!?)\]']+$/, "");
     const url = URL.canParse(address) ? new URL(address) : null;
     if (!url) continue;
-    found.push(text.slice(end, index), el("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, address));
+    found.push(
+      text.slice(end, index),
+      el("a", { href: url.href, target: "_blank", rel: "noopener noreferrer" }, address),
+    );
     end = index + address.length;
   }
   found.push(text.slice(end));

@@ -42,13 +42,24 @@ export class MessageList implements Thread {
     readonly handle: ConversationHandle,
     private readonly around: Around,
   ) {
-    this.views = new Views<Item>(this.list, (item) => item.key, (item) => this.make(item));
-    this.down = el("button", { type: "button", class: "to-end", hidden: true, on: { click: () => this.toEnd(true) } });
+    this.views = new Views<Item>(
+      this.list,
+      (item) => item.key,
+      (item) => this.make(item),
+    );
+    this.down = el("button", {
+      type: "button",
+      class: "to-end",
+      hidden: true,
+      on: { click: () => this.toEnd(true) },
+    });
     this.scroller.append(this.top, this.list, this.typing);
     this.node = el("div", { class: "messages-area" }, this.scroller, this.down);
     this.scroller.addEventListener("scroll", () => this.onScroll(), { passive: true });
     this.list.addEventListener("keydown", (event) => this.onKey(event));
-    this.list.addEventListener("focusin", ({ target }) => this.rove((target as Element).closest<HTMLElement>(".message")));
+    this.list.addEventListener("focusin", ({ target }) =>
+      this.rove((target as Element).closest<HTMLElement>(".message")),
+    );
   }
 
   start(): void {
@@ -81,7 +92,7 @@ export class MessageList implements Thread {
     this.around.openThread?.(message);
   }
 
-  // --- what is shown --------------------------------------------------------------------------------------------------
+  // --- what is shown ------------------------------------------------------------------------------------------------
 
   private update(snapshot: ConversationSnapshot): void {
     const { conversation, messages, hasOlder, loading, error, gone } = snapshot;
@@ -112,14 +123,20 @@ export class MessageList implements Thread {
       if (message.thread) continue;
       const day = dayOf(message.created_at);
       const isNewDay = !before || dayOf(before.created_at) !== day;
-      if (isNewDay) items.push({ key: `day ${day} ${message.key}`, line: dayName(message.created_at, now), isNew: false });
-      const isUnread = this.readSeq !== undefined && !message.own && !message.system && (message.seq ?? 0) > this.readSeq;
+      if (isNewDay)
+        items.push({ key: `day ${day} ${message.key}`, line: dayName(message.created_at, now), isNew: false });
+      const isUnread =
+        this.readSeq !== undefined && !message.own && !message.system && (message.seq ?? 0) > this.readSeq;
       if (isUnread && !hasLine && conversation) {
         hasLine = true;
         items.push({ key: `new ${message.key}`, line: "New", isNew: true });
       }
       const isTogether =
-        before && !isNewDay && before.sender === message.sender && !before.system && message.created_at - before.created_at < TOGETHER_MS;
+        before &&
+        !isNewDay &&
+        before.sender === message.sender &&
+        !before.system &&
+        message.created_at - before.created_at < TOGETHER_MS;
       items.push({ key: message.key, message, isFirst: !isTogether });
       before = message;
     }
@@ -166,12 +183,14 @@ export class MessageList implements Thread {
     const fresh = messages.filter(({ seq, own }) => seq !== null && seq > last && !own);
     const message = fresh.at(-1);
     if (!message || !conversation) return;
-    announce(`${memberName(this.app.client, conversation, message.sender)}: ${previewOf(this.app, conversation, message)}`);
+    announce(
+      `${memberName(this.app.client, conversation, message.sender)}: ${previewOf(this.app, conversation, message)}`,
+    );
     if (!this.follows) this.newCount += fresh.length;
     this.showDown();
   }
 
-  // --- scrolling ------------------------------------------------------------------------------------------------------
+  // --- scrolling ----------------------------------------------------------------------------------------------------
 
   private onScroll(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
@@ -232,7 +251,7 @@ export class MessageList implements Thread {
     void this.find(seq);
   }
 
-  // --- the focus ------------------------------------------------------------------------------------------------------
+  // --- the focus ----------------------------------------------------------------------------------------------------
 
   private lastMessage(): HTMLElement | null {
     return [...this.list.querySelectorAll<HTMLElement>(".message")].at(-1) ?? null;
@@ -254,7 +273,14 @@ export class MessageList implements Thread {
     if (!node.matches(".message") || event.ctrlKey || event.metaKey || event.altKey) return;
     const all = [...this.list.querySelectorAll<HTMLElement>(".message")];
     const at = all.indexOf(node);
-    const steps: Record<string, number> = { ArrowUp: -1, ArrowDown: 1, PageUp: -8, PageDown: 8, Home: -at, End: all.length };
+    const steps: Record<string, number> = {
+      ArrowUp: -1,
+      ArrowDown: 1,
+      PageUp: -8,
+      PageDown: 8,
+      Home: -at,
+      End: all.length,
+    };
     const step = steps[event.key];
     if (step !== undefined) {
       event.preventDefault();

@@ -46,7 +46,16 @@ export class Tray {
     const kind = waveform ? "voice" : file.type.startsWith("image/") ? "image" : "file";
     const local: LocalFile = { url: kind === "image" ? URL.createObjectURL(file) : null, kind, name: file.name };
     const stop = new AbortController();
-    const pending: Pending = { node: el("li", {}), file, local, waveform, upload: null, error: null, done: Promise.resolve(), stop };
+    const pending: Pending = {
+      node: el("li", {}),
+      file,
+      local,
+      waveform,
+      upload: null,
+      error: null,
+      done: Promise.resolve(),
+      stop,
+    };
     this.files.push(pending);
     this.node.append(pending.node);
     this.node.hidden = false;
@@ -58,7 +67,14 @@ export class Tray {
     const bar = el("progress", { max: Math.max(1, file.size), value: 0, "aria-label": `Upload of ${file.name}` });
     pending.error = null;
     const remove = iconButton("close", `Remove ${file.name}`, () => this.remove(pending));
-    fill(node, local.url && el("img", { src: local.url, alt: "" }), el("bdi", {}, file.name), el("small", {}, sizeOf(file.size)), bar, remove);
+    fill(
+      node,
+      local.url && el("img", { src: local.url, alt: "" }),
+      el("bdi", {}, file.name),
+      el("small", {}, sizeOf(file.size)),
+      bar,
+      remove,
+    );
     const options = { progress: (sent: number) => set(bar, "value", sent), signal: pending.stop.signal };
     pending.done = this.app.client.upload(file, options).then(
       ({ id }) => {
@@ -68,7 +84,11 @@ export class Tray {
       (error: unknown) => {
         pending.error = error;
         if (pending.stop.signal.aborted) return;
-        const again = el("button", { type: "button", class: "link-button", on: { click: () => this.begin(pending) } }, "Try again");
+        const again = el(
+          "button",
+          { type: "button", class: "link-button", on: { click: () => this.begin(pending) } },
+          "Try again",
+        );
         bar.replaceWith(el("span", { class: "error", role: "alert" }, reasonOf(error)), again);
       },
     );
