@@ -1,6 +1,5 @@
 """chatd analytics"""
 
-import sys
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +11,7 @@ from chatd.analytics.days import day_of
 from chatd.analytics.figures import Cohort, DayFigures, read_cohorts, read_days
 from chatd.cli.common import AsJson, ConfigFile, TenantOption, load_or_exit, print_json, run_async
 from chatd.cli.databases import database
-from chatd.cli.printing import out, plain, table_of
+from chatd.cli.printing import out, plain, say, table_of
 from chatd.core.clock import now_ms
 from chatd.core.config import Config
 
@@ -39,7 +38,7 @@ def analytics(
     if as_json:
         print_json({"days": msgspec.to_builtins(found), "cohorts": msgspec.to_builtins(cohorts)})
     elif as_csv:
-        sys.stdout.write(csv_of_days(found))
+        say(csv_of_days(found).replace("\r\n", "\n"), end="")
     else:
         print_tables(found, cohorts)
 
