@@ -8,6 +8,7 @@ sweep cannot delete the bytes at the same time.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from chatd.app.context import Node
@@ -17,7 +18,7 @@ from chatd.core.identity import Principal
 from chatd.core.ids import uuid7
 from chatd.db import queries
 from chatd.db.postgres import Row, Tx
-from chatd.uploads.blobs import Blobs, Presigned, new_key, thumbnail_key
+from chatd.uploads.blobs import Blobs, NoKey, Presigned, new_key, thumbnail_key
 from chatd.uploads.content import Content
 from chatd.uploads.events import SignedUrl, SignedUrls, Upload, upload_of
 from chatd.uploads.file_names import disposition
@@ -220,6 +221,10 @@ async def erase(node: Node, tenant: str, upload: str, key: str) -> None:
 
 
 async def delete_bytes(blobs: Blobs, key: str) -> None:
-    """Delete a file and its thumbnail, of which any may be missing. Raises Refused: `unavailable`."""
+    """Delete a file and its thumbnail, of which any may be missing; a key that chatd has not made names no file.
+
+    Raises Refused: `unavailable`.
+    """
     await blobs.delete(thumbnail_key(key))
-    await blobs.delete(key)
+    with suppress(NoKey):
+        await blobs.delete(key)
