@@ -45,9 +45,12 @@ class Wire:
             self._close(id_)
 
     def answered(self, command: Given, result: Given) -> None:
-        """Acks have their position in the order as well."""
+        """Acks have their position in the order as well. The end of a match has none: the ack of a message that was
+        committed before may follow it.
+        """
         if result["t"] in ("message.ack", "message.forwarded", "poll.ack") and not result["duplicate"]:
-            self._number(command["conversation"], result["rev"], result["t"])
+            if command["conversation"] not in self._gone & set(self._matches.values()):
+                self._number(command["conversation"], result["rev"], result["t"])
         elif result["t"] in ("conversation", "conversation.joined") and result["conversation"] is not None:
             self._gone.discard(result["conversation"]["id"])
         elif result["t"] == "session.state":
