@@ -6,7 +6,7 @@ in a name could not run even if a template did not escape it.
 
 from quart import Response, request
 
-from chatd.core.addresses import name_of, parse
+from chatd.core.addresses import is_loopback, name_of, parse
 from chatd.core.errors import Refused
 from chatd.http.admin import check_site
 
@@ -28,16 +28,14 @@ HEADERS = {
 MAX_PATH = 2000
 
 
-def is_loopback() -> bool:
+def is_on_own_machine() -> bool:
     """Whether the browser reached the pages under a name of its own machine, where it needs no TLS."""
-    host = name_of(request.headers.get("Host", "")).lower().removesuffix(".")
-    address = parse(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    return is_loopback(name_of(request.headers.get("Host", "")))
 
 
 def cookie_name(name: str) -> str:
     """A cookie that needs HTTPS has a prefix which no other host and no page without TLS can set (RFC 6265bis)."""
-    return f"chatd_{name}" if is_loopback() else f"__Host-chatd_{name}"
+    return f"chatd_{name}" if is_on_own_machine() else f"__Host-chatd_{name}"
 
 
 def read_cookie(name: str) -> str:
@@ -53,7 +51,7 @@ def set_cookie(response: Response, name: str, value: str) -> None:
         value,
         max_age=None if value else 0,
         path="/",
-        secure=not is_loopback(),
+        secure=not is_on_own_machine(),
         httponly=True,
         samesite="Strict",
     )
@@ -81,4 +79,4 @@ def can_keep_cookie() -> bool:
     """Whether the browser keeps the session cookie. Without TLS it does on its own machine only; a proxy that ends TLS
     cannot be told from none, so a host that is no address is given the benefit of the doubt.
     """
-    return is_loopback() or parse(name_of(request.headers.get("Host", ""))) is None
+    return is_on_own_machine() or parse(name_of(request.headers.get("Host", ""))) is None

@@ -78,6 +78,13 @@ def name_of(host: str) -> str:
     return (match[1] or match[2]) if match else ""
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is one of this machine for everybody who uses it."""
+    host = host.lower().removesuffix(".")
+    address = parse(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
 def can_be_encoded(host: str) -> bool:
     """Whether a Host header has the length and the labels that a name allows (RFC 1035, section 2.3.4). Routing encodes
     it.

@@ -2,8 +2,9 @@
 
 from urllib.parse import urlsplit
 
+from chatd.core.addresses import is_loopback
 from chatd.core.config import Config
-from chatd.demo.settings import is_loopback, is_served
+from chatd.demo.settings import is_served
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost")
 

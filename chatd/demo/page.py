@@ -12,10 +12,10 @@ from quart import Response, abort, request
 from quart_trio import QuartTrio
 
 from chatd.app.context import Node
-from chatd.core.addresses import name_of
+from chatd.core.addresses import is_loopback, name_of
 from chatd.core.config import Config
 from chatd.demo.origins import origin_of
-from chatd.demo.settings import DemoSettings, is_loopback, is_served
+from chatd.demo.settings import DemoSettings, is_served
 from chatd.http.welcome import RootPage
 from chatd.uploads.settings import UploadSettings
 

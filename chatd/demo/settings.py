@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from chatd.accounts.settings import AuthSettings
-from chatd.core.addresses import parse
+from chatd.core.addresses import is_loopback
 from chatd.core.config import Config, Declaration, Section, Settings, doc
 
 
@@ -14,13 +14,6 @@ class DemoSettings(Section, frozen=True):
         doc("Serve the demo page at / and its files at /demo. Guests sign up there with a name."),
         doc("auto: if guests can sign up and chatd is reached under addresses of this machine only."),
     ] = "auto"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is one of this machine for everybody who uses it."""
-    host = host.lower().removesuffix(".")
-    address = parse(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def is_local(config: Config) -> bool:

@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 
 from chatd.app.context import Node
 from chatd.app.metrics import Metrics
-from chatd.core.addresses import Network, is_trusted, name_of, parse, parse_networks
+from chatd.core.addresses import Network, is_loopback, is_trusted, name_of, parse, parse_networks
 from chatd.core.errors import Refused
 from chatd.http.responses import HEADERS, answer_of
 from chatd.http.rest import offered_token
@@ -70,10 +70,10 @@ def is_direct(proxies: Sequence[Network]) -> bool:
     Web pages in a local browser are not allowed.
     """
     peer = request.remote_addr or ""
-    if not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
+    # Only an address, not a name.
+    if parse(peer) is None or not is_loopback(peer) or is_trusted(peer, proxies) or is_for_another():
         return False
-    host = name_of(request.headers.get("Host", "")).lower().removesuffix(".")
-    return host == "localhost" or is_loopback(host)
+    return is_loopback(name_of(request.headers.get("Host", "")))
 
 
 def is_for_another() -> bool:
@@ -82,11 +82,6 @@ def is_for_another() -> bool:
     if any(name in headers for name in (*OF_PROXIES, *OF_PAGES)) or headers.get("Sec-Fetch-Site", "none") != "none":
         return True
     return any(name.lower().startswith(FORWARDED) for name, _ in headers)
-
-
-def is_loopback(text: str) -> bool:
-    address = parse(text)
-    return address is not None and address.is_loopback
 
 
 def carries(token: str) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatd.core.addresses import bucket, client_address, parse_networks
+from chatd.core.addresses import bucket, client_address, is_loopback, parse_networks
 
 PROXIES = parse_networks(["10.0.0.0/8", "::1", "fd00::/8"])
 
@@ -32,3 +32,24 @@ def test_addresses_of_one_ipv6_network_count_once() -> None:
     assert bucket("192.0.2.1") == bucket("::ffff:192.0.2.1") != bucket("192.0.2.2")
     assert bucket("fe80::1%eth0") == bucket("fe80::2")
     assert bucket("unknown") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("LocalHost.", True),
+        ("127.0.0.1", True),
+        ("127.8.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("", False),
+        ("localhost.example.org", False),
+        ("a.localhost", False),
+        ("127.0.0.1.example.org", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_names_and_addresses_of_the_own_machine(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
