@@ -7,7 +7,7 @@ import type { Body, Conversation, Member, Message } from "./wire.js";
 
 const VERSION = 1;
 const MAX_CONVERSATIONS = 100;
-export const MAX_MESSAGES = 50;
+const MAX_MESSAGES = 50;
 const SAVE_AFTER_MS = 500;
 /** With more new messages than this, the latest ones are loaded instead. */
 const MAX_GAP = 100;

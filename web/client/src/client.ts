@@ -157,8 +157,9 @@ export class ChatClient {
     const receipts = (conversation: string, seq: number): void =>
       this.notifyIfConnected("receipt.delivered", { conversation, seq });
     const ask = this.ask.bind(this);
-    const reports = options.reportDelivered !== false;
-    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reports ? receipts : undefined, this.rest.life, (id) => this.cache?.touch(id));
+    const touched = (conversation: string): void => this.cache?.touch(conversation);
+    const reported = options.reportDelivered === false ? undefined : receipts;
+    this.store = new Store(this.timeline, () => this.queue, this.clock, ask, reported, this.rest.life, touched);
     if (options.cache !== false) this.cache = new Cache(platform, this.timeline, (id) => this.store.get(id));
     const isConnected = (): boolean => this.connection.link !== undefined;
     this.presenceOf = new Presence(ask, isConnected);

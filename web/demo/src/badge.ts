@@ -9,7 +9,7 @@ interface Shown {
   text: string;
 }
 
-export function badgeOf({ state, syncing, maintenance, transport }: Status): Shown {
+function badgeOf({ state, syncing, maintenance, transport }: Status): Shown {
   if (state === "offline") return { state, text: "Offline" };
   if (state === "reconnecting") return { state, text: "Reconnecting…" };
   if (maintenance) return { state: "polling", text: "Maintenance: some functions are paused" };

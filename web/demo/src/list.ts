@@ -3,7 +3,7 @@ import type { ConversationView } from "@chatd/client";
 import { memberName, titleOf, type App } from "./app.js";
 import { avatar, setPresence } from "./avatar.js";
 import { el, Ends, fill, set, Views, type View } from "./dom.js";
-import { count, shortTime } from "./format.js";
+import { shortTime } from "./format.js";
 import { icon } from "./icons.js";
 import { previewOf } from "./preview.js";
 import { pathOf } from "./routes.js";
@@ -13,7 +13,7 @@ const ROW = 68;
 /** Rows beyond each edge of what is in view. */
 const MARGIN = 6;
 
-export type Filter = "all" | "unread" | "archived";
+type Filter = "all" | "unread" | "archived";
 
 interface Row {
   index: number;
@@ -283,4 +283,3 @@ const mark = (name: "pin" | "muted" | "warning", text: string): HTMLElement =>
   el("span", { class: "row-mark", title: text }, icon(name), el("span", { class: "hidden" }, text));
 
 export const unreadTitle = (unread: number): string => (unread ? `(${unread}) chatd demo` : "chatd demo");
-export const unreadText = (unread: number): string => count(unread, "unread message");

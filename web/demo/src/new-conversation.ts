@@ -10,7 +10,7 @@ import { go, otherPerson, pathOf, routeOf } from "./routes.js";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Users whom a text names: a handle, a user id, or the link of a user. */
-export async function findUsers({ client }: App, text: string): Promise<User[]> {
+async function findUsers({ client }: App, text: string): Promise<User[]> {
   const link = routeOf(text.slice(text.indexOf("#")));
   const id = link.view === "with" ? link.user : text;
   if (UUID.test(id)) return (await client.call("user.query", { users: [id] })).items;
@@ -105,7 +105,7 @@ export function ownLink({ client }: App): HTMLElement {
   );
 }
 
-export function openNewGroup(app: App): void {
+function openNewGroup(app: App): void {
   const title = el("input", { type: "text", dir: "auto", maxlength: 200 });
   const members = new Map<string, string>();
   const list = el("ul", { class: "people", "aria-label": "Members" });

@@ -15,7 +15,7 @@ import { StartPage } from "./start.js";
 import { StrangersPage } from "./strangers.js";
 
 /** The view beside the list. */
-export interface Page {
+interface Page {
   readonly node: HTMLElement;
   start(): void;
   stop(): void;

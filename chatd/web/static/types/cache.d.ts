@@ -2,7 +2,6 @@ import type { ConversationState } from "./conversation-state.js";
 import type { KeyValueStorage } from "./storage.js";
 import type { Timeline } from "./timeline.js";
 import type { Body } from "./wire.js";
-export declare const MAX_MESSAGES = 50;
 export declare class Cache {
     private readonly storage;
     private readonly timeline;
